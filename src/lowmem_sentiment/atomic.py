@@ -1,0 +1,148 @@
+"""Files and directories that appear under their final name only when they are whole."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from .errors import DataError, InputMissing, OutputError, OutputExists
+
+UNFINISHED = ".unfinished"
+
+
+def _explain(error: OSError, path: Path) -> OutputError:
+    return OutputError(f"cannot write {path}: {error.strerror or error}; nothing is left half written")
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make a rename in `directory` survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def replace_path(path: Path) -> Iterator[Path]:
+    """Give a path to write a file at, which takes the name `path` when the block ends well.
+
+    It is beside `path` and has the same suffix. It is flushed with fsync and renamed: a kill
+    at any moment leaves the old file or the new one. Raises OutputError when the system refuses.
+    """
+    temporary = path.with_name(f"{path.stem}{UNFINISHED}{path.suffix}")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        _remove(temporary)
+        raise _explain(error, path) from error
+    except BaseException:
+        _remove(temporary)
+        raise
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+@contextlib.contextmanager
+def replace_file(path: Path) -> Iterator[BinaryIO]:
+    """Give a binary file that takes the name `path` when the block ends well (`replace_path`)."""
+    with replace_path(path) as temporary, open(temporary, "wb") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def new_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Give an empty directory that takes the name `path` when the block ends without an exception.
+
+    Until then it is `path` + ".unfinished"; what a killed process left there is removed first.
+    Raises OutputExists when `path` is there and `overwrite` is false (an empty directory
+    counts as not there), OutputError when the system refuses.
+    """
+    refuse_existing(path, overwrite=overwrite)
+    temporary = path.with_name(f"{path.name}{UNFINISHED}")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        yield temporary
+        _sync_directory(temporary)
+        replaced = path.with_name(f"{path.name}.replaced")
+        if overwrite and path.exists():
+            shutil.rmtree(replaced, ignore_errors=True)
+            os.replace(path, replaced)
+        os.replace(temporary, path)
+        _sync_directory(path.parent)
+        shutil.rmtree(replaced, ignore_errors=True)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise _explain(error, path) from error
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def make_directory(path: Path) -> None:
+    """Make `path` an empty directory, removing what is in it; OutputError if it cannot be."""
+    try:
+        if path.exists():
+            shutil.rmtree(path)
+        path.mkdir(parents=True)
+    except OSError as error:
+        raise _explain(error, path) from error
+
+
+def refuse_existing(path: Path, *, overwrite: bool) -> None:
+    """Raise OutputExists when something is at `path` that may not be overwritten."""
+    if not path.exists() or (overwrite and path.is_dir()):
+        return
+    if not path.is_dir():
+        raise OutputExists(f"{path} is a file; expected the name of a directory to make")
+    if any(path.iterdir()):
+        raise OutputExists(f"{path} exists and is not empty; choose another name or pass --overwrite")
+
+
+def sha256(path: Path) -> str:
+    """Give the hexadecimal SHA-256 of a file, read 1 MiB at a time."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    """Give the SHA-256 of `content` as canonical JSON, its own "checksum" left out."""
+    rest = {key: value for key, value in content.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write `content` and a checksum of it as indented JSON, atomically."""
+    with replace_file(path) as file:
+        sealed = {**content, "checksum": _checksum(content)}
+        file.write(json.dumps(sealed, indent=1, ensure_ascii=False).encode() + b"\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read what `write_json` wrote; InputMissing or DataError (a bit flipped, cut short) if not."""
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise InputMissing(f"{path} is missing") from None
+    except OSError as error:
+        raise InputMissing(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{path} is damaged: it is not JSON ({error})") from error
+    if not isinstance(content, dict) or content.get("checksum") != _checksum(content):
+        raise DataError(f"{path} is damaged: its content does not match its checksum")
+    return content

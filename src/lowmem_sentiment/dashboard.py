@@ -1,0 +1,42 @@
+"""TensorBoard on a server too small for it."""
+
+import socket
+import sys
+import threading
+import types
+from collections.abc import Callable
+from pathlib import Path
+
+from .errors import InputMissing, Unavailable
+
+
+def serve(logdir: str | Path, host: str, port: int, say: Callable[[str], None]) -> None:
+    """Run TensorBoard until the process is interrupted; `say` is told its address.
+
+    TensorBoard imports TensorFlow where it can and then takes 586 MB. Its own switch against that
+    is a module `tensorboard.compat.notf`, which only its build makes: with an empty one in place
+    it uses its own stub, takes 76 MB, and shows the same.
+
+    Raises InputMissing when `logdir` holds no run, Unavailable when the port is taken.
+    """
+    logdir = Path(logdir)
+    if not any(logdir.rglob("*tfevents*")):
+        raise InputMissing(f"{logdir} holds no run (no event files); train one, or name its folder")
+    _require_port(host, port)
+    sys.modules["tensorboard.compat.notf"] = types.ModuleType("tensorboard.compat.notf")
+    from tensorboard import default, program
+
+    board = program.TensorBoard(default.get_plugins())
+    board.configure(logdir=str(logdir), host=host, port=port)
+    say(f"TensorBoard shows {logdir} at {board.launch()} (Ctrl-C stops it)")
+    threading.Event().wait()
+
+
+def _require_port(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise Unavailable(f"cannot listen on {host}:{port}: {reason}; try --port") from error

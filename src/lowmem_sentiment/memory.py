@@ -1,0 +1,41 @@
+"""What the process uses, in bytes.
+
+Two figures, because they mean different things on a small server: the resident set counts the
+pages of libraries that the kernel can drop and read again (350 MB of TensorFlow's are); anonymous
+memory it cannot give back to anyone (`proc(5)`: VmRSS, VmHWM, RssAnon).
+"""
+
+from pathlib import Path
+
+MB = 1_000_000
+
+
+def _status() -> dict[str, int]:
+    """Give the sizes in /proc/self/status, in bytes; nothing on a system without it."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return {}
+    fields = (line.split() for line in lines if line.endswith(" kB"))
+    return {words[0].rstrip(":"): int(words[1]) * 1024 for words in fields}
+
+
+def peak_resident() -> int:
+    """Give the most bytes this process was ever resident with (0 where it cannot be known)."""
+    if peak := _status().get("VmHWM"):
+        return peak
+    import resource  # not everywhere
+    import sys
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def anonymous() -> int:
+    """Give the bytes of this process that the kernel cannot reclaim, now (0: not known)."""
+    return _status().get("RssAnon", 0)
+
+
+def resident() -> int:
+    """Give the bytes this process is resident with, now (0: not known)."""
+    return _status().get("VmRSS", 0)

@@ -1,0 +1,110 @@
+"""The run directory: every file name in it, and what reads and writes them.
+
+config.json      settings, dataset, labels, versions: written first
+vocabulary.txt   the words that the network knows, a word a line
+metrics.jsonl    a line an epoch
+tensorboard/     event files
+model.keras      the network, for any Keras
+weights.npz      the network, for prediction with NumPy alone
+summary.json     accuracy, times, memory: written last, so a run without it is unfinished
+evaluation.json  the last evaluation
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .atomic import (
+    make_directory,
+    read_json,
+    refuse_existing,
+    replace_file,
+    replace_path,
+    write_json,
+)
+from .errors import DataError, InputMissing
+from .vocabulary import Vocabulary
+
+FORMAT = "lowmem-sentiment run"
+VERSION = 1
+
+
+class RunDirectory:
+    """A run's directory; constructing it touches nothing."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.config_file = self.path / "config.json"
+        self.vocabulary_file = self.path / "vocabulary.txt"
+        self.metrics_file = self.path / "metrics.jsonl"
+        self.tensorboard = self.path / "tensorboard"
+        self.model_file = self.path / "model.keras"
+        self.weights_file = self.path / "weights.npz"
+        self.summary_file = self.path / "summary.json"
+        self.evaluation_file = self.path / "evaluation.json"
+
+    def create(self, config: dict[str, Any], vocabulary: Vocabulary, *, overwrite: bool) -> None:
+        """Make the directory, with its config and the vocabulary that its ids belong to."""
+        refuse_existing(self.path, overwrite=overwrite)
+        make_directory(self.path)
+        vocabulary.save(self.vocabulary_file)
+        sealed = {"sha256": vocabulary.sha256, "words": len(vocabulary)}
+        head = {"format": FORMAT, "version": VERSION, "vocabulary": sealed}
+        write_json(self.config_file, {**head, **config})
+
+    def config(self) -> dict[str, Any]:
+        """Read config.json; InputMissing or DataError when this is no run of ours."""
+        if not self.path.is_dir():
+            raise InputMissing(f"{self.path} is no run directory; make one: lowmem-sentiment train")
+        if not self.config_file.exists():
+            raise InputMissing(f"{self.path} holds no run: it has no {self.config_file.name}")
+        config = read_json(self.config_file)
+        if config.get("format") != FORMAT or config.get("version") != VERSION:
+            raise DataError(
+                f"{self.config_file} has format {config.get('format')!r} version "
+                f"{config.get('version')!r}, expected {FORMAT!r} version {VERSION}"
+            )
+        return config
+
+    def vocabulary(self) -> Vocabulary:
+        """Load the run's vocabulary, checked against its config."""
+        return Vocabulary.load(self.vocabulary_file, self.config()["vocabulary"]["sha256"])
+
+    def write_metrics(self, epochs: list[dict[str, Any]]) -> None:
+        """Write metrics.jsonl: what training measured, a line an epoch."""
+        with replace_file(self.metrics_file) as file:
+            for epoch in epochs:
+                file.write(json.dumps(epoch).encode() + b"\n")
+
+    def write_model(self, network: Any) -> None:
+        """Write model.keras."""
+        with replace_path(self.model_file) as path:
+            network.save(path)
+
+    def write_weights(self, weights: dict[str, np.ndarray]) -> None:
+        """Write weights.npz."""
+        with replace_file(self.weights_file) as file:
+            np.savez(file, **weights)
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Write summary.json: the run is finished."""
+        write_json(self.summary_file, summary)
+
+    def write_evaluation(self, evaluation: dict[str, Any]) -> None:
+        """Write evaluation.json."""
+        write_json(self.evaluation_file, evaluation)
+
+    def load_model(self) -> Any:
+        """Load model.keras, not compiled; InputMissing or DataError if it is not there or damaged."""
+        import keras  # 2 s and 540 MB: only who asks for the model pays
+
+        self.config()
+        if not self.model_file.exists():
+            raise InputMissing(f"{self.path} is not finished: it has no {self.model_file.name}")
+        try:
+            return keras.models.load_model(self.model_file, compile=False)
+        except Exception as error:  # Keras, h5py and zipfile raise many kinds on a damaged file
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise DataError(f"{self.model_file} cannot be loaded: {reason}") from error

@@ -1,0 +1,74 @@
+"""What has to be in place before TensorFlow is imported."""
+
+import contextlib
+import ctypes
+import os
+import platform
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import Unavailable
+
+_M_ARENA_MAX = -8  # mallopt(3)
+
+
+def start() -> None:
+    """Make ready for `import tensorflow`, and import it; Unavailable if it cannot run here."""
+    _require_avx()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # real errors arrive as exceptions
+    _use_one_arena()
+    try:
+        with _quiet_stderr():
+            import tensorflow  # noqa: F401
+    except ImportError as error:
+        raise Unavailable(f"TensorFlow cannot be imported: {error}") from error
+
+
+@contextlib.contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Drop what is written to standard error, unless the block fails.
+
+    TensorFlow 2.21 writes six lines about oneDNN and GPUs while it is imported, before it looks
+    at TF_CPP_MIN_LOG_LEVEL.
+    """
+    if os.environ["TF_CPP_MIN_LOG_LEVEL"] < "3":  # someone wants to see them
+        yield
+        return
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(kept, 2)
+            written.seek(0)
+            os.write(2, written.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def _require_avx() -> None:
+    """TensorFlow's wheels end with "Illegal instruction" on an x86 processor without AVX."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if platform.machine() == "x86_64" and cpuinfo.exists():
+        flags = next((s for s in cpuinfo.read_text().splitlines() if s.startswith("flags")), "avx")
+        if "avx" not in flags.split(":")[-1].split() and flags != "avx":
+            raise Unavailable(
+                "this processor has no AVX, which TensorFlow's packages need; predict works "
+                "without TensorFlow, training needs another machine"
+            )
+
+
+def _use_one_arena() -> None:
+    """Let all threads share one heap of glibc's malloc.
+
+    Each thread's own arena keeps what was freed in it: 25 MB of reviews that one thread
+    reads and another frees. One arena costs no time here: two threads allocate seldom.
+    """
+    try:
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+    except (OSError, AttributeError):  # another C library
+        return

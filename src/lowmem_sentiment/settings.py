@@ -1,0 +1,57 @@
+"""What a user chooses, checked when it is built. Each default stands here and nowhere else."""
+
+from dataclasses import dataclass
+
+from .errors import SettingsError
+from .shards import Dataset
+from .vocabulary import MIN_NUM_WORDS
+
+DEFAULT_NUM_WORDS = 10_000
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What decides the result of a training run, beside the dataset; defaults are the tutorial's."""
+
+    epochs: int = 2
+    batch_size: int = 32
+    num_words: int | None = None
+    """Ids below it are known; None: 10,000, or all where the vocabulary is smaller."""
+    learning_rate: float = 0.001
+    """Of Adam."""
+    hidden: tuple[int, ...] = (50, 50, 50)
+    """Units of each hidden layer."""
+    dropout: tuple[float, ...] = (0.3, 0.2)
+    """Rates after the first, second, ... hidden layer."""
+    seed: int = 0
+    validation_split: float = 0.0
+    """Share of the training split to validate on; 0: validate on the test split."""
+
+    def __post_init__(self) -> None:
+        checks = {
+            "epochs": (self.epochs >= 1, "1 or more"),
+            "batch_size": (self.batch_size >= 1, "1 or more"),
+            "learning_rate": (0 < self.learning_rate < float("inf"), "more than 0"),
+            "hidden": (all(units >= 1 for units in self.hidden), "layer sizes of 1 or more"),
+            "dropout": (
+                all(0 <= rate < 1 for rate in self.dropout) and len(self.dropout) <= len(self.hidden),
+                "rates from 0 to below 1, at most one a hidden layer",
+            ),
+            "seed": (0 <= self.seed < 1 << 31, "0 to 2,147,483,647"),
+            "validation_split": (0 <= self.validation_split < 1, "0 to below 1"),
+        }
+        for name, (holds, expected) in checks.items():
+            if not holds:
+                raise SettingsError(f"{name} is {getattr(self, name)!r}, expected {expected}")
+
+    def num_words_for(self, dataset: Dataset) -> int:
+        """Give `num_words`, checked against the dataset's vocabulary."""
+        if self.num_words is None:
+            return min(DEFAULT_NUM_WORDS, dataset.num_ids)
+        if not MIN_NUM_WORDS <= self.num_words <= dataset.num_ids:
+            raise SettingsError(
+                f"num_words is {self.num_words:,}, expected {MIN_NUM_WORDS} to "
+                f"{dataset.num_ids:,} (the ids of the {dataset.num_ids - MIN_NUM_WORDS:,} words "
+                f"in {dataset.directory})"
+            )
+        return self.num_words

