@@ -27,7 +27,8 @@ def serve(logdir: str | Path, host: str, port: int, say: Callable[[str], None]) 
     from tensorboard import default, program
 
     board = program.TensorBoard(default.get_plugins())
-    board.configure(logdir=str(logdir), host=host, port=port)
+    # The fast loader is a second process, and prints a note; our event files are small.
+    board.configure(logdir=str(logdir), host=host, port=port, load_fast="false")
     say(f"TensorBoard shows {logdir} at {board.launch()} (Ctrl-C stops it)")
     threading.Event().wait()
 

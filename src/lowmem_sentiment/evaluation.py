@@ -92,7 +92,7 @@ def evaluate(
         "reviews": dataset.num_reviews(split),
         "labels": dataset.labels,
         "loss": float(measured["loss"]),
-        **from_confusion_matrix(np.array(matrix.counts), dataset.labels),
+        **from_confusion_matrix(matrix.counts.numpy(), dataset.labels),
         **({"auc": float(measured["auc"])} if "auc" in measured else {}),
     }
     run.write_evaluation(evaluation)

@@ -9,6 +9,7 @@ def _handle(variable):
     return variable.value.handle if isinstance(variable, keras.Variable) else variable.handle
 
 
+@keras.saving.register_keras_serializable("lowmem_sentiment")
 class FusedAdam(keras.optimizers.Adam):
     """`keras.optimizers.Adam` whose step is TensorFlow's fused kernel.
 

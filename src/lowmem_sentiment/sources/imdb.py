@@ -175,13 +175,12 @@ class ImdbSource:
         path = self._word_index
         try:
             index = json.loads(path.read_bytes())
-            words = sorted(index, key=index.__getitem__)
-            ranks = [index[word] for word in words]
+            ranked = sorted((rank, word) for word, rank in index.items())
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise DataError(f"{path} is damaged: no JSON map from word to rank ({error})") from error
-        if ranks != list(range(1, len(words) + 1)):
-            raise DataError(f"{path} is damaged: its ranks are not 1 to {len(words):,}, each once")
-        return Vocabulary(word.encode("utf-8", "surrogatepass") for word in words)
+        if [rank for rank, _ in ranked] != list(range(1, len(ranked) + 1)):
+            raise DataError(f"{path} is damaged: its ranks are not 1 to {len(ranked):,}, each once")
+        return Vocabulary(word.encode("utf-8", "surrogatepass") for _, word in ranked)
 
     def blocks(self) -> Iterator[tuple[str, Reviews]]:
         sides = assign_splits(sum(self._sizes), self._split)
