@@ -56,7 +56,7 @@ def test_answers_for_a_person(imdb_files, trained, dataset, tmp_path, capsys):
     [
         ("train {none} --run {out}", 66, "is no dataset directory; make one"),
         ("train {empty} --run {out}", 65, "holds no dataset"),
-        ("train {data} --run {run}", 73, "exists and is not empty"),
+        ("train {data} --run {run}", 73, "holds a finished run; train it on with --resume"),
         ("train {data} --run {file}", 73, "is a file"),
         ("train {data} --run {out} --epochs 0", 2, "epochs is 0, expected 1 or more"),
         ("train {data} --run {out} --num-words 3", 2, "num_words is 3, expected 4 to 26"),

@@ -1,6 +1,7 @@
 """Files and directories that appear under their final name only when they are whole."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -55,6 +56,30 @@ def _remove(path: Path) -> None:
 
 
 @contextlib.contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Make `directory` if it is not there, and hold it for this process while the block runs.
+
+    The lock is the kernel's (flock on the directory itself): a kill lets go of it. Raises
+    OutputExists when another process holds it.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except FileExistsError:
+        raise OutputExists(f"{directory} is a file; expected the name of a directory to make") from None
+    except OSError as error:
+        raise _explain(error, directory) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise OutputExists(f"{directory} is in use by another process; wait for it to end") from None
+    else:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
 def replace_file(path: Path) -> Iterator[BinaryIO]:
     """Give a binary file that takes the name `path` when the block ends well (`replace_path`)."""
     with replace_path(path) as temporary, open(temporary, "wb") as file:
@@ -91,12 +116,14 @@ def new_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         raise
 
 
-def make_directory(path: Path) -> None:
-    """Make `path` an empty directory, removing what is in it; OutputError if it cannot be."""
+def clear_directory(path: Path) -> None:
+    """Remove what is in the directory `path`; OutputError if it cannot be."""
     try:
-        if path.exists():
-            shutil.rmtree(path)
-        path.mkdir(parents=True)
+        for item in path.iterdir():
+            if item.is_dir() and not item.is_symlink():
+                shutil.rmtree(item)
+            else:
+                item.unlink()
     except OSError as error:
         raise _explain(error, path) from error
 

@@ -1,117 +1,134 @@
-"""Keras callbacks: what is written, watched and reported while `fit` runs."""
+"""Keras callbacks: what is kept, written, watched and reported while `fit` runs.
 
+`Track` comes first in the list, because the others read the position it keeps; `SaveState` comes
+last, because it saves what the others did.
+"""
+
+import threading
 import time
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
-from . import memory
+from . import memory, state
+from .errors import OutputError, Resumable
 from .progress import Progress
 from .run_directory import RunDirectory
+from .state import Position
 
 
-class EpochMetrics(keras.callbacks.Callback):
-    """Keep each epoch's metrics, and write them to metrics.jsonl.
+class Track(keras.callbacks.Callback):
+    """Keep the position, and write each whole epoch's metrics to metrics.jsonl.
 
-    Nothing in them depends on time or machine load: two runs with one seed write the same file.
+    Nothing in metrics.jsonl depends on time: two runs with one seed write the same file.
     """
 
-    def __init__(self, run: RunDirectory):
+    def __init__(self, run: RunDirectory, position: Position, steps: int, say: Callable[[str], None]):
         super().__init__()
-        self._run = run
-        self.epochs: list[dict] = []
+        self._run, self._position, self._steps, self._say = run, position, steps, say
+        self._first_step, self._begun, self._earlier = 0, 0.0, 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._first_step = self._position.step
+        if not self._first_step:
+            self._position.seconds.append(0.0)
+            self._position.sums = {}
+        self._begun, self._earlier = time.monotonic(), self._position.seconds[-1]
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._position.step = min(self._first_step + batch + 1, self._steps)
+        self._position.seconds[-1] = self._earlier + time.monotonic() - self._begun
 
     def on_epoch_end(self, epoch, logs=None):
         step = int(self.model.optimizer.iterations.numpy())
         logs = {name: float(value) for name, value in (logs or {}).items()}
-        self.epochs.append({"epoch": epoch + 1, "step": step, **logs})
-        self._run.write_metrics(self.epochs)
+        self._position.epochs.append({"epoch": epoch + 1, "step": step, **logs})
+        self._position.epoch, self._position.step = epoch + 1, 0
+        try:
+            self._run.write_metrics(self._position.epochs)
+        except OutputError as error:  # it is written again at the next epoch's end
+            self._say(f"warning: {error}")
 
 
-class Watch(keras.callbacks.Callback):
-    """Measure the process: peak anonymous memory, and the seconds each epoch trained.
+class WatchMemory(keras.callbacks.Callback):
+    """Keep the peak of anonymous memory, which the kernel does not.
 
-    The kernel keeps the peak of resident memory but not of anonymous memory, so that is read
-    once an execution of steps: 25 times an epoch, 40 microseconds each.
+    It is read once an execution of steps: 25 times an epoch, 40 microseconds each.
     """
 
     def __init__(self):
         super().__init__()
         self.peak_anonymous = 0
-        self.epoch_seconds: list[float] = []
-        self._begun = self._trained = 0.0
-
-    def _sample(self):
-        self.peak_anonymous = max(self.peak_anonymous, memory.anonymous())
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._begun = time.monotonic()
 
     def on_train_batch_end(self, batch, logs=None):
-        self._trained = time.monotonic()
-        self._sample()
+        self.peak_anonymous = max(self.peak_anonymous, memory.anonymous())
 
     def on_epoch_end(self, epoch, logs=None):
-        self.epoch_seconds.append(self._trained - self._begun)
-        self._sample()
+        self.on_train_batch_end(0)
 
 
 class Report(keras.callbacks.Callback):
     """Tell a `Progress` how far an epoch is, in steps."""
 
-    def __init__(self, progress: Progress, epochs: int):
+    def __init__(self, progress: Progress, epochs: int, position: Position, steps: int):
         super().__init__()
         self._progress, self._epochs = progress, epochs
-        self._what = ""
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._what = f"epoch {epoch + 1}/{self._epochs}"
+        self._position, self._steps = position, steps
 
     def on_train_batch_end(self, batch, logs=None):
-        total = self.params["steps"]
+        what = f"epoch {self._position.epoch + 1}/{self._epochs}"
         note = f"loss {logs['loss']:.4f}" if logs and "loss" in logs else ""
-        self._progress(self._what, min(batch + 1, total), total, note)
+        self._progress(what, self._position.step, self._steps, note)
 
     def on_test_batch_end(self, batch, logs=None):
-        if self.params.get("steps"):
-            self._progress("validate", batch + 1, None)
+        self._progress("validate", batch + 1, None)
 
 
 class Curves(keras.callbacks.Callback):
     """Write TensorBoard's curves: loss and accuracy by epoch and by batch, memory and speed.
 
-    The step axis is the optimizer's, so that every curve lines up. Keras' own TensorBoard
-    callback counts executions of `steps_per_execution` steps, and its batch values are means
-    since the epoch began; here a batch value is the mean of the steps since the last one.
+    The step axis is the optimizer's, so that every curve lines up and a resumed run goes on where
+    it stopped. Keras' own TensorBoard callback counts executions of `steps_per_execution` steps,
+    starts anew when resumed, and its batch values are means since the epoch began; here a batch
+    value is the mean of the steps since the last one.
     """
 
-    def __init__(self, run: RunDirectory, batch_size: int, num_reviews: int):
+    def __init__(self, run: RunDirectory, position: Position, batch_size: int, num_reviews: int):
         super().__init__()
-        self._directory = run.tensorboard
+        self._directory, self._position = run.tensorboard, position
         self._batch_size, self._num_reviews = batch_size, num_reviews
-        self._sums: dict[str, float] = {}
-        self._seen = 0
-        self._since = 0.0
+        self._writers: dict[str, tf.summary.SummaryWriter] = {}
+        self._seen, self._since = 0, 0.0
 
-    def on_train_begin(self, logs=None):
-        self._train = tf.summary.create_file_writer(str(self._directory / "train"))
-        self._validation = tf.summary.create_file_writer(str(self._directory / "validation"))
+    def writer(self, name: str) -> tf.summary.SummaryWriter:
+        """Give the writer of "train" or "validation"; it is made when it is first needed."""
+        if name not in self._writers:
+            self._writers[name] = tf.summary.create_file_writer(str(self._directory / name))
+        return self._writers[name]
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self._sums, self._seen = {}, 0
-        self._since = time.monotonic()
+    def flush(self) -> None:
+        """Bring everything written so far to the files."""
+        for writer in self._writers.values():
+            writer.flush()
 
     def _step(self) -> int:
         return int(self.model.optimizer.iterations.numpy())
 
+    def _reviews_seen(self) -> int:
+        return min(self._position.step * self._batch_size, self._num_reviews)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._seen, self._since = self._reviews_seen(), time.monotonic()
+
     def on_train_batch_end(self, batch, logs=None):
-        seen = min((batch + 1) * self._batch_size, self._num_reviews)
-        new, now = seen - self._seen, time.monotonic()
-        with self._train.as_default(step=self._step()):
+        seen, now = self._reviews_seen(), time.monotonic()
+        new, sums = seen - self._seen, self._position.sums
+        with self.writer("train").as_default(step=self._step()):
             for name, mean in (logs or {}).items():
                 total = float(mean) * seen
-                tf.summary.scalar(f"batch/{name}", (total - self._sums.get(name, 0.0)) / new)
-                self._sums[name] = total
+                tf.summary.scalar(f"batch/{name}", (total - sums.get(name, 0.0)) / new)
+                sums[name] = total
             tf.summary.scalar("process/reviews_per_second", new / (now - self._since))
             tf.summary.scalar("process/anonymous_MB", memory.anonymous() / memory.MB)
             tf.summary.scalar("process/peak_resident_MB", memory.peak_resident() / memory.MB)
@@ -120,12 +137,91 @@ class Curves(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         step = self._step()
         for name, value in (logs or {}).items():
-            writer = self._validation if name.startswith("val_") else self._train
-            with writer.as_default(step=step):
+            writer = "validation" if name.startswith("val_") else "train"
+            with self.writer(writer).as_default(step=step):
                 tf.summary.scalar(f"epoch/{name.removeprefix('val_')}", value)
-        self._train.flush()
-        self._validation.flush()
+        self.flush()
 
     def on_train_end(self, logs=None):
-        self._train.close()
-        self._validation.close()
+        self.flush()
+
+
+class SaveState(keras.callbacks.Callback):
+    """Save the state every so often, at each epoch's end, and when `stop` is set.
+
+    A save that fails (a full disk) is told once, and training goes on with the last good state.
+    """
+
+    def __init__(
+        self,
+        save: Callable[[], None],
+        position: Position,
+        steps: int,
+        *,
+        every_steps: int | None,
+        every_seconds: float | None,
+        stop: threading.Event,
+        say: Callable[[str], None],
+    ):
+        super().__init__()
+        self._save, self._position, self._steps = save, position, steps
+        self._every_steps, self._every_seconds = every_steps, every_seconds
+        self._stop, self._say = stop, say
+        self._saved_at, self._saved_step, self._told = time.monotonic(), 0, False
+
+    def save(self) -> bool:
+        """Save, and give whether it was done."""
+        done = True
+        try:
+            self._save()
+        except OutputError as error:
+            done = False
+            if not self._told:
+                self._say(f"warning: {error}; training goes on with the last good state")
+                self._told = True
+        self._saved_at, self._saved_step = time.monotonic(), self._position.step
+        return done
+
+    def _due(self) -> bool:
+        if self._every_steps:
+            return self._position.step - self._saved_step >= self._every_steps
+        return bool(self._every_seconds) and time.monotonic() - self._saved_at >= self._every_seconds
+
+    def _end(self, saved: bool) -> None:
+        where = f"epoch {self._position.epoch + 1}, step {self._position.step:,} of {self._steps:,}"
+        raise Resumable(f"stopped at {where}" + (", saved" if saved else "; the last saved state stays"))
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._saved_step = self._position.step
+
+    def on_train_batch_end(self, batch, logs=None):
+        # What follows an epoch's last step is validation and `on_epoch_end`, which saves.
+        if self._position.step < self._steps and (self._stop.is_set() or self._due()):
+            saved = self.save()
+            if self._stop.is_set():
+                self._end(saved)
+
+    def on_test_batch_end(self, batch, logs=None):
+        if self._stop.is_set():
+            self._end(saved=False)
+
+    def on_epoch_end(self, epoch, logs=None):
+        saved = self.save()
+        if self._stop.is_set() and epoch + 1 < self.params["epochs"]:
+            self._end(saved)
+
+
+class Restore(keras.callbacks.Callback):
+    """Put a state into the network as the resumed epoch begins: `fit` has just reset the metrics."""
+
+    def __init__(self, saved: state.State):
+        super().__init__()
+        self._saved: state.State | None = saved
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self._saved:
+            whole_epoch = self._saved.position.step == 0
+            self._saved.restore(self.model)
+            self._saved = None  # 6 MB
+            if whole_epoch:  # the metrics in it are those of the epoch before
+                self.model.reset_metrics()

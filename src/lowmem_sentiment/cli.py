@@ -5,9 +5,12 @@ TensorFlow is imported only inside the commands that need it.
 """
 
 import argparse
+import contextlib
 import json
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -16,15 +19,15 @@ from . import __version__
 from .errors import CheckFailed, LowmemError
 from .memory import MB
 from .progress import Bar
-from .settings import DEFAULT_NUM_WORDS, TrainingSettings
+from .settings import DEFAULT_NUM_WORDS, SaveEvery, TrainingSettings
 
 EXIT_CODES = """\
 exit codes:
   0  done                          69  not available: network, port, TensorFlow
   1  a --fail-under was missed     73  the output exists
   2  wrong arguments or settings   74  the output cannot be written (full disk)
-  65  damaged or foreign data      130  stopped by Ctrl-C
-  66  a file or directory is missing
+  65  damaged or foreign data      75  stopped, and can be resumed
+  66  a file or directory missing  130  stopped by Ctrl-C
 """
 
 
@@ -111,20 +114,60 @@ def _shards(dataset: Any) -> int:
 
 
 def _train(options: argparse.Namespace, bar: Bar) -> None:
+    from .run_directory import RunDirectory
     from .shards import Dataset
 
-    dataset = Dataset(options.dataset)  # a wrong path is told before TensorFlow's 2 s
+    # A mistake is told before TensorFlow's 2 s.
+    dataset = Dataset(options.dataset)
+    given = {name: getattr(options, name) for name in _SETTINGS}
+    given = {name: value for name, value in given.items() if value is not None}
+    if options.resume:
+        given = {**RunDirectory(options.resume).config()["settings"], **given}
+        given |= {name: tuple(given[name]) for name in ("hidden", "dropout")}
+    settings = TrainingSettings(**given)
+    save_every = SaveEvery.parse(options.save_every)
     from . import runtime
 
     runtime.start()
     from .training import train
 
-    settings = TrainingSettings(
-        **{field.name: getattr(options, field.name) for field in fields(TrainingSettings)}
-    )
-    summary = train(dataset, options.run, settings, overwrite=options.overwrite, progress=bar)
+    with _stop_on_signals() as stop:
+        summary = train(
+            dataset,
+            options.resume or options.run,
+            settings,
+            resume=bool(options.resume),
+            force=options.force,
+            overwrite=options.overwrite,
+            save_every=save_every,
+            stop=stop,
+            progress=bar,
+            say=_say,
+        )
     bar.clear()
     _answer(options, summary, lambda: _summary_lines(summary))
+
+
+_SETTINGS = [field.name for field in fields(TrainingSettings)]
+
+
+@contextlib.contextmanager
+def _stop_on_signals() -> Iterator[threading.Event]:
+    """Give an event that SIGTERM or Ctrl-C sets; the next of them ends the process at once."""
+    stop = threading.Event()
+
+    def handle(number: int, _: Any) -> None:
+        stop.set()
+        for each in signals:
+            signal.signal(each, signal.SIG_DFL)
+
+    signals = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(each, handle) for each in signals]
+    try:
+        yield stop
+    finally:
+        for each, handler in zip(signals, before, strict=True):
+            signal.signal(each, handler)
 
 
 def _summary_lines(summary: dict[str, Any]) -> list[str]:
@@ -208,6 +251,38 @@ def _tensorboard(options: argparse.Namespace, bar: Bar) -> None:
     serve(options.runs, options.host, options.port, _say)
 
 
+# --- verify-resume ---
+
+
+def _verify_resume(options: argparse.Namespace, bar: Bar) -> None:
+    from .verification import verify_resume
+
+    result = verify_resume(
+        options.dataset,
+        options.work,
+        kills=options.kills,
+        seed=options.seed,
+        options=options.train_options,
+        progress=bar,
+    )
+    bar.clear()
+    runs = result["runs"]
+    same = sum(entry["identical"] for entry in runs)
+    _answer(
+        options,
+        result,
+        lambda: _table(
+            {
+                "kills": f"{result['kills']} by SIGKILL, in {len(runs)} runs, each resumed to its end",
+                "identical": f"{same} of {len(runs)} runs, in weights, history and curves",
+                "weights": f"sha256 {result['undisturbed']['weights']}",
+            }
+        ),
+    )
+    if not result["identical"]:
+        raise CheckFailed(f"{len(runs) - same} of {len(runs)} resumed runs differ")
+
+
 # --- the parser ---
 
 
@@ -259,6 +334,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_evaluate(commands)
     _add_tensorboard(commands)
+    _add_verify_resume(commands)
     return parser
 
 
@@ -301,24 +377,46 @@ def _add_prepare(commands: Any) -> None:
 
 def _add_train(commands: Any) -> None:
     train = _command(commands, "train", _train, "train the network on a dataset directory")
-    add, default = train.add_argument, TrainingSettings
-    add("dataset", type=Path, metavar="DATASET", help="a dataset directory")
-    add("--run", type=Path, required=True, metavar="DIR", help="the run directory to make")
-    add("--epochs", type=int, default=default.epochs, metavar="N",
-        help="passes over the training reviews")  # fmt: skip
-    add("--batch-size", type=int, default=default.batch_size, metavar="N", help="reviews a step")
-    add("--num-words", type=int, metavar="N", help="ids below N are known words, as in Keras "
-        f"(default: {DEFAULT_NUM_WORDS}, or all where there are fewer)")  # fmt: skip
-    add("--learning-rate", type=float, default=default.learning_rate, metavar="RATE", help="of Adam")
-    add("--hidden", type=_numbers(int), default=default.hidden, metavar="N,N,...",
-        help="units of each hidden layer")  # fmt: skip
-    add("--dropout", type=_numbers(float), default=default.dropout, metavar="P,P,...",
-        help="rates after the first, second, ... hidden layer")  # fmt: skip
-    add("--seed", type=int, default=default.seed, metavar="N", help="of weights, order and dropout")
-    add("--validation-split", type=float, default=default.validation_split, metavar="SHARE",
-        help="validate on this share of the training reviews, and leave the test split "
-        "alone; 0: validate on the test split, as the tutorial does")  # fmt: skip
+    train.add_argument("dataset", type=Path, metavar="DATASET", help="a dataset directory")
+    where = train.add_mutually_exclusive_group(required=True)
+    where.add_argument("--run", type=Path, metavar="DIR", help="the run directory to make")
+    where.add_argument(
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        help="go on with this run from its last saved state, with its own settings; a finished one "
+        "is trained on when --epochs is raised",
+    )
+    add = train.add_argument
     add("--overwrite", action="store_true", help="replace the run directory if it exists")
+    add("--force", action="store_true", help="resume although the dataset, TensorFlow, or the "
+        "processor is another: the result is then not exact")  # fmt: skip
+    add("--save-every", default="30s", metavar="N|Ns", help="save the state every N steps, or every N "
+        "seconds; it is also saved at each epoch's end")  # fmt: skip
+    _add_settings(train)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add an option for each field of TrainingSettings; None stands for not given."""
+
+    def add(option: str, metavar: str, kind: Callable, what: str) -> None:
+        default = getattr(TrainingSettings, option.removeprefix("--").replace("-", "_"))
+        if isinstance(default, tuple):
+            default = ",".join(map(str, default))
+        if "default:" not in what:
+            what += f" (default: {default})"
+        parser.add_argument(option, type=kind, metavar=metavar, help=what)
+
+    add("--epochs", "N", int, "passes over the training reviews")
+    add("--batch-size", "N", int, "reviews a step")
+    add("--num-words", "N", int, f"ids below N are known words, as in Keras (default: "
+        f"{DEFAULT_NUM_WORDS}, or all where there are fewer)")  # fmt: skip
+    add("--learning-rate", "RATE", float, "of Adam")
+    add("--hidden", "N,N,...", _numbers(int), "units of each hidden layer")
+    add("--dropout", "P,P,...", _numbers(float), "rates after the first, second, ... hidden layer")
+    add("--seed", "N", int, "of weights, order and dropout")
+    add("--validation-split", "SHARE", float, "validate on this share of the training reviews, and "
+        "leave the test split alone; 0: validate on the test split, as the tutorial does")  # fmt: skip
 
 
 def _add_evaluate(commands: Any) -> None:
@@ -339,3 +437,18 @@ def _add_tensorboard(commands: Any) -> None:
     board.add_argument("runs", type=Path, metavar="DIR", help="a run directory, or a folder of them")
     board.add_argument("--host", default="127.0.0.1", help="address to listen on")
     board.add_argument("--port", type=int, default=6006, help="port to listen on")
+
+
+def _add_verify_resume(commands: Any) -> None:
+    verify = _command(
+        commands,
+        "verify-resume",
+        _verify_resume,
+        "kill training at random moments, resume it, and compare with an undisturbed run",
+    )
+    add = verify.add_argument
+    add("dataset", type=Path, metavar="DATASET", help="a dataset directory")
+    add("--work", type=Path, required=True, metavar="DIR", help="directory for the runs; emptied first")
+    add("--kills", type=int, default=10, metavar="N", help="how many times to kill")
+    add("--seed", type=int, default=0, metavar="N", help="of the moments")
+    add("train_options", nargs="*", metavar="OPTION", help="options of train, after --")

@@ -52,3 +52,9 @@ class OutputError(LowmemError):
     """An output that could not be written: full disk, no permission."""
 
     exit_code = 74
+
+
+class Resumable(LowmemError):
+    """Training that was stopped with its state saved: the command in the message goes on."""
+
+    exit_code = 75

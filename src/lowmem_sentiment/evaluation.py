@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from .batching import batches
-from .callbacks import Report
 from .errors import DataError, SettingsError
 from .network import compile_network
 from .progress import Progress, no_progress
@@ -46,6 +45,17 @@ class ConfusionMatrix(keras.metrics.Metric):
         return tf.math.divide_no_nan(tf.linalg.trace(counts), tf.reduce_sum(counts))
 
 
+class _Report(keras.callbacks.Callback):
+    """Tell a `Progress` how far the pass is, in steps."""
+
+    def __init__(self, progress: Progress, steps: int):
+        super().__init__()
+        self._progress, self._steps = progress, steps
+
+    def on_test_batch_end(self, batch, logs=None):
+        self._progress("evaluate", min(batch + 1, self._steps), self._steps)
+
+
 def evaluate(
     run: str | Path,
     dataset: Dataset | str | Path | None = None,
@@ -80,7 +90,7 @@ def evaluate(
         shuffle=False,
     )
     try:
-        report = Report(progress, 1)
+        report = _Report(progress, int(rows.cardinality()))
         measured = network.evaluate(rows, callbacks=[report], verbose=0, return_dict=True)
     except tf.errors.DataLossError as error:
         raise damaged_shard(dataset, error) from error

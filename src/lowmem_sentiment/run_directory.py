@@ -11,20 +11,14 @@ evaluation.json  the last evaluation
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .atomic import (
-    make_directory,
-    read_json,
-    refuse_existing,
-    replace_file,
-    replace_path,
-    write_json,
-)
-from .errors import DataError, InputMissing
+from .atomic import clear_directory, read_json, replace_file, replace_path, write_json
+from .errors import DataError, InputMissing, OutputExists
 from .vocabulary import Vocabulary
 
 FORMAT = "lowmem-sentiment run"
@@ -40,19 +34,46 @@ class RunDirectory:
         self.vocabulary_file = self.path / "vocabulary.txt"
         self.metrics_file = self.path / "metrics.jsonl"
         self.tensorboard = self.path / "tensorboard"
+        self.state_file = self.path / "state.npz"
+        self.previous_state_file = self.path / "state.previous.npz"
         self.model_file = self.path / "model.keras"
         self.weights_file = self.path / "weights.npz"
         self.summary_file = self.path / "summary.json"
         self.evaluation_file = self.path / "evaluation.json"
 
     def create(self, config: dict[str, Any], vocabulary: Vocabulary, *, overwrite: bool) -> None:
-        """Make the directory, with its config and the vocabulary that its ids belong to."""
-        refuse_existing(self.path, overwrite=overwrite)
-        make_directory(self.path)
+        """Fill the directory with its config and the vocabulary that its ids belong to.
+
+        Raises OutputExists when there is a run already and `overwrite` is false.
+        """
+        if self.path.is_dir() and any(self.path.iterdir()) and not overwrite:
+            raise OutputExists(self._explain_existing())
+        clear_directory(self.path)
         vocabulary.save(self.vocabulary_file)
         sealed = {"sha256": vocabulary.sha256, "words": len(vocabulary)}
-        head = {"format": FORMAT, "version": VERSION, "vocabulary": sealed}
-        write_json(self.config_file, {**head, **config})
+        self.write_config({"format": FORMAT, "version": VERSION, "vocabulary": sealed, **config})
+
+    def _explain_existing(self) -> str:
+        if not self.config_file.exists():
+            return f"{self.path} exists and is not empty; choose another name or pass --overwrite"
+        if self.finished:
+            return (
+                f"{self.path} holds a finished run; train it on with --resume {self.path} "
+                "--epochs N, choose another name, or pass --overwrite"
+            )
+        return (
+            f"{self.path} holds an unfinished run; go on with --resume {self.path} in place of "
+            f"--run {self.path}, or start over with --overwrite"
+        )
+
+    @property
+    def finished(self) -> bool:
+        """Whether training has ended and everything of it is written."""
+        return self.summary_file.exists()
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        """Write config.json."""
+        write_json(self.config_file, config)
 
     def config(self) -> dict[str, Any]:
         """Read config.json; InputMissing or DataError when this is no run of ours."""
@@ -78,6 +99,24 @@ class RunDirectory:
             for epoch in epochs:
                 file.write(json.dumps(epoch).encode() + b"\n")
 
+    def event_file_sizes(self) -> dict[str, int]:
+        """Give each TensorBoard event file's bytes, by its path in the run directory."""
+        files = sorted(self.tensorboard.rglob("*tfevents*"))
+        return {str(file.relative_to(self.path)): file.stat().st_size for file in files}
+
+    def trim_event_files(self, sizes: dict[str, int]) -> None:
+        """Cut event files back to `sizes`, and remove those that are not in it.
+
+        So a resumed run draws each step once: what the killed one wrote after its last saved state
+        is written again.
+        """
+        for name, size in self.event_file_sizes().items():
+            file = self.path / name
+            if name in sizes:
+                os.truncate(file, min(size, sizes[name]))
+            else:
+                file.unlink()
+
     def write_model(self, network: Any) -> None:
         """Write model.keras."""
         with replace_path(self.model_file) as path:
@@ -91,6 +130,10 @@ class RunDirectory:
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write summary.json: the run is finished."""
         write_json(self.summary_file, summary)
+
+    def summary(self) -> dict[str, Any]:
+        """Read summary.json."""
+        return read_json(self.summary_file)
 
     def write_evaluation(self, evaluation: dict[str, Any]) -> None:
         """Write evaluation.json."""

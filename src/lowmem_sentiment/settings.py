@@ -44,6 +44,11 @@ class TrainingSettings:
             if not holds:
                 raise SettingsError(f"{name} is {getattr(self, name)!r}, expected {expected}")
 
+    @property
+    def validated_on(self) -> str:
+        """The split that validation reads: "validation", or "test" without a validation split."""
+        return "validation" if self.validation_split else "test"
+
     def num_words_for(self, dataset: Dataset) -> int:
         """Give `num_words`, checked against the dataset's vocabulary."""
         if self.num_words is None:
@@ -55,3 +60,23 @@ class TrainingSettings:
                 f"in {dataset.directory})"
             )
         return self.num_words
+
+
+@dataclass(frozen=True)
+class SaveEvery:
+    """How often a training run saves its state, beside each epoch's end: by steps or by time."""
+
+    steps: int | None = None
+    seconds: float | None = 30.0
+
+    @classmethod
+    def parse(cls, text: str) -> "SaveEvery":
+        """Read "500" (steps) or "30s" (seconds); SettingsError for anything else."""
+        number = text.removesuffix("s")
+        try:
+            every = float(number) if number != text else int(number)
+        except ValueError:
+            every = 0
+        if not 0 < every < float("inf"):
+            raise SettingsError(f"save_every is {text!r}, expected steps (500) or seconds (30s)")
+        return cls(None, every) if number != text else cls(every, None)
