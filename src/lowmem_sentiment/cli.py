@@ -7,6 +7,7 @@ TensorFlow is imported only inside the commands that need it.
 import argparse
 import contextlib
 import json
+import shlex
 import signal
 import sys
 import threading
@@ -262,7 +263,7 @@ def _verify_resume(options: argparse.Namespace, bar: Bar) -> None:
         options.work,
         kills=options.kills,
         seed=options.seed,
-        options=options.train_options,
+        options=options.options,
         progress=bar,
     )
     bar.clear()
@@ -451,4 +452,5 @@ def _add_verify_resume(commands: Any) -> None:
     add("--work", type=Path, required=True, metavar="DIR", help="directory for the runs; emptied first")
     add("--kills", type=int, default=10, metavar="N", help="how many times to kill")
     add("--seed", type=int, default=0, metavar="N", help="of the moments")
-    add("train_options", nargs="*", metavar="OPTION", help="options of train, after --")
+    add("--options", type=shlex.split, default=[], metavar="TEXT", help="further options of train, such "
+        'as "--epochs 1 --save-every 100"')  # fmt: skip
