@@ -221,6 +221,9 @@ class _Fitting:
                 say=say,
             ),
         ]
+        if position.epoch == settings.epochs:  # killed before a finished run's files were written
+            self._saved.restore(self._network)
+            return self._finish()
         validation = self._batches(settings.validated_on)
         if position.step:  # the rest of the epoch in which the run was stopped
             rest = self._batches("train", first_epoch=position.epoch, first_step=position.step)
@@ -228,8 +231,6 @@ class _Fitting:
         if position.epoch < settings.epochs:
             epochs = self._batches("train", first_epoch=position.epoch)
             self._fit(epochs, validation, settings.epochs, callbacks)
-        elif self._saved:  # killed between the last epoch and the files of a finished run
-            self._saved.restore(self._network)
         return self._finish()
 
     def _batches(self, split: str, **options: int) -> tf.data.Dataset:

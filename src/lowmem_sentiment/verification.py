@@ -59,8 +59,8 @@ def verify_resume(
     """Train on `dataset` undisturbed and with `kills` kills, and give both runs' digests.
 
     `work` is a directory for the two runs, emptied first; `options` are further ones of `train`.
-    The moments are drawn between a run's first second and its end, from `seed`; a run that ends
-    before its kill is started over, so that every kill counts.
+    The moments are drawn from `seed`, after the process has started up; a run that ends before its
+    kill is followed by another, so that every kill counts.
     """
     work = Path(work)
     work.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def verify_resume(
         while True:
             arguments = ["--resume", str(run)] if resumed else ["--run", str(run)]
             # Starting takes a part of the time; moments before it kill nothing of interest.
-            after = generator.uniform(0.3, 1.0) * longest if done < kills else None
+            after = generator.uniform(0.3, 0.7) * longest if done < kills else None
             if not _killed([*command, *arguments], after):
                 break
             done, here = done + 1, here + 1
