@@ -143,6 +143,8 @@ def _resume(
     if changed:
         say(f"warning: other conditions than the run's: {', '.join(changed)}; the result is not exact")
     position = saved.position if saved else Position()
+    if dataset.fingerprint != config["dataset"]["fingerprint"]:
+        position.step = 0  # a place in an epoch of other reviews means nothing
     run.write_config({**config, "settings": {**theirs, "epochs": settings.epochs}})
     run.write_metrics(position.epochs)
     run.trim_event_files(position.event_files)
