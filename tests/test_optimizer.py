@@ -32,16 +32,16 @@ def test_every_step_is_keras_adams():
         np.testing.assert_allclose(one, other, rtol=2e-4, atol=1e-7)
 
 
-def test_the_plain_twin_goes_on_where_the_fused_one_stopped():
+def test_saved_as_plain_it_goes_on_where_it_stopped(tmp_path):
     _, fused = networks()
     rows, labels = np.eye(6, dtype=np.float32), np.arange(6) % 2
     for _ in range(5):
         fused.train_on_batch(rows, labels)
-    twin = keras.models.clone_model(fused)
-    twin.set_weights(fused.get_weights())
-    adam = fused.optimizer.plain(twin.trainable_variables)
-    assert type(adam) is keras.optimizers.Adam
-    twin.compile(adam, "binary_crossentropy")
+    with fused.optimizer.as_plain():
+        fused.save(tmp_path / "model.keras")
+    assert type(fused.optimizer) is FusedAdam
+    twin = keras.models.load_model(tmp_path / "model.keras")
+    assert type(twin.optimizer) is keras.optimizers.Adam
     for network in (twin, fused):
         network.train_on_batch(rows, labels)
     for one, other in zip(twin.get_weights(), fused.get_weights(), strict=True):

@@ -11,16 +11,10 @@ from fractions import Fraction
 import keras
 import tensorflow as tf
 
+from .planning import window_width
+from .settings import TrainingSettings
 from .shards import Dataset
 from .vocabulary import OUT_OF_VOCABULARY_ID
-
-# The reviews that are shuffled together, in bytes on disk. In memory a review costs some 250
-# bytes more than its record, so a full window is at most twice this. IMDb's training split
-# (16 MB) fits, so its shuffle is global; larger data is shuffled window by window.
-WINDOW_BYTES = 32 << 20
-
-# Batches made ahead, 1.3 MB each at 32 x 10,000. More does not make a step any faster.
-PREFETCH = 2
 
 
 def batches(
@@ -34,7 +28,8 @@ def batches(
     validation_split: float = 0.0,
     first_epoch: int = 0,
     first_step: int = 0,
-    window_bytes: int = WINDOW_BYTES,
+    window_bytes: int = TrainingSettings.window_bytes,
+    prefetch: int = TrainingSettings.prefetch,
 ) -> tf.data.Dataset:
     """Give (float32[batch, num_words], int64[batch]): multi-hot rows and labels.
 
@@ -50,14 +45,15 @@ def batches(
     """
     part = _Part(dataset, split, validation_split)
     if shuffle or (shuffle is None and split == "train"):
-        records = _shuffled(part, seed, first_epoch, window_bytes)
+        width = window_width(part.shards, window_bytes)
+        records = _shuffled(part, seed, first_epoch, width)
     else:
         records = part.records(tf.range(len(part.shards)))
     rows = (
         records.batch(batch_size)
         .skip(first_step)
         .map(encoder(num_words), num_parallel_calls=1, deterministic=True)
-        .prefetch(PREFETCH)
+        .prefetch(prefetch)
     )
     steps = math.ceil(num_reviews(dataset, split, validation_split) / batch_size)
     # Without it Keras runs one more, empty, step an epoch: the dropout seeds move on.
@@ -132,11 +128,9 @@ class _Part:
         return tf.data.TFRecordDataset(path).batch(size).enumerate().map(choose).unbatch()
 
 
-def _shuffled(part: _Part, seed: int, first_epoch: int, window_bytes: int) -> tf.data.Dataset:
-    """Give serialised reviews: shards in random order, shuffled in windows of whole shards."""
+def _shuffled(part: _Part, seed: int, first_epoch: int, width: int) -> tf.data.Dataset:
+    """Give serialised reviews: shards in random order, shuffled in windows of `width` shards."""
     count = len(part.shards)
-    largest = max(shard.bytes for shard in part.shards)
-    width = max(1, min(count, window_bytes // largest))
     buffer = width * max(shard.records for shard in part.shards)
     # tf.data has no word for "which iteration is this": a counter is the epoch.
     epochs = tf.Variable(first_epoch, dtype=tf.int64, trainable=False)

@@ -51,23 +51,6 @@ class Track(keras.callbacks.Callback):
             self._say(f"warning: {error}")
 
 
-class WatchMemory(keras.callbacks.Callback):
-    """Keep the peak of anonymous memory, which the kernel does not.
-
-    It is read once an execution of steps: 25 times an epoch, 40 microseconds each.
-    """
-
-    def __init__(self):
-        super().__init__()
-        self.peak_anonymous = 0
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.peak_anonymous = max(self.peak_anonymous, memory.anonymous())
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.on_train_batch_end(0)
-
-
 class Report(keras.callbacks.Callback):
     """Tell a `Progress` how far an epoch is, in steps."""
 

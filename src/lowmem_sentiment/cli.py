@@ -18,7 +18,7 @@ from typing import Any
 
 from . import __version__
 from .errors import CheckFailed, LowmemError
-from .memory import MB
+from .memory import MB, Limit, find_limit, parse_size
 from .progress import Bar
 from .settings import DEFAULT_NUM_WORDS, SaveEvery, TrainingSettings
 
@@ -120,13 +120,15 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
 
     # A mistake is told before TensorFlow's 2 s.
     dataset = Dataset(options.dataset)
-    given = {name: getattr(options, name) for name in _SETTINGS}
-    given = {name: value for name, value in given.items() if value is not None}
+    given = _given_settings(options)
     if options.resume:
         given = {**RunDirectory(options.resume).config()["settings"], **given}
         given |= {name: tuple(given[name]) for name in ("hidden", "dropout")}
     settings = TrainingSettings(**given)
     save_every = SaveEvery.parse(options.save_every)
+    limit = None
+    if options.memory_limit:
+        limit, settings = _fit_to_memory(options, dataset, settings)
     from . import runtime
 
     runtime.start()
@@ -141,6 +143,7 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
             force=options.force,
             overwrite=options.overwrite,
             save_every=save_every,
+            limit=limit,
             stop=stop,
             progress=bar,
             say=_say,
@@ -149,7 +152,33 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
     _answer(options, summary, lambda: _summary_lines(summary))
 
 
-_SETTINGS = [field.name for field in fields(TrainingSettings)]
+def _fit_to_memory(options: argparse.Namespace, dataset: Any, settings: TrainingSettings):
+    """Give the limit, and the settings that fit it; a run to resume keeps its own."""
+    from .planning import fit_to, plan
+
+    limit = options.memory_limit()
+    if not options.resume:
+        settings = fit_to(limit, dataset, settings)
+    _say(
+        f"limit {limit.bytes / MB:.0f} MB ({limit.source}); training needs "
+        f"{plan(dataset, settings).needed / MB:.0f} MB with a shuffle window of "
+        f"{settings.window_bytes / MB:.0f} MB and {settings.prefetch} batches made ahead"
+    )
+    return limit, settings
+
+
+def _memory_limit(text: str) -> Callable[[], Limit]:
+    """Read "auto" or a size; what it gives is asked when training starts."""
+    if text == "auto":
+        return find_limit
+    size = parse_size(text)
+    return lambda: Limit(size, "--memory-limit")
+
+
+def _given_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Give the training settings that were given as options."""
+    values = {field.name: getattr(options, field.name) for field in fields(TrainingSettings)}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 @contextlib.contextmanager
@@ -186,10 +215,72 @@ def _summary_lines(summary: dict[str, Any]) -> list[str]:
             f"{summary['reviews_per_second']:,.0f} reviews/s",
             "peak memory": f"{summary['peak_resident_bytes'] / MB:.0f} MB resident, "
             f"{summary['peak_anonymous_bytes'] / MB:.0f} MB of it anonymous",
+            "predicted": f"{summary['predicted_resident_bytes'] / MB:.0f} MB resident, "
+            f"{summary['predicted_anonymous_bytes'] / MB:.0f} MB of it anonymous",
             "run": summary["run"],
             "watch": f"lowmem-sentiment tensorboard {summary['run']}",
         }
     )
+
+
+# --- plan ---
+
+
+def _plan(options: argparse.Namespace, bar: Bar) -> None:
+    from .planning import FLOOR, LIBRARIES, count_parameters, plan
+    from .shards import Dataset
+
+    dataset = Dataset(options.dataset)
+    settings = TrainingSettings(**_given_settings(options))
+    planned, limit = plan(dataset, settings), find_limit()
+    parameters = count_parameters(settings, settings.num_words_for(dataset), len(dataset.labels))
+    parts = {
+        "floor": FLOOR,
+        "weights": planned.weights,
+        "batches": planned.batches,
+        "window": planned.window,
+        "anonymous": planned.anonymous,
+        "libraries": LIBRARIES,
+        "resident": planned.resident,
+        "needed": planned.needed,
+        "disk": planned.disk,
+    }
+    answer = {f"{name}_bytes": size for name, size in parts.items()}
+    answer |= {"parameters": parameters, "limit_bytes": limit.bytes, "limit_source": limit.source}
+    if options.measure:
+        answer["reviews_per_second"] = _measure(dataset, settings)
+        reviews = dataset.num_reviews("train") * settings.epochs
+        answer["seconds"] = reviews / answer["reviews_per_second"]
+    _answer(options, answer, lambda: _plan_lines(answer))
+
+
+def _measure(dataset: Any, settings: TrainingSettings) -> float:
+    from . import runtime
+
+    runtime.start()
+    from .training import measure_speed
+
+    return measure_speed(dataset, settings)
+
+
+def _plan_lines(answer: dict[str, Any]) -> list[str]:
+    told = {
+        "floor": "TensorFlow, Keras, traced graphs",
+        "weights": f"{answer['parameters']:,} parameters, gradients, Adam's moments, copies when saved",
+        "batches": "dense rows in flight",
+        "window": "records that are shuffled together",
+        "anonymous": "together: what the kernel cannot reclaim",
+        "libraries": "pages of libraries, dropped when memory is short",
+        "resident": "peak resident set where memory is plenty",
+        "needed": "the least limit that training runs well in",
+        "disk": "the run directory",
+    }
+    rows = {name: f"{answer[f'{name}_bytes'] / MB:8,.1f} MB  {what}" for name, what in told.items()}
+    rows["limit"] = f"{answer['limit_bytes'] / MB:8,.1f} MB  {answer['limit_source']}"
+    if "seconds" in answer:
+        rate = answer["reviews_per_second"]
+        rows["time"] = f"{answer['seconds']:8,.1f} s   training, at {rate:,.0f} reviews/s"
+    return _table(rows)
 
 
 # --- evaluate ---
@@ -252,7 +343,17 @@ def _tensorboard(options: argparse.Namespace, bar: Bar) -> None:
     serve(options.runs, options.host, options.port, _say)
 
 
-# --- verify-resume ---
+# --- verify, verify-resume ---
+
+
+def _verify(options: argparse.Namespace, bar: Bar) -> None:
+    from .shards import Dataset
+    from .verification import verify
+
+    result = verify(Dataset(options.dataset), bar)
+    bar.clear()
+    told = f"{result['reviews']:,} reviews, {result['bytes'] / MB:.1f} MB"
+    _answer(options, result, lambda: [f"{result['dataset']} is whole: {told}"])
 
 
 def _verify_resume(options: argparse.Namespace, bar: Bar) -> None:
@@ -333,8 +434,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_prepare(commands)
     _add_train(commands)
+    _add_plan(commands)
     _add_evaluate(commands)
     _add_tensorboard(commands)
+    _add_verify(commands)
     _add_verify_resume(commands)
     return parser
 
@@ -394,7 +497,19 @@ def _add_train(commands: Any) -> None:
         "processor is another: the result is then not exact")  # fmt: skip
     add("--save-every", default="30s", metavar="N|Ns", help="save the state every N steps, or every N "
         "seconds; it is also saved at each epoch's end")  # fmt: skip
+    add("--memory-limit", type=_memory_limit, metavar="SIZE|auto", help="fit shuffle window and prefetch "
+        "to this much memory (700M), refuse what cannot fit, and stop, saved, at 92 % of it; auto: "
+        "the least of free memory and the container's limit".replace("%", "%%"))  # fmt: skip
     _add_settings(train)
+
+
+def _add_plan(commands: Any) -> None:
+    plan = _command(commands, "plan", _plan, "tell what training will take, before it does")
+    plan.add_argument("dataset", type=Path, metavar="DATASET", help="a dataset directory")
+    plan.add_argument(
+        "--measure", action="store_true", help="train for a second, and tell the time the whole will take"
+    )
+    _add_settings(plan)
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
@@ -418,6 +533,9 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add("--seed", "N", int, "of weights, order and dropout")
     add("--validation-split", "SHARE", float, "validate on this share of the training reviews, and "
         "leave the test split alone; 0: validate on the test split, as the tutorial does")  # fmt: skip
+    add("--window-bytes", "SIZE", parse_size, "records that are shuffled together (default: 32Mi); less "
+        "takes less memory, and on larger data shuffles less")  # fmt: skip
+    add("--prefetch", "N", int, "batches made ahead; changes no result")
 
 
 def _add_evaluate(commands: Any) -> None:
@@ -438,6 +556,11 @@ def _add_tensorboard(commands: Any) -> None:
     board.add_argument("runs", type=Path, metavar="DIR", help="a run directory, or a folder of them")
     board.add_argument("--host", default="127.0.0.1", help="address to listen on")
     board.add_argument("--port", type=int, default=6006, help="port to listen on")
+
+
+def _add_verify(commands: Any) -> None:
+    verify = _command(commands, "verify", _verify, "check every byte of a dataset directory")
+    verify.add_argument("dataset", type=Path, metavar="DATASET", help="a dataset directory")
 
 
 def _add_verify_resume(commands: Any) -> None:

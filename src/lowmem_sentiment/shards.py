@@ -199,6 +199,11 @@ class Dataset:
             for shard, path in zip(self._shards[split], self.paths(split), strict=True):
                 _check_size(path, shard.bytes)
 
+    @property
+    def splits(self) -> list[str]:
+        """The names of the splits: "train", "test"."""
+        return list(self._shards)
+
     def shards(self, split: str) -> list[Shard]:
         """Give the shards of "train" or "test", in order."""
         return self._shards[split]

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import platform
+import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,14 +84,20 @@ def variables(network: keras.Model) -> list:
 def save(run: RunDirectory, network: keras.Model, position: Position, conditions: dict) -> None:
     """Write state.npz; the one before it stays as state.previous.npz. Raises OutputError."""
     metadata = {"version": VERSION, "position": asdict(position), "conditions": conditions}
-    arrays = {"metadata": np.frombuffer(json.dumps(metadata).encode(), np.uint8)}
-    for nth, variable in enumerate(variables(network)):
-        arrays[f"variable_{nth}"] = variable.numpy()
     with replace_path(run.state_file) as temporary:
-        np.savez(temporary, **arrays)
+        with zipfile.ZipFile(temporary, "w") as archive:  # an .npz, as np.savez makes it
+            _write_array(archive, "metadata", np.frombuffer(json.dumps(metadata).encode(), np.uint8))
+            for nth, variable in enumerate(variables(network)):
+                # One at a time: together they are three times the weights.
+                _write_array(archive, f"variable_{nth}", variable.numpy())
         if run.state_file.exists():
             # A kill between this rename and the next leaves the previous state under its own name.
             os.replace(run.state_file, run.previous_state_file)
+
+
+def _write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+        np.lib.format.write_array(file, array, allow_pickle=False)
 
 
 @dataclass

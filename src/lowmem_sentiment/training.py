@@ -3,7 +3,9 @@
 import math
 import platform
 import threading
+import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,11 @@ import tensorflow as tf
 from . import __version__, memory, state
 from .atomic import locked
 from .batching import batches, num_reviews
-from .callbacks import Curves, Report, Restore, SaveState, Track, WatchMemory
+from .callbacks import Curves, Report, Restore, SaveState, Track
 from .errors import DataError, Resumable, SettingsError
 from .network import build_network
 from .optimizer import FusedAdam
+from .planning import plan
 from .progress import Progress, no_progress
 from .run_directory import RunDirectory
 from .settings import SaveEvery, TrainingSettings
@@ -41,6 +44,7 @@ def train(
     force: bool = False,
     overwrite: bool = False,
     save_every: SaveEvery | None = None,
+    limit: memory.Limit | None = None,
     stop: threading.Event | None = None,
     progress: Progress = no_progress,
     say: Callable[[str], None] = lambda line: None,
@@ -53,7 +57,8 @@ def train(
 
     `resume` goes on with an unfinished `run` from its last saved state (or trains a finished one
     for more epochs); `force` does so under conditions that change the bits. When `stop` is set,
-    the state is saved and Resumable raised. `say` is told warnings.
+    the state is saved and Resumable raised; the same happens when 92 % of `limit` are used. `say` is
+    told warnings.
 
     Raises SettingsError, OutputExists (a run is there, or is in use), InputMissing (none is there
     to resume), and DataError for a dataset or state that is damaged.
@@ -66,7 +71,14 @@ def train(
     run = RunDirectory(run)
     if resume:
         run.config()  # InputMissing before a directory is made
-    with locked(run.path):
+    stop = stop or threading.Event()
+    reasons = []
+
+    def alarm(what: str) -> None:
+        reasons.append(f"{what}; stopped before the kernel does it: ")
+        stop.set()
+
+    with locked(run.path), memory.Watch(limit, alarm) as watch:
         saved = None
         if not resume:
             vocabulary = dataset.vocabulary().truncate(settings.num_words)
@@ -86,14 +98,14 @@ def train(
                 seed=settings.seed,
             )
         network.steps_per_execution = STEPS_PER_EXECUTION
-        fitting = _Fitting(network, dataset, run, settings, counts, saved)
+        fitting = _Fitting(network, dataset, run, settings, counts, saved, watch)
         try:
-            return fitting.run_to_end(save_every or SaveEvery(), stop or threading.Event(), progress, say)
+            return fitting.run_to_end(save_every or SaveEvery(), stop, progress, say)
         except tf.errors.DataLossError as error:
             raise damaged_shard(dataset, error) from error
         except Resumable as error:
             command = f"lowmem-sentiment train {dataset.directory} --resume {run.path}"
-            raise Resumable(f"{error}; go on with: {command}") from None
+            raise Resumable(f"{''.join(reasons)}{error}; go on with: {command}") from None
 
 
 def _count_reviews(dataset: Dataset, settings: TrainingSettings) -> dict[str, int]:
@@ -125,7 +137,9 @@ def _resume(
     config = run.config()
     theirs, ours = config["settings"], asdict(settings)
     for name, value in ours.items():
-        if name != "epochs" and theirs[name] != (list(value) if isinstance(value, tuple) else value):
+        if name not in ("epochs", "prefetch") and theirs[name] != (
+            list(value) if isinstance(value, tuple) else value
+        ):
             raise SettingsError(f"{name} is {value}, the run to resume has {theirs[name]}")
     saved, complaints = state.load(run)
     for complaint in complaints:
@@ -183,12 +197,12 @@ class _Fitting:
         settings: TrainingSettings,
         counts: dict[str, int],
         saved: State | None,
+        watch: memory.Watch,
     ):
-        self._network, self._dataset, self._run = network, dataset, run
+        self._network, self._dataset, self._run, self._watch = network, dataset, run, watch
         self._settings, self._counts, self._saved = settings, counts, saved
         self._position = saved.position if saved else Position()
         self._steps = math.ceil(counts["train"] / settings.batch_size)
-        self._watch = WatchMemory()
         self._conditions = state.conditions(dataset)
 
     def run_to_end(
@@ -210,7 +224,6 @@ class _Fitting:
         callbacks = [
             *([Restore(self._saved)] if self._saved else []),
             Track(self._run, position, self._steps, say),
-            self._watch,
             curves,
             Report(progress, settings.epochs, position, self._steps),
             SaveState(
@@ -244,6 +257,8 @@ class _Fitting:
             batch_size=settings.batch_size,
             seed=settings.seed,
             validation_split=settings.validation_split,
+            window_bytes=settings.window_bytes,
+            prefetch=settings.prefetch,
             **options,
         )
 
@@ -258,14 +273,19 @@ class _Fitting:
             verbose=0,
         )
 
+    def _write_weights(self) -> None:
+        vocabulary = self._run.vocabulary().sha256
+        arrays = to_arrays(self._network, self._dataset.labels, self._settings.num_words, vocabulary)
+        if arrays:
+            self._run.write_weights(arrays)
+
     def _finish(self) -> dict[str, Any]:
         run, settings, position = self._run, self._settings, self._position
-        arrays = to_arrays(
-            self._network, self._dataset.labels, settings.num_words, run.vocabulary().sha256
-        )
-        if arrays:
-            run.write_weights(arrays)
-        _save_plain(self._network, run)
+        self._write_weights()
+        optimizer = self._network.optimizer
+        with optimizer.as_plain() if isinstance(optimizer, FusedAdam) else nullcontext():
+            run.write_model(self._network)
+        predicted = plan(self._dataset, settings)
         summary = {
             "run": str(run.path),
             "data": self._dataset.source["description"],
@@ -276,19 +296,36 @@ class _Fitting:
             "seconds": {"training": sum(position.seconds), "epochs": position.seconds},
             "reviews_per_second": self._counts["train"] * position.epoch / sum(position.seconds),
             "peak_resident_bytes": memory.peak_resident(),
-            "peak_anonymous_bytes": max(self._watch.peak_anonymous, memory.anonymous()),
+            "peak_anonymous_bytes": self._watch.peak_anonymous,
+            "predicted_resident_bytes": predicted.resident,
+            "predicted_anonymous_bytes": predicted.anonymous,
         }
         run.write_summary(summary)
         return summary
 
 
-def _save_plain(network: keras.Model, run: RunDirectory) -> None:
-    """Save the network compiled with Keras' own Adam, so that any Keras opens it."""
-    if isinstance(network.optimizer, FusedAdam):
-        adam = network.optimizer.plain(network.trainable_variables)
-        config = network.get_compile_config()
-        network.compile(optimizer=adam, loss=config["loss"], metrics=config["metrics"])
-    run.write_model(network)
+def measure_speed(dataset: Dataset, settings: TrainingSettings, seconds: float = 1.0) -> float:
+    """Give the training reviews a second that this machine manages, from `seconds` of training."""
+    num_words = settings.num_words_for(dataset)
+    network = build_network(num_words, len(dataset.labels), hidden=settings.hidden,
+                            dropout=settings.dropout)  # fmt: skip
+    network.steps_per_execution = 10
+    moments: list[tuple[float, int]] = []
+
+    def tell(batch: int, logs: Any) -> None:
+        moments.append((time.monotonic(), batch + 1))
+        # The first execution is the tracing of the graph.
+        network.stop_training = moments[-1][0] - moments[0][0] >= seconds
+
+    rows = batches(dataset, num_words=num_words, batch_size=settings.batch_size,
+                   window_bytes=settings.window_bytes, prefetch=settings.prefetch)  # fmt: skip
+    while len(moments) < 3:  # a small dataset is over before a second is
+        callback = keras.callbacks.LambdaCallback(on_train_batch_end=tell)
+        network.fit(rows, callbacks=[callback], shuffle=False, verbose=0)
+    (begun, first), (ended, last) = moments[0], moments[-1]
+    if last <= first:
+        last = first + (len(moments) - 1) * 10
+    return (last - first) * settings.batch_size / (ended - begun)
 
 
 def damaged_shard(dataset: Dataset, error: Exception) -> DataError:
