@@ -5,8 +5,11 @@ TensorFlow is imported only inside the commands that need it.
 """
 
 import argparse
+import io
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -16,7 +19,10 @@ from . import __version__
 from .errors import CheckFailed, LowmemError
 from .memory import MB
 from .progress import Bar
-from .settings import DEFAULT_NUM_WORDS, TrainingSettings
+from .settings import (
+    DEFAULT_NUM_WORDS,
+    TrainingSettings,
+)
 
 EXIT_CODES = """\
 exit codes:
@@ -31,6 +37,8 @@ exit codes:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # words that the terminal cannot show
     bar = Bar()
     try:
         options.command(options, bar)
@@ -199,6 +207,89 @@ def _evaluation_lines(evaluation: dict[str, Any]) -> list[str]:
     return lines
 
 
+# --- explore ---
+
+
+def _explore(options: argparse.Namespace, bar: Bar) -> None:
+    from . import exploration
+
+    if options.show is not None:
+        review = exploration.show(
+            options.dataset, options.show, split=options.split, num_words=options.num_words
+        )
+        _answer(
+            options, review, lambda: [f"Label: {review['label']}", f"{review['ids']}", review["text"]]
+        )
+        return
+    found = exploration.explore(
+        options.dataset, num_words=options.num_words, top=options.top, progress=bar
+    )
+    bar.clear()
+    if options.tensorboard:
+        exploration.write_tensorboard(found, options.tensorboard)
+    _answer(options, found, lambda: _exploration_lines(found))
+    if options.tensorboard:
+        _say(f"TensorBoard shows it: lowmem-sentiment tensorboard {options.tensorboard}")
+
+
+def _exploration_lines(found: dict[str, Any]) -> list[str]:
+    reviews, length, copies = found["reviews"], found["length"], found["duplicates"]
+    lines = _table(
+        {
+            "data": found["data"],
+            "reviews": f"{sum(reviews.values()):,} "
+            f"({', '.join(f'{count:,} {split}' for split, count in reviews.items())})",
+            **{
+                f"label {nth}": f"{label}: {sum(counts.values()):,} "
+                f"({', '.join(f'{count:,} {split}' for split, count in counts.items())})"
+                for nth, (label, counts) in enumerate(found["labels"].items())
+            },
+            "words": f"{found['words']:,}",
+            "unique words": f"{found['distinct_ids']:,} ids at {found['num_words']:,} words",
+            "unknown words": ", ".join(
+                f"{share:.1%} at {size if size == 'all' else f'{int(size):,}'}"
+                for size, share in found["out_of_vocabulary"].items()
+            ),
+            "length": f"mean {length['mean']:.5f}, standard deviation "
+            f"{length['standard_deviation']:.3f}, {length['min']:,} to {length['max']:,}",
+            "quantiles": ", ".join(
+                f"{float(share):.0%} {value:,}" for share, value in length["quantiles"].items()
+            ),
+            "duplicates": f"{'' if copies['exact'] else 'about '}{copies['reviews']:,} reviews repeat "
+            "another's words",
+            "empty": f"{found['empty']:,} reviews",
+        }
+    )
+    lines += ["", "reviews by length", *_histogram_lines(length["histogram"])]
+    lines += ["", "most frequent words", *_wrapped([word["word"] for word in found["most_frequent"]])]
+    for label, words in found["leaning"].items():
+        leaning = [f"{word['word']} {word['log_odds']:+.2f}" for word in words]
+        lines += ["", f"words that lean to {label} (log-odds)", *_wrapped(leaning)]
+    if found["warnings"]:
+        lines += ["", *(f"warning: {warning}" for warning in found["warnings"])]
+    return lines
+
+
+def _wrapped(items: list[str]) -> list[str]:
+    text = ", ".join(item.replace(" ", "\xa0") for item in items)  # an item is never broken
+    lines = textwrap.wrap(text, _width(), initial_indent="  ", subsequent_indent="  ")
+    return [line.replace("\xa0", " ") for line in lines]
+
+
+def _width() -> int:
+    return min(100, shutil.get_terminal_size().columns)
+
+
+def _histogram_lines(bins: list[list[int]]) -> list[str]:
+    names = [f"{first:,}-{last:,}" for first, last, _ in bins]
+    width = max(map(len, names))
+    room, most = max(10, _width() - width - 12), max(count for _, _, count in bins)
+    return [
+        f"  {name:>{width}} {'█' * round(room * count / most) or '▏' * bool(count)} {count:,}"
+        for name, (_, _, count) in zip(names, bins, strict=True)
+    ]
+
+
 # --- tensorboard ---
 
 
@@ -258,6 +349,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_prepare(commands)
     _add_train(commands)
     _add_evaluate(commands)
+    _add_explore(commands)
     _add_tensorboard(commands)
     return parser
 
@@ -330,6 +422,19 @@ def _add_evaluate(commands: Any) -> None:
     add("--batch-size", type=int, default=32, help="reviews a step; changes no result")
     add("--fail-under", type=_threshold, action="append", default=[], metavar="METRIC=VALUE",
         help="exit with 1 when METRIC is below VALUE (loss: above it); may be repeated")  # fmt: skip
+
+
+def _add_explore(commands: Any) -> None:
+    explore = _command(commands, "explore", _explore, "show what a dataset looks like")
+    add = explore.add_argument
+    add("dataset", type=Path, metavar="DATASET", help="a dataset directory")
+    add("--num-words", type=int, metavar="N", help="ids below N are known words, as in Keras "
+        f"(default: {DEFAULT_NUM_WORDS}, or all where there are fewer)")  # fmt: skip
+    add("--top", type=int, default=20, metavar="N", help="how many words to list")
+    add("--show", type=int, metavar="N", help="print review N of --split instead, counted from 0: "
+        "label, ids, and text with # for every unknown word")  # fmt: skip
+    add("--split", choices=("test", "train"), default="test", help="whose reviews --show counts")
+    add("--tensorboard", type=Path, metavar="DIR", help="also write it there for TensorBoard")
 
 
 def _add_tensorboard(commands: Any) -> None:
