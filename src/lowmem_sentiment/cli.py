@@ -7,20 +7,24 @@ TensorFlow is imported only inside the commands that need it.
 import argparse
 import io
 import json
+import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from . import __version__
-from .errors import CheckFailed, LowmemError
+from .errors import CheckFailed, LowmemError, SettingsError
 from .memory import MB
 from .progress import Bar
 from .settings import (
     DEFAULT_NUM_WORDS,
+    TEXT_ERRORS,
+    TEXT_FORMATS,
+    TextSettings,
     TrainingSettings,
 )
 
@@ -290,6 +294,75 @@ def _histogram_lines(bins: list[list[int]]) -> list[str]:
     ]
 
 
+# --- predict ---
+
+
+def _predict(options: argparse.Namespace, bar: Bar) -> None:
+    from .prediction import Predictor
+
+    settings = TextSettings(
+        **{field.name: getattr(options, field.name) for field in fields(TextSettings)}
+    )
+    if options.texts and options.file:
+        raise SettingsError("texts were given, and a --file too; expected one of them")
+    predictor = Predictor(options.run)
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    number = 0
+    for texts in _blocks_of_texts(options, settings):
+        lines = []
+        for prediction in predictor.predict(texts, threshold=options.threshold, explain=options.explain):
+            number += 1
+            if options.json:
+                content = {"number": number, **prediction._asdict()}
+                if prediction.effects is None:
+                    del content["effects"]
+                else:
+                    content["effects"] = _strongest(prediction.effects, options.words)
+                lines.append(json.dumps(content))
+            else:
+                lines += _prediction_lines(prediction, options.words, colour)
+        print("\n".join(lines), flush=True)
+
+
+def _blocks_of_texts(options: argparse.Namespace, settings: TextSettings) -> Iterator[list[bytes]]:
+    from .texts import read_texts
+
+    if options.texts:
+        return iter([[os.fsencode(text) for text in options.texts]])
+    if options.file and str(options.file) != "-":
+        return read_texts(options.file, settings)
+    if sys.stdin.isatty():
+        _say("reading texts from standard input, one a line; Ctrl-D ends")
+    return read_texts(sys.stdin.buffer, settings)
+
+
+def _strongest(effects: list[Any], count: int) -> list[Any]:
+    """Give the `count` strongest effects of either direction, in order."""
+    towards = [effect for effect in effects if effect.effect > 0][:count]
+    against = [effect for effect in effects if effect.effect < 0][-count:] if count else []
+    return [effect._asdict() for effect in towards + against]
+
+
+def _prediction_lines(prediction: Any, count: int, colour: bool) -> list[str]:
+    line = f"{prediction.label}  {prediction.probability:.4f}"
+    if len(prediction.probabilities) > 2:
+        others = (
+            f"{label} {probability:.4f}"
+            for label, probability in prediction.probabilities.items()
+            if label != prediction.label
+        )
+        line += f"  ({', '.join(others)})"
+    if prediction.effects is None:
+        return [line]
+    lines = [line]
+    effects = _strongest(prediction.effects, count)
+    for name, sign, code in (("for", 1, "32"), ("against", -1, "31")):
+        told = [f"{e['word']} {e['effect']:+.2f}" for e in effects[::sign] if e["effect"] * sign > 0]
+        text = f"  {name:8} {', '.join(told) or '-'}"
+        lines.append(f"\x1b[{code}m{text}\x1b[0m" if colour else text)
+    return lines
+
+
 # --- tensorboard ---
 
 
@@ -350,6 +423,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_evaluate(commands)
     _add_explore(commands)
+    _add_predict(commands)
     _add_tensorboard(commands)
     return parser
 
@@ -435,6 +509,39 @@ def _add_explore(commands: Any) -> None:
         "label, ids, and text with # for every unknown word")  # fmt: skip
     add("--split", choices=("test", "train"), default="test", help="whose reviews --show counts")
     add("--tensorboard", type=Path, metavar="DIR", help="also write it there for TensorBoard")
+
+
+def _add_predict(commands: Any) -> None:
+    predict = _command(commands, "predict", _predict, "say what label texts have", json_=False)
+    add, default = predict.add_argument, TextSettings
+    add("run", type=Path, metavar="RUN", help="a run directory, or what export --format weights made")
+    add("texts", nargs="*", metavar="TEXT", help="texts (default: standard input, a text a line, "
+        "answered as they come)")  # fmt: skip
+    add("--json", action="store_true", help="print one JSON object a text")
+    add("--threshold", type=float, metavar="P", help="of two labels, say the second when its "
+        "probability is above P (default: 0.5)")  # fmt: skip
+    add("--explain", action="store_true", help="show the words that moved the probability most, "
+        "with the change of the label's log-odds that each makes")  # fmt: skip
+    add("--words", type=_count, default=5, metavar="N", help="how many words --explain shows in "
+        "each direction")  # fmt: skip
+    add("--file", type=Path, metavar="FILE", help="texts in a file, .gz or not; -: standard input")
+    add("--format", choices=TEXT_FORMATS, default=default.format, help="of --file or standard "
+        "input; auto: by the file's name, a text a line where it says nothing")  # fmt: skip
+    add("--text-column", default=default.text_column, metavar="COLUMN", help="of CSV and TSV: a name "
+        "in the first row, or a number from 1 where there is no header")  # fmt: skip
+    add("--text-field", default=default.text_field, metavar="FIELD", help="of JSON Lines")
+    add("--encoding", default=default.encoding, metavar="NAME", help="of --file or standard input")
+    add("--errors", choices=TEXT_ERRORS, default=default.errors, help="what to do with bytes that are "
+        "not in the encoding")  # fmt: skip
+
+
+def _count(text: str) -> int:
+    if (value := int(text)) < 0:
+        raise ValueError(text)
+    return value
+
+
+_count.__name__ = "number"
 
 
 def _add_tensorboard(commands: Any) -> None:
