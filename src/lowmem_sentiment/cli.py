@@ -22,6 +22,7 @@ from .memory import MB
 from .progress import Bar
 from .settings import (
     DEFAULT_NUM_WORDS,
+    EXPORT_FORMATS,
     TEXT_ERRORS,
     TEXT_FORMATS,
     TextSettings,
@@ -363,6 +364,26 @@ def _prediction_lines(prediction: Any, count: int, colour: bool) -> list[str]:
     return lines
 
 
+# --- export ---
+
+
+def _export(options: argparse.Namespace, bar: Bar) -> None:
+    from .atomic import refuse_existing
+    from .run_directory import RunDirectory
+
+    refuse_existing(options.out, overwrite=options.overwrite)  # before TensorFlow's 2 s
+    if options.format == "saved-model":
+        RunDirectory(options.run).config()
+        from . import runtime
+
+        runtime.start()
+    from .exporting import export
+
+    out = export(options.run, options.out, format=options.format, overwrite=options.overwrite)
+    content = {"run": str(options.run), "format": options.format, "out": str(out)}
+    _answer(options, content, lambda: _table(content))
+
+
 # --- tensorboard ---
 
 
@@ -424,6 +445,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_explore(commands)
     _add_predict(commands)
+    _add_export(commands)
     _add_tensorboard(commands)
     return parser
 
@@ -542,6 +564,17 @@ def _count(text: str) -> int:
 
 
 _count.__name__ = "number"
+
+
+def _add_export(commands: Any) -> None:
+    export = _command(commands, "export", _export, "write a run for use elsewhere")
+    add = export.add_argument
+    add("run", type=Path, metavar="RUN", help="a run directory")
+    add("--format", choices=EXPORT_FORMATS, default="saved-model", help="saved-model: takes raw "
+        "texts, for TensorFlow Serving; weights: all that predict reads; keras: model.keras and "
+        "the words of its columns")  # fmt: skip
+    add("--out", type=Path, required=True, metavar="DIR", help="the directory to make")
+    add("--overwrite", action="store_true", help="replace DIR if it exists")
 
 
 def _add_tensorboard(commands: Any) -> None:
