@@ -267,6 +267,29 @@ def test_the_command_explains(tmp_path):
     assert f"{strongest['word']} {strongest['effect']:+.2f}" in towards
 
 
+def test_a_terminal_gets_colour_unless_it_wants_none(tmp_path):
+    run = write_run(tmp_path / "run")
+    for variables, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
+        terminal, slave = os.openpty()
+        environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+        options = {"stdout": slave, "capture_output": False, "env": {**environment, **variables}}
+        assert run_cli("predict", run.path, "great plot", "--explain", **options).returncode == 0
+        os.close(slave)
+        assert (b"\x1b[32m  for " in os.read(terminal, 10_000)) == coloured
+        os.close(terminal)
+
+
+def test_a_full_disk_is_told(tmp_path):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("there is no /dev/full here")
+    run = write_run(tmp_path / "run")
+    with open("/dev/full", "w") as full:
+        options = {"stdout": full, "stderr": subprocess.PIPE, "capture_output": False}
+        result = run_cli("predict", run.path, "great", **options)
+    assert result.returncode == 74
+    assert result.stderr == "lowmem-sentiment: error: cannot write the answer: No space left on device\n"
+
+
 def test_standard_input_is_answered_line_by_line(tmp_path):
     run = write_run(tmp_path / "run")
     command = [sys.executable, "-m", "lowmem_sentiment", "predict", str(run.path)]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
-from .errors import CheckFailed, LowmemError, SettingsError
+from .errors import CheckFailed, InputMissing, LowmemError, OutputError, SettingsError
 from .memory import MB
 from .progress import Bar
 from .settings import (
@@ -68,7 +68,18 @@ def _say(line: str) -> None:
 
 def _answer(options: argparse.Namespace, content: dict[str, Any], lines: Callable[[], list[str]]):
     """Print the answer: one JSON object, or lines for a person."""
-    print(json.dumps(content) if options.json else "\n".join(lines()), flush=True)
+    _print(json.dumps(content) if options.json else "\n".join(lines()))
+
+
+def _print(text: str) -> None:
+    """Print to standard output at once; OutputError when it is a file on a full disk."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        sys.stdout = None  # or Python tries again when it ends
+        raise OutputError(f"cannot write the answer: {error.strerror}") from error
 
 
 def _table(rows: dict[str, str]) -> list[str]:
@@ -322,7 +333,7 @@ def _predict(options: argparse.Namespace, bar: Bar) -> None:
                 lines.append(json.dumps(content))
             else:
                 lines += _prediction_lines(prediction, options.words, colour)
-        print("\n".join(lines), flush=True)
+        _print("\n".join(lines))
 
 
 def _blocks_of_texts(options: argparse.Namespace, settings: TextSettings) -> Iterator[list[bytes]]:
@@ -332,6 +343,8 @@ def _blocks_of_texts(options: argparse.Namespace, settings: TextSettings) -> Ite
         return iter([[os.fsencode(text) for text in options.texts]])
     if options.file and str(options.file) != "-":
         return read_texts(options.file, settings)
+    if sys.stdin is None:
+        raise InputMissing("there are no texts: standard input is closed; name some, or a --file")
     if sys.stdin.isatty():
         _say("reading texts from standard input, one a line; Ctrl-D ends")
     return read_texts(sys.stdin.buffer, settings)

@@ -1,8 +1,8 @@
 """What the data looks like, in one streaming pass with NumPy alone: the tutorial's second step.
 
 Memory follows the vocabulary (8 bytes a word, and 8 a label for each known one) and three
-bounds, never the number of reviews: 1 MiB of records at a time, 65,536 lengths, and a million
-fingerprints.
+bounds, never the number of reviews: 1 MiB of records at a time, 65,536 lengths, and half a
+million fingerprints.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from .progress import Progress, no_progress
 from .settings import DEFAULT_NUM_WORDS
 from .shards import Dataset
 from .tfrecord import Reviews, read
-from .vocabulary import FIRST_WORD_ID, MIN_NUM_WORDS, OUT_OF_VOCABULARY_ID, START_ID
+from .vocabulary import FIRST_WORD_ID, MIN_NUM_WORDS, OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
 
 SPLITS = ("train", "test")
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -63,6 +63,7 @@ def explore(
             copies.add(reviews, nth)
             done += len(reviews.lengths)
             progress("explore", done, total)
+    vocabulary = dataset.vocabulary()
     result = {
         "dataset": str(dataset.directory),
         "data": dataset.source["description"],
@@ -76,8 +77,8 @@ def explore(
         "distinct_ids": words.distinct_ids(),
         "length": {**dataset.manifest["length"], **lengths.summary()},
         "out_of_vocabulary": words.out_of_vocabulary(),
-        "most_frequent": words.most_frequent(dataset, top),
-        "leaning": words.leaning(dataset, top),
+        "most_frequent": words.most_frequent(vocabulary, top),
+        "leaning": words.leaning(vocabulary, dataset.labels, top),
         "empty": lengths.empty,
         "duplicates": copies.summary(),
     }
@@ -126,17 +127,19 @@ class _Words:
         shares = {str(size): (never + int(self._counts[size:].sum())) / total for size in sizes}
         return {**shares, "all": never / total}
 
-    def most_frequent(self, dataset: Dataset, top: int) -> list[dict[str, Any]]:
+    def most_frequent(self, vocabulary: Vocabulary, top: int) -> list[dict[str, Any]]:
+        """Give the words that occur most, with how often."""
         counts = self._counts[FIRST_WORD_ID:]
         order = np.argsort(-counts, kind="stable")[:top]
-        words = dataset.vocabulary()
         return [
-            {"word": words.decode([int(nth) + FIRST_WORD_ID]), "count": int(counts[nth])}
+            {"word": vocabulary.decode([int(nth) + FIRST_WORD_ID]), "count": int(counts[nth])}
             for nth in order
             if counts[nth]
         ]
 
-    def leaning(self, dataset: Dataset, top: int) -> dict[str, list[dict[str, Any]]]:
+    def leaning(
+        self, vocabulary: Vocabulary, labels: list[str], top: int
+    ) -> dict[str, list[dict[str, Any]]]:
         """Give the words that lean most to each label, against all the others.
 
         Log-odds ratio with an informative Dirichlet prior, ordered by its z-score (Monroe,
@@ -146,8 +149,8 @@ class _Words:
         counts = self._by_label[:, FIRST_WORD_ID:]
         whole = counts.sum(axis=0)
         prior = whole * (_PRIOR_WORDS / max(1, int(whole.sum())))
-        words, result = dataset.vocabulary(), {}
-        for nth, label in enumerate(dataset.labels):
+        result = {}
+        for nth, label in enumerate(labels):
             here, there = counts[nth] + prior, whole - counts[nth] + prior
             with np.errstate(divide="ignore", invalid="ignore"):  # words that never occur
                 odds = np.log(here / (here.sum() - here)) - np.log(there / (there.sum() - there))
@@ -156,7 +159,7 @@ class _Words:
             order = np.argsort(-score, kind="stable")[:top]
             result[label] = [
                 {
-                    "word": words.decode([int(word) + FIRST_WORD_ID]),
+                    "word": vocabulary.decode([int(word) + FIRST_WORD_ID]),
                     "log_odds": float(odds[word]),
                     "z": float(score[word]),
                     "count": int(whole[word]),
@@ -218,11 +221,11 @@ class Copies:
     label. Equal ones are counted together. When more than `limit` different ones are held, every
     second text is let go, chosen by its hash, so that all copies of a text stay or go together;
     what is counted then is a sample, and the counts are multiplied accordingly (adaptive
-    sampling, Flajolet 1990). Up to a million different reviews the counts are exact, but for a
-    chance below 1 in 400 of one false pair.
+    sampling, Flajolet 1990). Up to half a million different reviews the counts are exact, but for
+    a chance below 1 in 2,000 of one false pair.
     """
 
-    LIMIT = 1 << 20  # 16 bytes each, and twice that while they are sorted
+    LIMIT = 1 << 19  # 16 bytes each, and five times that while they are sorted
 
     def __init__(self, limit: int = LIMIT):
         self._limit = limit
