@@ -8,15 +8,15 @@ import argparse
 import io
 import json
 import os
-import shutil
 import sys
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .display import exploration_lines, prediction_lines
+from .display import table as _table
 from .errors import CheckFailed, InputMissing, LowmemError, OutputError, SettingsError
 from .memory import MB
 from .progress import Bar
@@ -80,11 +80,6 @@ def _print(text: str) -> None:
     except OSError as error:
         sys.stdout = None  # or Python tries again when it ends
         raise OutputError(f"cannot write the answer: {error.strerror}") from error
-
-
-def _table(rows: dict[str, str]) -> list[str]:
-    width = max(map(len, rows)) + 2
-    return [f"{name:{width}}{value}" for name, value in rows.items()]
 
 
 # --- prepare ---
@@ -243,74 +238,16 @@ def _explore(options: argparse.Namespace, bar: Bar) -> None:
     bar.clear()
     if options.tensorboard:
         exploration.write_tensorboard(found, options.tensorboard)
-    _answer(options, found, lambda: _exploration_lines(found))
+    _answer(options, found, lambda: exploration_lines(found))
     if options.tensorboard:
         _say(f"TensorBoard shows it: lowmem-sentiment tensorboard {options.tensorboard}")
-
-
-def _exploration_lines(found: dict[str, Any]) -> list[str]:
-    reviews, length, copies = found["reviews"], found["length"], found["duplicates"]
-    lines = _table(
-        {
-            "data": found["data"],
-            "reviews": f"{sum(reviews.values()):,} "
-            f"({', '.join(f'{count:,} {split}' for split, count in reviews.items())})",
-            **{
-                f"label {nth}": f"{label}: {sum(counts.values()):,} "
-                f"({', '.join(f'{count:,} {split}' for split, count in counts.items())})"
-                for nth, (label, counts) in enumerate(found["labels"].items())
-            },
-            "words": f"{found['words']:,}",
-            "unique words": f"{found['distinct_ids']:,} ids at {found['num_words']:,} words",
-            "unknown words": ", ".join(
-                f"{share:.1%} at {size if size == 'all' else f'{int(size):,}'}"
-                for size, share in found["out_of_vocabulary"].items()
-            ),
-            "length": f"mean {length['mean']:.5f}, standard deviation "
-            f"{length['standard_deviation']:.3f}, {length['min']:,} to {length['max']:,}",
-            "quantiles": ", ".join(
-                f"{float(share):.0%} {value:,}" for share, value in length["quantiles"].items()
-            ),
-            "duplicates": f"{'' if copies['exact'] else 'about '}{copies['reviews']:,} reviews repeat "
-            "another's words",
-            "empty": f"{found['empty']:,} reviews",
-        }
-    )
-    lines += ["", "reviews by length", *_histogram_lines(length["histogram"])]
-    lines += ["", "most frequent words", *_wrapped([word["word"] for word in found["most_frequent"]])]
-    for label, words in found["leaning"].items():
-        leaning = [f"{word['word']} {word['log_odds']:+.2f}" for word in words]
-        lines += ["", f"words that lean to {label} (log-odds)", *_wrapped(leaning)]
-    if found["warnings"]:
-        lines += ["", *(f"warning: {warning}" for warning in found["warnings"])]
-    return lines
-
-
-def _wrapped(items: list[str]) -> list[str]:
-    text = ", ".join(item.replace(" ", "\xa0") for item in items)  # an item is never broken
-    lines = textwrap.wrap(text, _width(), initial_indent="  ", subsequent_indent="  ")
-    return [line.replace("\xa0", " ") for line in lines]
-
-
-def _width() -> int:
-    return min(100, shutil.get_terminal_size().columns)
-
-
-def _histogram_lines(bins: list[list[int]]) -> list[str]:
-    names = [f"{first:,}-{last:,}" for first, last, _ in bins]
-    width = max(map(len, names))
-    room, most = max(10, _width() - width - 12), max(count for _, _, count in bins)
-    return [
-        f"  {name:>{width}} {'█' * round(room * count / most) or '▏' * bool(count)} {count:,}"
-        for name, (_, _, count) in zip(names, bins, strict=True)
-    ]
 
 
 # --- predict ---
 
 
 def _predict(options: argparse.Namespace, bar: Bar) -> None:
-    from .prediction import Predictor
+    from .prediction import Predictor, strongest
 
     settings = TextSettings(
         **{field.name: getattr(options, field.name) for field in fields(TextSettings)}
@@ -324,15 +261,13 @@ def _predict(options: argparse.Namespace, bar: Bar) -> None:
         lines = []
         for prediction in predictor.predict(texts, threshold=options.threshold, explain=options.explain):
             number += 1
+            if options.explain:
+                effects = strongest(prediction.effects, options.words)
+                prediction = prediction._replace(effects=effects)
             if options.json:
-                content = {"number": number, **prediction._asdict()}
-                if prediction.effects is None:
-                    del content["effects"]
-                else:
-                    content["effects"] = _strongest(prediction.effects, options.words)
-                lines.append(json.dumps(content))
+                lines.append(json.dumps({"number": number, **prediction.as_dict()}))
             else:
-                lines += _prediction_lines(prediction, options.words, colour)
+                lines += prediction_lines(prediction, colour)
         _print("\n".join(lines))
 
 
@@ -348,33 +283,6 @@ def _blocks_of_texts(options: argparse.Namespace, settings: TextSettings) -> Ite
     if sys.stdin.isatty():
         _say("reading texts from standard input, one a line; Ctrl-D ends")
     return read_texts(sys.stdin.buffer, settings)
-
-
-def _strongest(effects: list[Any], count: int) -> list[Any]:
-    """Give the `count` strongest effects of either direction, in order."""
-    towards = [effect for effect in effects if effect.effect > 0][:count]
-    against = [effect for effect in effects if effect.effect < 0][-count:] if count else []
-    return [effect._asdict() for effect in towards + against]
-
-
-def _prediction_lines(prediction: Any, count: int, colour: bool) -> list[str]:
-    line = f"{prediction.label}  {prediction.probability:.4f}"
-    if len(prediction.probabilities) > 2:
-        others = (
-            f"{label} {probability:.4f}"
-            for label, probability in prediction.probabilities.items()
-            if label != prediction.label
-        )
-        line += f"  ({', '.join(others)})"
-    if prediction.effects is None:
-        return [line]
-    lines = [line]
-    effects = _strongest(prediction.effects, count)
-    for name, sign, code in (("for", 1, "32"), ("against", -1, "31")):
-        told = [f"{e['word']} {e['effect']:+.2f}" for e in effects[::sign] if e["effect"] * sign > 0]
-        text = f"  {name:8} {', '.join(told) or '-'}"
-        lines.append(f"\x1b[{code}m{text}\x1b[0m" if colour else text)
-    return lines
 
 
 # --- export ---

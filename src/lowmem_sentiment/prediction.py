@@ -7,7 +7,7 @@ the time of the dense product, and needs no 40 KB row a review.
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -41,6 +41,22 @@ class Prediction(NamedTuple):
     """Of every label."""
     effects: list[Effect] | None = None
     """The words' effects, from most for the label to most against it; None if not asked for."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give what JSON can hold; "effects" only where they were asked for."""
+        content = self._asdict()
+        if self.effects is None:
+            del content["effects"]
+        else:
+            content["effects"] = [effect._asdict() for effect in self.effects]
+        return content
+
+
+def strongest(effects: list[Effect], count: int) -> list[Effect]:
+    """Give the `count` strongest effects in either direction, in order."""
+    towards = [effect for effect in effects if effect.effect > 0][:count]
+    against = [effect for effect in effects if effect.effect < 0][-count:] if count else []
+    return towards + against
 
 
 def _activate(values: np.ndarray, name: str) -> np.ndarray:
