@@ -254,6 +254,24 @@ def test_the_command_answers_each_text_in_order(tmp_path):
     ]
 
 
+def test_texts_may_stand_before_between_and_after_options(tmp_path):
+    run = str(write_run(tmp_path / "run").path)
+    expected = run_cli("predict", run, "great", "worst", "--json").stdout
+    assert len(expected.splitlines()) == 2
+    for arguments in (
+        ("--json", run, "great", "worst"),
+        (run, "--json", "great", "worst"),
+        (run, "great", "--json", "worst"),
+        (run, "--json", "--", "great", "worst"),
+    ):
+        assert run_cli("predict", *arguments).stdout == expected
+    for arguments in ((run, "great", "--jsn"), (run, "--threshold", "0.5", "great", "-x")):
+        result = run_cli("predict", *arguments)
+        assert result.returncode == 2 and "unrecognized arguments: " in result.stderr
+    result = run_cli("predict", run, "--json", "--", "-worst", "--great")
+    assert len(result.stdout.splitlines()) == 2
+
+
 def test_the_command_explains(tmp_path):
     run = write_run(tmp_path / "run", ("a", "b", "c"))
     arguments = ("predict", run.path, "the great film was boring xyzzy", "--explain", "--words", 2)

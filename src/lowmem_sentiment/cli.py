@@ -41,7 +41,7 @@ exit codes:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
-    options = _parser().parse_args(arguments)
+    options = _parse(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # words that the terminal cannot show
     bar = Bar()
@@ -60,6 +60,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has gone; that is no error, and nobody is left to tell.
         sys.stdout = None
         return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse, and take texts that stand after an option, which argparse leaves over."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    end = rest.index("--") if "--" in rest else len(rest)
+    if rest and (not hasattr(options, "texts") or any(part.startswith("-") for part in rest[:end])):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        options.texts = [*options.texts, *rest[:end], *rest[end + 1 :]]
+    return options
 
 
 def _say(line: str) -> None:
