@@ -62,10 +62,7 @@ class Copies:
         self._join()
         text, kind = self._keys >> np.uint64(16), self._keys & np.uint64(0xFFFF)
         _, copies = _sum_by(text, self._counts)
-        _, labels = np.unique(np.unique(text << np.uint64(16) | kind >> np.uint64(1)) >> np.uint64(16),
-                              return_counts=True)  # fmt: skip
-        _, splits = np.unique(np.unique(text << np.uint64(1) | kind & np.uint64(1)) >> np.uint64(1),
-                              return_counts=True)  # fmt: skip
+        labels, splits = _count_kinds(text, kind >> np.uint64(1)), _count_kinds(text, kind & np.uint64(1))
         factor = 1 << self._level
         return {
             "reviews": int((copies - 1).sum()) * factor,
@@ -83,3 +80,9 @@ def _sum_by(keys: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarra
     keys = keys[order]
     firsts = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
     return keys[firsts], np.add.reduceat(counts[order], firsts)
+
+
+def _count_kinds(text: np.ndarray, kind: np.ndarray) -> np.ndarray:
+    """Give how many different kinds each different text has; both are below 2**48 and 2**16."""
+    pairs = np.unique(text << np.uint64(16) | kind)
+    return np.unique(pairs >> np.uint64(16), return_counts=True)[1]
