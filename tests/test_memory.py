@@ -24,10 +24,11 @@ def test_what_is_allocated_is_seen_and_the_peak_kept():
 
 def test_the_alarm_is_given_once_at_92_percent():
     said = []
-    with Watch(Limit(int(memory.anonymous() / 0.9), "a test"), said.append):
+    limit = Limit(int((memory.anonymous() + 100 * MB) / Watch.ALARM), "a test")
+    with Watch(limit, said.append):
         time.sleep(0.1)
         assert not said
-        block = np.ones(memory.anonymous() // 10 // 8)
+        block = np.ones(200 * MB // 8)
         time.sleep(0.2)
         del block
     assert len(said) == 1

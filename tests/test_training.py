@@ -196,3 +196,14 @@ def test_a_users_own_network_is_trained(dataset, tmp_path):
     train(dataset, tmp_path / "run", SMALL, network=network)
     assert (tmp_path / "run" / "model.keras").exists()
     assert not (tmp_path / "run" / "weights.npz").exists()
+
+
+def test_a_network_that_is_no_chain_of_dense_layers_has_no_weights_for_numpy():
+    from lowmem_sentiment.weights import to_arrays
+
+    words = keras.Input((9,))
+    two = [keras.layers.Dense(3)(words), keras.layers.Dense(3)(words)]
+    branching = keras.Model(words, keras.layers.Dense(1)(keras.layers.add(two)))
+    layer = keras.layers.Dense(1, activation=keras.layers.LeakyReLU())
+    for network in (branching, keras.Sequential([words, layer])):
+        assert to_arrays(network, ["a", "b"], 9, "") is None

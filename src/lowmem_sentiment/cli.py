@@ -6,7 +6,9 @@ TensorFlow is imported only inside the commands that need it.
 
 import argparse
 import contextlib
+import io
 import json
+import os
 import shlex
 import signal
 import sys
@@ -17,10 +19,20 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
-from .errors import CheckFailed, LowmemError
+from .display import exploration_lines, prediction_lines
+from .display import table as _table
+from .errors import CheckFailed, InputMissing, LowmemError, OutputError, SettingsError
 from .memory import MB, Limit, find_limit, parse_size
 from .progress import Bar
-from .settings import DEFAULT_NUM_WORDS, SaveEvery, TrainingSettings
+from .settings import (
+    DEFAULT_NUM_WORDS,
+    EXPORT_FORMATS,
+    TEXT_ERRORS,
+    TEXT_FORMATS,
+    SaveEvery,
+    TextSettings,
+    TrainingSettings,
+)
 
 EXIT_CODES = """\
 exit codes:
@@ -34,7 +46,9 @@ exit codes:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
-    options = _parser().parse_args(arguments)
+    options = _parse(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # words that the terminal cannot show
     bar = Bar()
     try:
         options.command(options, bar)
@@ -53,18 +67,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse, and take texts that stand after an option, which argparse leaves over."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    end = rest.index("--") if "--" in rest else len(rest)
+    if rest and (not hasattr(options, "texts") or any(part.startswith("-") for part in rest[:end])):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        options.texts = [*options.texts, *rest[:end], *rest[end + 1 :]]
+    return options
+
+
 def _say(line: str) -> None:
     print(f"lowmem-sentiment: {line}", file=sys.stderr)
 
 
 def _answer(options: argparse.Namespace, content: dict[str, Any], lines: Callable[[], list[str]]):
     """Print the answer: one JSON object, or lines for a person."""
-    print(json.dumps(content) if options.json else "\n".join(lines()), flush=True)
+    _print(json.dumps(content) if options.json else "\n".join(lines()))
 
 
-def _table(rows: dict[str, str]) -> list[str]:
-    width = max(map(len, rows)) + 2
-    return [f"{name:{width}}{value}" for name, value in rows.items()]
+def _print(text: str) -> None:
+    """Print to standard output at once; OutputError when it is a file on a full disk."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        sys.stdout = None  # or Python tries again when it ends
+        raise OutputError(f"cannot write the answer: {error.strerror}") from error
 
 
 # --- prepare ---
@@ -334,6 +366,93 @@ def _evaluation_lines(evaluation: dict[str, Any]) -> list[str]:
     return lines
 
 
+# --- explore ---
+
+
+def _explore(options: argparse.Namespace, bar: Bar) -> None:
+    from . import exploration
+
+    if options.show is not None:
+        review = exploration.show(
+            options.dataset, options.show, split=options.split, num_words=options.num_words
+        )
+        _answer(
+            options, review, lambda: [f"Label: {review['label']}", f"{review['ids']}", review["text"]]
+        )
+        return
+    found = exploration.explore(
+        options.dataset, num_words=options.num_words, top=options.top, progress=bar
+    )
+    bar.clear()
+    if options.tensorboard:
+        exploration.write_tensorboard(found, options.tensorboard)
+    _answer(options, found, lambda: exploration_lines(found))
+    if options.tensorboard:
+        _say(f"TensorBoard shows it: lowmem-sentiment tensorboard {options.tensorboard}")
+
+
+# --- predict ---
+
+
+def _predict(options: argparse.Namespace, bar: Bar) -> None:
+    from .prediction import Predictor, strongest
+
+    settings = TextSettings(
+        **{field.name: getattr(options, field.name) for field in fields(TextSettings)}
+    )
+    if options.texts and options.file:
+        raise SettingsError("texts were given, and a --file too; expected one of them")
+    predictor = Predictor(options.run)
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    number = 0
+    for texts in _blocks_of_texts(options, settings):
+        lines = []
+        for prediction in predictor.predict(texts, threshold=options.threshold, explain=options.explain):
+            number += 1
+            if options.explain:
+                effects = strongest(prediction.effects, options.words)
+                prediction = prediction._replace(effects=effects)
+            if options.json:
+                lines.append(json.dumps({"number": number, **prediction.as_dict()}))
+            else:
+                lines += prediction_lines(prediction, colour)
+        _print("\n".join(lines))
+
+
+def _blocks_of_texts(options: argparse.Namespace, settings: TextSettings) -> Iterator[list[bytes]]:
+    from .texts import read_texts
+
+    if options.texts:
+        return iter([[os.fsencode(text) for text in options.texts]])
+    if options.file and str(options.file) != "-":
+        return read_texts(options.file, settings)
+    if sys.stdin is None:
+        raise InputMissing("there are no texts: standard input is closed; name some, or a --file")
+    if sys.stdin.isatty():
+        _say("reading texts from standard input, one a line; Ctrl-D ends")
+    return read_texts(sys.stdin.buffer, settings)
+
+
+# --- export ---
+
+
+def _export(options: argparse.Namespace, bar: Bar) -> None:
+    from .atomic import refuse_existing
+    from .run_directory import RunDirectory
+
+    refuse_existing(options.out, overwrite=options.overwrite)  # before TensorFlow's 2 s
+    if options.format == "saved-model":
+        RunDirectory(options.run).config()
+        from . import runtime
+
+        runtime.start()
+    from .exporting import export
+
+    out = export(options.run, options.out, format=options.format, overwrite=options.overwrite)
+    content = {"run": str(options.run), "format": options.format, "out": str(out)}
+    _answer(options, content, lambda: _table(content))
+
+
 # --- tensorboard ---
 
 
@@ -436,6 +555,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_plan(commands)
     _add_evaluate(commands)
+    _add_explore(commands)
+    _add_predict(commands)
+    _add_export(commands)
     _add_tensorboard(commands)
     _add_verify(commands)
     _add_verify_resume(commands)
@@ -547,6 +669,63 @@ def _add_evaluate(commands: Any) -> None:
     add("--batch-size", type=int, default=32, help="reviews a step; changes no result")
     add("--fail-under", type=_threshold, action="append", default=[], metavar="METRIC=VALUE",
         help="exit with 1 when METRIC is below VALUE (loss: above it); may be repeated")  # fmt: skip
+
+
+def _add_explore(commands: Any) -> None:
+    explore = _command(commands, "explore", _explore, "show what a dataset looks like")
+    add = explore.add_argument
+    add("dataset", type=Path, metavar="DATASET", help="a dataset directory")
+    add("--num-words", type=int, metavar="N", help="ids below N are known words, as in Keras "
+        f"(default: {DEFAULT_NUM_WORDS}, or all where there are fewer)")  # fmt: skip
+    add("--top", type=int, default=20, metavar="N", help="how many words to list")
+    add("--show", type=int, metavar="N", help="print review N of --split instead, counted from 0: "
+        "label, ids, and text with # for every unknown word")  # fmt: skip
+    add("--split", choices=("test", "train"), default="test", help="whose reviews --show counts")
+    add("--tensorboard", type=Path, metavar="DIR", help="also write it there for TensorBoard")
+
+
+def _add_predict(commands: Any) -> None:
+    predict = _command(commands, "predict", _predict, "say what label texts have", json_=False)
+    add, default = predict.add_argument, TextSettings
+    add("run", type=Path, metavar="RUN", help="a run directory, or what export --format weights made")
+    add("texts", nargs="*", metavar="TEXT", help="texts (default: standard input, a text a line, "
+        "answered as they come)")  # fmt: skip
+    add("--json", action="store_true", help="print one JSON object a text")
+    add("--threshold", type=float, metavar="P", help="of two labels, say the second when its "
+        "probability is above P (default: 0.5)")  # fmt: skip
+    add("--explain", action="store_true", help="show the words that moved the probability most, "
+        "with the change of the label's log-odds that each makes")  # fmt: skip
+    add("--words", type=_count, default=5, metavar="N", help="how many words --explain shows in "
+        "each direction")  # fmt: skip
+    add("--file", type=Path, metavar="FILE", help="texts in a file, .gz or not; -: standard input")
+    add("--format", choices=TEXT_FORMATS, default=default.format, help="of --file or standard "
+        "input; auto: by the file's name, a text a line where it says nothing")  # fmt: skip
+    add("--text-column", default=default.text_column, metavar="COLUMN", help="of CSV and TSV: a name "
+        "in the first row, or a number from 1 where there is no header")  # fmt: skip
+    add("--text-field", default=default.text_field, metavar="FIELD", help="of JSON Lines")
+    add("--encoding", default=default.encoding, metavar="NAME", help="of --file or standard input")
+    add("--errors", choices=TEXT_ERRORS, default=default.errors, help="what to do with bytes that are "
+        "not in the encoding")  # fmt: skip
+
+
+def _count(text: str) -> int:
+    if (value := int(text)) < 0:
+        raise ValueError(text)
+    return value
+
+
+_count.__name__ = "number"
+
+
+def _add_export(commands: Any) -> None:
+    export = _command(commands, "export", _export, "write a run for use elsewhere")
+    add = export.add_argument
+    add("run", type=Path, metavar="RUN", help="a run directory")
+    add("--format", choices=EXPORT_FORMATS, default="saved-model", help="saved-model: takes raw "
+        "texts, for TensorFlow Serving; weights: all that predict reads; keras: model.keras and "
+        "the words of its columns")  # fmt: skip
+    add("--out", type=Path, required=True, metavar="DIR", help="the directory to make")
+    add("--overwrite", action="store_true", help="replace DIR if it exists")
 
 
 def _add_tensorboard(commands: Any) -> None:

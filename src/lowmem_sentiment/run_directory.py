@@ -19,7 +19,8 @@ import numpy as np
 
 from .atomic import clear_directory, read_json, replace_file, replace_path, write_json
 from .errors import DataError, InputMissing, OutputExists
-from .vocabulary import Vocabulary
+from .vocabulary import MIN_NUM_WORDS, Vocabulary
+from .weights import Weights, read
 
 FORMAT = "lowmem-sentiment run"
 VERSION = 1
@@ -126,6 +127,42 @@ class RunDirectory:
         """Write weights.npz."""
         with replace_file(self.weights_file) as file:
             np.savez(file, **weights)
+
+    def load_weights(self) -> tuple[Weights, Vocabulary]:
+        """Load weights.npz and the words that its ids stand for, each checked against the other.
+
+        These two files are enough, so that they can be copied to where predictions are made;
+        where config.json is there too, it is checked as well. Raises InputMissing or DataError.
+        """
+        if not self.path.is_dir():
+            raise InputMissing(f"{self.path} is no run directory; make one: lowmem-sentiment train")
+        if not self.weights_file.exists():
+            raise InputMissing(f"{self.path} has no {self.weights_file.name}: {self._why_no_weights()}")
+        weights = read(self.weights_file)
+        vocabulary = Vocabulary.load(self.vocabulary_file, weights.vocabulary_sha256)
+        if len(vocabulary) + MIN_NUM_WORDS != weights.num_words:
+            raise DataError(
+                f"{self.weights_file} is for {weights.num_words - MIN_NUM_WORDS:,} words, but "
+                f"{self.vocabulary_file} has {len(vocabulary):,}"
+            )
+        if self.config_file.exists():
+            config = self.config()
+            told = config["settings"]["num_words"], config["labels"]
+            if told != (weights.num_words, weights.labels):
+                raise DataError(
+                    f"{self.weights_file} is for {weights.num_words:,} words and the labels "
+                    f"{', '.join(weights.labels)}; {self.config_file} says {told[0]:,} and "
+                    f"{', '.join(told[1])}"
+                )
+        return weights, vocabulary
+
+    def _why_no_weights(self) -> str:
+        if self.model_file.exists():
+            return (
+                "its network has other layers than Dense and Dropout, which NumPy does not run; "
+                "use evaluate, or export --format saved-model"
+            )
+        return "the run is not finished"
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write summary.json: the run is finished."""

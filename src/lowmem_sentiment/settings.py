@@ -1,6 +1,8 @@
 """What a user chooses, checked when it is built. Each default stands here and nowhere else."""
 
+import codecs
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from .errors import SettingsError
 from .shards import Dataset
@@ -88,3 +90,59 @@ class SaveEvery:
         if not 0 < every < float("inf"):
             raise SettingsError(f"save_every is {text!r}, expected steps (500) or seconds (30s)")
         return cls(None, every) if number != text else cls(every, None)
+
+
+EXPORT_FORMATS = ("saved-model", "weights", "keras")
+
+TEXT_FORMATS = ("auto", "text", "csv", "tsv", "jsonl")
+TEXT_ERRORS = ("strict", "replace", "ignore")
+_SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+
+
+@dataclass(frozen=True)
+class TextSettings:
+    """How texts stand in a file or stream."""
+
+    format: str = "auto"
+    """auto: by the file's name; a name that says nothing, and a stream, is a text a line."""
+    text_column: str = "text"
+    """Of CSV and TSV: a name in the first row, or a number from 1 where there is no header."""
+    text_field: str = "text"
+    """Of JSON Lines."""
+    encoding: str = "utf-8"
+    errors: str = "strict"
+    """What to do with bytes that are not in the encoding: one of `TEXT_ERRORS`."""
+
+    def __post_init__(self) -> None:
+        try:
+            "".encode(self.encoding)
+        except LookupError:
+            raise SettingsError(f"encoding is {self.encoding!r}, which Python does not know") from None
+        for name, choices in (("format", TEXT_FORMATS), ("errors", TEXT_ERRORS)):
+            if getattr(self, name) not in choices:
+                raise SettingsError(
+                    f"{name} is {getattr(self, name)!r}, expected one of {', '.join(choices)}"
+                )
+        if self.text_column_number == -1:
+            raise SettingsError("text_column is 0, expected a name or a number from 1")
+
+    def format_of(self, name: str) -> str:
+        """Give the format of the file `name`."""
+        if self.format != "auto":
+            return self.format
+        return _SUFFIXES.get(PurePath(name.removesuffix(".gz")).suffix.lower(), "text")
+
+    @property
+    def text_column_number(self) -> int | None:
+        """The column counted from 0, when it was given as a number."""
+        return int(self.text_column) - 1 if self.text_column.isdecimal() else None
+
+    @property
+    def is_ascii_based(self) -> bool:
+        """Whether a line ends with the byte that ends it in ASCII."""
+        return "\n".encode(self.encoding) == b"\n"
+
+    @property
+    def keeps_bytes(self) -> bool:
+        """Whether text in this encoding is UTF-8 as it stands."""
+        return codecs.lookup(self.encoding).name == "utf-8" and self.errors == "strict"

@@ -6,19 +6,40 @@ kernel_0, bias_0, kernel_1 ... float32[inputs, units] and float32[units] of each
 """
 
 import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .errors import DataError, InputMissing
+
 VERSION = 1
+ACTIVATIONS = ("relu", "sigmoid", "softmax", "tanh", "linear")
+"""What prediction can run; the last layer's is sigmoid or softmax."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The layers of a network, checked: each one's shape fits its neighbours."""
+
+    labels: list[str]
+    num_words: int
+    vocabulary_sha256: str
+    activations: list[str]
+    kernels: list[np.ndarray]
+    """float32[inputs, units] of each layer; the first has `num_words` inputs."""
+    biases: list[np.ndarray]
+    """float32[units] of each layer."""
 
 
 def to_arrays(
     network: Any, labels: list[str], num_words: int, vocabulary_sha256: str
 ) -> dict[str, np.ndarray] | None:
-    """Give the arrays of a Dense/Dropout network; None for a network with other layers."""
+    """Give the arrays of a chain of Dense and Dropout layers; None for any other network."""
     layers = [layer for layer in network.layers if type(layer).__name__ not in ("InputLayer", "Dropout")]
-    if any(type(layer).__name__ != "Dense" or not layer.use_bias for layer in layers):
+    if type(network).__name__ != "Sequential" or not all(map(_is_plain_dense, layers)):
         return None
     metadata = {
         "version": VERSION,
@@ -32,3 +53,78 @@ def to_arrays(
         kernel, bias = layer.get_weights()
         arrays[f"kernel_{nth}"], arrays[f"bias_{nth}"] = kernel, bias
     return arrays
+
+
+def _is_plain_dense(layer: Any) -> bool:
+    """Whether a Keras layer is a Dense one that `ACTIVATIONS` and two arrays describe."""
+    if type(layer).__name__ != "Dense" or not layer.use_bias:
+        return False
+    return getattr(layer.activation, "__name__", None) in ACTIVATIONS
+
+
+def read(path: Path) -> Weights:
+    """Read ``weights.npz``; InputMissing, or DataError if it is damaged or its shapes do not fit."""
+    arrays = _read_arrays(path)
+    try:
+        metadata = json.loads(arrays.pop("metadata").tobytes())
+        version = metadata["version"]
+        if version != VERSION:
+            raise DataError(f"{path} has version {version!r}, expected {VERSION}")
+        activations = metadata["activations"]
+        weights = Weights(
+            metadata["labels"],
+            metadata["num_words"],
+            metadata["vocabulary_sha256"],
+            activations,
+            [arrays.pop(f"kernel_{nth}") for nth in range(len(activations))],
+            [arrays.pop(f"bias_{nth}") for nth in range(len(activations))],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} holds no weights of ours: {error}") from error
+    if arrays:
+        raise DataError(f"{path} holds {', '.join(arrays)} beside its {len(activations)} layers")
+    _check(weights, path)
+    return weights
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if damaged := archive.testzip():  # before NumPy believes a header
+                raise DataError(f"{path} is damaged: {damaged} does not match its CRC")
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except DataError:
+        raise
+    except FileNotFoundError:
+        raise InputMissing(f"{path} is missing") from None
+    except Exception as error:  # zipfile, zlib and NumPy raise many kinds on a damaged file
+        raise DataError(f"{path} is damaged: {error}") from error
+
+
+def _check(weights: Weights, path: Path) -> None:
+    """Raise DataError unless the layers make a network from words to labels."""
+    inputs, outputs = weights.num_words, len(weights.labels)
+    last = len(weights.kernels) - 1
+    for nth, (kernel, bias) in enumerate(zip(weights.kernels, weights.biases, strict=True)):
+        if kernel.dtype != np.float32 or bias.dtype != np.float32:
+            raise DataError(f"{path}: layer {nth} is {kernel.dtype} and {bias.dtype}, expected float32")
+        if kernel.ndim != 2 or kernel.shape[0] != inputs or bias.shape != kernel.shape[1:]:
+            raise DataError(
+                f"{path}: layer {nth} has a kernel of shape {kernel.shape} and a bias of shape "
+                f"{bias.shape}, expected ({inputs}, units) and (units,)"
+            )
+        if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
+            raise DataError(
+                f"{path}: layer {nth} holds numbers that are not finite: training diverged; "
+                "try a lower learning rate"
+            )
+        expected = ACTIVATIONS if nth < last else ("sigmoid",) if kernel.shape[1] == 1 else ("softmax",)
+        if weights.activations[nth] not in expected:
+            raise DataError(
+                f"{path}: layer {nth} has the activation {weights.activations[nth]!r}, which "
+                f"prediction cannot run there; expected {' or '.join(expected)}"
+            )
+        inputs = kernel.shape[1]
+    if last < 0 or ((inputs, outputs) != (1, 2) and inputs != outputs):
+        raise DataError(f"{path}: the last layer has {inputs} units for {outputs} labels")
