@@ -132,6 +132,7 @@ def _fit(
             epochs=settings.epochs,
             validation_data=split(held_out),
             callbacks=callbacks,
+            class_weight=class_weights(dataset) if settings.class_weight == "balanced" else None,
             shuffle=False,  # `batches` has done it
             verbose=0,
         )
@@ -156,6 +157,13 @@ def _fit(
     }
     run.write_summary(summary)
     return summary
+
+
+def class_weights(dataset: Dataset) -> dict[int, float]:
+    """Give each label's weight in the loss, so that all labels weigh the same together."""
+    counts = dataset.manifest["splits"]["train"]["labels"]
+    mean = sum(counts) / len(counts)
+    return {label: mean / max(count, 1) for label, count in enumerate(counts)}
 
 
 def _save_plain(network: keras.Model, run: RunDirectory) -> None:
