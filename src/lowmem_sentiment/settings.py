@@ -76,7 +76,7 @@ class SyntheticSettings:
     reviews: int
     seed: int = 0
     num_labels: int = 2
-    leaning: float = 0.05
+    leaning: float = 0.15
     """Share of the words that lean to the review's label."""
     test_fraction: float = 0.2
 
