@@ -20,6 +20,7 @@ from .tfrecord import Reviews
 from .tokens import tokenise
 from .vocabulary import OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
 
+SPLITS = ("train", "test")
 MAX_LABELS = 1_000  # more, and the label column is most likely the wrong one
 
 
@@ -39,23 +40,20 @@ class Tokenised(NamedTuple):
     digest: bytes
     """A hash of each text, and its label."""
     spilled: bytes
-    """A pickled `Numbered`: the parent passes it to the disk, and does not look."""
+    """The label names and a `Numbered` of each split, pickled: the parent only passes it to disk."""
     bad_rows: list[BadRow]
     dropped: int
 
 
 class Numbered(NamedTuple):
-    """A chunk's reviews as numbers of words that count within the chunk alone."""
+    """A chunk's reviews of one split, as numbers of words that count within the chunk alone."""
 
     numbers: np.ndarray
     """uint16 or, above 65,536 words, uint32 of each token, one review after the other."""
     lengths: np.ndarray
     """int32[reviews]"""
-    is_test: np.ndarray
-    """bool[reviews]"""
-    names: list[str]
     labels: np.ndarray
-    """uint16[reviews]: index into `names`."""
+    """uint16[reviews]: index into the chunk's label names."""
 
 
 class _Numbering(dict):
@@ -66,10 +64,26 @@ class _Numbering(dict):
         return number
 
 
+class _Side:
+    """Gather the reviews of one split."""
+
+    def __init__(self):
+        self.numbers, self.lengths, self.labels = array("I"), array("i"), array("H")
+
+    def numbered(self, num_words: int) -> Numbered:
+        return Numbered(
+            np.frombuffer(self.numbers, np.uint32).astype(
+                np.uint16 if num_words <= 1 << 16 else np.uint32
+            ),
+            np.frombuffer(self.lengths, np.int32),
+            np.frombuffer(self.labels, np.uint16),
+        )
+
+
 def tokenise_chunk(chunk: Chunk) -> Tokenised:
     """Give a chunk's reviews as numbers, and what has to be known of all chunks to go on."""
     words, names, places = _Numbering(), _Numbering(), []
-    numbers, lengths, labels, is_test = array("I"), array("i"), array("H"), array("b")
+    sides = {split: _Side() for split in SPLITS}
     number_of = words.__getitem__
     digest, bad_rows, dropped = [], [], 0
     for row in chunk.reviews():
@@ -80,37 +94,24 @@ def tokenise_chunk(chunk: Chunk) -> Tokenised:
         if label is None:
             dropped += 1
             continue
-        tokens = tokenise(text)
-        numbers.extend(map(number_of, tokens))
-        lengths.append(len(tokens))
-        labels.append(names[label])
+        tokens, side = tokenise(text), sides[split]
+        side.numbers.extend(map(number_of, tokens))
+        side.lengths.append(len(tokens))
+        side.labels.append(names[label])
         if len(names) > len(places):
             places.append(place)
             if len(names) > MAX_LABELS:
                 raise too_many_labels(place)
-        is_test.append(split == "test")
         digest += hashed, label.encode(), b"\n"
-    small = np.uint16 if len(words) <= 1 << 16 else np.uint32
-    numbered = Numbered(
-        np.frombuffer(numbers, np.uint32).astype(small),
-        np.frombuffer(lengths, np.int32),
-        np.frombuffer(is_test, np.bool_),
-        list(names),
-        np.frombuffer(labels, np.uint16),
-    )
-    training = numbered.numbers[np.repeat(~numbered.is_test, numbered.lengths)]
-    reviews = [
-        np.bincount(numbered.labels[side], minlength=len(names))
-        for side in (~numbered.is_test, numbered.is_test)
-    ]
+    numbered = [side.numbered(len(words)) for side in sides.values()]
     return Tokenised(
         b" ".join(words),
-        np.bincount(training, minlength=len(words)),
+        np.bincount(numbered[0].numbers, minlength=len(words)),
         list(names),
-        np.stack(reviews),
+        np.stack([np.bincount(side.labels, minlength=len(names)) for side in numbered]),
         places,
         b"".join(digest),
-        pickle.dumps(numbered, pickle.HIGHEST_PROTOCOL),
+        pickle.dumps((list(names), *numbered), pickle.HIGHEST_PROTOCOL),
         bad_rows,
         dropped,
     )
@@ -136,22 +137,15 @@ class Encoder:
         """Give a chunk's training and test reviews; `place`: start, bytes of words, and of the rest."""
         start, words_size, size = place
         words = os.pread(self._spill, words_size, start).split()
-        numbered: Numbered = pickle.loads(os.pread(self._spill, size, start + words_size))
+        names, *numbered = pickle.loads(os.pread(self._spill, size, start + words_size))
         unknown = itertools.repeat(OUT_OF_VOCABULARY_ID)
         ids = np.fromiter(map(self._ids.get, words, unknown), np.int32, len(words))
-        labels = np.array([self._labels[name] for name in numbered.names], np.int64)
-        token_ids = ids[numbered.numbers]
-        return tuple(
-            encode(self._select(numbered, token_ids, labels, chosen))
-            for chosen in (~numbered.is_test, numbered.is_test)
-        )
+        labels = np.array([self._labels[name] for name in names], np.int64)
+        return tuple(encode(_reviews(side, ids, labels)) for side in numbered)
 
-    @staticmethod
-    def _select(
-        numbered: Numbered, token_ids: np.ndarray, labels: np.ndarray, chosen: np.ndarray
-    ) -> Reviews:
-        """Give the chosen reviews, each after a start."""
-        lengths = numbered.lengths[chosen].astype(np.int64)
-        ids = token_ids[np.repeat(chosen, numbered.lengths)]
-        ids = np.insert(ids, np.cumsum(lengths) - lengths, START_ID)
-        return Reviews(ids, lengths + 1, labels[numbered.labels[chosen]])
+
+def _reviews(side: Numbered, ids: np.ndarray, labels: np.ndarray) -> Reviews:
+    """Give a split's reviews, each after a start; `ids` and `labels` are by number in the chunk."""
+    lengths = side.lengths.astype(np.int64)
+    starts = np.cumsum(lengths) - lengths
+    return Reviews(np.insert(ids[side.numbers], starts, START_ID), lengths + 1, labels[side.labels])

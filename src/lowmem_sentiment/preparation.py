@@ -19,7 +19,7 @@ from . import workers
 from .atomic import new_directory
 from .counting import WordCounts
 from .errors import DataError, Unavailable
-from .numbering import MAX_LABELS, Encoder, Tokenised, tokenise_chunk, too_many_labels
+from .numbering import MAX_LABELS, SPLITS, Encoder, Tokenised, tokenise_chunk, too_many_labels
 from .progress import Progress, no_progress
 from .settings import PreparationSettings
 from .shards import SHARD_BYTES, Dataset, DatasetWriter
@@ -34,8 +34,6 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 # Shards that training reviews are dealt over at a time, at most: 128 open files, 200 MB of
 # reviews. Where a source sorted by label is larger, shards differ, and their random order mixes them.
 _MAX_HANDS = 128
-
-SPLITS = ("train", "test")
 
 
 def prepare(

@@ -5,6 +5,7 @@ A `TextSource` brings texts, read once, as chunks: a chunk is what a worker proc
 some reviews, and does the costly part (parse, decode, check) there.
 """
 
+import functools
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -109,7 +110,7 @@ class Rules:
         `split` it is the text's hash that decides: the same text always falls on the same side.
         """
         try:
-            text, label = self._to_utf8(text), self._to_utf8(label).decode().strip()
+            text, label = _to_utf8(text, self.replace), _clean_label(label, self.replace)
         except UnicodeError as error:
             return BadRow(place, f"is not UTF-8 ({error.reason}); convert it, or pass --errors replace")
         if b"\0" in text or "\0" in label:
@@ -126,15 +127,21 @@ class Rules:
             split = "test" if in_test else "train"
         return Review(split, text, self.label_map.get(label, label) or None, place, hashed)
 
-    def _to_utf8(self, text: str | bytes) -> bytes:
-        if isinstance(text, str):
-            if not self.replace:
-                return text.encode()
-            text = text.encode("utf-8", "surrogatepass" if _from_json(text) else "surrogateescape")
-        elif not self.replace:
-            text.decode()
-            return text
-        return text.decode("utf-8", "replace").encode()
+
+def _to_utf8(text: str | bytes, replace: bool) -> bytes:
+    if isinstance(text, str):
+        if not replace:
+            return text.encode()
+        text = text.encode("utf-8", "surrogatepass" if _from_json(text) else "surrogateescape")
+    elif not replace:
+        text.decode()
+        return text
+    return text.decode("utf-8", "replace").encode()
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _clean_label(label: str | bytes, replace: bool) -> str:
+    return _to_utf8(label, replace).decode().strip()
 
 
 def _from_json(text: str) -> bool:
