@@ -9,6 +9,7 @@ import itertools
 import os
 import pickle
 from array import array
+from collections import defaultdict
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,12 +57,9 @@ class Numbered(NamedTuple):
     """uint16[reviews]: index into the chunk's label names."""
 
 
-class _Numbering(dict):
-    """Give each new key the next number."""
-
-    def __missing__(self, key: Any) -> int:
-        self[key] = number = len(self)
-        return number
+def _numbering() -> defaultdict[Any, int]:
+    """Give a dictionary that gives each new key the next number, from 0."""
+    return defaultdict(itertools.count().__next__)
 
 
 class _Side:
@@ -82,7 +80,7 @@ class _Side:
 
 def tokenise_chunk(chunk: Chunk) -> Tokenised:
     """Give a chunk's reviews as numbers, and what has to be known of all chunks to go on."""
-    words, names, places = _Numbering(), _Numbering(), []
+    words, names, places = _numbering(), _numbering(), []
     sides = {split: _Side() for split in SPLITS}
     number_of = words.__getitem__
     digest, bad_rows, dropped = [], [], 0
