@@ -27,10 +27,12 @@ from .sources import BadRow, TextSource, TokenSource
 from .sources.imdb import find_imdb
 from .sources.movie_reviews import find_movie_reviews
 from .tfrecord import Reviews
+from .tokens import tokenise
 from .vocabulary import Vocabulary
 
 SKIPPED_ROWS = "skipped-rows.txt"
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
+
 # Shards that training reviews are dealt over at a time, at most: 128 open files, 200 MB of
 # reviews. Where a source sorted by label is larger, shards differ, and their random order mixes them.
 _MAX_HANDS = 128
@@ -104,7 +106,7 @@ def _write_texts(
     progress: Progress,
 ) -> None:
     processes = settings.workers or workers.available()
-    given = None if settings.vocabulary is None else Vocabulary.load(Path(settings.vocabulary))
+    given = None if settings.vocabulary is None else _load_vocabulary(Path(settings.vocabulary))
     survey = _Survey(spill, settings)
     for chunk in workers.in_order(tokenise_chunk, source.chunks(), processes):
         survey.add(chunk)
@@ -141,6 +143,21 @@ def _write_texts(
         writer.finish(source.name, description)
     finally:
         writer.abandon()
+
+
+def _load_vocabulary(path: Path) -> Vocabulary:
+    """Load a vocabulary that the user gives; DataError for a line that no text can have as a word."""
+    vocabulary = Vocabulary.load(path)
+    seen = set()
+    for line, word in enumerate(vocabulary.words, 1):
+        if tokenise(word) != [word] or word in seen:
+            shown = word.decode("utf-8", "replace")
+            raise DataError(
+                f"{path}:{line}: {shown!r} is no word, or is there twice; expected a word a line, "
+                "in lower case, as in the vocabulary.txt of a dataset"
+            )
+        seen.add(word)
+    return vocabulary
 
 
 class _Survey:

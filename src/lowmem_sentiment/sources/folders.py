@@ -17,7 +17,6 @@ from ..settings import FilesSettings
 from . import CHUNK_BYTES, MAX_TEXT_BYTES, BadRow, Chunk, Review, Rules, gather
 
 _SPLITS = ("train", "test")
-_FILES = 500  # in a chunk: their sizes are not looked up
 
 
 def _classify(parts: list[str]) -> tuple[str, str | None] | None:
@@ -57,20 +56,30 @@ def _without_bom(text: bytes) -> bytes:
 
 def folder_chunks(root: Path, split: str | None, settings: FilesSettings) -> Iterator[Chunk]:
     """Yield the texts in a folder, in the order of their sorted paths."""
-    files, rules = [], settings.rules()
+    files, size, rules = [], 0, settings.rules()
     for folder, folders, names in os.walk(root, onerror=_refuse):
         folders.sort()
         inside = os.path.relpath(folder, root)
         parts = [] if inside == os.curdir else inside.split(os.sep)
         for name in sorted(names):
             found = _classify([*parts, name])
-            if found:
-                files.append((os.path.join(inside, name), found[0], split or found[1]))
-            if len(files) == _FILES:
+            if not found:
+                continue
+            files.append((os.path.join(inside, name), found[0], split or found[1]))
+            size += _size(os.path.join(folder, name))
+            if size >= CHUNK_BYTES:
                 yield _Files(str(root), files, rules)
-                files = []
+                files, size = [], 0
     if files:
         yield _Files(str(root), files, rules)
+
+
+def _size(path: str) -> int:
+    """Give a file's size, or a little for one that cannot be read: that is told where it is read."""
+    try:
+        return 200 + os.path.getsize(path)
+    except OSError:
+        return 200
 
 
 def _refuse(error: OSError) -> None:
