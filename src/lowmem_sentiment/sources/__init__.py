@@ -129,13 +129,17 @@ class Rules:
 
 
 def _to_utf8(text: str | bytes, replace: bool) -> bytes:
-    if isinstance(text, str):
-        if not replace:
+    """Give checked UTF-8; UnicodeError where it is none and may not be replaced."""
+    try:
+        if isinstance(text, str):
             return text.encode()
-        text = text.encode("utf-8", "surrogatepass" if _from_json(text) else "surrogateescape")
-    elif not replace:
         text.decode()
         return text
+    except UnicodeError:
+        if not replace:
+            raise
+    if isinstance(text, str):
+        text = text.encode("utf-8", "surrogatepass" if _from_json(text) else "surrogateescape")
     return text.decode("utf-8", "replace").encode()
 
 
