@@ -22,8 +22,9 @@ class WordCounts:
     - no count is too high, and none is too low by more than T (`error_bound`);
     - every word that occurred more than T times is there.
 
-    With all words of one size, and room for m of them, T <= 4/3 * (words counted) / m: moving T
-    by one uses up 1 of count + error - T of at least 3/4 m words, and each word counted adds 1.
+    With all words of one size, and room for m of them with their errors, T is at most 4/3 * (words
+    counted) / m: moving T by one uses up 1 of count + error - T of at least 3/4 m words, and each
+    word counted adds 1.
     """
 
     def __init__(self, memory: int):
