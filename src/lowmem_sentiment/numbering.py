@@ -1,8 +1,8 @@
 """What worker processes do with a chunk: texts to numbers, and, the vocabulary known, to shards' bytes.
 
 Between the two a chunk waits on the disk as numbers of words that count within the chunk alone. It
-takes a third of the text's size, and spares reading and tokenising the text a second time, which is
-two thirds of the work.
+takes less than half of the text's size, and spares reading and tokenising the text a second time,
+which is two thirds of the work.
 """
 
 import itertools
