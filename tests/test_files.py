@@ -5,7 +5,9 @@ import gzip
 import io
 import json
 import lzma
+import os
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -189,6 +191,15 @@ def test_standard_input(tmp_path):
     done = run_cli("prepare", "files", "-", "--out", tmp_path / "other", input=CSV)
     assert done.returncode == 2
     assert "the format of standard input is not known" in done.stderr
+
+
+def test_a_pipe_with_a_name(tmp_path):
+    pipe = tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(CSV,))
+    writer.start()
+    assert texts(read(pipe)) == REVIEWS
+    writer.join()
 
 
 def test_windows_line_ends_and_byte_order_mark(tmp_path):

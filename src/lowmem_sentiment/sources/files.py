@@ -147,7 +147,8 @@ def _reading(path: str, name: str) -> Iterator[BinaryIO]:
 
 
 def _state(raw: BinaryIO, path: str) -> tuple[int, int] | None:
-    if path == STDIN:
+    """Give what changes when a file does; None for standard input and pipes."""
+    if not os.path.isfile(path):
         return None
     status = os.fstat(raw.fileno())
     return status.st_size, status.st_mtime_ns
