@@ -25,11 +25,19 @@ from .errors import CheckFailed, InputMissing, LowmemError, OutputError, Setting
 from .memory import MB, Limit, find_limit, parse_size
 from .progress import Bar
 from .settings import (
+    CLASS_WEIGHTS,
     DEFAULT_NUM_WORDS,
+    ERRORS,
     EXPORT_FORMATS,
+    FORMATS,
+    LABEL_NAMES,
     TEXT_ERRORS,
     TEXT_FORMATS,
+    TEXT_NAMES,
+    FilesSettings,
+    PreparationSettings,
     SaveEvery,
+    SyntheticSettings,
     TextSettings,
     TrainingSettings,
 )
@@ -117,22 +125,68 @@ def _prepare_imdb(options: argparse.Namespace, bar: Bar) -> None:
     )
     dataset = prepare(source, options.out, overwrite=options.overwrite, progress=bar)
     bar.clear()
+    _answer_prepared(options, dataset)
+
+
+def _prepare_files(options: argparse.Namespace, bar: Bar) -> None:
+    from .sources.files import FilesSource
+
+    settings = FilesSettings(**_chosen(options, FilesSettings))
+    _prepare_texts(options, bar, FilesSource(options.paths, settings))
+
+
+def _prepare_synthetic(options: argparse.Namespace, bar: Bar) -> None:
+    from .sources.synthetic import SyntheticSource
+
+    _prepare_texts(
+        options, bar, SyntheticSource(SyntheticSettings(**_chosen(options, SyntheticSettings)))
+    )
+
+
+def _chosen(options: argparse.Namespace, settings: type) -> dict[str, Any]:
+    """Give the options that are fields of `settings`."""
+    return {field.name: getattr(options, field.name) for field in fields(settings)}
+
+
+def _prepare_texts(options: argparse.Namespace, bar: Bar, source: Any) -> None:
+    from .preparation import SKIPPED_ROWS, prepare
+
+    dataset = prepare(
+        source,
+        options.out,
+        PreparationSettings(**_chosen(options, PreparationSettings)),
+        overwrite=options.overwrite,
+        progress=bar,
+    )
+    bar.clear()
+    if skipped := dataset.source["skipped_rows"]:
+        _say(f"{skipped:,} bad rows were skipped: see {options.out / SKIPPED_ROWS}")
+    if warning := dataset.imbalance():
+        _say(f"warning: {warning}")
+    _answer_prepared(options, dataset)
+
+
+def _answer_prepared(options: argparse.Namespace, dataset: Any) -> None:
     manifest = dataset.manifest
     splits = manifest["splits"]
-    _answer(
-        options,
-        {"dataset": str(options.out), **manifest},
-        lambda: _table(
-            {
-                "dataset": str(options.out),
-                "data": dataset.source["description"],
-                "reviews": f"{splits['train']['reviews']:,} train, {splits['test']['reviews']:,} test",
-                "labels": ", ".join(dataset.labels),
-                "vocabulary": f"{manifest['vocabulary']['words']:,} words",
-                "on disk": f"{_disk(dataset) / MB:.1f} MB in {_shards(dataset)} shards",
-            }
+    rows = {
+        "dataset": str(options.out),
+        "data": dataset.source["description"],
+        "reviews": f"{splits['train']['reviews']:,} train, {splits['test']['reviews']:,} test",
+        "labels": ", ".join(
+            f"{label} {sum(counts):,}"
+            for label, *counts in zip(
+                dataset.labels, splits["train"]["labels"], splits["test"]["labels"], strict=True
+            )
         ),
-    )
+        "vocabulary": f"{manifest['vocabulary']['words']:,} words",
+        "on disk": f"{_disk(dataset) / MB:.1f} MB in {_shards(dataset)} shards",
+    }
+    if dropped := dataset.source.get("dropped_reviews"):
+        rows["left out"] = f"{dropped:,} reviews, by --label-map"
+    if bound := dataset.source.get("vocabulary", {}).get("count_error_bound"):
+        rows["vocabulary"] += f"; counts are low by {bound:,} at most (--vocabulary-memory was full)"
+    _answer(options, {"dataset": str(options.out), **manifest}, lambda: _table(rows))
 
 
 def _disk(dataset: Any) -> int:
@@ -157,6 +211,8 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
         given = {**RunDirectory(options.resume).config()["settings"], **given}
         given |= {name: tuple(given[name]) for name in ("hidden", "dropout")}
     settings = TrainingSettings(**given)
+    if (warning := dataset.imbalance()) and settings.class_weight == "none":
+        _say(f"warning: {warning}")
     save_every = SaveEvery.parse(options.save_every)
     limit = None
     if options.memory_limit:
@@ -522,8 +578,8 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpF
         text = action.help or ""
         if (
             action.default is None
-            or action.default in ([], "")
-            or action.const is True
+            or action.default in ([], (), {}, "")
+            or isinstance(action.const, bool)
             or "default:" in text
         ):
             return text
@@ -599,6 +655,82 @@ def _add_prepare(commands: Any) -> None:
         "last 20%% alone, as the tutorial's printed code does",
     )
     imdb.add_argument("--overwrite", action="store_true", help="replace DIR if it exists")
+    _add_prepare_files(sources)
+    _add_prepare_synthetic(sources)
+
+
+def _add_prepare_files(sources: Any) -> None:
+    files = _command(sources, "files", _prepare_files, "prepare labelled text of your own")
+    add, default = files.add_argument, FilesSettings()
+    add("paths", nargs="+", metavar="PATH",
+        help="files, folders of texts by label, globs, or - for standard input; gzip, bzip2 and "
+        "xz are unpacked on the way")  # fmt: skip
+    add("--out", type=Path, required=True, metavar="DIR", help="the dataset directory to make")
+    add("--format", choices=FORMATS, help="of the files (default: by their names)")
+    add("--text-column", "--text-field", metavar="COLUMN",
+        help=f"name, or number from 1 (default: the first of {', '.join(TEXT_NAMES)})")  # fmt: skip
+    add("--label-column", "--label-field", metavar="COLUMN",
+        help=f"name, or number from 1 (default: the first of {', '.join(LABEL_NAMES)})")  # fmt: skip
+    add("--header", action="store_true",
+        help="the first row is a header, though the columns are given by number")  # fmt: skip
+    add("--no-quotes", dest="quotes", action="store_false", default=default.quotes,
+        help="quotes in CSV and TSV are characters like any other")  # fmt: skip
+    add(
+        "--test", nargs="+", default=default.test, metavar="PATH", help="the test split; the others train"
+    )
+    add("--test-fraction", type=float, default=default.test_fraction, metavar="SHARE",
+        help="share of the texts, by their hash, to test on where neither --test nor a folder "
+        "named test says it")  # fmt: skip
+    add("--label-map", type=_label_map, default=default.label_map, metavar="OLD=NEW,...",
+        help="rename or merge labels; OLD= leaves them out")  # fmt: skip
+    add("--labels", type=_numbers(str), default=default.labels, metavar="LABEL,...",
+        help="the labels and their order (default: those found, sorted)")  # fmt: skip
+    add("--errors", choices=ERRORS, default=default.errors,
+        help="bytes that are not UTF-8 are an error, or replaced")  # fmt: skip
+    _add_preparation(files)
+
+
+def _add_prepare_synthetic(sources: Any) -> None:
+    synthetic = _command(
+        sources, "synthetic", _prepare_synthetic, "make random reviews, for trying sizes"
+    )
+    add, default = synthetic.add_argument, SyntheticSettings
+    add("--reviews", type=int, required=True, metavar="N", help="how many")
+    add("--out", type=Path, default="data/synthetic", metavar="DIR", help="the dataset directory to make")
+    add("--seed", type=int, default=default.seed, metavar="N", help="the same gives the same reviews")
+    add("--num-labels", type=int, default=default.num_labels, metavar="N", help="how many labels")
+    add("--leaning", type=float, default=default.leaning, metavar="SHARE",
+        help="share of the words that lean to the review's label")  # fmt: skip
+    add("--test-fraction", type=float, default=default.test_fraction, metavar="SHARE",
+        help="share of the reviews to test on")  # fmt: skip
+    _add_preparation(synthetic)
+
+
+def _add_preparation(parser: argparse.ArgumentParser) -> None:
+    add, default = parser.add_argument, PreparationSettings
+    add("--vocabulary", type=Path, metavar="FILE",
+        help="use this vocabulary.txt (default: count the words of the training split)")  # fmt: skip
+    add("--vocabulary-memory", type=_megabytes, default=default.vocabulary_memory, metavar="MB",
+        help="for counting words; when it is full, the rarest are dropped "
+        f"(default: {default.vocabulary_memory // MB})")  # fmt: skip
+    add("--min-count", type=int, default=default.min_count, metavar="N", help="leave out rarer words")
+    add("--max-vocabulary", type=int, metavar="N", help="keep the N most frequent words (default: all)")
+    add("--skip-bad-rows", type=int, default=default.skip_bad_rows, metavar="N",
+        help="go on after up to N bad rows, and list them in DIR/skipped-rows.txt")  # fmt: skip
+    add("--workers", type=int, metavar="N",
+        help="processes; changes no byte of the result (default: one a processor)")  # fmt: skip
+    add("--overwrite", action="store_true", help="replace DIR if it exists")
+
+
+def _megabytes(text: str) -> int:
+    return int(float(text) * MB)
+
+
+def _label_map(text: str) -> dict[str, str]:
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    if not all(equals for _, equals, _ in pairs):
+        raise ValueError(text)
+    return {old.strip(): new.strip() for old, _, new in pairs}
 
 
 def _add_train(commands: Any) -> None:
@@ -655,6 +787,8 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add("--seed", "N", int, "of weights, order and dropout")
     add("--validation-split", "SHARE", float, "validate on this share of the training reviews, and "
         "leave the test split alone; 0: validate on the test split, as the tutorial does")  # fmt: skip
+    parser.add_argument("--class-weight", choices=CLASS_WEIGHTS, help="balanced: every label weighs the "
+        "same in the loss, however few its reviews (default: none)")  # fmt: skip
     add("--window-bytes", "SIZE", parse_size, "records that are shuffled together (default: 32Mi); less "
         "takes less memory, and on larger data shuffles less")  # fmt: skip
     add("--prefetch", "N", int, "batches made ahead; changes no result")

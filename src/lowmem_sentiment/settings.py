@@ -1,14 +1,130 @@
 """What a user chooses, checked when it is built. Each default stands here and nowhere else."""
 
 import codecs
-from dataclasses import dataclass
-from pathlib import PurePath
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Any
 
 from .errors import SettingsError
 from .shards import Dataset
+from .sources import Rules
 from .vocabulary import MIN_NUM_WORDS
 
 DEFAULT_NUM_WORDS = 10_000
+FORMATS = ("csv", "tsv", "jsonl", "fasttext", "tar")
+TEXT_NAMES = ("text", "review", "sentence", "content", "comment", "body")
+LABEL_NAMES = ("label", "sentiment", "class", "category", "rating", "stars")
+ERRORS = ("strict", "replace")
+CLASS_WEIGHTS = ("none", "balanced")
+
+
+def _check(settings: Any, checks: dict[str, tuple[bool, str]]) -> None:
+    """Raise SettingsError for the first setting whose check does not hold, with what was expected."""
+    for name, (holds, expected) in checks.items():
+        if not holds:
+            raise SettingsError(f"{name} is {getattr(settings, name)!r}, expected {expected}")
+
+
+@dataclass(frozen=True)
+class FilesSettings:
+    """How to read labelled text files."""
+
+    format: str | None = None
+    """"csv", "tsv", "jsonl", "fasttext" or "tar"; None: by the file's name."""
+    text_column: str | None = None
+    """Name or number (from 1) of the column, or the JSON field; None: the usual names."""
+    label_column: str | None = None
+    header: bool = False
+    """The first row is a header even though the columns are given by number."""
+    quotes: bool = True
+    """A field of CSV or TSV may be in quotes, and then hold separators and line ends."""
+    test: tuple[str, ...] = ()
+    """Files of the test split; all others are then of the training split."""
+    test_fraction: float = 0.2
+    """Share of the texts, chosen by their hash, for the test split where nothing else says it."""
+    label_map: dict[str, str] = field(default_factory=dict)
+    """New names of labels; "" leaves a label's reviews out."""
+    labels: tuple[str, ...] = ()
+    """The labels in order, after `label_map`; empty: those that are found, sorted."""
+    errors: str = "strict"
+    """Bytes that are not UTF-8: "strict" refuses the row, "replace" puts U+FFFD."""
+
+    def __post_init__(self) -> None:
+        _check(
+            self,
+            {
+                "test_fraction": (0 <= self.test_fraction < 1, "0 to below 1"),
+                "errors": (self.errors in ERRORS, f"one of {', '.join(ERRORS)}"),
+                "format": (self.format in (None, *FORMATS), f"one of {', '.join(FORMATS)}"),
+                "labels": (len(set(self.labels)) == len(self.labels), "each label once"),
+            },
+        )
+
+    def rules(self) -> Rules:
+        """Give what makes a review of a row."""
+        return Rules(self.test_fraction, self.label_map, self.errors == "replace")
+
+    def describe(self) -> dict[str, Any]:
+        """Give what the manifest records."""
+        fraction = {} if self.test else {"test_fraction": self.test_fraction}
+        return {**fraction, "label_map": self.label_map, "errors": self.errors}
+
+
+@dataclass(frozen=True)
+class SyntheticSettings:
+    """How to make reviews by chance."""
+
+    reviews: int
+    seed: int = 0
+    num_labels: int = 2
+    leaning: float = 0.15
+    """Share of the words that lean to the review's label."""
+    test_fraction: float = 0.2
+
+    def __post_init__(self) -> None:
+        _check(
+            self,
+            {
+                "reviews": (self.reviews >= 10, "10 or more"),
+                "seed": (self.seed >= 0, "0 or more"),
+                "num_labels": (2 <= self.num_labels <= 100, "2 to 100"),
+                "leaning": (0 <= self.leaning <= 1, "0 to 1"),
+                "test_fraction": (0 < self.test_fraction < 1, "above 0 and below 1"),
+            },
+        )
+
+    def label_names(self) -> list[str]:
+        """Give the labels."""
+        if self.num_labels == 2:
+            return ["negative", "positive"]
+        return [f"label-{nth}" for nth in range(1, self.num_labels + 1)]
+
+
+@dataclass(frozen=True)
+class PreparationSettings:
+    """How texts become a dataset; beside `workers`, each setting changes what is written."""
+
+    vocabulary: Path | None = None
+    """A vocabulary.txt to use; None: count the words of the training split."""
+    vocabulary_memory: int = 256_000_000
+    """Bytes for counting words. When they are full, the rarest are dropped (`counting.py`)."""
+    min_count: int = 1
+    max_vocabulary: int | None = None
+    skip_bad_rows: int = 0
+    workers: int | None = None
+    """Processes; None: one a processor."""
+
+    def __post_init__(self) -> None:
+        _check(
+            self,
+            {
+                "vocabulary_memory": (self.vocabulary_memory >= 1_000_000, "1 MB or more"),
+                "min_count": (self.min_count >= 1, "1 or more"),
+                "max_vocabulary": (self.max_vocabulary is None or self.max_vocabulary >= 1, "1 or more"),
+                "skip_bad_rows": (self.skip_bad_rows >= 0, "0 or more"),
+                "workers": (self.workers is None or self.workers >= 1, "1 or more"),
+            },
+        )
 
 
 @dataclass(frozen=True)
@@ -34,6 +150,8 @@ class TrainingSettings:
     by window."""
     prefetch: int = 2
     """Batches made ahead, 1.3 MB each at 32 x 10,000. Changes no result."""
+    class_weight: str = "none"
+    """"balanced": a label's reviews weigh in the loss by (reviews / labels) / reviews of the label."""
 
     def __post_init__(self) -> None:
         checks = {
@@ -49,10 +167,9 @@ class TrainingSettings:
             "validation_split": (0 <= self.validation_split < 1, "0 to below 1"),
             "window_bytes": (self.window_bytes >= 1, "1 or more"),
             "prefetch": (self.prefetch >= 1, "1 or more"),
+            "class_weight": (self.class_weight in CLASS_WEIGHTS, f"one of {', '.join(CLASS_WEIGHTS)}"),
         }
-        for name, (holds, expected) in checks.items():
-            if not holds:
-                raise SettingsError(f"{name} is {getattr(self, name)!r}, expected {expected}")
+        _check(self, checks)
 
     @property
     def validated_on(self) -> str:

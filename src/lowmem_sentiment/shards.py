@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,6 +33,8 @@ VERSION = 1
 # A shard is the unit of shuffling: small enough that several fit any memory, large enough
 # that reading one is one sequential read. 1.5 MiB is about 4,000 IMDb reviews.
 SHARD_BYTES = 3 << 19
+
+IMBALANCE = 0.8  # the share of one label from which accuracy says little
 
 
 @dataclass(frozen=True)
@@ -68,58 +70,110 @@ class _Lengths:
         return {"mean": mean, "standard_deviation": deviation, "min": self.min, "max": self.max}
 
 
-class _SplitWriter:
-    """Write one split's shards; holds one block of reviews at a time."""
+class Encoded(NamedTuple):
+    """A block of reviews as TFRecord bytes: what a worker process hands to the writer."""
 
-    def __init__(self, directory: Path, split: str, num_labels: int, shard_bytes: int):
-        self._directory, self._split, self._shard_bytes = directory, split, shard_bytes
-        self._file, self._digest = None, hashlib.sha256()
-        self._records = self._bytes = self.tokens = 0
-        self._closed: list[Shard] = []
-        self._label_counts = np.zeros(num_labels, np.int64)
+    data: bytes
+    """The records, one after the other."""
+    sizes: np.ndarray
+    """int64[reviews]: each record's bytes."""
+    lengths: np.ndarray
+    """int64[reviews]: how many ids each review has."""
+    labels: np.ndarray
+    """int64[reviews]"""
 
-    def write(self, reviews: Reviews) -> None:
-        data, sizes = tfrecord.encode(reviews)
-        ends = np.cumsum(sizes)
-        view, start, first = memoryview(data), 0, 0
-        while first < len(sizes):
-            # up to and with the record that fills the shard
-            room = self._shard_bytes - self._bytes
-            last = min(int(np.searchsorted(ends, start + room)), len(sizes) - 1)
-            self._append(view[start : ends[last]], last + 1 - first)
-            start, first = int(ends[last]), last + 1
-        self._label_counts += np.bincount(reviews.labels, minlength=len(self._label_counts))
-        self.tokens += len(reviews.token_ids)
 
-    def _append(self, data: memoryview, records: int) -> None:
-        if self._file is None:
-            name = f"{self._split}-{len(self._closed):05d}{UNFINISHED}"
-            self._file = open(self._directory / name, "wb")  # noqa: SIM115
+def encode(reviews: Reviews) -> Encoded:
+    """Give a block of reviews as TFRecord bytes."""
+    data, sizes = tfrecord.encode(reviews)
+    return Encoded(data, sizes, reviews.lengths, reviews.labels)
+
+
+class _OpenShard:
+    """A shard that is being written, under a name that says so."""
+
+    def __init__(self, path: Path):
+        self._file = open(path, "wb")  # noqa: SIM115
+        self._digest = hashlib.sha256()
+        self.name, self.records, self.bytes = path.name, 0, 0
+
+    def append(self, data: bytes | memoryview, records: int) -> None:
         self._file.write(data)
         self._digest.update(data)
-        self._bytes += len(data)
-        self._records += records
-        if self._bytes >= self._shard_bytes:
-            self._close_shard()
+        self.bytes += len(data)
+        self.records += records
 
-    def _close_shard(self) -> None:
-        if self._file is None:
-            return
+    def finish(self) -> Shard:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        name = Path(self._file.name).name
-        self._closed.append(Shard(name, self._records, self._bytes, self._digest.hexdigest()))
-        self._file, self._digest = None, hashlib.sha256()
-        self._records = self._bytes = 0
+        return Shard(self.name, self.records, self.bytes, self._digest.hexdigest())
 
     def abandon(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        self._file.close()
+
+
+class _SplitWriter:
+    """Write one split's shards, dealing the reviews over `hands` of them at a time.
+
+    Dealt, the n-th review goes to the hand n modulo `hands`, like cards, and each shard is a fair
+    sample of what was dealt meanwhile, however the source was sorted.
+    """
+
+    def __init__(self, directory: Path, split: str, num_labels: int, shard_bytes: int, hands: int = 1):
+        self._directory, self._split, self._shard_bytes = directory, split, shard_bytes
+        self._hands: list[_OpenShard | None] = [None] * hands
+        self._opened = self._dealt = self.tokens = 0
+        self._closed: list[Shard] = []
+        self._label_counts = np.zeros(num_labels, np.int64)
+
+    def append(self, block: Encoded) -> None:
+        count, hands = len(block.sizes), len(self._hands)
+        if hands == 1:
+            self._append(0, memoryview(block.data), block.sizes)
+        else:
+            ends = np.cumsum(block.sizes).tolist()
+            starts = [0, *ends[:-1]]
+            for nth in range(min(hands, count)):
+                records = zip(starts[nth::hands], ends[nth::hands], strict=True)
+                data = b"".join([block.data[start:end] for start, end in records])
+                self._append((self._dealt + nth) % hands, memoryview(data), block.sizes[nth::hands])
+        self._dealt += count
+        self._label_counts += np.bincount(block.labels, minlength=len(self._label_counts))
+        self.tokens += int(block.lengths.sum())
+
+    def _append(self, hand: int, data: memoryview, sizes: np.ndarray) -> None:
+        """Append records to a hand's shard, and to new ones as it fills."""
+        ends, start, first = np.cumsum(sizes), 0, 0
+        while first < len(sizes):
+            shard = self._hands[hand] or self._open(hand)
+            # up to and with the record that fills the shard
+            room = self._shard_bytes - shard.bytes
+            last = min(int(np.searchsorted(ends, start + room)), len(sizes) - 1)
+            shard.append(data[start : ends[last]], last + 1 - first)
+            start, first = int(ends[last]), last + 1
+            if shard.bytes >= self._shard_bytes:
+                self._close(hand)
+
+    def _open(self, hand: int) -> _OpenShard:
+        name = f"{self._split}-{self._opened:05d}{UNFINISHED}"
+        self._hands[hand] = shard = _OpenShard(self._directory / name)
+        self._opened += 1
+        return shard
+
+    def _close(self, hand: int) -> None:
+        if shard := self._hands[hand]:
+            self._closed.append(shard.finish())
+            self._hands[hand] = None
+
+    def abandon(self) -> None:
+        for shard in filter(None, self._hands):
+            shard.abandon()
 
     def close(self) -> dict[str, Any]:
         """Give the shards their final names and return the manifest's entry of the split."""
-        self._close_shard()
+        for hand in range(len(self._hands)):
+            self._close(hand)
         shards = []
         for index, shard in enumerate(self._closed):
             name = f"{self._split}-{index:05d}-of-{len(self._closed):05d}.tfrecord"
@@ -142,17 +196,26 @@ class DatasetWriter:
         labels: list[str],
         vocabulary: Vocabulary,
         shard_bytes: int = SHARD_BYTES,
+        *,
+        hands: int = 1,
     ):
+        """Deal the training reviews over `hands` shards at a time; 1 keeps their order."""
         self._directory, self._labels, self._vocabulary = directory, labels, vocabulary
         self._lengths = _Lengths()
         self._splits = {
-            split: _SplitWriter(directory, split, len(labels), shard_bytes) for split in ("train", "test")
+            "train": _SplitWriter(directory, "train", len(labels), shard_bytes, hands),
+            "test": _SplitWriter(directory, "test", len(labels), shard_bytes),
         }
 
     def write(self, split: str, reviews: Reviews) -> None:
         """Append a block of reviews to "train" or "test"."""
-        self._splits[split].write(reviews)
-        self._lengths.add(reviews.lengths)
+        self.append(split, encode(reviews))
+
+    def append(self, split: str, block: Encoded) -> None:
+        """Append a block that is encoded already."""
+        if len(block.sizes):
+            self._splits[split].append(block)
+            self._lengths.add(block.lengths)
 
     def abandon(self) -> None:
         """Close what is open; the directory stays unfinished."""
@@ -215,6 +278,18 @@ class Dataset:
     def num_reviews(self, split: str) -> int:
         """Give how many reviews a split has."""
         return self.manifest["splits"][split]["reviews"]
+
+    def imbalance(self) -> str | None:
+        """Give a line of warning when one label holds over 80 % of the training reviews."""
+        counts = self.manifest["splits"]["train"]["labels"]
+        largest = int(np.argmax(counts))
+        share = counts[largest] / sum(counts)
+        if share <= IMBALANCE:
+            return None
+        return (
+            f"{share:.1%} of the training reviews are {self.labels[largest]!r}, so always answering "
+            "that is as accurate; look at each label's recall, and try --class-weight balanced"
+        )
 
     @property
     def fingerprint(self) -> str:

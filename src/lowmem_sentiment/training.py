@@ -263,12 +263,14 @@ class _Fitting:
         )
 
     def _fit(self, rows: tf.data.Dataset, validation: tf.data.Dataset, epochs: int, callbacks: list):
+        balanced = self._settings.class_weight == "balanced"
         self._network.fit(
             rows,
             initial_epoch=self._position.epoch,
             epochs=epochs,
             validation_data=validation,
             callbacks=callbacks,
+            class_weight=class_weights(self._dataset) if balanced else None,
             shuffle=False,  # `batches` has done it
             verbose=0,
         )
@@ -326,6 +328,13 @@ def measure_speed(dataset: Dataset, settings: TrainingSettings, seconds: float =
     if last <= first:
         last = first + (len(moments) - 1) * 10
     return (last - first) * settings.batch_size / (ended - begun)
+
+
+def class_weights(dataset: Dataset) -> dict[int, float]:
+    """Give each label's weight in the loss, so that all labels weigh the same together."""
+    counts = dataset.manifest["splits"]["train"]["labels"]
+    mean = sum(counts) / len(counts)
+    return {label: mean / max(count, 1) for label, count in enumerate(counts)}
 
 
 def damaged_shard(dataset: Dataset, error: Exception) -> DataError:

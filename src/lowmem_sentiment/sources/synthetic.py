@@ -1,0 +1,96 @@
+"""Reviews made by chance, of any number, for trying sizes. They are in no language."""
+
+import functools
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..settings import SyntheticSettings
+from . import BadRow, Review, Rules
+
+WORDS = 100_000
+_EXPONENT, _SHIFT = 1.07, 2.7  # Zipf-Mandelbrot: the word of rank r has weight 1 / (r + 2.7) ** 1.07
+_REVIEWS = 500  # in a chunk: 0.7 MB of text
+# Lengths are log-normal with IMDb's mean and standard deviation, kept within IMDb's extremes
+_MEAN, _DEVIATION, _SHORTEST, _LONGEST = 233.76, 172.91, 10, 2493
+
+
+@functools.cache
+def words() -> list[bytes]:
+    """Give the words by rank, each of one or more syllables: shorter ones are more frequent."""
+    syllables = [(c + v).encode() for c in "bcdfghjklmnpqrstvwxz" for v in "aeiou"]
+    by_length = (itertools.product(syllables, repeat=length) for length in itertools.count(1))
+    made = itertools.chain.from_iterable(by_length)
+    return [b"".join(parts) for parts in itertools.islice(made, WORDS)]
+
+
+@functools.cache
+def _cumulative() -> np.ndarray:
+    """Give float64[WORDS]: the probability of a word of this rank or a lower one."""
+    weights = (np.arange(1, WORDS + 1) + _SHIFT) ** -_EXPONENT
+    return np.cumsum(weights) / weights.sum()
+
+
+@dataclass(frozen=True)
+class _Synthetic:
+    """A chunk: the seed, and which reviews; they are made where it goes."""
+
+    nth: int
+    count: int
+    settings: SyntheticSettings
+
+    def reviews(self) -> Iterator[Review | BadRow]:
+        settings, vocabulary = self.settings, words()
+        generator = np.random.default_rng([settings.seed, self.nth])
+        spread = np.log1p((_DEVIATION / _MEAN) ** 2)
+        drawn = generator.lognormal(np.log(_MEAN) - spread / 2, np.sqrt(spread), self.count)
+        lengths = np.clip(np.rint(drawn), _SHORTEST, _LONGEST).astype(np.int64)
+        labels = generator.integers(settings.num_labels, size=self.count)
+        total = int(lengths.sum())
+        ranks = np.searchsorted(_cumulative(), generator.random(total))
+        # A leaning word is the nearest one whose rank belongs to the label.
+        leaning = generator.random(total) < settings.leaning
+        belonging = ranks - ranks % settings.num_labels + np.repeat(labels, lengths)
+        ranks = np.minimum(np.where(leaning, belonging, ranks), WORDS - 1)
+        rules, names = Rules(settings.test_fraction), settings.label_names()
+        start = 0
+        ends = np.cumsum(lengths).tolist()
+        for nth, (end, label) in enumerate(zip(ends, labels.tolist(), strict=True)):
+            text = b" ".join([vocabulary[rank] for rank in ranks[start:end].tolist()])
+            yield rules.review(text, names[label], None, f"synthetic:{self.nth * _REVIEWS + nth + 1}")
+            start = end
+
+
+class SyntheticSource:
+    """`settings.reviews` reviews; the same settings give the same ones."""
+
+    name = "synthetic"
+
+    def __init__(self, settings: SyntheticSettings):
+        self._settings = settings
+        self.labels = settings.label_names()
+        self._made = 0
+
+    def describe(self) -> dict[str, Any]:
+        settings = self._settings
+        return {
+            "description": f"{settings.reviews:,} synthetic reviews (random words, no real text)",
+            "kind": "synthetic",
+            "synthetic": True,
+            "reviews": settings.reviews,
+            "seed": settings.seed,
+            "leaning": settings.leaning,
+            "test_fraction": settings.test_fraction,
+        }
+
+    def chunks(self) -> Iterator[_Synthetic]:
+        for nth, first in enumerate(range(0, self._settings.reviews, _REVIEWS)):
+            count = min(_REVIEWS, self._settings.reviews - first)
+            self._made = first + count
+            yield _Synthetic(nth, count, self._settings)
+
+    def share(self) -> float:
+        return self._made / self._settings.reviews

@@ -1,0 +1,94 @@
+"""More than two labels, and unbalanced ones, from text to evaluation."""
+
+import numpy as np
+import pytest
+
+from lowmem_sentiment.preparation import prepare
+from lowmem_sentiment.settings import FilesSettings, TrainingSettings
+from lowmem_sentiment.shards import Dataset
+from lowmem_sentiment.sources.files import FilesSource
+
+LEANING = {"negative": ["awful", "dull"], "neutral": ["fair", "usual"], "positive": ["great", "moving"]}
+SMALL = TrainingSettings(epochs=4, batch_size=8, hidden=(16,), dropout=(), learning_rate=0.02)
+
+
+def write_dataset(folder, counts: dict[str, int]) -> Dataset:
+    generator = np.random.default_rng(5)
+    lines = []
+    for label, count in counts.items():
+        for _ in range(count):
+            plain = generator.choice(["the", "film", "a", "was", "plot"], 5)
+            words = [*plain, generator.choice(LEANING[label])]
+            lines.append(f"__label__{label} {' '.join(words)} {generator.integers(10**6)}\n")
+    path = folder / "reviews.txt"
+    path.write_text("".join(lines))
+    return prepare(FilesSource([path], FilesSettings(test_fraction=0.3)), folder / "data")
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory) -> Dataset:
+    return write_dataset(tmp_path_factory.mktemp("three"), dict.fromkeys(LEANING, 60))
+
+
+@pytest.fixture(scope="module")
+def unbalanced(tmp_path_factory) -> Dataset:
+    return write_dataset(tmp_path_factory.mktemp("two"), {"negative": 20, "positive": 180})
+
+
+def test_three_labels_train_and_evaluate(three, tmp_path):
+    from lowmem_sentiment.evaluation import evaluate
+    from lowmem_sentiment.run_directory import RunDirectory
+    from lowmem_sentiment.training import train
+
+    train(three, tmp_path / "run", SMALL)
+    network = RunDirectory(tmp_path / "run").load_model()
+    assert network.output_shape == (None, 3)
+    assert network.layers[-1].activation.__name__ == "softmax"
+    evaluation = evaluate(tmp_path / "run")
+    assert evaluation["labels"] == ["negative", "neutral", "positive"]
+    assert evaluation["accuracy"] > 0.9
+    counts = np.array(evaluation["confusion_matrix"])
+    assert counts.shape == (3, 3)
+    assert counts.sum() == three.num_reviews("test")
+    assert set(evaluation["by_label"]) == set(evaluation["labels"])
+    assert evaluation["macro_f1"] > 0.9 and evaluation["weighted_f1"] > 0.9
+
+
+def test_an_unbalanced_dataset_is_warned_of(unbalanced, three):
+    assert three.imbalance() is None
+    assert "of the training reviews are 'positive'" in unbalanced.imbalance()
+    assert "--class-weight balanced" in unbalanced.imbalance()
+
+
+def test_balanced_weights_make_each_label_weigh_the_same(unbalanced):
+    from lowmem_sentiment.training import class_weights
+
+    counts = unbalanced.manifest["splits"]["train"]["labels"]
+    weights = class_weights(unbalanced)
+    assert weights[0] * counts[0] == pytest.approx(weights[1] * counts[1])
+    assert weights[0] * counts[0] + weights[1] * counts[1] == pytest.approx(sum(counts))
+
+
+def test_class_weights_raise_the_recall_of_a_rare_label(unbalanced, tmp_path):
+    from dataclasses import replace
+
+    from lowmem_sentiment.evaluation import evaluate
+    from lowmem_sentiment.training import train
+
+    recalls = {}
+    for weight in ("none", "balanced"):
+        settings = replace(SMALL, epochs=3, learning_rate=0.004, class_weight=weight)
+        train(unbalanced, tmp_path / weight, settings)
+        negative = evaluate(tmp_path / weight)["confusion_matrix"][0]
+        recalls[weight] = negative[0] / sum(negative)
+    assert recalls["balanced"] > recalls["none"]
+
+
+def test_train_warns_of_an_unbalanced_dataset(unbalanced, tmp_path, capsys):
+    from lowmem_sentiment.cli import main
+
+    arguments = ["train", str(unbalanced.directory), "--hidden", "4", "--dropout", "", "--epochs", "1"]
+    assert main([*arguments, "--run", str(tmp_path / "a")]) == 0
+    assert "of the training reviews are 'positive'" in capsys.readouterr().err
+    assert main([*arguments, "--run", str(tmp_path / "b"), "--class-weight", "balanced"]) == 0
+    assert "warning" not in capsys.readouterr().err
