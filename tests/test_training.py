@@ -173,6 +173,11 @@ def test_settings_that_cannot_be_are_refused(name, value):
         TrainingSettings(**{name: value})
 
 
+def test_fewer_layers_take_fewer_of_the_default_rates():
+    assert TrainingSettings(hidden=(4,)).dropout == (0.3,)
+    assert TrainingSettings(hidden=()).dropout == ()
+
+
 def test_a_validation_split_of_no_reviews_is_refused(dataset, tmp_path):
     with pytest.raises(SettingsError, match="0 to validate on"):
         train(dataset, tmp_path / "run", TrainingSettings(validation_split=0.001))

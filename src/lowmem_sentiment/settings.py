@@ -154,6 +154,8 @@ class TrainingSettings:
     """"balanced": a label's reviews weigh in the loss by (reviews / labels) / reviews of the label."""
 
     def __post_init__(self) -> None:
+        if self.dropout == TrainingSettings.dropout:  # fewer layers need fewer of the default rates
+            object.__setattr__(self, "dropout", self.dropout[: len(self.hidden)])
         checks = {
             "epochs": (self.epochs >= 1, "1 or more"),
             "batch_size": (self.batch_size >= 1, "1 or more"),

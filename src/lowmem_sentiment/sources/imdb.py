@@ -16,7 +16,6 @@ from ..errors import DataError, InputMissing, SettingsError
 from ..progress import Progress, no_progress
 from ..tfrecord import Reviews
 from ..vocabulary import FIRST_WORD_ID, START_ID, Vocabulary
-from .download import download
 
 # As in keras.datasets.imdb
 ORIGIN = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
@@ -270,4 +269,8 @@ def _from_environment(variable: str) -> Path | None:
 
 def _cached(name: str, digest: str, progress: Progress) -> Path:
     path = keras_cache() / name
-    return path if path.exists() else download(ORIGIN + name, path, digest, progress)
+    if path.exists():
+        return path
+    from .download import download  # urllib: 25 ms that most calls do not need
+
+    return download(ORIGIN + name, path, digest, progress)
