@@ -107,7 +107,7 @@ def test_warnings_name_what_hints_at_mistakes(tiny, tmp_path):
     assert "1 reviews have no words" in told
     block = reviews(*[([1, 4, nth % 3 + 4], 0) for nth in range(9)], ([1, 6], 1))
     assert (
-        "90% of the reviews have the label no"
+        "90.0% of the training reviews are 'no'"
         in explore(write(tmp_path / "u", block, block))["warnings"][0]
     )
 

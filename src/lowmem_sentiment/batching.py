@@ -11,6 +11,7 @@ from fractions import Fraction
 import keras
 import tensorflow as tf
 
+from .errors import DataError
 from .planning import window_width
 from .settings import TrainingSettings
 from .shards import Dataset
@@ -93,6 +94,17 @@ def encoder(num_words: int):
 
 def _share(validation_split: float) -> Fraction:
     return Fraction(validation_split).limit_denominator(1000)
+
+
+def damaged_shard(dataset: Dataset, error: Exception) -> DataError:
+    """Give the DataError that names the damaged shard behind TensorFlow's error."""
+    try:
+        for split in ("train", "test"):
+            for _ in dataset.read(split):
+                pass
+    except DataError as found:
+        return DataError(f"{found}; prepare the data again")
+    return DataError(f"{dataset.directory} is damaged: {error}; prepare the data again")
 
 
 class _Part:

@@ -7,13 +7,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from .batching import batches
+from .batching import batches, damaged_shard
 from .errors import DataError, SettingsError
 from .network import compile_network
 from .progress import Progress, no_progress
 from .run_directory import RunDirectory
 from .shards import Dataset
-from .training import damaged_shard
 
 BATCH_SIZE = 32  # larger is no faster here, and each review in a batch is 40 KB of rows
 STEPS_PER_EXECUTION = 50

@@ -22,7 +22,6 @@ from .vocabulary import FIRST_WORD_ID, MIN_NUM_WORDS, OUT_OF_VOCABULARY_ID, STAR
 SPLITS = ("train", "test")
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 COVERAGES = (1_000, 5_000, 10_000)
-UNBALANCED = 0.8  # share of one label from which accuracy says little
 
 _LONGEST = 1 << 16
 """Lengths from here on are counted as one (512 KB of counts)."""
@@ -82,7 +81,7 @@ def explore(
         "empty": lengths.empty,
         "duplicates": copies.summary(),
     }
-    return {**result, "warnings": _warnings(result)}
+    return {**result, "warnings": _warnings(result, dataset.imbalance())}
 
 
 def _check_num_words(num_words: int | None, dataset: Dataset) -> int:
@@ -210,16 +209,10 @@ def _round_up(value: float) -> int:
     )
 
 
-def _warnings(result: dict[str, Any]) -> list[str]:
+def _warnings(result: dict[str, Any], imbalance: str | None) -> list[str]:
     """Say what hints at mistakes in the data."""
-    total, warnings = sum(result["reviews"].values()), []
+    warnings = [imbalance] if imbalance else []
     for label, counts in result["labels"].items():
-        share = sum(counts.values()) / total
-        if share > UNBALANCED:
-            warnings.append(
-                f"{share:.0%} of the reviews have the label {label}: "
-                "a network that always says so is as accurate"
-            )
         warnings += [
             f"no {split} review has the label {label}" for split, count in counts.items() if not count
         ]

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from . import __version__, memory, state
 from .atomic import locked
-from .batching import batches, num_reviews
+from .batching import batches, damaged_shard, num_reviews
 from .callbacks import Curves, Report, Restore, SaveState, Track
 from .errors import DataError, Resumable, SettingsError
 from .network import build_network
@@ -335,14 +335,3 @@ def class_weights(dataset: Dataset) -> dict[int, float]:
     counts = dataset.manifest["splits"]["train"]["labels"]
     mean = sum(counts) / len(counts)
     return {label: mean / max(count, 1) for label, count in enumerate(counts)}
-
-
-def damaged_shard(dataset: Dataset, error: Exception) -> DataError:
-    """Give the DataError that names the damaged shard behind TensorFlow's error."""
-    try:
-        for split in ("train", "test"):
-            for _ in dataset.read(split):
-                pass
-    except DataError as found:
-        return DataError(f"{found}; prepare the data again")
-    return DataError(f"{dataset.directory} is damaged: {error}; prepare the data again")
