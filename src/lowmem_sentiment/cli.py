@@ -20,7 +20,7 @@ from . import __version__
 from .errors import CheckFailed, LowmemError
 from .memory import MB
 from .progress import Bar
-from .settings import DEFAULT_NUM_WORDS, SaveEvery, TrainingSettings
+from .settings import BEST_BY, DEFAULT_NUM_WORDS, SaveEvery, TrainingSettings
 
 EXIT_CODES = """\
 exit codes:
@@ -174,6 +174,13 @@ def _stop_on_signals() -> Iterator[threading.Event]:
 def _summary_lines(summary: dict[str, Any]) -> list[str]:
     seconds = summary["seconds"]
     held_out = summary["validated_on"]
+    epoch, best, epochs = summary["epoch"], summary["best_epoch"], summary["epochs"]
+    note = {}
+    if epoch != epochs:
+        note = {"epoch": f"{epoch} of {epochs} is kept, the best in validation"}
+    elif best != epoch:
+        note = {"overfitting": f"epoch {best} was better than the last: see it with curves, and get it "
+                "with --validation-split 0.1 --keep-best"}  # fmt: skip
     return _table(
         {
             "data": summary["data"],
@@ -182,7 +189,8 @@ def _summary_lines(summary: dict[str, Any]) -> list[str]:
             f"{held_out} accuracy": f"{summary['val_accuracy']:.4f}",
             f"{held_out} loss": f"{summary['val_loss']:.4f}",
             "train accuracy": f"{summary['accuracy']:.4f}",
-            "time": f"{seconds['training']:.1f} s for {summary['epoch']} epochs, "
+            **note,
+            "time": f"{seconds['training']:.1f} s for {summary['epochs']} epochs, "
             f"{summary['reviews_per_second']:,.0f} reviews/s",
             "peak memory": f"{summary['peak_resident_bytes'] / MB:.0f} MB resident, "
             f"{summary['peak_anonymous_bytes'] / MB:.0f} MB of it anonymous",
@@ -400,7 +408,10 @@ def _add_train(commands: Any) -> None:
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     """Add an option for each field of TrainingSettings; None stands for not given."""
 
-    def add(option: str, metavar: str, kind: Callable, what: str) -> None:
+    def add(option: str, metavar: str | None, kind: Callable, what: str) -> None:
+        if kind is bool:
+            parser.add_argument(option, action="store_const", const=True, help=what)
+            return
         default = getattr(TrainingSettings, option.removeprefix("--").replace("-", "_"))
         if isinstance(default, tuple):
             default = ",".join(map(str, default))
@@ -418,6 +429,11 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add("--seed", "N", int, "of weights, order and dropout")
     add("--validation-split", "SHARE", float, "validate on this share of the training reviews, and "
         "leave the test split alone; 0: validate on the test split, as the tutorial does")  # fmt: skip
+    add("--early-stopping", "N", int, "end after N epochs without a better one; 0: train them all")
+    add("--keep-best", None, bool, "let the run's network be that of the best epoch, not of the last")
+    add("--best-by", "METRIC", str, f"what --early-stopping and --keep-best go by, in validation: "
+        f"{' or '.join(BEST_BY)}")  # fmt: skip
+    add("--histograms", None, bool, "write histograms of the weights for TensorBoard after each epoch")
 
 
 def _add_evaluate(commands: Any) -> None:

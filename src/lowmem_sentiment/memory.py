@@ -39,3 +39,27 @@ def anonymous() -> int:
 def resident() -> int:
     """Give the bytes this process is resident with, now (0: not known)."""
     return _status().get("VmRSS", 0)
+
+
+def container() -> tuple[int, int] | None:
+    """Give the bytes in use and the limit of the memory cgroup this process is in; None: no limit."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        if controllers == "":
+            root, use, limit = "/sys/fs/cgroup", "memory.current", "memory.max"
+        elif "memory" in controllers.split(","):
+            root, use, limit = "/sys/fs/cgroup/memory", "memory.usage_in_bytes", "memory.limit_in_bytes"
+        else:
+            continue
+        for directory in (Path(root + group), Path(root)):  # inside a container its own is the root
+            try:
+                most = (directory / limit).read_text().strip()
+                if most.isdigit() and int(most) < 1 << 60:  # version 1 says no limit with 2^63
+                    return int((directory / use).read_text()), int(most)
+            except OSError:
+                continue
+    return None

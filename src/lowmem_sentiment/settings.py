@@ -7,6 +7,7 @@ from .shards import Dataset
 from .vocabulary import MIN_NUM_WORDS
 
 DEFAULT_NUM_WORDS = 10_000
+BEST_BY = ("accuracy", "loss")
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,14 @@ class TrainingSettings:
     seed: int = 0
     validation_split: float = 0.0
     """Share of the training split to validate on; 0: validate on the test split."""
+    early_stopping: int = 0
+    """Epochs without a better one after which training ends; 0: train them all."""
+    keep_best: bool = False
+    """Whether the run's weights are the best epoch's, not the last's."""
+    best_by: str = "accuracy"
+    """What is best in validation: the most "accuracy", or the least "loss"."""
+    histograms: bool = False
+    """Whether TensorBoard gets histograms of the weights; changes no result."""
 
     def __post_init__(self) -> None:
         checks = {
@@ -39,10 +48,18 @@ class TrainingSettings:
             ),
             "seed": (0 <= self.seed < 1 << 31, "0 to 2,147,483,647"),
             "validation_split": (0 <= self.validation_split < 1, "0 to below 1"),
+            "early_stopping": (self.early_stopping >= 0, "0 or more"),
+            "best_by": (self.best_by in BEST_BY, f"one of {', '.join(BEST_BY)}"),
         }
         for name, (holds, expected) in checks.items():
             if not holds:
                 raise SettingsError(f"{name} is {getattr(self, name)!r}, expected {expected}")
+        chosen = [name for name in ("early_stopping", "keep_best") if getattr(self, name)]
+        if chosen and not self.validation_split:
+            raise SettingsError(
+                f"{chosen[0]} needs a validation_split: an epoch chosen by the test split makes the test "
+                "accuracy look better than it is; expected one above 0, such as 0.1"
+            )
 
     @property
     def validated_on(self) -> str:
