@@ -1,6 +1,7 @@
 """A run in words and a picture, for TensorBoard: data, settings, network, what it gets wrong."""
 
 import itertools
+import shlex
 from typing import Any
 
 import keras
@@ -21,15 +22,12 @@ def _table(head: list[str], rows: list[list[object]]) -> str:
 
 def describe_run(dataset: Dataset, settings: TrainingSettings) -> str:
     """Give the settings, and the command that trains such a run again, as Markdown."""
-    default, options = TrainingSettings(), ""
-    rows = []
-    for name, value in vars(settings).items():
-        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        rows.append([name, text])
-        if value != getattr(default, name):
-            options += f" --{name.replace('_', '-')}" + ("" if value is True else f" {text}")
-    command = f"    lowmem-sentiment train {dataset.directory} --run RUN{options}"
-    return f"{command}\n\n{_table(['setting', 'value'], rows)}"
+    command = shlex.join(["train", str(dataset.directory), "--run", "RUN", *settings.options()])
+    rows = [
+        [name, ",".join(map(str, value)) if isinstance(value, tuple) else value]
+        for name, value in vars(settings).items()
+    ]
+    return f"    lowmem-sentiment {command}\n\n{_table(['setting', 'value'], rows)}"
 
 
 def describe_data(dataset: Dataset) -> str:

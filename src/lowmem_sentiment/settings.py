@@ -61,6 +61,21 @@ class TrainingSettings:
                 "accuracy look better than it is; expected one above 0, such as 0.1"
             )
 
+    def options(self) -> list[str]:
+        """Give the options of `train` that choose these settings.
+
+        >>> TrainingSettings(epochs=3, hidden=(8, 4)).options()
+        ['--epochs', '3', '--hidden', '8,4']
+        """
+        options = []
+        for name, value in vars(self).items():
+            if value == getattr(TrainingSettings, name):
+                continue
+            options.append(f"--{name.replace('_', '-')}")
+            if value is not True:
+                options.append(",".join(map(str, value)) if isinstance(value, tuple) else str(value))
+        return options
+
     @property
     def validated_on(self) -> str:
         """The split that validation reads: "validation", or "test" without a validation split."""
