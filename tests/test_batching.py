@@ -67,6 +67,18 @@ def test_the_order_is_a_function_of_seed_and_epoch(dataset, window_bytes):
     assert not np.array_equal(epoch(5, 1), epoch(6, 0))
 
 
+def test_a_seed_that_the_user_set_elsewhere_changes_no_order(dataset):
+    def order():
+        return collect(batches(dataset, num_words=NUM_WORDS, seed=5, window_bytes=4_000))[0]
+
+    expected = order()
+    tf.random.set_seed(7)
+    try:
+        np.testing.assert_array_equal(order(), expected)
+    finally:
+        tf.random.set_seed(None)
+
+
 def test_golden_order(dataset):
     """A change here changes every user's results: it needs a reason and a word in the notes."""
     made = batches(dataset, num_words=NUM_WORDS, batch_size=20, seed=1)

@@ -28,7 +28,7 @@ def test_it_says_its_address_serves_the_curves_and_stays_small(board):
     with urllib.request.urlopen(f"{address}data/plugin/timeseries/tags", timeout=30) as answer:
         tags = json.load(answer)
     shown = {tag for run in tags["scalars"]["runTagInfo"].values() for tag in run}
-    assert "epoch/loss" in shown
+    assert "loss/epoch" in shown
     with open(f"/proc/{process.pid}/status") as status:
         peak = int(re.search(r"VmHWM:\s+(\d+)", status.read())[1]) / 1024
     assert peak < 150  # 586 MB with TensorFlow

@@ -1,7 +1,7 @@
 import pytest
 
 from lowmem_sentiment.errors import DataError, InputMissing
-from lowmem_sentiment.vocabulary import Vocabulary, count_words
+from lowmem_sentiment.vocabulary import Vocabulary
 
 
 def test_ids_are_those_of_keras():
@@ -9,11 +9,6 @@ def test_ids_are_those_of_keras():
     assert vocabulary.encode([b"film", b"the", b"unseen"]) == [1, 5, 4, 2]
     assert vocabulary.num_ids == 6
     assert vocabulary.decode([1, 5, 4, 2, 99]) == "# film the # #"
-
-
-def test_words_are_ranked_by_count_then_by_bytes():
-    vocabulary = count_words([[b"b", b"a", b"c"], [b"c"], ["é".encode(), b"b"]])
-    assert vocabulary.words == [b"b", b"c", b"a", "é".encode()]
 
 
 def test_truncated_vocabulary_holds_the_ids_below_num_words():

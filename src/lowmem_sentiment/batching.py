@@ -72,6 +72,27 @@ def num_reviews(dataset: Dataset, split: str, validation_split: float = 0.0) -> 
     return held_out if split == "validation" else count - held_out
 
 
+def number_in_split(number: int, validation_split: float) -> int:
+    """Give the place in the training split of the `number`-th review (from 0) of "validation"."""
+    share = _share(validation_split)
+    return -(-(number + 1) * share.denominator // share.numerator) - 1
+
+
+def timed(rows: tf.data.Dataset, waited: tf.Variable) -> tf.data.Dataset:
+    """Give the same batches; `waited` (float64) grows by the seconds that their taker waits for each.
+
+    Two clock readings a step, which no measurement here can tell from none.
+    """
+    begun = tf.data.Dataset.counter().map(lambda _: tf.timestamp())
+
+    def stop_clock(begin, batch):
+        with tf.control_dependencies([waited.assign_add(tf.timestamp() - begin)]):
+            return tf.nest.map_structure(tf.identity, batch)
+
+    # `zip` asks for the time first, and then for the batch.
+    return tf.data.Dataset.zip(begun, rows).map(stop_clock).with_options(_options())
+
+
 def encoder(num_words: int):
     """Give the function from string[batch] of records to (float32[batch, num_words], int64[batch])."""
     features = {
@@ -157,9 +178,12 @@ def _shuffled(part: _Part, seed: int, first_epoch: int, width: int) -> tf.data.D
             tf.data.Dataset.from_tensor_slices(order).batch(width),
             tf.data.Dataset.from_tensor_slices(seeds),
         )
-        return windows.flat_map(
-            lambda indices, window_seed: part.records(indices).shuffle(buffer, seed=window_seed)
-        )
+        return windows.flat_map(window_records)
+
+    def window_records(indices, seed_of_window):
+        # Dataset.shuffle mixes a seed that the user set with tf.random.set_seed into ours.
+        tf.compat.v1.get_default_graph().seed = None
+        return part.records(indices).shuffle(buffer, seed=seed_of_window)
 
     return tf.data.Dataset.from_tensors(0).flat_map(epoch_records)
 

@@ -1,4 +1,4 @@
-"""Keras callbacks: what is kept, written, watched and reported while `fit` runs.
+"""Keras callbacks: what is kept, watched, reported and saved while `fit` runs.
 
 `Track` comes first in the list, because the others read the position it keeps; `SaveState` comes
 last, because it saves what the others did.
@@ -9,9 +9,8 @@ import time
 from collections.abc import Callable
 
 import keras
-import tensorflow as tf
 
-from . import memory, state
+from . import state
 from .errors import OutputError, Resumable
 from .progress import Progress
 from .run_directory import RunDirectory
@@ -66,67 +65,6 @@ class Report(keras.callbacks.Callback):
 
     def on_test_batch_end(self, batch, logs=None):
         self._progress("validate", batch + 1, None)
-
-
-class Curves(keras.callbacks.Callback):
-    """Write TensorBoard's curves: loss and accuracy by epoch and by batch, memory and speed.
-
-    The step axis is the optimizer's, so that every curve lines up and a resumed run goes on where
-    it stopped. Keras' own TensorBoard callback counts executions of `steps_per_execution` steps,
-    starts anew when resumed, and its batch values are means since the epoch began; here a batch
-    value is the mean of the steps since the last one.
-    """
-
-    def __init__(self, run: RunDirectory, position: Position, batch_size: int, num_reviews: int):
-        super().__init__()
-        self._directory, self._position = run.tensorboard, position
-        self._batch_size, self._num_reviews = batch_size, num_reviews
-        self._writers: dict[str, tf.summary.SummaryWriter] = {}
-        self._seen, self._since = 0, 0.0
-
-    def writer(self, name: str) -> tf.summary.SummaryWriter:
-        """Give the writer of "train" or "validation"; it is made when it is first needed."""
-        if name not in self._writers:
-            self._writers[name] = tf.summary.create_file_writer(str(self._directory / name))
-        return self._writers[name]
-
-    def flush(self) -> None:
-        """Bring everything written so far to the files."""
-        for writer in self._writers.values():
-            writer.flush()
-
-    def _step(self) -> int:
-        return int(self.model.optimizer.iterations.numpy())
-
-    def _reviews_seen(self) -> int:
-        return min(self._position.step * self._batch_size, self._num_reviews)
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._seen, self._since = self._reviews_seen(), time.monotonic()
-
-    def on_train_batch_end(self, batch, logs=None):
-        seen, now = self._reviews_seen(), time.monotonic()
-        new, sums = seen - self._seen, self._position.sums
-        with self.writer("train").as_default(step=self._step()):
-            for name, mean in (logs or {}).items():
-                total = float(mean) * seen
-                tf.summary.scalar(f"batch/{name}", (total - sums.get(name, 0.0)) / new)
-                sums[name] = total
-            tf.summary.scalar("process/reviews_per_second", new / (now - self._since))
-            tf.summary.scalar("process/anonymous_MB", memory.anonymous() / memory.MB)
-            tf.summary.scalar("process/peak_resident_MB", memory.peak_resident() / memory.MB)
-        self._seen, self._since = seen, now
-
-    def on_epoch_end(self, epoch, logs=None):
-        step = self._step()
-        for name, value in (logs or {}).items():
-            writer = "validation" if name.startswith("val_") else "train"
-            with self.writer(writer).as_default(step=step):
-                tf.summary.scalar(f"epoch/{name.removeprefix('val_')}", value)
-        self.flush()
-
-    def on_train_end(self, logs=None):
-        self.flush()
 
 
 class SaveState(keras.callbacks.Callback):

@@ -25,6 +25,7 @@ from .errors import CheckFailed, InputMissing, LowmemError, OutputError, Setting
 from .memory import MB, Limit, find_limit, parse_size
 from .progress import Bar
 from .settings import (
+    BEST_BY,
     CLASS_WEIGHTS,
     DEFAULT_NUM_WORDS,
     ERRORS,
@@ -291,6 +292,13 @@ def _stop_on_signals() -> Iterator[threading.Event]:
 def _summary_lines(summary: dict[str, Any]) -> list[str]:
     seconds = summary["seconds"]
     held_out = summary["validated_on"]
+    epoch, best, epochs = summary["epoch"], summary["best_epoch"], summary["epochs"]
+    note = {}
+    if epoch != epochs:
+        note = {"epoch": f"{epoch} of {epochs} is kept, the best in validation"}
+    elif best != epoch:
+        note = {"overfitting": f"epoch {best} was better than the last: see it with curves, and get it "
+                "with --validation-split 0.1 --keep-best"}  # fmt: skip
     return _table(
         {
             "data": summary["data"],
@@ -299,7 +307,8 @@ def _summary_lines(summary: dict[str, Any]) -> list[str]:
             f"{held_out} accuracy": f"{summary['val_accuracy']:.4f}",
             f"{held_out} loss": f"{summary['val_loss']:.4f}",
             "train accuracy": f"{summary['accuracy']:.4f}",
-            "time": f"{seconds['training']:.1f} s for {summary['epoch']} epochs, "
+            **note,
+            "time": f"{seconds['training']:.1f} s for {summary['epochs']} epochs, "
             f"{summary['reviews_per_second']:,.0f} reviews/s",
             "peak memory": f"{summary['peak_resident_bytes'] / MB:.0f} MB resident, "
             f"{summary['peak_anonymous_bytes'] / MB:.0f} MB of it anonymous",
@@ -518,6 +527,127 @@ def _tensorboard(options: argparse.Namespace, bar: Bar) -> None:
     serve(options.runs, options.host, options.port, _say)
 
 
+# --- curves ---
+
+
+def _curves(options: argparse.Namespace, bar: Bar) -> None:
+    from .atomic import replace_file
+    from .history import CHARTS, choose, draw, read_curves, write_csv
+
+    curves = [curve for run in options.runs for curve in read_curves(run)]
+    tags = sorted({curve.tag for curve in curves})
+    if options.charts and options.charts != ["all"]:
+        tags = options.charts
+    elif not (options.charts or options.json or options.csv):
+        tags = [tag for tag in CHARTS if tag in tags] or tags
+    curves = choose(curves, tags)
+    if options.csv:
+        with replace_file(options.csv) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
+            write_csv(curves, text)
+        if not options.json:
+            return
+    charts = [[curve for curve in curves if curve.tag == tag] for tag in tags]
+    _answer(
+        options,
+        {"curves": [curve._asdict() for curve in curves]},
+        lambda: [line for chart in charts for line in (*draw(chart), "")],
+    )
+
+
+# --- compare ---
+
+
+def _compare(options: argparse.Namespace, bar: Bar) -> None:
+    from .comparison import compare
+
+    comparison = compare(options.runs, options.data, progress=bar)
+    bar.clear()
+    _answer(options, comparison, lambda: _comparison_lines(comparison))
+
+
+def _comparison_lines(comparison: dict[str, Any]) -> list[str]:
+    from .comparison import in_words
+
+    metrics = comparison["metrics"]
+    rows = [["", *(measures["run"] for measures in metrics)]]
+    rows += [[name, *map(_plain, values)] for name, values in comparison["settings"].items()]
+    rows += [
+        [name, *(f"{measures[name]:.4f}" for measures in metrics)]
+        for name in metrics[0]
+        if all(isinstance(measures.get(name), float) for measures in metrics)
+    ]
+    tests = [f"{test['run']} against the first: {in_words(test)}" for test in comparison["against_first"]]
+    what = f"{comparison['reviews']:,} test reviews of {comparison['data']}"
+    return [what, *_columns(rows), *tests]
+
+
+def _plain(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _columns(rows: list[list[str]]) -> list[str]:
+    """Lay out rows of texts: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *rest in rows:
+        texts = (f"{text:>{width}}" for text, width in zip(rest, widths[1:], strict=True))
+        lines.append("  ".join([f"{first:{widths[0]}}", *texts]).rstrip())
+    return lines
+
+
+# --- sweep ---
+
+
+def _sweep(options: argparse.Namespace, bar: Bar) -> None:
+    from .atomic import replace_file
+    from .sweeping import parse_grid, sweep, write_csv
+
+    grid = dict(map(parse_grid, options.grid))
+    given = _given_settings(options)
+    settings = TrainingSettings(**{"validation_split": 0.1, **given})
+    with _stop_on_signals() as stop:
+        result = sweep(
+            options.dataset,
+            options.out,
+            settings,
+            grid,
+            seeds=options.seeds,
+            memory_limit=options.memory_limit,
+            stop=stop,
+            progress=bar,
+            say=_say,
+        )
+    bar.clear()
+    if options.csv:
+        with replace_file(options.csv) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
+            write_csv(result["combinations"], text)
+    _answer(options, result, lambda: _sweep_lines(result, list(grid)))
+    failed = sum("error" in run for run in result["runs"])
+    if failed:
+        raise CheckFailed(f"{failed} of {len(result['runs'])} runs failed; the same command tries again")
+
+
+def _sweep_lines(result: dict[str, Any], varied: list[str]) -> list[str]:
+    rows = [["", *varied, "runs", "validation accuracy", "validation loss", "seconds"]]
+    lines = []
+    for row in result["combinations"]:
+        told = ["-"] * 3
+        if row["runs"]:
+            told = [
+                f"{row['val_accuracy_mean']:.4f} ± {row['val_accuracy_sd']:.4f}",
+                f"{row['val_loss_mean']:.4f} ± {row['val_loss_sd']:.4f}",
+                f"{row['seconds_mean']:.1f}",
+            ]
+        runs = f"{row['runs']}" + (f" ({row['failed']} failed)" if row["failed"] else "")
+        rows.append(["best" if row.get("best") else "", *(_plain(row[n]) for n in varied), runs, *told])
+        if row.get("best"):
+            lines = [
+                f"test accuracy of the best: {row['test_accuracy_mean']:.4f} ± "
+                f"{row['test_accuracy_sd']:.4f} (chosen by validation {result['best_by']})"
+            ]
+    return [*_columns(rows), *lines]
+
+
 # --- verify, verify-resume ---
 
 
@@ -616,6 +746,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_export(commands)
     _add_tensorboard(commands)
     _add_verify(commands)
+    _add_curves(commands)
+    _add_compare(commands)
+    _add_sweep(commands)
     _add_verify_resume(commands)
     return parser
 
@@ -766,11 +899,18 @@ def _add_plan(commands: Any) -> None:
     _add_settings(plan)
 
 
-def _add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add an option for each field of TrainingSettings; None stands for not given."""
+def _add_settings(parser: argparse.ArgumentParser, **defaults: Any) -> None:
+    """Add an option for each field of TrainingSettings; None stands for not given.
 
-    def add(option: str, metavar: str, kind: Callable, what: str) -> None:
-        default = getattr(TrainingSettings, option.removeprefix("--").replace("-", "_"))
+    `defaults` are told in place of the settings' own.
+    """
+
+    def add(option: str, metavar: str | None, kind: Callable, what: str) -> None:
+        if kind is bool:
+            parser.add_argument(option, action="store_const", const=True, help=what)
+            return
+        name = option.removeprefix("--").replace("-", "_")
+        default = defaults.get(name, getattr(TrainingSettings, name))
         if isinstance(default, tuple):
             default = ",".join(map(str, default))
         if "default:" not in what:
@@ -792,6 +932,11 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add("--window-bytes", "SIZE", parse_size, "records that are shuffled together (default: 32Mi); less "
         "takes less memory, and on larger data shuffles less")  # fmt: skip
     add("--prefetch", "N", int, "batches made ahead; changes no result")
+    add("--early-stopping", "N", int, "end after N epochs without a better one; 0: train them all")
+    add("--keep-best", None, bool, "let the run's network be that of the best epoch, not of the last")
+    add("--best-by", "METRIC", str, f"what --early-stopping and --keep-best go by, in validation: "
+        f"{' or '.join(BEST_BY)}")  # fmt: skip
+    add("--histograms", None, bool, "write histograms of the weights for TensorBoard after each epoch")
 
 
 def _add_evaluate(commands: Any) -> None:
@@ -869,6 +1014,42 @@ def _add_tensorboard(commands: Any) -> None:
     board.add_argument("runs", type=Path, metavar="DIR", help="a run directory, or a folder of them")
     board.add_argument("--host", default="127.0.0.1", help="address to listen on")
     board.add_argument("--port", type=int, default=6006, help="port to listen on")
+
+
+def _add_curves(commands: Any) -> None:
+    curves = _command(commands, "curves", _curves, "draw the curves of runs in the terminal")
+    add = curves.add_argument
+    add("runs", type=Path, nargs="+", metavar="RUN", help="run directories, drawn into the same charts")
+    add("--chart", dest="charts", action="append", default=[], metavar="TAG", help="draw this one, such "
+        "as process/anonymous_MB, or all; may be repeated (default: accuracy and loss)")  # fmt: skip
+    add("--csv", type=Path, metavar="FILE", help="write a row a point to FILE instead of drawing")
+
+
+def _add_compare(commands: Any) -> None:
+    compare = _command(
+        commands, "compare", _compare, "say where runs differ, and whether by more than chance"
+    )
+    add = compare.add_argument
+    add("runs", type=Path, nargs="+", metavar="RUN", help="two or more finished runs")
+    add("--data", type=Path, metavar="DATASET", help="the dataset whose test reviews are predicted "
+        "(default: the first run's own)")  # fmt: skip
+
+
+def _add_sweep(commands: Any) -> None:
+    sweep = _command(
+        commands, "sweep", _sweep, "train every combination of some settings, and tell the best"
+    )
+    add = sweep.add_argument
+    add("dataset", type=Path, metavar="DATASET", help="a dataset directory")
+    add("--out", type=Path, required=True, metavar="DIR", help="the folder of the runs; finished ones "
+        "in it are kept, interrupted ones go on")  # fmt: skip
+    add("--grid", action="append", default=[], metavar="NAME=V,V", help="values of a setting, such as "
+        "epochs=1,2,3 or hidden=50,50,50:32,32; may be repeated")  # fmt: skip
+    add("--seeds", type=int, default=1, metavar="N", help="runs of each combination")
+    add("--memory-limit", type=parse_size, metavar="SIZE", help="train as many at a time as fit into "
+        "SIZE, such as 2G (default: one at a time)")  # fmt: skip
+    add("--csv", type=Path, metavar="FILE", help="also write the table to FILE")
+    _add_settings(sweep, validation_split=0.1)
 
 
 def _add_verify(commands: Any) -> None:

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from .batching import batches, damaged_shard
-from .errors import DataError, SettingsError
+from .errors import SettingsError
+from .measures import from_confusion_matrix
 from .network import compile_network
 from .progress import Progress, no_progress
 from .run_directory import RunDirectory
@@ -74,7 +74,7 @@ def evaluate(
     config = run.config()
     if not isinstance(dataset, Dataset):
         dataset = Dataset(dataset or config["dataset"]["path"])
-    _require_same_words(run, config, dataset)
+    run.require_words_of(dataset)
     network = run.load_model()
     matrix = ConfusionMatrix(len(dataset.labels))
     metrics = [matrix]
@@ -106,55 +106,6 @@ def evaluate(
     }
     run.write_evaluation(evaluation)
     return evaluation
-
-
-def _require_same_words(run: RunDirectory, config: dict[str, Any], dataset: Dataset) -> None:
-    """Raise DataError unless the ids mean in the dataset what they mean to the network."""
-    num_words = config["settings"]["num_words"]
-    if dataset.vocabulary().truncate(num_words).words != run.vocabulary().words:
-        raise DataError(
-            f"{dataset.directory} has another vocabulary than {run.path} was trained with; "
-            f"expected the dataset {config['dataset']['path']} or one with its vocabulary"
-        )
-    if dataset.labels != config["labels"]:
-        raise DataError(
-            f"{dataset.directory} has the labels {', '.join(dataset.labels)}; "
-            f"{run.path} was trained with {', '.join(config['labels'])}"
-        )
-
-
-def _ratio(part: float, whole: float) -> float:
-    return float(part / whole) if whole else 0.0
-
-
-def from_confusion_matrix(counts: np.ndarray, labels: list[str]) -> dict[str, Any]:
-    """Give accuracy, precision, recall and F1 from int[labels, labels], true label by predicted.
-
-    Nothing predicted, or nothing there, counts as 0. With two labels the second is the positive one.
-    """
-    right = np.diag(counts)
-    by_label = {}
-    for nth, label in enumerate(labels):
-        precision = _ratio(right[nth], counts[:, nth].sum())
-        recall = _ratio(right[nth], counts[nth].sum())
-        by_label[label] = {
-            "precision": precision,
-            "recall": recall,
-            "f1": _ratio(2 * precision * recall, precision + recall),
-            "reviews": int(counts[nth].sum()),
-        }
-    result = {"accuracy": _ratio(right.sum(), counts.sum())}
-    names = ("precision", "recall", "f1")
-    if len(labels) == 2:
-        result |= {name: by_label[labels[1]][name] for name in names}
-    else:
-        weights = counts.sum(axis=1)
-        for name in names:
-            values = np.array([measures[name] for measures in by_label.values()])
-            result[f"macro_{name}"] = float(values.mean())
-            result[f"weighted_{name}"] = _ratio((values * weights).sum(), weights.sum())
-        result["by_label"] = by_label
-    return {**result, "confusion_matrix": counts.tolist()}
 
 
 def missed(evaluation: dict[str, Any], thresholds: dict[str, float]) -> list[str]:

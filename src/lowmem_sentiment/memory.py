@@ -6,6 +6,7 @@ anonymous memory it cannot give to anyone else (`proc(5)`: VmRSS, VmHWM, RssAnon
 """
 
 import contextlib
+import functools
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -163,3 +164,14 @@ def parse_size(text: str) -> int:
     if size <= 0:
         raise ValueError(f"a size of {text}")
     return size
+
+
+@functools.cache
+def _container_limit() -> Limit | None:
+    return min(_cgroup_limits(), key=lambda limit: limit.bytes, default=None)
+
+
+def container() -> tuple[int, int] | None:
+    """Give the bytes that cannot be reclaimed in the memory cgroup, and its limit; None: no limit."""
+    limit = _container_limit()
+    return (limit.used(), limit.bytes) if limit else None

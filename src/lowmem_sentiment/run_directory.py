@@ -4,6 +4,8 @@ config.json      settings, dataset, labels, versions: written first
 vocabulary.txt   the words that the network knows, a word a line
 metrics.jsonl    a line an epoch
 tensorboard/     event files
+state.npz        what a resumed run goes on from (and state.previous.npz)
+best.npz         the best epoch's weights, with keep_best
 model.keras      the network, for any Keras
 weights.npz      the network, for prediction with NumPy alone
 summary.json     accuracy, times, memory: written last, so a run without it is unfinished
@@ -19,6 +21,7 @@ import numpy as np
 
 from .atomic import clear_directory, read_json, replace_file, replace_path, write_json
 from .errors import DataError, InputMissing, OutputExists
+from .shards import Dataset
 from .vocabulary import MIN_NUM_WORDS, Vocabulary
 from .weights import Weights, read
 
@@ -37,6 +40,7 @@ class RunDirectory:
         self.tensorboard = self.path / "tensorboard"
         self.state_file = self.path / "state.npz"
         self.previous_state_file = self.path / "state.previous.npz"
+        self.best_file = self.path / "best.npz"
         self.model_file = self.path / "model.keras"
         self.weights_file = self.path / "weights.npz"
         self.summary_file = self.path / "summary.json"
@@ -94,6 +98,21 @@ class RunDirectory:
         """Load the run's vocabulary, checked against its config."""
         return Vocabulary.load(self.vocabulary_file, self.config()["vocabulary"]["sha256"])
 
+    def require_words_of(self, dataset: Dataset) -> None:
+        """Raise DataError unless ids and labels mean in `dataset` what they mean to the network."""
+        config = self.config()
+        num_words = config["settings"]["num_words"]
+        if dataset.vocabulary().truncate(num_words).words != self.vocabulary().words:
+            raise DataError(
+                f"{dataset.directory} has another vocabulary than {self.path} was trained with; "
+                f"expected the dataset {config['dataset']['path']} or one with its vocabulary"
+            )
+        if dataset.labels != config["labels"]:
+            raise DataError(
+                f"{dataset.directory} has the labels {', '.join(dataset.labels)}; "
+                f"{self.path} was trained with {', '.join(config['labels'])}"
+            )
+
     def write_metrics(self, epochs: list[dict[str, Any]]) -> None:
         """Write metrics.jsonl: what training measured, a line an epoch."""
         with replace_file(self.metrics_file) as file:
@@ -117,6 +136,23 @@ class RunDirectory:
                 os.truncate(file, min(size, sizes[name]))
             else:
                 file.unlink()
+
+    def write_best(self, epoch: int, weights: list[np.ndarray]) -> None:
+        """Write best.npz: an epoch's weights, in the network's order."""
+        with replace_file(self.best_file) as file:
+            np.savez(file, epoch, *weights)
+
+    def best(self) -> tuple[int, list[np.ndarray]]:
+        """Read best.npz: the epoch and its weights; DataError if it is missing or damaged."""
+        try:
+            with np.load(self.best_file, allow_pickle=False) as arrays:  # each CRC-32 is checked
+                epoch, *weights = (arrays[f"arr_{nth}"] for nth in range(len(arrays.files)))
+            return int(epoch), weights
+        except Exception as error:  # zipfile, zlib and NumPy raise a dozen kinds
+            raise DataError(
+                f"{self.best_file}, the best epoch's weights, cannot be read ({error}); start over "
+                "with --overwrite"
+            ) from error
 
     def write_model(self, network: Any) -> None:
         """Write model.keras."""

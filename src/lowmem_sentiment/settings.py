@@ -127,6 +127,9 @@ class PreparationSettings:
         )
 
 
+BEST_BY = ("accuracy", "loss")
+
+
 @dataclass(frozen=True)
 class TrainingSettings:
     """What decides the result of a training run, beside the dataset; defaults are the tutorial's."""
@@ -152,6 +155,14 @@ class TrainingSettings:
     """Batches made ahead, 1.3 MB each at 32 x 10,000. Changes no result."""
     class_weight: str = "none"
     """"balanced": a label's reviews weigh in the loss by (reviews / labels) / reviews of the label."""
+    early_stopping: int = 0
+    """Epochs without a better one after which training ends; 0: train them all."""
+    keep_best: bool = False
+    """Whether the run's weights are the best epoch's, not the last's."""
+    best_by: str = "accuracy"
+    """What is best in validation: the most "accuracy", or the least "loss"."""
+    histograms: bool = False
+    """Whether TensorBoard gets histograms of the weights; changes no result."""
 
     def __post_init__(self) -> None:
         if self.dropout == TrainingSettings.dropout:  # fewer layers need fewer of the default rates
@@ -170,8 +181,31 @@ class TrainingSettings:
             "window_bytes": (self.window_bytes >= 1, "1 or more"),
             "prefetch": (self.prefetch >= 1, "1 or more"),
             "class_weight": (self.class_weight in CLASS_WEIGHTS, f"one of {', '.join(CLASS_WEIGHTS)}"),
+            "early_stopping": (self.early_stopping >= 0, "0 or more"),
+            "best_by": (self.best_by in BEST_BY, f"one of {', '.join(BEST_BY)}"),
         }
         _check(self, checks)
+        chosen = [name for name in ("early_stopping", "keep_best") if getattr(self, name)]
+        if chosen and not self.validation_split:
+            raise SettingsError(
+                f"{chosen[0]} needs a validation_split: an epoch chosen by the test split makes the test "
+                "accuracy look better than it is; expected one above 0, such as 0.1"
+            )
+
+    def options(self) -> list[str]:
+        """Give the options of `train` that choose these settings.
+
+        >>> TrainingSettings(epochs=3, hidden=(8, 4)).options()
+        ['--epochs', '3', '--hidden', '8,4']
+        """
+        options = []
+        for name, value in vars(self).items():
+            if value == getattr(TrainingSettings, name):
+                continue
+            options.append(f"--{name.replace('_', '-')}")
+            if value is not True:
+                options.append(",".join(map(str, value)) if isinstance(value, tuple) else str(value))
+        return options
 
     @property
     def validated_on(self) -> str:

@@ -42,6 +42,10 @@ class Position:
     """Training time of each epoch so far, the running one's last."""
     sums: dict[str, float] = field(default_factory=dict)
     """Each metric's running mean times reviews, for batch curves."""
+    kept: dict[str, Any] = field(default_factory=dict)
+    """What validation said of the epoch that is kept, for what is written at the end."""
+    described: int = 0
+    """The number of epochs that the curves' texts speak of."""
     event_files: dict[str, int] = field(default_factory=dict)
     """Bytes of each TensorBoard event file, by its path in the run directory."""
 

@@ -16,8 +16,9 @@ import tensorflow as tf
 
 from . import __version__, memory, state
 from .atomic import locked
-from .batching import batches, damaged_shard, num_reviews
-from .callbacks import Curves, Report, Restore, SaveState, Track
+from .batching import batches, damaged_shard, num_reviews, timed
+from .callbacks import Report, Restore, SaveState, Track
+from .curves import Curves, write_result
 from .errors import DataError, Resumable, SettingsError
 from .network import build_network
 from .optimizer import FusedAdam
@@ -27,6 +28,8 @@ from .run_directory import RunDirectory
 from .settings import SaveEvery, TrainingSettings
 from .shards import Dataset
 from .state import Position, State
+from .stopping import Stop, best_epoch, ended, kept_epoch, restore_best
+from .validation import Validation
 from .weights import to_arrays
 
 # Steps that TensorFlow runs without returning to Python. 50 halve an epoch's time against 1,
@@ -85,8 +88,9 @@ def train(
             run.create(describe(dataset, settings), vocabulary, overwrite=overwrite)
         else:
             saved = _resume(run, dataset, settings, force, say)
-            if run.finished and saved and saved.position.epoch >= settings.epochs:
+            if run.finished and saved and ended(settings, saved.position.epochs):
                 return run.summary()
+            _rewind(run, settings, saved)
             run.summary_file.unlink(missing_ok=True)  # for more epochs: unfinished again
         if network is None:
             network = build_network(
@@ -129,7 +133,7 @@ def _resume(
     force: bool,
     say: Callable[[str], None],
 ) -> State | None:
-    """Give the state to go on from (None: from the start), and put the run's files in its place.
+    """Give the state to go on from (None: from the start).
 
     Raises SettingsError for settings that are not the run's (more epochs are welcome), and
     DataError for conditions that change the bits, unless `force`.
@@ -137,10 +141,10 @@ def _resume(
     config = run.config()
     theirs, ours = config["settings"], asdict(settings)
     for name, value in ours.items():
-        if name not in ("epochs", "prefetch") and theirs[name] != (
-            list(value) if isinstance(value, tuple) else value
-        ):
-            raise SettingsError(f"{name} is {value}, the run to resume has {theirs[name]}")
+        had = theirs.get(name, getattr(TrainingSettings, name))  # a setting may be younger than the run
+        value = list(value) if isinstance(value, tuple) else value
+        if name not in ("epochs", "prefetch") and had != value:
+            raise SettingsError(f"{name} is {value}, the run to resume has {had}")
     saved, complaints = state.load(run)
     for complaint in complaints:
         say(f"warning: {complaint}; going on from the state before it")
@@ -156,13 +160,17 @@ def _resume(
                         "result's bits: --force resumes all the same")  # fmt: skip
     if changed:
         say(f"warning: other conditions than the run's: {', '.join(changed)}; the result is not exact")
-    position = saved.position if saved else Position()
-    if dataset.fingerprint != config["dataset"]["fingerprint"]:
-        position.step = 0  # a place in an epoch of other reviews means nothing
-    run.write_config({**config, "settings": {**theirs, "epochs": settings.epochs}})
+    if saved and dataset.fingerprint != config["dataset"]["fingerprint"]:
+        saved.position.step = 0  # a place in an epoch of other reviews means nothing
+    return saved
+
+
+def _rewind(run: RunDirectory, settings: TrainingSettings, saved: State | None) -> None:
+    """Put the run's files where they were when the state was saved, and the epochs to train in it."""
+    config, position = run.config(), saved.position if saved else Position()
+    run.write_config({**config, "settings": {**config["settings"], "epochs": settings.epochs}})
     run.write_metrics(position.epochs)
     run.trim_event_files(position.event_files)
-    return saved
 
 
 def describe(dataset: Dataset, settings: TrainingSettings) -> dict[str, Any]:
@@ -214,7 +222,8 @@ class _Fitting:
     ) -> dict[str, Any]:
         """Train the epochs that are left, write what a finished run has, and give the summary."""
         settings, position = self._settings, self._position
-        curves = Curves(self._run, position, settings.batch_size, self._counts["train"])
+        validation = Validation(self._dataset.labels)
+        curves = Curves(self._run, position, self._dataset, settings, self._counts["train"], validation)
 
         def save() -> None:
             curves.flush()
@@ -225,6 +234,7 @@ class _Fitting:
             *([Restore(self._saved)] if self._saved else []),
             Track(self._run, position, self._steps, say),
             curves,
+            Stop(self._run, position, settings, say),
             Report(progress, settings.epochs, position, self._steps),
             SaveState(
                 save,
@@ -236,16 +246,17 @@ class _Fitting:
                 say=say,
             ),
         ]
-        if position.epoch == settings.epochs:  # killed before a finished run's files were written
+        if ended(settings, position.epochs):  # killed before a finished run's files were written
             self._saved.restore(self._network)
             return self._finish()
-        validation = self._batches(settings.validated_on)
-        if position.step:  # the rest of the epoch in which the run was stopped
-            rest = self._batches("train", first_epoch=position.epoch, first_step=position.step)
-            self._fit(rest, validation, position.epoch + 1, callbacks)
-        if position.epoch < settings.epochs:
-            epochs = self._batches("train", first_epoch=position.epoch)
-            self._fit(epochs, validation, settings.epochs, callbacks)
+        held_out = self._batches(settings.validated_on)
+        with validation.watching(self._network):
+            if position.step:  # the rest of the epoch in which the run was stopped
+                rest = self._batches("train", first_epoch=position.epoch, first_step=position.step)
+                self._fit(timed(rest, curves.waited), held_out, position.epoch + 1, callbacks)
+            if not ended(settings, position.epochs):
+                epochs = self._batches("train", first_epoch=position.epoch)
+                self._fit(timed(epochs, curves.waited), held_out, settings.epochs, callbacks)
         return self._finish()
 
     def _batches(self, split: str, **options: int) -> tf.data.Dataset:
@@ -283,6 +294,9 @@ class _Fitting:
 
     def _finish(self) -> dict[str, Any]:
         run, settings, position = self._run, self._settings, self._position
+        epoch = kept_epoch(settings, position.epochs)
+        if epoch["epoch"] < position.epoch:
+            restore_best(self._network, run, epoch["epoch"])
         self._write_weights()
         optimizer = self._network.optimizer
         with optimizer.as_plain() if isinstance(optimizer, FusedAdam) else nullcontext():
@@ -293,7 +307,10 @@ class _Fitting:
             "data": self._dataset.source["description"],
             "reviews": self._counts,
             "validated_on": settings.validated_on,
-            **{name: value for name, value in position.epochs[-1].items() if name != "step"},
+            **{name: value for name, value in epoch.items() if name != "step"},
+            **{f"val_{name}": value for name, value in position.kept.get("measures", {}).items()},
+            "epochs": position.epoch,
+            "best_epoch": best_epoch(position.epochs, settings.best_by)["epoch"],
             "parameters": self._network.count_params(),
             "seconds": {"training": sum(position.seconds), "epochs": position.seconds},
             "reviews_per_second": self._counts["train"] * position.epoch / sum(position.seconds),
@@ -302,6 +319,8 @@ class _Fitting:
             "predicted_resident_bytes": predicted.resident,
             "predicted_anonymous_bytes": predicted.anonymous,
         }
+        peak = summary["peak_resident_bytes"]
+        write_result(run, position, settings, self._dataset, self._network, peak)
         run.write_summary(summary)
         return summary
 

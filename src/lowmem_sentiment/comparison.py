@@ -1,0 +1,198 @@
+"""Runs side by side: settings that differ, metrics, and whether the difference is more than chance.
+
+NumPy alone, from each run's weights.npz: a bit a review is kept, whether it was right.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import DataError, InputMissing, SettingsError
+from .measures import (
+    SCORE_BINS,
+    area_under_roc,
+    from_confusion_matrix,
+    score_bins,
+    to_confusion_matrix,
+)
+from .progress import Progress, no_progress
+from .run_directory import RunDirectory
+from .shards import Dataset
+from .tfrecord import Reviews
+from .vocabulary import OUT_OF_VOCABULARY_ID
+
+_REVIEWS = 500  # at a time: 65,000 rows of the first kernel, 13 MB
+
+
+def compare(
+    runs: list[str | Path],
+    dataset: Dataset | str | Path | None = None,
+    *,
+    progress: Progress = no_progress,
+) -> dict[str, Any]:
+    """Give settings that differ, metrics on the same test reviews, and each run against the first.
+
+    Without `dataset` the test reviews are those of the dataset that the first run was trained on.
+    Raises SettingsError for less than two runs, InputMissing and DataError for a run without
+    weights, and DataError for one with other words or labels than the dataset's.
+    """
+    if len(runs) < 2:
+        raise SettingsError(f"{len(runs)} run is given, expected two or more to compare")
+    directories = [RunDirectory(run) for run in runs]
+    configs = [run.config() for run in directories]
+    if not isinstance(dataset, Dataset):
+        dataset = Dataset(dataset or configs[0]["dataset"]["path"])
+    measured, right = [], []
+    for nth, run in enumerate(directories):
+        run.require_words_of(dataset)
+        measures, bits = measure(run, dataset)
+        measured.append({"run": str(run.path), **measures})
+        right.append(bits)
+        progress("compare", nth + 1, len(directories))
+    every = [
+        {**config["settings"], "dataset": config["dataset"]["fingerprint"][:12]} for config in configs
+    ]
+    names = dict.fromkeys(name for settings in every for name in settings)
+    values = {name: [settings.get(name) for settings in every] for name in names}
+    return {
+        "data": dataset.source["description"],
+        "dataset": str(dataset.directory),
+        "reviews": dataset.num_reviews("test"),
+        "settings": {name: each for name, each in values.items() if each != each[:1] * len(runs)},
+        "metrics": measured,
+        "against_first": [
+            {"run": str(run.path), **mcnemar(right[0], bits)}
+            for run, bits in zip(directories[1:], right[1:], strict=True)
+        ],
+    }
+
+
+def mcnemar(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
+    """Give the exact McNemar test of two classifiers, from packed bits: which reviews each got right.
+
+    Only reviews that one got right and the other wrong count. If both were equally good, each of
+    those would be a coin's toss: the p-value is the chance of a split at least as uneven as this
+    one, two-sided (McNemar 1947; exact: the binomial distribution).
+
+    >>> mcnemar(np.packbits([1, 1, 1, 1, 1, 1]), np.packbits([0, 0, 0, 0, 0, 1]))
+    {'only_first_right': 5, 'only_second_right': 0, 'p_value': 0.0625}
+    """
+    only_first = int(np.unpackbits(first & ~second).sum())
+    only_second = int(np.unpackbits(second & ~first).sum())
+    return {
+        "only_first_right": only_first,
+        "only_second_right": only_second,
+        "p_value": _two_sided(min(only_first, only_second), only_first + only_second),
+    }
+
+
+def _two_sided(fewer: int, tosses: int) -> float:
+    """Give the chance that of `tosses` of a coin at most `fewer` are heads, or at most so many tails."""
+    log = math.lgamma(tosses + 1) - tosses * math.log(2)
+    terms = (math.exp(log - math.lgamma(k + 1) - math.lgamma(tosses - k + 1)) for k in range(fewer + 1))
+    return min(1.0, round(2 * math.fsum(terms), 12))
+
+
+def in_words(test: dict[str, Any]) -> str:
+    """Say what `mcnemar` found, for a reader who has never met a p-value."""
+    p, differ = test["p_value"], test["only_first_right"] + test["only_second_right"]
+    if not differ:
+        return "both are right on exactly the same reviews"
+    better = "the first" if test["only_first_right"] > test["only_second_right"] else "this one"
+    chance = f"{p:.0%}" if p >= 0.1 else f"{p:.1%}" if p >= 0.001 else "less than 0.1%"
+    verdict = "may well be chance: call them equally good"
+    if p < 0.05:
+        verdict = f"more than chance: {better} is better"
+    return (
+        f"{verdict}. They differ on {differ:,} reviews; if both were equally good, luck alone would "
+        f"split those at least this unevenly in {chance} of such comparisons (p = {p:.2g})"
+    )
+
+
+# --- the network, in NumPy ---
+
+
+def measure(run: RunDirectory, dataset: Dataset) -> tuple[dict[str, float], np.ndarray]:
+    """Give a run's metrics on the test split, and uint8[reviews / 8], packed: which it got right.
+
+    Raises InputMissing for a run without weights, DataError for damaged ones.
+    """
+    layers, num_words = _load(run)
+    labels = dataset.labels
+    codes = SCORE_BINS if len(labels) == 2 else len(labels)
+    counts, right = np.zeros((len(labels), codes), np.int64), []
+    for block in dataset.read("test"):
+        ids = np.where(block.token_ids < num_words, block.token_ids, OUT_OF_VOCABULARY_ID)
+        ends = np.concatenate(([0], np.cumsum(block.lengths)))
+        for at in range(0, len(block.labels), _REVIEWS):
+            part = slice(at, at + _REVIEWS)
+            last = min(at + _REVIEWS, len(block.labels))
+            some = Reviews(ids[ends[at] : ends[last]], block.lengths[part], block.labels[part])
+            scores = _forward(layers, some)
+            if len(labels) == 2:
+                coded, predicted = score_bins(scores[:, -1]), scores[:, -1] > 0.5
+            else:
+                coded = predicted = scores.argmax(axis=1)
+            np.add.at(counts, (some.labels, coded), 1)
+            right.append(predicted == some.labels)
+    matrix = to_confusion_matrix(counts) if len(labels) == 2 else counts
+    measures = from_confusion_matrix(matrix, labels)
+    if len(labels) == 2:
+        measures["auc"] = area_under_roc(counts)
+    numbers = {name: value for name, value in measures.items() if isinstance(value, float)}
+    return numbers, np.packbits(np.concatenate(right))
+
+
+def _load(run: RunDirectory) -> tuple[list[tuple[np.ndarray, np.ndarray, str]], int]:
+    """Give kernel, bias and activation of each layer, and num_words."""
+    if not run.weights_file.exists():
+        raise InputMissing(f"{run.path} has no {run.weights_file.name}: it is not finished, or not Dense")
+    try:
+        with np.load(run.weights_file, allow_pickle=False) as arrays:  # each CRC-32 is checked
+            metadata = json.loads(arrays["metadata"].tobytes())
+            layers = [
+                (arrays[f"kernel_{nth}"], arrays[f"bias_{nth}"], activation)
+                for nth, activation in enumerate(metadata["activations"])
+            ]
+            return layers, metadata["num_words"]
+    except Exception as error:  # zipfile, zlib, NumPy and json raise a dozen kinds
+        raise DataError(f"{run.weights_file} is damaged ({error})") from error
+
+
+def _forward(layers: list[tuple[np.ndarray, np.ndarray, str]], reviews: Reviews) -> np.ndarray:
+    """Give float32[reviews, outputs] of reviews whose ids are all known.
+
+    A multi-hot row times the first kernel is the sum of the kernel's rows of the ids that are there.
+    """
+    (kernel, bias, activation), *rest = layers
+    count = len(reviews.lengths)
+    keys = np.repeat(np.arange(count), reviews.lengths) * len(kernel) + reviews.token_ids
+    review, ids = np.divmod(np.unique(keys), len(kernel))  # each id once a review
+    sums = np.zeros((count, len(bias)), np.float32)
+    present, starts = np.unique(review, return_index=True)
+    if len(present):
+        sums[present] = np.add.reduceat(kernel[ids], starts, axis=0)
+    values = _activate(sums + bias, activation)
+    for kernel, bias, activation in rest:
+        values = _activate(values @ kernel + bias, activation)
+    return values
+
+
+def _activate(values: np.ndarray, name: str) -> np.ndarray:
+    if name == "relu":
+        return np.maximum(values, 0)
+    if name == "tanh":
+        return np.tanh(values)
+    if name == "sigmoid":
+        return np.exp(-np.logaddexp(0, -values))
+    if name == "softmax":
+        powers = np.exp(values - values.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
+    if name == "linear":
+        return values
+    raise DataError(
+        f"a layer has the activation {name!r}, expected relu, tanh, sigmoid, softmax or linear"
+    )
