@@ -5,6 +5,7 @@ pages of libraries that the kernel can drop and read again (350 MB of TensorFlow
 memory it cannot give back to anyone (`proc(5)`: VmRSS, VmHWM, RssAnon).
 """
 
+import functools
 from pathlib import Path
 
 MB = 1_000_000
@@ -41,25 +42,42 @@ def resident() -> int:
     return _status().get("VmRSS", 0)
 
 
+def resident_and_anonymous() -> tuple[int, int]:
+    """Give both at once: reading them takes 40 microseconds."""
+    status = _status()
+    return status.get("VmRSS", 0), status.get("RssAnon", 0)
+
+
 def container() -> tuple[int, int] | None:
     """Give the bytes in use and the limit of the memory cgroup this process is in; None: no limit."""
     try:
+        for use, limit in _cgroup_files():
+            most = limit.read_text().strip()
+            if most.isdigit() and int(most) < 1 << 60:  # version 1 says no limit with 2^63
+                return int(use.read_text()), int(most)
+    except OSError:
+        pass
+    return None
+
+
+@functools.cache
+def _cgroup_files() -> list[tuple[Path, Path]]:
+    """Give the files of this process' memory cgroup that hold its use and its limit."""
+    try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
     except OSError:
-        return None
+        return []
+    files = []
     for line in lines:
         _, controllers, group = line.split(":", 2)
-        if controllers == "":
+        if not controllers:
             root, use, limit = "/sys/fs/cgroup", "memory.current", "memory.max"
         elif "memory" in controllers.split(","):
             root, use, limit = "/sys/fs/cgroup/memory", "memory.usage_in_bytes", "memory.limit_in_bytes"
         else:
             continue
         for directory in (Path(root + group), Path(root)):  # inside a container its own is the root
-            try:
-                most = (directory / limit).read_text().strip()
-                if most.isdigit() and int(most) < 1 << 60:  # version 1 says no limit with 2^63
-                    return int((directory / use).read_text()), int(most)
-            except OSError:
-                continue
-    return None
+            if (directory / limit).exists():
+                files.append((directory / use, directory / limit))
+                break
+    return files

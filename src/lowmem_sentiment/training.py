@@ -17,6 +17,7 @@ from .atomic import locked
 from .batching import batches, num_reviews, timed
 from .callbacks import Report, Restore, SaveState, Track, WatchMemory
 from .curves import Curves, write_result
+from .dense import Dense
 from .errors import DataError, Resumable, SettingsError
 from .network import build_network
 from .optimizer import FusedAdam
@@ -294,8 +295,9 @@ class _Fitting:
             "peak_resident_bytes": memory.peak_resident(),
             "peak_anonymous_bytes": max(self._watch.peak_anonymous, memory.anonymous()),
         }
+        network = Dense.of(arrays) if arrays else None
         peak = summary["peak_resident_bytes"]
-        write_result(run, position, settings, self._dataset, self._network, peak)
+        write_result(run, position, settings, self._dataset, network, peak)
         run.write_summary(summary)
         return summary
 
