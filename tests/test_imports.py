@@ -6,7 +6,7 @@ import pytest
 WITHOUT_TENSORFLOW = [
     "cli", "settings", "atomic", "tokens", "vocabulary", "tfrecord", "shards", "sources.imdb",
     "sources.movie_reviews", "sources.download", "preparation", "run_directory", "weights", "memory",
-    "dashboard", "progress",
+    "dashboard", "progress", "history", "comparison", "sweeping", "measures", "dense",
 ]  # fmt: skip
 
 

@@ -104,3 +104,16 @@ def test_a_flipped_bit_in_a_shard_is_found_when_read_and_by_verify(copy):
         list(dataset.read("train"))
     with pytest.raises(DataError, match=f"{shard.name} is damaged: its SHA-256"):
         dataset.verify("train")
+
+
+def test_a_few_reviews_are_picked_by_their_place(dataset):
+    every = [
+        (ids.tolist(), label)
+        for block in dataset.read("train")
+        for ids, label in zip(block.split(), block.labels.tolist(), strict=True)
+    ]
+    places = [159, 0, 33, 34, 80]
+    picked = dataset.pick("train", places)
+    assert {place: (ids.tolist(), label) for place, (ids, label) in picked.items()} == {
+        place: every[place] for place in places
+    }

@@ -117,8 +117,9 @@ def new_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 def clear_directory(path: Path) -> None:
-    """Remove what is in the directory `path`; OutputError if it cannot be."""
+    """Make `path` an empty directory; OutputError if it cannot be."""
     try:
+        path.mkdir(parents=True, exist_ok=True)
         for item in path.iterdir():
             if item.is_dir() and not item.is_symlink():
                 shutil.rmtree(item)

@@ -3,14 +3,14 @@
 NumPy alone, from each run's weights.npz: a bit a review is kept, whether it was right.
 """
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .errors import DataError, InputMissing, SettingsError
+from .dense import Dense
+from .errors import SettingsError
 from .measures import (
     SCORE_BINS,
     area_under_roc,
@@ -22,7 +22,6 @@ from .progress import Progress, no_progress
 from .run_directory import RunDirectory
 from .shards import Dataset
 from .tfrecord import Reviews
-from .vocabulary import OUT_OF_VOCABULARY_ID
 
 _REVIEWS = 500  # at a time: 65,000 rows of the first kernel, 13 MB
 
@@ -112,26 +111,22 @@ def in_words(test: dict[str, Any]) -> str:
     )
 
 
-# --- the network, in NumPy ---
-
-
 def measure(run: RunDirectory, dataset: Dataset) -> tuple[dict[str, float], np.ndarray]:
     """Give a run's metrics on the test split, and uint8[reviews / 8], packed: which it got right.
 
     Raises InputMissing for a run without weights, DataError for damaged ones.
     """
-    layers, num_words = _load(run)
+    network = Dense.load(run)
     labels = dataset.labels
     codes = SCORE_BINS if len(labels) == 2 else len(labels)
     counts, right = np.zeros((len(labels), codes), np.int64), []
     for block in dataset.read("test"):
-        ids = np.where(block.token_ids < num_words, block.token_ids, OUT_OF_VOCABULARY_ID)
         ends = np.concatenate(([0], np.cumsum(block.lengths)))
-        for at in range(0, len(block.labels), _REVIEWS):
-            part = slice(at, at + _REVIEWS)
-            last = min(at + _REVIEWS, len(block.labels))
-            some = Reviews(ids[ends[at] : ends[last]], block.lengths[part], block.labels[part])
-            scores = _forward(layers, some)
+        for first in range(0, len(block.labels), _REVIEWS):
+            last = min(first + _REVIEWS, len(block.labels))
+            ids = block.token_ids[ends[first] : ends[last]]
+            some = Reviews(ids, block.lengths[first:last], block.labels[first:last])
+            scores = network.scores(some)
             if len(labels) == 2:
                 coded, predicted = score_bins(scores[:, -1]), scores[:, -1] > 0.5
             else:
@@ -144,55 +139,3 @@ def measure(run: RunDirectory, dataset: Dataset) -> tuple[dict[str, float], np.n
         measures["auc"] = area_under_roc(counts)
     numbers = {name: value for name, value in measures.items() if isinstance(value, float)}
     return numbers, np.packbits(np.concatenate(right))
-
-
-def _load(run: RunDirectory) -> tuple[list[tuple[np.ndarray, np.ndarray, str]], int]:
-    """Give kernel, bias and activation of each layer, and num_words."""
-    if not run.weights_file.exists():
-        raise InputMissing(f"{run.path} has no {run.weights_file.name}: it is not finished, or not Dense")
-    try:
-        with np.load(run.weights_file, allow_pickle=False) as arrays:  # each CRC-32 is checked
-            metadata = json.loads(arrays["metadata"].tobytes())
-            layers = [
-                (arrays[f"kernel_{nth}"], arrays[f"bias_{nth}"], activation)
-                for nth, activation in enumerate(metadata["activations"])
-            ]
-            return layers, metadata["num_words"]
-    except Exception as error:  # zipfile, zlib, NumPy and json raise a dozen kinds
-        raise DataError(f"{run.weights_file} is damaged ({error})") from error
-
-
-def _forward(layers: list[tuple[np.ndarray, np.ndarray, str]], reviews: Reviews) -> np.ndarray:
-    """Give float32[reviews, outputs] of reviews whose ids are all known.
-
-    A multi-hot row times the first kernel is the sum of the kernel's rows of the ids that are there.
-    """
-    (kernel, bias, activation), *rest = layers
-    count = len(reviews.lengths)
-    keys = np.repeat(np.arange(count), reviews.lengths) * len(kernel) + reviews.token_ids
-    review, ids = np.divmod(np.unique(keys), len(kernel))  # each id once a review
-    sums = np.zeros((count, len(bias)), np.float32)
-    present, starts = np.unique(review, return_index=True)
-    if len(present):
-        sums[present] = np.add.reduceat(kernel[ids], starts, axis=0)
-    values = _activate(sums + bias, activation)
-    for kernel, bias, activation in rest:
-        values = _activate(values @ kernel + bias, activation)
-    return values
-
-
-def _activate(values: np.ndarray, name: str) -> np.ndarray:
-    if name == "relu":
-        return np.maximum(values, 0)
-    if name == "tanh":
-        return np.tanh(values)
-    if name == "sigmoid":
-        return np.exp(-np.logaddexp(0, -values))
-    if name == "softmax":
-        powers = np.exp(values - values.max(axis=1, keepdims=True))
-        return powers / powers.sum(axis=1, keepdims=True)
-    if name == "linear":
-        return values
-    raise DataError(
-        f"a layer has the activation {name!r}, expected relu, tanh, sigmoid, softmax or linear"
-    )

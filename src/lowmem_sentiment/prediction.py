@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .dense import Dense, log_odds, softmax
 from .errors import SettingsError
 from .run_directory import RunDirectory
 from .tokens import PIECE_BYTES, tokenise, tokenise_in_pieces
@@ -59,19 +60,6 @@ def strongest(effects: list[Effect], count: int) -> list[Effect]:
     return towards + against
 
 
-def _activate(values: np.ndarray, name: str) -> np.ndarray:
-    if name == "relu":
-        return np.maximum(values, 0, out=values)
-    if name == "tanh":
-        return np.tanh(values)
-    if name == "sigmoid":
-        return np.exp(-np.logaddexp(0, -values))  # without overflow at either end
-    if name == "softmax":
-        powers = np.exp(values - values.max(axis=1, keepdims=True))
-        return powers / powers.sum(axis=1, keepdims=True)
-    return values  # linear
-
-
 class Predictor:
     """A trained network, ready to predict: load once, ask often.
 
@@ -82,7 +70,7 @@ class Predictor:
         """Load a run; InputMissing or DataError where it has no weights or they are damaged."""
         weights, self._vocabulary = RunDirectory(run).load_weights()
         self.labels, self.num_words = weights.labels, weights.num_words
-        self._layers = list(zip(weights.kernels, weights.biases, weights.activations, strict=True))
+        self._network = Dense.of(weights)
         self._id_of = self._vocabulary.ids.get
 
     def _ids(self, text: bytes) -> np.ndarray:
@@ -99,29 +87,19 @@ class Predictor:
         ids.add(START_ID)
         return np.fromiter(ids, np.int64, len(ids))
 
-    def _first_layer(self, texts: Sequence[bytes]) -> np.ndarray:
-        """Give float32[texts, units]: the first layer before its activation."""
-        kernel, bias, _ = self._layers[0]
-        sums = np.empty((len(texts), len(bias)), np.float32)
+    def _sums(self, texts: Sequence[bytes]) -> np.ndarray:
+        """Give float32[texts, units]: the sums of the first kernel's rows."""
+        kernel = self._network.kernels[0]
+        sums = np.empty((len(texts), kernel.shape[1]), np.float32)
         for nth, text in enumerate(texts):
             kernel.take(self._ids(text), axis=0).sum(axis=0, out=sums[nth])
-        sums += bias
         return sums
-
-    def _logits(self, first: np.ndarray) -> np.ndarray:
-        """Give [texts, labels], whose softmax is the probabilities, from the first layer's sums."""
-        values = first
-        for (_, _, before), (kernel, bias, _) in zip(self._layers, self._layers[1:], strict=False):
-            values = _activate(values, before) @ kernel + bias
-        if values.shape[1] == 1:  # softmax of (0, z) is (1 - sigmoid(z), sigmoid(z))
-            values = np.concatenate([np.zeros_like(values), values], axis=1)
-        return values
 
     def probabilities(self, texts: Iterable[str | bytes]) -> np.ndarray:
         """Give float32[texts, labels]: what `keras.Model.predict` gives, within 1e-5."""
         texts = _as_bytes(texts)
         blocks = [
-            _activate(self._logits(self._first_layer(texts[at : at + _BLOCK])), "softmax")
+            softmax(self._network.logits(self._sums(texts[at : at + _BLOCK])))
             for at in range(0, len(texts), _BLOCK)
         ]
         return np.concatenate(blocks) if blocks else np.empty((0, len(self.labels)), np.float32)
@@ -157,21 +135,17 @@ class Predictor:
 
     def _effects(self, text: bytes, label: int) -> list[Effect]:
         """Run the network once without each word, all at once: [words, units] is 28 KB for 140."""
-        kernel, bias, _ = self._layers[0]
         ids = self._ids(text)
-        rows = kernel.take(ids, axis=0).astype(np.float64)  # so that subtracting is exact enough
-        whole = rows.sum(axis=0) + bias
+        rows = (
+            self._network.kernels[0].take(ids, axis=0).astype(np.float64)
+        )  # so that subtracting is exact enough
+        whole = rows.sum(axis=0)
         words = ids != START_ID
         without = np.concatenate([whole[None], whole - rows[words]])
-        log_odds = _log_odds(self._logits(without), label)
-        effects = (log_odds[0] - log_odds[1:]).tolist()
+        odds = log_odds(self._network.logits(without), label)
+        effects = (odds[0] - odds[1:]).tolist()
         names = [self._vocabulary.decode([id_], UNKNOWN) for id_ in ids[words].tolist()]
         return sorted(map(Effect, names, effects), key=lambda effect: (-effect.effect, effect.word))
-
-
-def _log_odds(logits: np.ndarray, label: int) -> np.ndarray:
-    """Give log(p / (1 - p)) of a label, from logits: it stays exact where p is 1 in float32."""
-    return logits[:, label] - np.logaddexp.reduce(np.delete(logits, label, axis=1), axis=1)
 
 
 def _as_bytes(texts: Iterable[str | bytes]) -> list[bytes]:

@@ -12,7 +12,7 @@ text and any `num_words` can be applied when batches are made.
 import hashlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -311,6 +311,18 @@ class Dataset:
         for path in self.paths(split):
             with open(path, "rb") as file:
                 yield from tfrecord.read(file, str(path))
+
+    def pick(self, split: str, numbers: Iterable[int]) -> dict[int, tuple[np.ndarray, int]]:
+        """Give token ids (int32) and label of the reviews at some places in a split, by place."""
+        numbers, first, picked = sorted(numbers), 0, {}
+        for shard, path in zip(self._shards[split], self.paths(split), strict=True):
+            here = [number for number in numbers if first <= number < first + shard.records]
+            if here:
+                with open(path, "rb") as file:
+                    block = tfrecord.pick(file, str(path), [number - first for number in here])
+                picked |= zip(here, zip(block.split(), block.labels.tolist(), strict=True), strict=True)
+            first += shard.records
+        return picked
 
     def verify(self, split: str) -> None:
         """Raise DataError for the first shard whose SHA-256 is not the manifest's."""

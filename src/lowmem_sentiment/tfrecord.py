@@ -316,3 +316,25 @@ def read(file: BinaryIO, name: str, block_bytes: int = 1 << 20) -> Iterator[Revi
             yield decode(records)
         except ValueError as error:
             raise DataError(f"{name} holds something else than reviews: {error}") from error
+
+
+def pick(file: BinaryIO, name: str, places: list[int]) -> Reviews:
+    """Give the reviews at some places of a TFRecord file, in ascending order; others are skipped.
+
+    For a look at a few of 4,000 that have just been read: no CRC is checked (the tables alone take
+    40 ms). Raises DataError for what is cut short or holds something else.
+    """
+    records, at = [], 0
+    for place in places:
+        while at <= place:
+            length = int.from_bytes(file.read(12)[:8], "little")
+            if at < place:
+                file.seek(length + 4, 1)
+            at += 1
+        records.append(file.read(length))
+        if len(records[-1]) < length or len(file.read(4)) < 4:
+            raise DataError(f"{name} is damaged: record {place} is cut short")
+    try:
+        return decode(records)
+    except ValueError as error:
+        raise DataError(f"{name} holds something else than reviews: {error}") from error

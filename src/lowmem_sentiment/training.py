@@ -19,6 +19,7 @@ from .atomic import locked
 from .batching import batches, damaged_shard, num_reviews, timed
 from .callbacks import Report, Restore, SaveState, Track
 from .curves import Curves, write_result
+from .dense import Dense
 from .errors import DataError, Resumable, SettingsError
 from .network import build_network
 from .optimizer import FusedAdam
@@ -319,8 +320,9 @@ class _Fitting:
             "predicted_resident_bytes": predicted.resident,
             "predicted_anonymous_bytes": predicted.anonymous,
         }
+        network = Dense.load(run) if run.weights_file.exists() else None
         peak = summary["peak_resident_bytes"]
-        write_result(run, position, settings, self._dataset, self._network, peak)
+        write_result(run, position, settings, self._dataset, network, peak)
         run.write_summary(summary)
         return summary
 

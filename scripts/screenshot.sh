@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Take a picture of a page, such as a tab of TensorBoard, with headless Chromium.
+# screenshot.sh http://127.0.0.1:6006/#timeseries out.png [width,height]
+set -euo pipefail
+browser=$(command -v chromium || command -v google-chrome) || {
+    echo "screenshot.sh: error: no Chromium found; install one (Debian: apt-get install chromium)" >&2
+    exit 69
+}
+profile=$(mktemp -d)
+trap 'rm -rf "$profile"' EXIT
+# The virtual time is what the page gets to load and draw in; it takes less of ours.
+timeout 100 "$browser" --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
+    --disable-background-networking --disable-component-update --disable-sync --hide-scrollbars \
+    --user-data-dir="$profile" --window-size="${3:-1400,1100}" --virtual-time-budget=15000 \
+    --screenshot="$2" "$1"
