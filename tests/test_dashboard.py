@@ -80,8 +80,9 @@ def test_no_tab_is_empty(board):
             {"metric": {"group": "", "tag": "result/accuracy"}}, {"hparam": "learning_rate"}
         ], "startIndex": 0, "sliceSize": 100}
     ).encode()  # fmt: skip
-    url = f"{address}data/plugin/hparams/session_groups"
-    with urllib.request.urlopen(url, data=question, timeout=30) as answer:
+    url, head = f"{address}data/plugin/hparams/session_groups", {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, question, head)
+    with urllib.request.urlopen(request, timeout=30) as answer:
         (row,) = json.load(answer)["sessionGroups"]
     assert row["hparams"]["learning_rate"] == 0.02 and row["hparams"]["hidden"] == "8,4"
     values = {metric["name"]["tag"]: metric["value"] for metric in row["metricValues"]}
