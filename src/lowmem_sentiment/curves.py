@@ -76,7 +76,7 @@ class Events:
         """
         summary = tf.compat.v1.Summary()
         for tag, array in arrays.items():
-            counts, edges = np.histogram(array, 30)
+            counts, edges = np.histogram(array[np.isfinite(array)], 30)
             bins = np.stack([edges[:-1], edges[1:], counts], axis=1)
             added = summary.value.add(tag=tag, tensor=tf.make_tensor_proto(bins, tf.float64))
             added.metadata.plugin_data.plugin_name = "histograms"
