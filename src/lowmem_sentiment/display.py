@@ -95,3 +95,17 @@ def prediction_lines(prediction: "Prediction", colour: bool) -> list[str]:
         text = f"  {name:8} {', '.join(told) or '-'}"
         lines.append(f"\x1b[{code}m{text}\x1b[0m" if colour else text)
     return lines
+
+
+def plain(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def columns(rows: list[list[str]]) -> list[str]:
+    """Lay out rows of texts: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *rest in rows:
+        texts = (f"{text:>{width}}" for text, width in zip(rest, widths[1:], strict=True))
+        lines.append("  ".join([f"{first:{widths[0]}}", *texts]).rstrip())
+    return lines
