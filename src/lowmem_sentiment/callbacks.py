@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import keras
 
-from . import state
+from . import memory, state
 from .errors import OutputError, Resumable
 from .progress import Progress
 from .run_directory import RunDirectory
@@ -29,6 +29,7 @@ class Track(keras.callbacks.Callback):
         self._first_step, self._begun, self._earlier = 0, 0.0, 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
+        memory.give_back()  # the window of the epoch before
         self._first_step = self._position.step
         if not self._first_step:
             self._position.seconds.append(0.0)

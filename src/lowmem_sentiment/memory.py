@@ -6,6 +6,7 @@ anonymous memory it cannot give to anyone else (`proc(5)`: VmRSS, VmHWM, RssAnon
 """
 
 import contextlib
+import ctypes
 import functools
 import os
 import threading
@@ -45,6 +46,17 @@ def anonymous() -> int:
 def resident() -> int:
     """Give the bytes this process is resident with, now (0: not known)."""
     return _sizes("/proc/self/status").get("VmRSS", 0)
+
+
+def give_back() -> None:
+    """Let glibc return to the kernel what was freed (`malloc_trim(3)`): 2 to 4 ms.
+
+    Without it a shuffle window that is no longer used, 27 MB for IMDb, counts on.
+    """
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError):  # another C library
+        return
 
 
 class Limit(NamedTuple):

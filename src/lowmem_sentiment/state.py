@@ -87,11 +87,17 @@ def variables(network: keras.Model) -> list:
 
 def save(run: RunDirectory, network: keras.Model, position: Position, conditions: dict) -> None:
     """Write state.npz; the one before it stays as state.previous.npz. Raises OutputError."""
-    metadata = {"version": VERSION, "position": asdict(position), "conditions": conditions}
+    saved = variables(network)
+    metadata = {
+        "version": VERSION,
+        "position": asdict(position),
+        "conditions": conditions,
+        "variables": len(saved),
+    }
     with replace_path(run.state_file) as temporary:
         with zipfile.ZipFile(temporary, "w") as archive:  # an .npz, as np.savez makes it
             _write_array(archive, "metadata", np.frombuffer(json.dumps(metadata).encode(), np.uint8))
-            for nth, variable in enumerate(variables(network)):
+            for nth, variable in enumerate(saved):
                 # One at a time: together they are three times the weights.
                 _write_array(archive, f"variable_{nth}", variable.numpy())
         if run.state_file.exists():
@@ -148,7 +154,7 @@ def _read(path: Path) -> State:
             metadata = json.loads(arrays["metadata"].tobytes())
             if metadata["version"] != VERSION:
                 raise DataError(f"{path} has version {metadata['version']}, expected {VERSION}")
-            values = [arrays[f"variable_{nth}"] for nth in range(len(arrays.files) - 1)]
+            values = [arrays[f"variable_{nth}"] for nth in range(metadata["variables"])]
         return State(Position(**metadata["position"]), metadata["conditions"], values)
     except DataError:
         raise

@@ -295,6 +295,7 @@ class _Fitting:
 
     def _finish(self) -> dict[str, Any]:
         run, settings, position = self._run, self._settings, self._position
+        memory.give_back()  # the batches and the window, before the copies that saving makes
         epoch = kept_epoch(settings, position.epochs)
         if epoch["epoch"] < position.epoch:
             restore_best(self._network, run, epoch["epoch"])
