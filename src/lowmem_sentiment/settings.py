@@ -7,7 +7,6 @@ from typing import Any
 
 from .errors import SettingsError
 from .shards import Dataset
-from .sources import Rules
 from .vocabulary import MIN_NUM_WORDS
 
 DEFAULT_NUM_WORDS = 10_000
@@ -59,10 +58,6 @@ class FilesSettings:
                 "labels": (len(set(self.labels)) == len(self.labels), "each label once"),
             },
         )
-
-    def rules(self) -> Rules:
-        """Give what makes a review of a row."""
-        return Rules(self.test_fraction, self.label_map, self.errors == "replace")
 
     def describe(self) -> dict[str, Any]:
         """Give what the manifest records."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from ..settings import FilesSettings
 from ..tfrecord import Reviews
 from ..vocabulary import Vocabulary
 
@@ -102,6 +103,11 @@ class Rules:
     """New names of labels; "" leaves a label's reviews out. What is not here keeps its name."""
     replace: bool = False
     """Turn bytes that are not UTF-8 into U+FFFD, instead of refusing the row."""
+
+    @classmethod
+    def of(cls, settings: FilesSettings) -> "Rules":
+        """Give the rules that a user's settings make."""
+        return cls(settings.test_fraction, settings.label_map, settings.errors == "replace")
 
     def review(self, text: str | bytes, label: str | bytes, split: str | None, place: str):
         """Give the Review, or the BadRow that says why it is none.

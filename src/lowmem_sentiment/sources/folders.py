@@ -56,7 +56,7 @@ def _without_bom(text: bytes) -> bytes:
 
 def folder_chunks(root: Path, split: str | None, settings: FilesSettings) -> Iterator[Chunk]:
     """Yield the texts in a folder, in the order of their sorted paths."""
-    files, size, rules = [], 0, settings.rules()
+    files, size, rules = [], 0, Rules.of(settings)
     for folder, folders, names in os.walk(root, onerror=_refuse):
         folders.sort()
         inside = os.path.relpath(folder, root)
@@ -90,7 +90,7 @@ def tar_chunks(
     stream: BinaryIO, name: str, split: str | None, settings: FilesSettings
 ) -> Iterator[Chunk]:
     """Yield the texts in a tar, in its order. Nothing is unpacked or even named on the disk."""
-    return gather(_members(stream, name, split), settings.rules())
+    return gather(_members(stream, name, split), Rules.of(settings))
 
 
 def _members(stream: BinaryIO, name: str, split: str | None) -> Iterator[tuple | BadRow]:

@@ -28,7 +28,7 @@ def csv_chunks(
     quoting = csv.QUOTE_MINIMAL if settings.quotes else csv.QUOTE_NONE
     reader = csv.reader(text, delimiter=delimiter, quoting=quoting, strict=True)
     try:
-        yield from gather(_csv_rows(reader, name, split, settings), settings.rules())
+        yield from gather(_csv_rows(reader, name, split, settings), Rules.of(settings))
     finally:
         text.detach()  # or it would close the stream, which is not ours
 
@@ -99,7 +99,7 @@ class _Lines:
     """Gives text and label of a line; ValueError says why it cannot."""
 
     def reviews(self) -> Iterator[Review | BadRow]:
-        rules: Rules = self.settings.rules()
+        rules = Rules.of(self.settings)
         for number, line in enumerate(self.data.split(b"\n"), self.first):
             line = line.rstrip(b"\r")
             if not line or line.isspace():
