@@ -162,13 +162,13 @@ def _plan(options: argparse.Namespace, bar: Bar) -> None:
         "needed": planned.needed,
         "disk": planned.disk,
     }
-    answer = {f"{name}_bytes": size for name, size in parts.items()}
-    answer |= {"parameters": parameters, "limit_bytes": limit.bytes, "limit_source": limit.source}
+    told = {f"{name}_bytes": size for name, size in parts.items()}
+    told |= {"parameters": parameters, "limit_bytes": limit.bytes, "limit_source": limit.source}
     if options.measure:
-        answer["reviews_per_second"] = _measure(dataset, settings)
+        told["reviews_per_second"] = _measure(dataset, settings)
         reviews = dataset.num_reviews("train") * settings.epochs
-        answer["seconds"] = reviews / answer["reviews_per_second"]
-    answer(options, answer, lambda: _plan_lines(answer))
+        told["seconds"] = reviews / told["reviews_per_second"]
+    answer(options, told, lambda: _plan_lines(told))
 
 
 def _measure(dataset: Any, settings: TrainingSettings) -> float:
