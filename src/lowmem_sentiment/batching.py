@@ -78,21 +78,6 @@ def number_in_split(number: int, validation_split: float) -> int:
     return -(-(number + 1) * share.denominator // share.numerator) - 1
 
 
-def timed(rows: tf.data.Dataset, waited: tf.Variable) -> tf.data.Dataset:
-    """Give the same batches; `waited` (float64) grows by the seconds that their taker waits for each.
-
-    Two clock readings a step, which no measurement here can tell from none.
-    """
-    begun = tf.data.Dataset.counter().map(lambda _: tf.timestamp())
-
-    def stop_clock(begin, batch):
-        with tf.control_dependencies([waited.assign_add(tf.timestamp() - begin)]):
-            return tf.nest.map_structure(tf.identity, batch)
-
-    # `zip` asks for the time first, and then for the batch.
-    return tf.data.Dataset.zip(begun, rows).map(stop_clock).with_options(_options())
-
-
 def encoder(num_words: int):
     """Give the function from string[batch] of records to (float32[batch, num_words], int64[batch])."""
     features = {

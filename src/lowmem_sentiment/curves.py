@@ -120,9 +120,7 @@ class Curves(keras.callbacks.Callback):
         self._position, self._dataset, self._settings = position, dataset, settings
         self._num_reviews, self._validation = num_reviews, validation
         self._events = Events(run)
-        self.waited = tf.Variable(0.0, dtype=tf.float64, trainable=False)
-        """Seconds that training waited for data, counted by `batching.timed`."""
-        self._seen, self._since, self._waited = 0, 0.0, 0.0
+        self._seen, self._since = 0, 0.0
 
     def flush(self) -> None:
         """Bring everything written so far to the files."""
@@ -152,7 +150,6 @@ class Curves(keras.callbacks.Callback):
 
     def _begin_interval(self) -> None:
         self._seen, self._since = self._reviews_seen(), time.monotonic()
-        self._waited = float(self.waited.numpy())
 
     def on_train_batch_end(self, batch, logs=None):
         seen, seconds = self._reviews_seen(), time.monotonic() - self._since
@@ -164,7 +161,6 @@ class Curves(keras.callbacks.Callback):
             sums[name] = total
         values["optimizer/learning_rate"] = float(self.model.optimizer.learning_rate)
         values["process/reviews_per_second"] = new / seconds
-        values["process/waiting_for_data"] = (float(self.waited.numpy()) - self._waited) / seconds
         resident, anonymous = memory.resident_and_anonymous()
         values["process/resident_MB"] = resident / memory.MB
         values["process/anonymous_MB"] = anonymous / memory.MB

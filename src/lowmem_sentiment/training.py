@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from . import __version__, memory, state
 from .atomic import locked
-from .batching import batches, damaged_shard, num_reviews, timed
+from .batching import batches, damaged_shard, num_reviews
 from .callbacks import Report, Restore, SaveState, Track
 from .curves import Curves, write_result
 from .dense import Dense
@@ -254,10 +254,10 @@ class _Fitting:
         with validation.watching(self._network):
             if position.step:  # the rest of the epoch in which the run was stopped
                 rest = self._batches("train", first_epoch=position.epoch, first_step=position.step)
-                self._fit(timed(rest, curves.waited), held_out, position.epoch + 1, callbacks)
+                self._fit(rest, held_out, position.epoch + 1, callbacks)
             if not ended(settings, position.epochs):
                 epochs = self._batches("train", first_epoch=position.epoch)
-                self._fit(timed(epochs, curves.waited), held_out, settings.epochs, callbacks)
+                self._fit(epochs, held_out, settings.epochs, callbacks)
         return self._finish()
 
     def _batches(self, split: str, **options: int) -> tf.data.Dataset:
