@@ -139,13 +139,18 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
         raise OutputExists(f"{path} exists and is not empty; choose another name or pass --overwrite")
 
 
-def sha256(path: Path) -> str:
-    """Give the hexadecimal SHA-256 of a file, read 1 MiB at a time."""
-    digest = hashlib.sha256()
+def hexdigest(path: Path, algorithm: str) -> str:
+    """Give a file's digest by one of `hashlib`'s algorithms, read 1 MiB at a time."""
+    digest = hashlib.new(algorithm)
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def sha256(path: Path) -> str:
+    """Give the hexadecimal SHA-256 of a file."""
+    return hexdigest(path, "sha256")
 
 
 def _checksum(content: dict[str, Any]) -> str:

@@ -8,16 +8,11 @@ import numpy as np
 
 from .batching import number_in_split
 from .dense import Dense
+from .event_file import markdown_table
 from .settings import TrainingSettings
 from .shards import Dataset
 from .validation import Wrong
 from .vocabulary import Vocabulary
-
-
-def _table(head: list[str], rows: list[list[object]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    cells = ([str(cell).replace("|", "\\|") for cell in line] for line in lines)
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
 
 def describe_run(dataset: Dataset, settings: TrainingSettings) -> str:
@@ -27,7 +22,7 @@ def describe_run(dataset: Dataset, settings: TrainingSettings) -> str:
         [name, ",".join(map(str, value)) if isinstance(value, tuple) else value]
         for name, value in vars(settings).items()
     ]
-    return f"    lowmem-sentiment {command}\n\n{_table(['setting', 'value'], rows)}"
+    return f"    lowmem-sentiment {command}\n\n{markdown_table(['setting', 'value'], rows)}"
 
 
 def describe_data(dataset: Dataset) -> str:
@@ -48,7 +43,7 @@ def describe_data(dataset: Dataset) -> str:
     rows += [
         [key.replace("_", " "), f"{value:.16}…" if "sha256" in key else value] for key, value in source
     ]
-    return _table([dataset.name, dataset.source["description"]], rows)
+    return markdown_table([dataset.name, dataset.source["description"]], rows)
 
 
 def describe_network(network: keras.Model) -> str:
@@ -58,7 +53,7 @@ def describe_network(network: keras.Model) -> str:
         activation = getattr(getattr(layer, "activation", None), "__name__", "")
         rows.append([layer.name, type(layer).__name__, activation, f"{layer.count_params():,}"])
     rows.append(["all", "", "", f"{network.count_params():,}"])
-    return _table(["layer", "kind", "activation", "parameters"], rows)
+    return markdown_table(["layer", "kind", "activation", "parameters"], rows)
 
 
 def describe_most_wrong(

@@ -1,27 +1,17 @@
 """Fetch a file once: with progress, resumed where it stopped, checked before it is used."""
 
-import hashlib
 import http.client
 import os
 import urllib.error
 import urllib.request
 from pathlib import Path
 
-from ..atomic import UNFINISHED
+from ..atomic import UNFINISHED, hexdigest
 from ..errors import OutputError, Unavailable
 from ..progress import Progress, no_progress
 
 TIMEOUT = 20  # seconds without a byte
 _BLOCK = 1 << 16
-
-
-def hexdigest(path: Path, algorithm: str) -> str:
-    """Give a file's digest by one of `hashlib`'s algorithms."""
-    digest = hashlib.new(algorithm)
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def download(url: str, path: Path, digest: str, progress: Progress = no_progress) -> Path:
