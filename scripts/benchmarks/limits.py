@@ -104,16 +104,21 @@ def run(options: argparse.Namespace) -> None:
     hierarchy = find_hierarchy()
     if reason := reason_to_skip(hierarchy):
         sys.exit(f"benchmark: limits are skipped: {reason}")
-    runs: dict[int | None, list[dict]] = {size: [] for size in (None, *options.sizes)}
+    sizes = sorted(options.sizes, reverse=True)
+    runs: dict[int | None, list[dict]] = {size: [] for size in (None, *sizes)}
     for number in range(options.runs):
         for size, records in runs.items():
             if any(not record["completed"] for record in records):
-                continue
+                break  # nor does it in less
             unlimited = runs[None][-1]["seconds"] if runs[None] else None
             records.append(_measure(hierarchy, size, options.directory, unlimited))
-            tell(f"{number + 1}/{options.runs} {size or 'no'} MB limit: {records[-1]}")
+            told = records[-1].get("ended", f"{records[-1]['seconds']:.1f} s")
+            tell(f"{number + 1}/{options.runs} limit {size or 'none'}: {told}")
+            if not records[-1]["completed"]:
+                break
     result = {
         "cgroup_version": hierarchy.version,
+        "runs": options.runs,
         "bearable": BEARABLE,
         "rows": summarise(runs),
     }
@@ -161,6 +166,8 @@ def summarise(runs: dict[int | None, list[dict]]) -> list[dict[str, Any]]:
     unlimited = statistics.median(record["seconds"] for record in runs[None])
     rows = []
     for size, records in runs.items():
+        if not records:  # it did not complete in more
+            continue
         completed = all(record["completed"] for record in records)
         seconds = statistics.median(record["seconds"] for record in records) if completed else None
         rows.append(

@@ -295,7 +295,7 @@ def _circumstances(result: dict[str, Any]) -> str:
     date = datetime.date.fromisoformat(result["date"])
     names = {"tensorflow": "TensorFlow", "torch": "PyTorch", "scikit-learn": "scikit-learn"}
     parts = [
-        f"{machine['processors']} cores of an {machine['model']}",
+        f"{machine['processors']} cores ({machine['model']})",
         f"{machine['memory_bytes'] / 1e9:.0f} GB",
         *(f"{names[name]} {versions[name]}" for name in names if name in versions),
     ]
