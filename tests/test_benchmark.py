@@ -53,6 +53,7 @@ def points(at: list[int]) -> list[dict]:
             "at": each,
             "step_seconds": 0.001,
             "epoch_seconds": each / 1000,
+            "second_epoch_reviews_per_second": 1000.0,
             "peak_resident_bytes": 600 * MB,
             "peak_anonymous_bytes": 200 * MB,
         }
@@ -96,11 +97,12 @@ def results(tmp_path, measured) -> Path:
     scale = [scale_row(50_000, 20_000, 650), scale_row(1_000_000, 19_000, 700)]
     limited = limits.summarise(limit_runs())
     series = {"words": points([5_000, 88_584]), "batches": points([8, 1_024]), "reviews": points([5_000])}
+    data = {"words": "50,000 IMDb reviews", "reviews": "synthetic reviews"}
     contents = {
         "contenders": measured,
         "scale": {**CIRCUMSTANCES, "rows": scale, **scaling.compare_scales(*scale)},
         "limits": {**CIRCUMSTANCES, "cgroup_version": 1, "runs": 3, "bearable": 1.5, "rows": limited},
-        "scaling": {**CIRCUMSTANCES, "runs": 3, "series": series},
+        "scaling": {**CIRCUMSTANCES, "data": data, "runs": 3, "series": series},
     }
     for name, content in contents.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(content))

@@ -8,7 +8,7 @@ import matplotlib
 matplotlib.use("svg")
 
 from matplotlib import pyplot
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from .measuring import MB
 
@@ -51,14 +51,19 @@ def _figure(name: str, points: list[dict[str, Any]]) -> Any:
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     at = [point["at"] for point in points]
     if name == "reviews":
-        left.plot(at, [point["epoch_seconds"] for point in points], color=BLUE)
-        left.set_title("time of an epoch (s)", loc="left")
+        left.plot(at, [point["second_epoch_reviews_per_second"] for point in points], color=BLUE)
+        left.set_title("training (reviews/s)", loc="left")
+        left.set_ylim(bottom=0)
+        left.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     else:
         left.plot(at, [point["step_seconds"] * 1000 for point in points], color=BLUE, label="a step (ms)")
         left.plot(at, [point["epoch_seconds"] for point in points], color=RED, label="an epoch (s)")
         left.set_title("time", loc="left")
         left.legend(frameon=False)
-    left.set_yscale("log")
+        left.set_yscale("log")
+        left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        left.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        left.yaxis.set_minor_locator(NullLocator())
     for label, figure_name, color in (
         ("resident", "peak_resident_bytes", BLUE),
         ("anonymous", "peak_anonymous_bytes", RED),
@@ -72,8 +77,6 @@ def _figure(name: str, points: list[dict[str, Any]]) -> Any:
         axes.set_xticks(at, [_short(each) for each in at])
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel(AXES[name])
-    left.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    left.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
     return figure
 
 

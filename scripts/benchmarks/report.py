@@ -258,7 +258,12 @@ def _scaling(result: dict[str, Any], results: Path) -> dict[str, str]:
             for point in points
         ]
         tables[name] = _table([TITLES[name], "a step", "an epoch", "peak memory", "anonymous"], rows)
-    return {**tables, "circumstances": _circumstances(result)}
+    return {
+        **tables,
+        "words_data": result["data"]["words"],
+        "reviews_data": result["data"]["reviews"],
+        "circumstances": _circumstances(result),
+    }
 
 
 BLOCKS: dict[str, tuple[str, Callable[[dict[str, Any], Path], dict[str, str]]]] = {

@@ -63,11 +63,14 @@ def run(options: argparse.Namespace) -> None:
             note("reviews", reviews, row)
     source = json.loads(prepared.output)["source"]
     result = {
-        "data": {"words and batches": source["description"], "sha256": source["sha256"],
-                 "reviews": "synthetic reviews"},
+        "data": {
+            "words": source["description"],
+            "sha256": source["sha256"],
+            "reviews": "synthetic reviews",
+        },
         "runs": options.runs,
         "series": series,
-    }  # fmt: skip
+    }
     save(options.out, result)
     for name, points in series.items():
         print("\n".join([f"{TITLES[name]:>12}   epoch s   step ms  resident MB  anonymous MB"]))
