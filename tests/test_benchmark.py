@@ -263,7 +263,7 @@ def test_report_says_machine_date_runs_and_what_was_not_measured(results):
     text = report.block("contenders", results)
     assert "2 cores (Test CPU), 8 GB, TensorFlow 2.21.0" in text
     assert "medians of 2 runs, 1 March 2026" in text
-    assert "40.0 s (8)" in text and "9,750 MB (15)" in text
+    assert "40.0 s (8.00)" in text and "9,750 MB (15)" in text
     assert re.search(r"Not measured: PyTorch.*torch is not installed", text)
     assert "| 1.300 | 1.150 | **missed** |" in text
     assert "Largest distance of a run from its median: 20%." in text

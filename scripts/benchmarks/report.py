@@ -7,6 +7,7 @@ block's JSON.
 import argparse
 import datetime
 import json
+import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,14 @@ from .contenders import OURS
 from .measuring import MB, RESULTS, ROOT
 from .scaling import TITLES
 
+# Whose versions are told, by package.
+OWN = {"tensorflow": "TensorFlow"}
+PEERS = {
+    "torch": "PyTorch",
+    "scikit-learn": "scikit-learn",
+    "fasttext-community": "fastText",
+    "vowpalwabbit": "Vowpal Wabbit",
+}
 TEMPLATES = Path(__file__).parent / "templates"
 FIRST = ("tutorial", OURS, "tutorial-printed", "ours-printed")
 
@@ -135,6 +144,9 @@ def _contenders(result: dict[str, Any], results: Path) -> dict[str, str]:
         training = _training_memory(row)
         if training < 0.95 * row["peak_resident_bytes"]["median"]:
             notes.append(f"{row['title']}: {_mb(training)} while it trains, the rest is for `imdb.npz`.")
+        if len(phases := row["runs"][0]["phases"]) > 2:
+            told = (f"`{phase}` {_phase_seconds(row, phase):.1f} s" for phase in phases)
+            notes.append(f"{row['title']}: {', '.join(told)}.")
         if "seconds" in row:
             figure = row["seconds"]
             spreads.append(
@@ -159,9 +171,13 @@ def _contenders(result: dict[str, Any], results: Path) -> dict[str, str]:
         "table": _table(header, rows),
         "notes": "\n".join(notes),
         "goals": _table(["to be reached", "measured", "at most", ""], goals),
-        "circumstances": _circumstances(result),
+        "circumstances": _circumstances(result, OWN | PEERS),
         "spread": f"{max(spreads):.0%}",
     }
+
+
+def _phase_seconds(row: dict[str, Any], phase: str) -> float:
+    return statistics.median(run["phases"][phase]["seconds"] for run in row["runs"])
 
 
 def _training_memory(row: dict[str, Any]) -> float:
@@ -169,12 +185,15 @@ def _training_memory(row: dict[str, Any]) -> float:
 
 
 def _figure(row: dict[str, Any], name: str, unit: float, digits: int, suffix: str, ratio=True) -> str:
-    """Give "9.3 s (1.0)": the median, and how many times ours it is."""
+    """Give "9.3 s (1.00)": the median, and how many times ours it is."""
     if name not in row:
         return ""
     about = "~" if "extrapolated" in row and name == "epoch_seconds" else ""
     text = f"{about}{row[name]['median'] / unit:,.{digits}f}{suffix}"
-    return f"{text} ({row['ratio'][name]:.2g})" if ratio and name in row["ratio"] else text
+    if not ratio or name not in row["ratio"]:
+        return text
+    times = row["ratio"][name]
+    return f"{text} ({times:.2f})" if times < 10 else f"{text} ({times:.0f})"
 
 
 def _accuracy(row: dict[str, Any]) -> str:
@@ -294,20 +313,19 @@ def _hours(seconds: float) -> str:
     return f"{seconds / 3600:.1f} hours"
 
 
-def _circumstances(result: dict[str, Any]) -> str:
+def _circumstances(result: dict[str, Any], packages: dict[str, str] = OWN) -> str:
     """Give the machine, versions, data, number of runs and date, as a sentence."""
     machine, versions = result["machine"], {**result["versions"], **result.get("peer_versions", {})}
     date = datetime.date.fromisoformat(result["date"])
-    names = {"tensorflow": "TensorFlow", "torch": "PyTorch", "scikit-learn": "scikit-learn"}
     parts = [
         f"{machine['processors']} cores ({machine['model']})",
         f"{machine['memory_bytes'] / 1e9:.0f} GB",
-        *(f"{names[name]} {versions[name]}" for name in names if name in versions),
+        *(f"{name} {versions[package]}" for package, name in packages.items() if package in versions),
     ]
     if "name" in result.get("data", {}):
         parts.append(f"{result['data']['name']}, sha256 {result['data']['sha256'][:12]}")
     if runs := _runs(result):
-        parts.append(f"medians of {runs} runs")
+        parts.append(f"medians of {runs} runs" if runs > 1 else "one run")
     return f"{', '.join(parts)}, {date.day} {date:%B %Y}."
 
 
