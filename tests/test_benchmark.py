@@ -180,6 +180,25 @@ def test_whole_time_is_that_of_all_phases_and_memory_of_the_largest(monkeypatch)
     assert made["test_accuracy"] == 0.9
 
 
+def test_contender_that_fails_is_told_and_the_others_go_on(monkeypatch, tmp_path, capsys):
+    def fail_or_measure(each, *_):
+        if each.name == "tutorial":
+            raise SystemExit("python tutorial.py ended with -9: ")
+        return record(5, 1, 600)
+
+    monkeypatch.setattr(contenders, "measure_contender", fail_or_measure)
+    monkeypatch.setattr(contenders, "_data", lambda: {})
+    names = [contenders.OURS, "tutorial"]
+    options = SimpleNamespace(
+        runs=2, only=names, skip=[], directory=None, peers=sys.executable, out=tmp_path / "made.json"
+    )
+    contenders.run(options)
+    ours, tutorial = json.loads(options.out.read_text())["contenders"]
+    assert len(ours["runs"]) == 2
+    assert tutorial["skipped"] == "python tutorial.py ended with -9: "
+    assert "ended with -9" in capsys.readouterr().out
+
+
 # --- measuring ---
 
 

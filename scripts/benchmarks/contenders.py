@@ -200,13 +200,19 @@ def run(options: argparse.Namespace) -> None:
     runs: dict[str, list[dict]] = {contender.name: [] for contender in chosen}
     for number in range(options.runs):
         for contender in chosen:
-            if not reasons[contender.name]:
+            if reasons[contender.name]:
+                continue
+            try:
                 record = measure_contender(contender, number, options.directory, options.peers)
-                runs[contender.name].append(record)
-                tell(
-                    f"{number + 1}/{options.runs} {contender.name}: {record['seconds']:.1f} s, "
-                    f"{record['peak_resident_bytes'] / MB:.0f} MB"
-                )
+            except SystemExit as failed:  # such as for want of memory: the others go on
+                reasons[contender.name] = str(failed)
+                tell(f"{number + 1}/{options.runs} {contender.name} failed: {failed}")
+                continue
+            runs[contender.name].append(record)
+            tell(
+                f"{number + 1}/{options.runs} {contender.name}: {record['seconds']:.1f} s, "
+                f"{record['peak_resident_bytes'] / MB:.0f} MB"
+            )
     result = {
         "data": _data(),
         "peer_versions": peers,
@@ -293,8 +299,8 @@ def _data() -> dict[str, Any]:
 def table(result: dict[str, Any]) -> list[str]:
     """Give the lines of a table with median, range and ratio, and of the goals."""
     lines = [
-        f"{'':20}{'whole s':>25}{'epoch s':>25}{'resident MB':>32}{'anon. MB':>10}{'disk MB':>9}"
-        f"{'accuracy':>10}"
+        f"{'':20}{'whole s':>25}{'prep. s':>9}{'epoch s':>25}{'resident MB':>32}{'anon. MB':>10}"
+        f"{'disk MB':>9}{'accuracy':>10}"
     ]
     for row in result["contenders"]:
         if "skipped" in row:
@@ -302,7 +308,8 @@ def table(result: dict[str, Any]) -> list[str]:
             continue
         accuracy = f"{row['test_accuracy']:.4f}" if "test_accuracy" in row else "-"
         lines.append(
-            f"{row['name']:20}{_cell(row, 'seconds', 1, 1):>25}{_cell(row, 'epoch_seconds', 1, 2):>25}"
+            f"{row['name']:20}{_cell(row, 'seconds', 1, 1):>25}{_preparation(row):>9}"
+            f"{_cell(row, 'epoch_seconds', 1, 2):>25}"
             f"{_cell(row, 'peak_resident_bytes', MB, 0):>32}"
             f"{row['peak_anonymous_bytes']['median'] / MB:>10,.0f}"
             f"{row['disk_bytes']['median'] / MB:>9,.0f}{accuracy:>10}"
@@ -310,6 +317,10 @@ def table(result: dict[str, Any]) -> list[str]:
         if "extrapolated" in row:
             lines.append(f"{'':20}{row['extrapolated']}")
     return [*lines, "", *goals.lines(result["goals"])]
+
+
+def _preparation(row: dict[str, Any]) -> str:
+    return f"{row['preparation_seconds']['median']:.1f}" if "preparation_seconds" in row else "-"
 
 
 def _cell(row: dict[str, Any], name: str, unit: float, digits: int) -> str:

@@ -82,8 +82,8 @@ def measure(command: Sequence[object], *, timeout: float | None = None, check: b
             ended.is_set(),
         )
     if check and measured.exit_code:
-        command = " ".join(map(str, command))
-        sys.exit(f"benchmark: {command} ended with {measured.exit_code}\n{measured.errors}")
+        what = " ".join(Path(str(part)).name for part in command[:3])
+        sys.exit(f"{what} ended with {measured.exit_code}: {measured.errors.strip()[-500:]}")
     return measured
 
 
