@@ -31,6 +31,7 @@ def batches(
     first_step: int = 0,
     window_bytes: int = TrainingSettings.window_bytes,
     prefetch: int = TrainingSettings.prefetch,
+    share: tuple[int, int] | None = None,
 ) -> tf.data.Dataset:
     """Give (float32[batch, num_words], int64[batch]): multi-hot rows and labels.
 
@@ -43,6 +44,9 @@ def batches(
     iteration: for the first epoch of a resumed run.
 
     Ids from `num_words` on become 2, out of vocabulary, as `imdb.load_data` does it.
+
+    `share` (worker, workers) gives ((rows, labels), int32[]) instead: of each batch the reviews that
+    are this worker's, of which there may be none, and how many it has over all workers.
     """
     part = _Part(dataset, split, validation_split)
     if shuffle or (shuffle is None and split == "train"):
@@ -50,11 +54,11 @@ def batches(
         records = _shuffled(part, seed, first_epoch, width)
     else:
         records = part.records(tf.range(len(part.shards)))
+    grouped, encode = records.batch(batch_size), encoder(num_words)
+    if share:
+        grouped, encode = grouped.enumerate(), _share_encoder(encode, batch_size, *share)
     rows = (
-        records.batch(batch_size)
-        .skip(first_step)
-        .map(encoder(num_words), num_parallel_calls=1, deterministic=True)
-        .prefetch(prefetch)
+        grouped.skip(first_step).map(encode, num_parallel_calls=1, deterministic=True).prefetch(prefetch)
     )
     steps = math.ceil(num_reviews(dataset, split, validation_split) / batch_size)
     # Without it Keras runs one more, empty, step an epoch: the dropout seeds move on.
@@ -96,6 +100,20 @@ def encoder(num_words: int):
         return encoding(known), examples["label"]
 
     return encode
+
+
+def _share_encoder(encode, batch_size: int, worker: int, workers: int):
+    """Give `encode` for one worker's share: of all reviews, those whose number is its own modulo workers.
+
+    The order, and with it every batch, is that of one process. Each worker reads all records, 400
+    bytes each, and parses and encodes its own only.
+    """
+
+    def encode_share(step, records):
+        first = (worker - step * batch_size) % workers
+        return encode(records[first::workers]), tf.size(records)
+
+    return encode_share
 
 
 def _share(validation_split: float) -> Fraction:

@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from ..cluster import find_cluster
 from ..display import table
 from ..errors import CheckFailed
 from ..memory import MB, Limit, find_limit, parse_size
@@ -41,11 +42,14 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
     limit = None
     if options.memory_limit:
         limit, settings = _fit_to_memory(options, dataset, settings)
+    cluster = find_cluster()
     from .. import runtime
 
     runtime.start()
+    from ..distribution import find_distribution
     from ..training import train
 
+    distribution = find_distribution(cluster, options.cluster_timeout, say)
     with stop_on_signals() as stop:
         summary = train(
             dataset,
@@ -59,6 +63,7 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
             stop=stop,
             progress=bar,
             say=say,
+            distribution=distribution,
         )
     bar.clear()
     answer(options, summary, lambda: _summary_lines(summary))
@@ -250,6 +255,8 @@ def add_train(commands: Any) -> None:
     add("--memory-limit", type=_memory_limit, metavar="SIZE|auto", help="fit shuffle window and prefetch "
         "to this much memory (700M), refuse what cannot fit, and stop, saved, at 92 % of it; auto: "
         "the least of free memory and the container's limit".replace("%", "%%"))  # fmt: skip
+    add("--cluster-timeout", type=float, default=120, metavar="SECONDS", help="with several workers in "
+        "TF_CONFIG: how long to wait until all are there")  # fmt: skip
     add_settings(train)
 
 
