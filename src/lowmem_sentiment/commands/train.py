@@ -30,6 +30,7 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
     from ..shards import Dataset
 
     # A mistake is told before TensorFlow's 2 s.
+    cluster = find_cluster()
     dataset = Dataset(options.dataset)
     given = given_settings(options)
     if options.resume:
@@ -42,7 +43,6 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
     limit = None
     if options.memory_limit:
         limit, settings = _fit_to_memory(options, dataset, settings)
-    cluster = find_cluster()
     from .. import runtime
 
     runtime.start()
