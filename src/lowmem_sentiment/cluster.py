@@ -40,6 +40,11 @@ def find_cluster() -> Cluster | None:
     return cluster if cluster and len(cluster.workers) > 1 else None
 
 
+def without_cluster() -> dict[str, str]:
+    """Give the environment for a process that trains by itself."""
+    return {name: value for name, value in os.environ.items() if name != VARIABLE}
+
+
 def parse(text: str) -> Cluster:
     """Read a TF_CONFIG; SettingsError that names the field which is wrong.
 

@@ -1,8 +1,8 @@
 """One training on several machines or GPUs, on TensorFlow's own engine, `tf.distribute`.
 
-Keras' `fit` fails under `MultiWorkerMirroredStrategy` (keras-team/keras#20585, open since Keras 3.7;
-seen on TensorFlow 2.21 with Keras 3.15): it makes its variables from a symbolic call on per-replica
-data, and averages metrics over an axis they do not have. Here `fit` is told of no strategy and is
+Keras' `fit` fails under `MultiWorkerMirroredStrategy` (keras-team/keras#20585, from Keras 3 in
+TensorFlow 2.16 on; seen on TensorFlow 2.21 with Keras 3.15): it makes a tensor of a batch that is
+spread over replicas, to call the network symbolically. Here `fit` is told of no strategy and is
 given this worker's own share of each batch; what it runs, `train_function` and `test_function`, are
 overridden on the network, as Keras has it, and do the same step on every replica with
 `strategy.run`. `tests/test_distribution.py` tells when Keras is mended.
@@ -77,8 +77,8 @@ class Alone:
         """Give, on each worker, what `call` gives on the chief; raise what it raises there."""
         return call()
 
-    def require_same(self, dataset: str, settings: dict[str, Any]) -> None:
-        """Raise DataError or SettingsError unless all workers have the same of both."""
+    def require_same(self, conditions: dict[str, str], settings: dict[str, Any]) -> None:
+        """Raise DataError or SettingsError unless all workers have the same dataset and settings."""
 
     def stopped_by(self, stop: threading.Event) -> threading.Event:
         """Give the event that is set, on all workers at the same step, when `stop` is set on one."""
@@ -144,19 +144,21 @@ class Distribution(Alone):
             return array
         return _sum(self.strategy, tf.constant(array, tf.int32)).numpy()
 
-    def _gather(self, content: bytes) -> list[bytes]:
-        """Give each worker's content, in the order of workers."""
-        lengths = np.zeros(self.workers, np.int32)
-        lengths[self.worker] = len(content)
+    def _sum_of_rows(self, content: bytes, row: int, rows: int) -> list[bytes]:
+        """Give `rows` contents, each that of a worker which gives it; this one gives that of `row`.
+
+        As words of an int32 sum: what others add to them is zeros.
+        """
+        lengths = np.zeros(rows, np.int32)
+        lengths[row] = len(content)
         lengths = self.sum(lengths)
-        words = np.zeros((self.workers, -(-max(lengths) // 4)), np.int32)
-        words[self.worker].view(np.uint8)[: len(content)] = np.frombuffer(content, np.uint8)
+        words = np.zeros((rows, -(-int(lengths.max()) // 4)), np.int32)
+        words[row].view(np.uint8)[: len(content)] = np.frombuffer(content, np.uint8)
         words = self.sum(words)
-        return [row.tobytes()[:length] for row, length in zip(words, lengths, strict=True)]
+        return [each.tobytes()[:length] for each, length in zip(words, lengths, strict=True)]
 
     def from_chief(self, call: Callable[[], Told]) -> Told:
-        mine = None
-        content = b""
+        mine, content = None, b""
         if self.is_chief:
             try:
                 mine = call()
@@ -164,22 +166,23 @@ class Distribution(Alone):
             except LowmemError as error:
                 mine = error
                 content = b"E" + json.dumps([type(error).__name__, str(error)]).encode()
-        content = self._gather(content)[0]
+        [content] = self._sum_of_rows(content, 0, 1)
         told = mine if self.is_chief else _decode(content)
         if isinstance(told, LowmemError):
             raise told
         return told
 
-    def require_same(self, dataset: str, settings: dict[str, Any]) -> None:
-        told = {"dataset": dataset, **settings}
-        every = [json.loads(content) for content in self._gather(json.dumps(told).encode())]
-        for index, theirs in enumerate(every):
-            for name, expected in every[0].items():
+    def require_same(self, conditions: dict[str, str], settings: dict[str, Any]) -> None:
+        told = {name: conditions[name] for name in ("dataset", "tensorflow", "keras")} | settings
+        contents = self._sum_of_rows(json.dumps(told).encode(), self.worker, self.workers)
+        chief, *others = map(json.loads, contents)
+        for index, theirs in enumerate(others, 1):
+            for name, expected in chief.items():
                 if name != "prefetch" and theirs.get(name) != expected:
                     kind = DataError if name == "dataset" else SettingsError
                     raise kind(
                         f"{self._cluster.name(index)} has another {name}: {theirs.get(name)}, the chief "
-                        f"has {expected}; start every worker with the same command and the same data"
+                        f"has {expected}; start the same command on every worker, with the same data"
                     )
 
     def stopped_by(self, stop: threading.Event) -> threading.Event:

@@ -101,7 +101,7 @@ def train(
 
     conditions = {**state.conditions(dataset), **distribution.conditions()}
     with ExitStack() as held, memory.Watch(limit, alarm) as watch, distribution.losses_told():
-        distribution.require_same(dataset.fingerprint, asdict(settings))
+        distribution.require_same(conditions, asdict(settings))
         saved = distribution.from_chief(open_run)
         if isinstance(saved, dict):  # the summary of a finished run
             return saved
