@@ -43,7 +43,8 @@ worst=0
 for worker in "${workers[@]}"; do
     code=0
     while wait "$worker" || code=$?; kill -0 "$worker" 2>/dev/null; do code=0; done # a trap ends a wait
-    ((code > worst)) && worst=$code
+    # 75 is what a worker ends with because another has failed.
+    if ((code && (worst == 0 || worst == 75))); then worst=$code; fi
 done
 if ((worst)); then tail -n 3 "$logs"/worker-*.log >&2; else cat "$logs/worker-0.log"; fi
 exit "$worst"

@@ -22,15 +22,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from . import errors
 from .cluster import Cluster, met
-from .errors import DataError, LowmemError, Resumable, SettingsError, Unavailable
+from .errors import DataError, Resumable, SettingsError, Unavailable
+from .exchange import Exchange
 from .network import compile_network
 from .run_directory import NoRunDirectory, RunDirectory
-from .state import State, variables
+from .state import variables
 from .validation import Validation
 
 Told = TypeVar("Told")
@@ -115,8 +114,8 @@ class Distribution(Alone):
         self.worker = cluster.index if cluster else 0
         self.workers = len(cluster.workers) if cluster else 1
         self.replicas = strategy.num_replicas_in_sync
+        self.exchange = Exchange(strategy, self.worker, self.workers)
         self._stop, self._agreed = threading.Event(), threading.Event()
-        self._shifted = False
 
     def run_directory(self, path: str | Path) -> RunDirectory:
         return RunDirectory(path) if self.is_chief else NoRunDirectory(path)
@@ -136,46 +135,12 @@ class Distribution(Alone):
         variables(network)  # makes the metrics' variables: here, outside the strategy, plain ones
         return network
 
-    # --- what workers tell each other ---
-
-    def sum(self, array: np.ndarray) -> np.ndarray:
-        """Give the sum over all workers of an int32 array that has the same shape on each."""
-        if self.workers == 1:
-            return array
-        return _sum(self.strategy, tf.constant(array, tf.int32)).numpy()
-
-    def _sum_of_rows(self, content: bytes, row: int, rows: int) -> list[bytes]:
-        """Give `rows` contents, each that of a worker which gives it; this one gives that of `row`.
-
-        As words of an int32 sum: what others add to them is zeros.
-        """
-        lengths = np.zeros(rows, np.int32)
-        lengths[row] = len(content)
-        lengths = self.sum(lengths)
-        words = np.zeros((rows, -(-int(lengths.max()) // 4)), np.int32)
-        words[row].view(np.uint8)[: len(content)] = np.frombuffer(content, np.uint8)
-        words = self.sum(words)
-        return [each.tobytes()[:length] for each, length in zip(words, lengths, strict=True)]
-
     def from_chief(self, call: Callable[[], Told]) -> Told:
-        mine, content = None, b""
-        if self.is_chief:
-            try:
-                mine = call()
-                content = _encode(mine)
-            except LowmemError as error:
-                mine = error
-                content = b"E" + json.dumps([type(error).__name__, str(error)]).encode()
-        [content] = self._sum_of_rows(content, 0, 1)
-        told = mine if self.is_chief else _decode(content)
-        if isinstance(told, LowmemError):
-            raise told
-        return told
+        return self.exchange.from_chief(call)
 
     def require_same(self, conditions: dict[str, str], settings: dict[str, Any]) -> None:
         told = {name: conditions[name] for name in ("dataset", "tensorflow", "keras")} | settings
-        contents = self._sum_of_rows(json.dumps(told).encode(), self.worker, self.workers)
-        chief, *others = map(json.loads, contents)
+        chief, *others = map(json.loads, self.exchange.from_each(json.dumps(told).encode()))
         for index, theirs in enumerate(others, 1):
             for name, expected in chief.items():
                 if name != "prefetch" and theirs.get(name) != expected:
@@ -194,14 +159,12 @@ class Distribution(Alone):
         try:
             yield
         except _LOST as error:
-            if self.workers == 1:
+            # An error is passed on from worker to worker: the one that it began with comes first. The
+            # chief's coordination service, in which every worker has a heartbeat, names none.
+            named = re.search(r"CoordinationService|task:(\d+)", error.message)
+            if self.workers == 1 or not named:
                 raise
-            # The chief's coordination service, in which every worker has a heartbeat, names no task.
-            # An error is passed on from worker to worker: the one that it began with comes first.
-            named = re.search(r"task:(\d+)", error.message)
-            index = (
-                0 if "CoordinationService" in error.message else int(named[1]) if named else self.worker
-            )
+            index = int(named[1] or 0)
             name = self._cluster.name(index) if index != self.worker else "a worker"
             raise Resumable(
                 f"{name} is lost: killed, frozen, or not to be reached; the last saved state stays; go "
@@ -325,26 +288,8 @@ class _Together(keras.callbacks.Callback):
         self._validation.reset()
 
     def on_test_end(self, logs=None):
-        self._validation.combine(
-            self._distribution.sum, self._distribution.worker, self._distribution.workers
-        )
-
-
-@tf.function(reduce_retracing=True)
-def _sum(strategy, tensor):
-    return strategy.reduce("SUM", tensor, axis=None)
-
-
-def _encode(told: Any) -> bytes:
-    return b"S" + told.to_bytes() if isinstance(told, State) else b"J" + json.dumps(told).encode()
-
-
-def _decode(content: bytes) -> Any:
-    kind, content = content[:1], content[1:]
-    if kind == b"S":
-        return State.from_bytes(content)
-    told = json.loads(content)
-    return getattr(errors, told[0])(told[1]) if kind == b"E" else told
+        together = self._distribution
+        self._validation.combine(together.exchange.sum, together.worker, together.workers)
 
 
 def join(cluster: Cluster, timeout: float, say: Callable[[str], None]) -> Distribution:

@@ -96,7 +96,8 @@ def train(
         if going_on:
             return _resume(run, dataset, settings, conditions, force, say)
         vocabulary = dataset.vocabulary().truncate(settings.num_words)
-        run.create(describe(dataset, settings), vocabulary, overwrite=overwrite)
+        config = {**describe(dataset, settings), **distribution.conditions()}
+        run.create(config, vocabulary, overwrite=overwrite)
         return None
 
     conditions = {**state.conditions(dataset), **distribution.conditions()}

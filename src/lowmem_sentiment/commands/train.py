@@ -92,6 +92,13 @@ def _memory_limit(text: str) -> Callable[[], Limit]:
     return lambda: Limit(size, "--memory-limit")
 
 
+def _seconds(text: str) -> float:
+    """Read a number of seconds above 0."""
+    if not 0 < (value := float(text)) < float("inf"):
+        raise ValueError(text)
+    return value
+
+
 def given_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Give the training settings that were given as options."""
     values = {field.name: getattr(options, field.name) for field in fields(TrainingSettings)}
@@ -255,8 +262,8 @@ def add_train(commands: Any) -> None:
     add("--memory-limit", type=_memory_limit, metavar="SIZE|auto", help="fit shuffle window and prefetch "
         "to this much memory (700M), refuse what cannot fit, and stop, saved, at 92 % of it; auto: "
         "the least of free memory and the container's limit".replace("%", "%%"))  # fmt: skip
-    add("--cluster-timeout", type=float, default=120, metavar="SECONDS", help="with several workers in "
-        "TF_CONFIG: how long to wait until all are there")  # fmt: skip
+    add("--cluster-timeout", type=_seconds, default=120, metavar="SECONDS", help="with several "
+        "workers in TF_CONFIG: how long to wait until all are there")  # fmt: skip
     add_settings(train)
 
 
