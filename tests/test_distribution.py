@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from conftest import free_addresses, run_cli
 
 from lowmem_sentiment import training
+from lowmem_sentiment.errors import DataError
 from lowmem_sentiment.preparation import prepare
 from lowmem_sentiment.run_directory import RunDirectory
 from lowmem_sentiment.settings import TrainingSettings
@@ -224,7 +226,7 @@ def test_whatever_ends_a_worker_ends_all_and_the_same_command_resumes(dataset, p
         assert "is lost" in errors and "go on with the same command on every worker" in errors
         clusters[name].processes[index].kill()
         clusters[name].processes[index].communicate()
-    clusters = {name: start(name) for name in ("killed", "frozen chief", "told to stop")}
+    clusters = {name: start(name) for name in ("killed", "frozen chief")}
     for name, workers in clusters.items():
         workers.end_all()
         assert digests(workers.run) == digests(pair.run), name
@@ -239,6 +241,17 @@ def test_the_same_command_answers_when_the_run_is_finished(dataset, pair, tmp_pa
         out, errors = process.communicate(timeout=60)
         assert process.returncode == 0, errors
         assert json.loads(out)["epochs"] == 6
+
+
+def test_another_number_of_workers_is_refused_unless_forced(dataset, pair, tmp_path):
+    run, longer = shutil.copytree(pair.run, tmp_path / "run"), replace(RANDOM, epochs=7)
+    with pytest.raises(
+        DataError, match=r"workers \(2 then, 1 now\), replicas \(2 then, 1 now\).*--force"
+    ):
+        train(dataset, run, longer, resume=True)
+    said = []
+    assert train(dataset, run, longer, resume=True, force=True, say=said.append)["epochs"] == 7
+    assert "the result is not exact" in said[0]
 
 
 def test_other_data_on_one_worker_is_refused_by_all(imdb_files, dataset, tmp_path):
@@ -295,6 +308,7 @@ from lowmem_sentiment import runtime
 runtime.start()
 import tensorflow as tf
 from lowmem_sentiment import training
+from lowmem_sentiment.errors import DataError
 from lowmem_sentiment.distribution import Distribution
 from lowmem_sentiment.settings import TrainingSettings
 cpu = tf.config.list_physical_devices("CPU")[0]

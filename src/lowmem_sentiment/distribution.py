@@ -325,6 +325,7 @@ def find_distribution(cluster: Cluster | None, timeout: float, say: Callable[[st
     """Give the distribution over TF_CONFIG's workers, or over this machine's GPUs, or none."""
     if cluster:
         return join(cluster, timeout, say)
-    if len(tf.config.list_physical_devices("GPU")) > 1:
-        return Distribution(tf.distribute.MirroredStrategy())
+    if (gpus := len(tf.config.list_physical_devices("GPU"))) > 1:
+        # Named, or it would look for workers in a TF_CONFIG of one.
+        return Distribution(tf.distribute.MirroredStrategy([f"GPU:{nth}" for nth in range(gpus)]))
     return Alone()

@@ -173,8 +173,11 @@ def _resume(
     if settings.epochs < done:
         raise SettingsError(f"epochs is {settings.epochs}, the run to resume has trained {done}")
     then = saved.conditions if saved else {**now, "dataset": config["dataset"]["fingerprint"]}
-    changed = [f"{name} ({then.get(name)} then, {now.get(name)} now)" for name in {**now, **then}
-               if then.get(name) != now.get(name)]  # fmt: skip
+    changed = []
+    for name in {**now, **then}:
+        had, has = then.get(name, "1"), now.get(name, "1")  # one process speaks of no workers
+        if had != has:
+            changed.append(f"{name} ({had} then, {has} now)")
     if changed and not force:
         raise DataError(f"other conditions than the run's: {', '.join(changed)}; they change the "
                         "result's bits: --force resumes all the same")  # fmt: skip
