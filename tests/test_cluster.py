@@ -90,35 +90,86 @@ def port(address):
     return int(address.rpartition(":")[2])
 
 
-def test_workers_wait_for_the_last_to_come():
-    workers, come, servers = free_addresses(3), [], []
+def come_together(clusters, seconds=10):
+    """Let each come in a thread of its own; give what it ended with: its index, or what it raised."""
+    ends, servers = {}, []
 
-    def worker(index):
-        with met(Cluster(workers, index), 10, lambda line: None):
-            servers.append(socket.create_server(("", port(workers[index]))))  # as TensorFlow does now
-            come.append(index)
+    def come(nth, cluster):
+        try:
+            with met(cluster, seconds, lambda line: None):
+                servers.append(socket.create_server(("", port(cluster.workers[cluster.index]))))
+                threading.Thread(target=answer_as_grpc, args=(servers[-1],), daemon=True).start()
+                ends[nth] = cluster.index
+        except Exception as error:
+            ends[nth] = error
 
-    threads = [threading.Thread(target=worker, args=(index,)) for index in range(3)]
-    threads[0].start()
-    threads[1].start()
-    time.sleep(0.5)
-    assert not come
-    threads[2].start()
+    threads = [threading.Thread(target=come, args=each) for each in enumerate(clusters)]
     for thread in threads:
-        thread.join(10)
+        thread.start()
+        time.sleep(0.3)
+        if thread is not threads[-1]:
+            assert not ends
+    for thread in threads:
+        thread.join(seconds + 5)
     for server in servers:
         server.close()
-    assert sorted(come) == [0, 1, 2]
+    return ends
+
+
+def answer_as_grpc(server):
+    """Say what TensorFlow's server says to whoever connects: the settings frame of HTTP/2."""
+    while True:
+        try:
+            with server.accept()[0] as connection:
+                connection.sendall(b"\0\0\x18\x04\0\0\0\0\0" + bytes(24))
+        except OSError:
+            return
+
+
+def test_workers_wait_for_the_last_to_come():
+    workers = free_addresses(3)
+    assert come_together([Cluster(workers, index) for index in range(3)]) == {0: 0, 1: 1, 2: 2}
 
 
 def test_a_worker_that_never_comes_is_named_after_the_timeout():
     workers, said = free_addresses(3), []
-    with socket.create_server(("127.0.0.1", port(workers[1]))):
-        absent = f"worker 2 ({workers[2]})"
+    with socket.create_server(("127.0.0.1", port(workers[1]))) as server:
+        threading.Thread(target=answer_as_grpc, args=(server,), daemon=True).start()
         with pytest.raises(Unavailable) as raised, met(Cluster(workers, 0), 0.6, said.append):
             pass
+    absent = f"worker 2 ({workers[2]})"
     assert str(raised.value).startswith(f"{absent} did not answer within 0.6 s (--cluster-timeout)")
     assert said == [f"waiting for {absent}"]
+
+
+@pytest.mark.parametrize("says", [b"", b"SSH-2.0-OpenSSH_9.2\r\n"])
+def test_a_frozen_worker_or_another_server_is_none(says):
+    """The kernel takes connections for a process that is frozen."""
+    workers = free_addresses(2)
+    with socket.create_server(("127.0.0.1", port(workers[1]))) as server:
+
+        def answer():
+            connections.append(server.accept()[0])
+            connections[0].sendall(says)
+
+        connections = []
+        threading.Thread(target=answer, daemon=True).start()
+        with (
+            pytest.raises(Unavailable, match="worker 1"),
+            met(Cluster(workers, 0), 0.5, lambda line: None),
+        ):
+            pass
+    for connection in connections:
+        connection.close()
+
+
+def test_two_workers_of_one_index_are_told():
+    """Each finds, at the other's address, one that goes by its own index."""
+    one, other = free_addresses(2)
+    ends = come_together([Cluster((one, other), 0), Cluster((other, one), 0)], 2)
+    for error in ends.values():
+        assert isinstance(error, SettingsError)
+        assert "is worker 1 here, and takes itself for worker 0" in str(error)
 
 
 def test_a_port_that_is_taken_is_told():
@@ -126,8 +177,7 @@ def test_a_port_that_is_taken_is_told():
     with (
         socket.create_server(("127.0.0.1", port(workers[0]))),
         pytest.raises(
-            Unavailable,
-            match=f"port {port(workers[0])}, this worker's own in TF_CONFIG, cannot be opened",
+            Unavailable, match=f"port {port(workers[0])}, this worker's own in TF_CONFIG, cannot"
         ),
         met(Cluster(workers, 0), 1, lambda line: None),
     ):

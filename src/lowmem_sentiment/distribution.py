@@ -309,8 +309,8 @@ def join(cluster: Cluster, timeout: float, say: Callable[[str], None]) -> Distri
 def _ended_by_signals(timeout: float) -> Iterator[None]:
     """Let Ctrl-C end the block, and SIGALRM if a worker dies just before it; main thread only.
 
-    TensorFlow's constructor keeps Python from running anything while it waits for the others:
-    only what the kernel does by itself can end it.
+    TensorFlow's constructor keeps Python from running anything while it waits for the others, and
+    takes SIGTERM for itself: only what the kernel does by itself can end it.
     """
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.alarm(max(1, int(timeout)))
