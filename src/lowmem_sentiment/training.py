@@ -335,7 +335,7 @@ class _Fitting:
         optimizer = self._network.optimizer
         with optimizer.as_plain() if isinstance(optimizer, FusedAdam) else nullcontext():
             run.write_model(self._network)
-        predicted = plan(self._dataset, settings)
+        predicted = plan(self._dataset, settings, self._distribution.workers)
         summary = {
             "run": str(run.path),
             "data": self._dataset.source["description"],

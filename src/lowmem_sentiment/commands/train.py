@@ -42,7 +42,8 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
     save_every = SaveEvery.parse(options.save_every)
     limit = None
     if options.memory_limit:
-        limit, settings = _fit_to_memory(options, dataset, settings)
+        workers = len(cluster.workers) if cluster else 1
+        limit, settings = _fit_to_memory(options, dataset, settings, workers)
     from .. import runtime
 
     runtime.start()
@@ -69,16 +70,16 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
     answer(options, summary, lambda: _summary_lines(summary))
 
 
-def _fit_to_memory(options: argparse.Namespace, dataset: Any, settings: TrainingSettings):
+def _fit_to_memory(options: argparse.Namespace, dataset: Any, settings: TrainingSettings, workers: int):
     """Give the limit, and the settings that fit it; a run to resume keeps its own."""
     from ..planning import fit_to, plan
 
     limit = options.memory_limit()
     if not options.resume:
-        settings = fit_to(limit, dataset, settings)
+        settings = fit_to(limit, dataset, settings, workers)
     say(
         f"limit {limit.bytes / MB:.0f} MB ({limit.source}); training needs "
-        f"{plan(dataset, settings).needed / MB:.0f} MB with a shuffle window of "
+        f"{plan(dataset, settings, workers).needed / MB:.0f} MB with a shuffle window of "
         f"{settings.window_bytes / MB:.0f} MB and {settings.prefetch} batches made ahead"
     )
     return limit, settings
