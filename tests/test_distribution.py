@@ -27,8 +27,8 @@ pytestmark = pytest.mark.slow
 
 # Of an epoch's 160 reviews the last batch has one: with 3 workers two of them get none of it.
 EXACT = TrainingSettings(epochs=4, batch_size=3, hidden=(6, 4), dropout=(0.0,), learning_rate=0.005)
-# 23 steps an epoch; of 7 reviews 2 workers get 3 and 4.
-RANDOM = TrainingSettings(epochs=6, batch_size=7, hidden=(6, 4), learning_rate=0.02)
+# 128 of the reviews in 19 steps an epoch; of 7 reviews 2 workers get 3 and 4.
+RANDOM = TrainingSettings(epochs=6, batch_size=7, hidden=(6, 4), learning_rate=0.02, validation_split=0.2)
 
 WORKER = """
 import os, sys
@@ -182,16 +182,16 @@ def test_dropout_masks_differ_and_weights_do_not(pair):
     assert len(seeds) == 2
     for name in seeds:
         assert ours[name][0] != theirs[name][0]
-        assert ours[name][1] == theirs[name][1] == 138  # draws
+        assert ours[name][1] == theirs[name][1] == 114  # draws
     for name in set(ours) - set(seeds):
         np.testing.assert_array_equal(ours[name], theirs[name])
 
 
 def test_the_run_directory_is_that_of_one_machine(pair, one_process):
     assert {path.name for path in pair.run.iterdir()} == {path.name for path in one_process.iterdir()}
-    assert [epoch["step"] for epoch in history(pair.run)] == [23 * nth for nth in range(1, 7)]
+    assert [epoch["step"] for epoch in history(pair.run)] == [19 * nth for nth in range(1, 7)]
     summary = RunDirectory(pair.run).summary()
-    assert summary["reviews"] == {"train": 160, "test": 40}
+    assert summary["reviews"] == {"train": 128, "validation": 32}
     assert sorted(path.name for path in pair.folder.iterdir()) == ["run", "worker-0.npz", "worker-1.npz"]
 
 
@@ -211,7 +211,7 @@ def test_whatever_ends_a_worker_ends_all_and_the_same_command_resumes(dataset, p
     clusters["told to stop"].processes[1].terminate()
     for errors in clusters["told to stop"].end_all(75):
         assert re.search(
-            r"error: stopped at epoch \d+, step \d+ of 23, saved; go on with the same", errors
+            r"error: stopped at epoch \d+, step \d+ of 19, saved; go on with the same", errors
         )
         assert errors.count("\n") == 1
     for name, (number, index) in lost.items():
