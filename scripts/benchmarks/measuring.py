@@ -1,0 +1,223 @@
+"""Run a command in a process of its own, and say what it took."""
+
+import argparse
+import contextlib
+import datetime
+import json
+import os
+import platform
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "scripts" / "results"
+BENCHMARK = ROOT / "scripts" / "benchmark.py"
+COMMAND = (sys.executable, "-m", "lowmem_sentiment")
+MB = 1_000_000
+INTERVAL = 0.05  # seconds between two looks at a command's memory
+
+OWN_PACKAGES = ("tensorflow", "keras", "numpy")
+PEER_PACKAGES = ("torch", "scikit-learn", "scipy", "fasttext-community", "vowpalwabbit", "matplotlib")
+
+
+class Measured(NamedTuple):
+    """What one command did and took."""
+
+    exit_code: int
+    """Minus the signal's number where one ended it."""
+    output: str
+    """Its standard output."""
+    errors: str
+    """The end of its standard error."""
+    seconds: float
+    cpu_seconds: float
+    """Of all its processes: suffers less from neighbours than `seconds`."""
+    peak_resident_bytes: int
+    """Of its largest process, as the kernel counted it (`ru_maxrss`); or of all its processes together
+    where that is more (proportional: a page that n processes share counts 1/n in each)."""
+    peak_anonymous_bytes: int
+    """Of all its processes together: what the kernel cannot reclaim."""
+    timed_out: bool
+
+    def costs(self) -> dict[str, float]:
+        """Give what it took, without what it said."""
+        names = ("seconds", "cpu_seconds", "peak_resident_bytes", "peak_anonymous_bytes")
+        return {name: getattr(self, name) for name in names}
+
+
+def measure(command: Sequence[object], *, timeout: float | None = None, check: bool = True) -> Measured:
+    """Run a command with this checkout's software on its path, and measure it.
+
+    It gets a session of its own, which ends after `timeout` seconds. With `check`, a command that
+    fails ends the benchmark with its last words.
+    """
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        begun = time.monotonic()
+        process = subprocess.Popen(
+            list(map(str, command)), stdout=output, stderr=errors, env=environment, start_new_session=True
+        )
+        with _watching(process.pid) as peaks, _ending(process.pid, timeout) as ended:
+            _, status, usage = os.wait4(process.pid, 0)
+            seconds = time.monotonic() - begun
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        errors.seek(0)
+        measured = Measured(
+            process.returncode,
+            output.read().decode(),
+            errors.read().decode(errors="replace")[-2000:],
+            seconds,
+            usage.ru_utime + usage.ru_stime,
+            max(usage.ru_maxrss * 1024, peaks["proportional"]),
+            peaks["anonymous"],
+            ended.is_set(),
+        )
+    if check and measured.exit_code:
+        what = " ".join(Path(str(part)).name for part in command[:3])
+        sys.exit(f"{what} ended with {measured.exit_code}: {measured.errors.strip()[-500:]}")
+    return measured
+
+
+@contextlib.contextmanager
+def _watching(pid: int):
+    """Give the peaks of a command's memory, in bytes, seen while the block runs."""
+    peaks = {"anonymous": 0, "proportional": 0}
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(INTERVAL):
+            family = _family(pid)
+            anonymous = sum(_kilobytes(f"/proc/{each}/status", "RssAnon:") for each in family)
+            peaks["anonymous"] = max(peaks["anonymous"], anonymous * 1024)
+            # Walking the page table of 10 GB takes 50 ms, and of one process the kernel knows the peak.
+            if len(family) > 1:
+                together = sum(_kilobytes(f"/proc/{each}/smaps_rollup", "Pss:") for each in family)
+                peaks["proportional"] = max(peaks["proportional"], together * 1024)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield peaks
+    finally:
+        done.set()
+        thread.join()
+
+
+@contextlib.contextmanager
+def _ending(pid: int, timeout: float | None):
+    """Kill a session that is not over in time; the event that is given tells so."""
+    ended = threading.Event()
+
+    def kill() -> None:
+        ended.set()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+
+    timer = threading.Timer(timeout or 0, kill)
+    if timeout:
+        timer.start()
+    try:
+        yield ended
+    except BaseException:
+        kill()
+        raise
+    finally:
+        timer.cancel()
+
+
+def _family(pid: int) -> list[int]:
+    """Give a process and all below it."""
+    found = [pid]
+    for parent in found:
+        try:
+            for task in os.listdir(f"/proc/{parent}/task"):
+                found += map(int, Path(f"/proc/{parent}/task/{task}/children").read_text().split())
+        except OSError:  # it has ended
+            continue
+    return found
+
+
+def _kilobytes(path: str, name: str) -> int:
+    """Give a field of a /proc file; 0 when the process has ended."""
+    try:
+        lines = Path(path).read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith(name))
+
+
+def disk_bytes(directory: Path) -> int:
+    """Give the bytes of all files below a directory."""
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+
+
+def spread(values: Iterable[float]) -> dict[str, float]:
+    """Give the median and the range of some runs."""
+    values = list(values)
+    return {"median": statistics.median(values), "least": min(values), "most": max(values)}
+
+
+def circumstances() -> dict[str, Any]:
+    """Give what a figure has to be read with: date, machine, versions."""
+    return {
+        "date": datetime.date.today().isoformat(),
+        "machine": {
+            "processors": len(os.sched_getaffinity(0)),
+            "model": _processor(),
+            "memory_bytes": _kilobytes("/proc/meminfo", "MemTotal:") * 1024,
+            "kernel": platform.release(),
+        },
+        "versions": {"python": platform.python_version(), **versions(sys.executable, OWN_PACKAGES)},
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown"
+    )
+
+
+def versions(python: str, packages: Sequence[str]) -> dict[str, str]:
+    """Give the versions of those of `packages` that are installed for the interpreter `python`."""
+    code = (
+        "import importlib.metadata, json, sys\n"
+        "found = {each.name.lower(): each.version for each in importlib.metadata.distributions()}\n"
+        "print(json.dumps({name: found[name] for name in sys.argv[1:] if name in found}))"
+    )
+    found = subprocess.run([python, "-c", code, *packages], capture_output=True, text=True, check=True)
+    return json.loads(found.stdout)
+
+
+def save(file: Path, result: dict[str, Any]) -> None:
+    """Write a result, with its circumstances first."""
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps({**circumstances(), **result}, indent=1) + "\n")
+
+
+def add_peers_option(parser: argparse.ArgumentParser) -> None:
+    """Add --peers, the interpreter that runs other software."""
+    parser.add_argument(
+        "--peers",
+        default=sys.executable,
+        metavar="PYTHON",
+        help="interpreter of an environment with the extra `benchmark`, which should not be the one that "
+        "this is run with: where scikit-learn is installed, Keras imports it (100 MB, 0.7 s)",
+    )
+
+
+def tell(line: str) -> None:
+    """Say how far it is, on standard error."""
+    print(f"benchmark: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,94 @@
+"""What the contenders' programs share: their options, the reviews, the clock of an epoch, the answer."""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lowmem_sentiment.sources.imdb import ImdbSource, find_imdb
+from lowmem_sentiment.tfrecord import Reviews
+from lowmem_sentiment.vocabulary import OUT_OF_VOCABULARY_ID
+
+NUM_WORDS = 10_000
+BATCH_SIZE = 32
+EPOCHS = 2
+
+
+def options(description: str, *more: str) -> argparse.Namespace:
+    """Read --work and --seed, and `more` options of whole numbers or text."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--work", type=Path, required=True, help="directory for what it writes")
+    parser.add_argument("--seed", type=int, default=0)
+    for name in more:
+        parser.add_argument(name)
+    return parser.parse_args()
+
+
+def reviews() -> Iterator[tuple[str, Reviews]]:
+    """Yield ("train" or "test", some thousand reviews): what `prepare imdb` reads, in its order.
+
+    Its reader is NumPy alone, faster than `np.load` and a sixth of the memory of Keras' `load_data`:
+    no contender is slower or larger because of how it came to the reviews.
+    """
+    yield from source().blocks()
+
+
+def source() -> ImdbSource:
+    """Give the 50,000 reviews, from the files that `prepare imdb` would take."""
+    return find_imdb(None, None)
+
+
+def word_sets() -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Give for "train" and "test": int32 ids, int64[n + 1] row splits, int64[n] labels.
+
+    A review's ids are its multi-hot row's columns: each known word once, in ascending order.
+    """
+    parts: dict[str, list] = {"train": [], "test": []}
+    for split, block in reviews():
+        rows = np.repeat(np.arange(len(block.lengths)), block.lengths)
+        known = np.where(block.token_ids < NUM_WORDS, block.token_ids, OUT_OF_VOCABULARY_ID)
+        distinct = np.unique(rows * NUM_WORDS + known)
+        counts = np.bincount(distinct // NUM_WORDS, minlength=len(block.lengths))
+        parts[split].append(((distinct % NUM_WORDS).astype(np.int32), counts, block.labels))
+    sets = {}
+    for split, blocks in parts.items():
+        ids, counts, labels = (np.concatenate(column) for column in zip(*blocks, strict=True))
+        sets[split] = ids, np.concatenate([[0], np.cumsum(counts)]), labels
+    return sets
+
+
+def epoch_clock() -> Any:
+    """Give a Keras callback whose `seconds` are those of each epoch's training, without validation.
+
+    From the epoch's beginning to its last step's end, as `lowmem-sentiment train` counts it.
+    """
+    import keras
+
+    class EpochClock(keras.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self.seconds = []
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.seconds.append(0.0)
+            self._begun = time.monotonic()
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.seconds[-1] = time.monotonic() - self._begun
+
+    return EpochClock()
+
+
+def quiet_tensorflow() -> None:
+    """Keep TensorFlow's notes about oneDNN and GPUs off standard error."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def answer(**result: Any) -> None:
+    """Print what the benchmark reads."""
+    print(json.dumps(result))

@@ -1,0 +1,335 @@
+"""README's figures, from the JSON under results/: each block between a pair of markers is one template.
+
+A template (templates/NAME.md) has words alone, and $names for what the functions below make of the
+block's JSON.
+"""
+
+import argparse
+import datetime
+import json
+import statistics
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from lowmem_sentiment.event_file import markdown_table
+
+from . import limits
+from .contenders import OURS
+from .measuring import MB, RESULTS, ROOT
+from .scaling import TITLES
+
+# Whose versions are told, by package.
+OWN = {"tensorflow": "TensorFlow"}
+PEERS = {
+    "torch": "PyTorch",
+    "scikit-learn": "scikit-learn",
+    "fasttext-community": "fastText",
+    "vowpalwabbit": "Vowpal Wabbit",
+}
+TEMPLATES = Path(__file__).parent / "templates"
+FIRST = ("tutorial", OURS, "tutorial-printed", "ours-printed")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--check", action="store_true", help="write nothing; exit code 1 if README differs from the JSON")
+    add("--readme", type=Path, default=ROOT / "README.md", metavar="FILE", help="where the markers are")
+    add("--results", type=Path, default=RESULTS, metavar="DIR", help="where the JSON is")
+
+
+def run(options: argparse.Namespace) -> None:
+    before = options.readme.read_text()
+    after = fill(before, options.results)
+    if options.check:
+        if before != after:
+            sys.exit(
+                f"benchmark: {options.readme} is not what {options.results} gives; run: "
+                "python scripts/benchmark.py report"
+            )
+    else:
+        options.readme.write_text(after)
+
+
+def fill(text: str, results: Path) -> str:
+    """Give README's text with every block made anew; ValueError where a marker is missing."""
+    for name in BLOCKS:
+        begin = f"<!-- {name}: begin, made by: python scripts/benchmark.py report -->\n"
+        end = f"<!-- {name}: end -->"
+        if text.count(begin) != 1 or text.count(end) != 1:
+            raise ValueError(f"expected one line {begin.strip()} and one {end}")
+        head, rest = text.split(begin)
+        _, tail = rest.split(end)
+        text = f"{head}{begin}{block(name, results)}\n{end}{tail}"
+    return text
+
+
+def block(name: str, results: Path) -> str:
+    """Give a block's Markdown; a line that says so where its JSON is not there."""
+    needed, values = BLOCKS[name]
+    file = results / f"{needed}.json"
+    if not file.exists():
+        return f"Not measured yet: `python scripts/benchmark.py {needed}`."
+    template = Template((TEMPLATES / f"{name}.md").read_text().strip())
+    return template.substitute(values(json.loads(file.read_text()), results))
+
+
+# --- contenders ---
+
+
+def _first(result: dict[str, Any], results: Path) -> dict[str, str]:
+    """The table of README's first screen."""
+    rows = {row["name"]: row for row in result["contenders"] if "skipped" not in row}
+    lines = []
+    for name in FIRST:
+        if name in rows:
+            row = rows[name]
+            memory, seconds = _mb(row["peak_resident_bytes"]["median"]), row["seconds"]["median"]
+            lines.append([row["title"], memory, f"{seconds:.1f} s", _accuracy(row)])
+        if name == OURS and (limited := _limited(results)):
+            lines.append(limited)
+    header = [
+        "40,000 training and 10,000 test reviews, 2 epochs",
+        "peak memory",
+        "whole time",
+        "test accuracy",
+    ]
+    ours = rows[OURS]
+    resident, anonymous = (ours[f"peak_{kind}_bytes"]["median"] for kind in ("resident", "anonymous"))
+    return {
+        "table": _table(header, lines),
+        "pages": f"{(resident - anonymous) / MB:,.0f} of the {_mb(resident)}",
+        "circumstances": _circumstances(result),
+    }
+
+
+def _limited(results: Path) -> list[str] | None:
+    """The row of the least memory that it runs well in, where that was measured."""
+    file = results / "limits.json"
+    if not file.exists():
+        return None
+    result = json.loads(file.read_text())
+    least = limits.least_bearable(result)
+    rows = [row for row in result["rows"] if least and row["limit_bytes"] == least]
+    return rows and [
+        f"the same in a memory cgroup of {_mb(least)}, page cache cold",
+        _mb(least),
+        f"{rows[0]['seconds']:.1f} s",
+        "the same",
+    ]
+
+
+def _contenders(result: dict[str, Any], results: Path) -> dict[str, str]:
+    rows, notes, spreads = [], [], []
+    for row in result["contenders"]:
+        if "skipped" in row:
+            notes.append(f"Not measured: {row['title']}: {row['skipped']}.")
+            continue
+        rows.append(
+            [
+                row["title"],
+                _figure(row, "seconds", 1, 1, " s"),
+                _figure(row, "preparation_seconds", 1, 1, " s", ratio=False),
+                _figure(row, "epoch_seconds", 1, 2, " s"),
+                _figure(row, "peak_resident_bytes", MB, 0, " MB"),
+                _figure(row, "peak_anonymous_bytes", MB, 0, " MB", ratio=False),
+                _figure(row, "disk_bytes", MB, 0, " MB", ratio=False),
+                _accuracy(row),
+            ]
+        )
+        if "extrapolated" in row:
+            notes.append(f"~: {row['extrapolated']}; its memory is that of these steps.")
+        training = _training_memory(row)
+        if training < 0.95 * row["peak_resident_bytes"]["median"]:
+            notes.append(f"{row['title']}: {_mb(training)} while it trains, the rest is for `imdb.npz`.")
+        if len(phases := row["runs"][0]["phases"]) > 2:
+            told = (f"`{phase}` {_phase_seconds(row, phase):.1f} s" for phase in phases)
+            notes.append(f"{row['title']}: {', '.join(told)}.")
+        if "seconds" in row:
+            figure = row["seconds"]
+            spreads.append(
+                max(figure["most"] - figure["median"], figure["median"] - figure["least"])
+                / figure["median"]
+            )
+    header = [
+        "",
+        "whole time",
+        "preparing",
+        "an epoch",
+        "peak memory",
+        "anonymous",
+        "disk",
+        "test accuracy",
+    ]
+    goals = [
+        [goal["goal"], _number(goal["ratio"]), _number(goal["most"]), _mark(goal["met"])]
+        for goal in result["goals"]
+    ]
+    return {
+        "table": _table(header, rows),
+        "notes": "\n".join(notes),
+        "goals": _table(["to be reached", "measured", "at most", ""], goals),
+        "circumstances": _circumstances(result, OWN | PEERS),
+        "spread": f"{max(spreads):.0%}",
+    }
+
+
+def _phase_seconds(row: dict[str, Any], phase: str) -> float:
+    return statistics.median(run["phases"][phase]["seconds"] for run in row["runs"])
+
+
+def _training_memory(row: dict[str, Any]) -> float:
+    return max(run["phases"]["train"]["peak_resident_bytes"] for run in row["runs"])
+
+
+def _figure(row: dict[str, Any], name: str, unit: float, digits: int, suffix: str, ratio=True) -> str:
+    """Give "9.3 s (1.00)": the median, and how many times ours it is."""
+    if name not in row:
+        return ""
+    about = "~" if "extrapolated" in row and name == "epoch_seconds" else ""
+    text = f"{about}{row[name]['median'] / unit:,.{digits}f}{suffix}"
+    if not ratio or name not in row["ratio"]:
+        return text
+    times = row["ratio"][name]
+    return f"{text} ({times:.2f})" if times < 10 else f"{text} ({times:.0f})"
+
+
+def _accuracy(row: dict[str, Any]) -> str:
+    return f"{row['test_accuracy']:.4f}" if "test_accuracy" in row else ""
+
+
+def _number(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.3f}"
+
+
+def _mark(met: bool | None) -> str:
+    return {True: "reached", False: "**missed**", None: "not measured"}[met]
+
+
+# --- limits, scale, scaling ---
+
+
+def _limits(result: dict[str, Any], results: Path) -> dict[str, str]:
+    rows = []
+    for row in result["rows"]:
+        size = _mb(row["limit_bytes"]) if row["limit_bytes"] else "none"
+        if row["completed"]:
+            rows.append([size, f"{row['seconds']:.1f} s", f"{row['ratio']:.2f}"])
+        elif row["ended"]:
+            rows.append([size, row["ended"], ""])
+    least = limits.least_bearable(result)
+    return {
+        "table": _table(["limit", "whole time", "of no limit"], rows),
+        "version": str(result["cgroup_version"]),
+        "bearable": f"{result['bearable']:g}",
+        "least": f"down to {_mb(least)}" if least else "at none of these sizes",
+        "circumstances": _circumstances(result),
+    }
+
+
+def _scale(result: dict[str, Any], results: Path) -> dict[str, str]:
+    first, last = result["rows"]
+    header = ["reviews", "tokens", "on disk", "prepare", "memory", "first epoch", "second epoch",
+              "peak memory", "anonymous"]  # fmt: skip
+    rows = [
+        [
+            f"{row['reviews']:,}",
+            f"{row['tokens']:,}",
+            _mb(row["disk_bytes"]),
+            f"{row['prepare_reviews_per_second']:,.0f}/s",
+            _mb(row["prepare_peak_bytes"]),
+            f"{row['train_reviews_per_second']:,.0f}/s",
+            f"{row['second_epoch_reviews_per_second']:,.0f}/s",
+            _mb(row["train_peak_bytes"]),
+            _mb(row["train_peak_anonymous_bytes"]),
+        ]
+        for row in (first, last)
+    ]
+    hundred_million = 100_000_000
+    rate = last["second_epoch_reviews_per_second"]
+    return {
+        "table": _table(header, rows),
+        "times": f"{last['reviews'] / first['reviews']:g} times",
+        "prepare_difference": _difference(result["prepare_memory_difference_bytes"]),
+        "train_difference": _difference(result["train_memory_difference_bytes"]),
+        "second_epoch": f"{result['second_epoch_throughput_ratio']:.2f} times as many",
+        "disk_100m": f"{last['disk_bytes'] / last['reviews'] * hundred_million / 1e9:.0f} GB",
+        "prepare_100m": _hours(hundred_million / last["prepare_reviews_per_second"]),
+        "cpu_million": f"{last['prepare_cpu_seconds'] / last['reviews'] * 1e6:.0f}",
+        "epoch_80m": _hours(0.8 * hundred_million / rate),
+        "circumstances": _circumstances(result),
+    }
+
+
+def _scaling(result: dict[str, Any], results: Path) -> dict[str, str]:
+    tables = {}
+    for name, points in result["series"].items():
+        rows = [
+            [
+                f"{point['at']:,}",
+                f"{point['step_seconds'] * 1000:.2f} ms",
+                f"{point['epoch_seconds']:.2f} s",
+                _mb(point["peak_resident_bytes"]),
+                _mb(point["peak_anonymous_bytes"]),
+            ]
+            for point in points
+        ]
+        tables[name] = _table([TITLES[name], "a step", "an epoch", "peak memory", "anonymous"], rows)
+    return {
+        **tables,
+        "words_data": result["data"]["words"],
+        "reviews_data": result["data"]["reviews"],
+        "circumstances": _circumstances(result),
+    }
+
+
+BLOCKS: dict[str, tuple[str, Callable[[dict[str, Any], Path], dict[str, str]]]] = {
+    "first": ("contenders", _first),
+    "scale": ("scale", _scale),
+    "contenders": ("contenders", _contenders),
+    "limits": ("limits", _limits),
+    "scaling": ("scaling", _scaling),
+}
+
+
+# --- words for figures ---
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    return markdown_table(header, rows).strip()
+
+
+def _mb(size: float) -> str:
+    return f"{size / MB:,.0f} MB"
+
+
+def _difference(size: float) -> str:
+    return f"{abs(size) / MB:,.0f} MB {'more' if size >= 0 else 'less'}"
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} hours"
+
+
+def _circumstances(result: dict[str, Any], packages: dict[str, str] = OWN) -> str:
+    """Give the machine, versions, data, number of runs and date, as a sentence."""
+    machine, versions = result["machine"], {**result["versions"], **result.get("peer_versions", {})}
+    date = datetime.date.fromisoformat(result["date"])
+    parts = [
+        f"{machine['processors']} cores ({machine['model']})",
+        f"{machine['memory_bytes'] / 1e9:.0f} GB",
+        *(f"{name} {versions[package]}" for package, name in packages.items() if package in versions),
+    ]
+    if "name" in result.get("data", {}):
+        parts.append(f"{result['data']['name']}, sha256 {result['data']['sha256'][:12]}")
+    if runs := _runs(result):
+        parts.append(f"medians of {runs} runs" if runs > 1 else "one run")
+    return f"{', '.join(parts)}, {date.day} {date:%B %Y}."
+
+
+def _runs(result: dict[str, Any]) -> int | None:
+    if "contenders" in result:
+        return max((len(row.get("runs", ())) for row in result["contenders"]), default=None)
+    return result.get("runs")

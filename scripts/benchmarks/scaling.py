@@ -1,0 +1,199 @@
+"""How time and memory grow with the work: words, batch size, reviews."""
+
+import argparse
+import json
+import math
+import shutil
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from .measuring import (
+    BENCHMARK,
+    COMMAND,
+    MB,
+    RESULTS,
+    add_peers_option,
+    disk_bytes,
+    measure,
+    save,
+    tell,
+)
+
+WORDS = (5_000, 10_000, 20_000, 40_000, 88_584)
+BATCHES = (8, 32, 128, 512, 1_024)
+REVIEWS = (5_000, 20_000, 50_000, 200_000, 1_000_000)
+TITLES = {"words": "words", "batches": "batch size", "reviews": "reviews"}
+LARGE = 100_000  # reviews; from here on one run is long enough to be no chance
+
+
+# --- scaling: words, batch size, reviews ---
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--runs", type=int, default=3, metavar="N", help=f"trainings a point; 1 from {LARGE:,} reviews on"
+    )
+    for name, default in (("words", WORDS), ("batches", BATCHES), ("reviews", REVIEWS)):
+        add(f"--{name}", type=int, nargs="*", default=default, metavar="N", help="points of that series")
+    add_peers_option(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    series: dict[str, list[dict]] = {"words": [], "batches": [], "reviews": []}
+
+    def note(name: str, at: int, point: dict[str, Any]) -> None:
+        series[name].append({"at": at, **point})
+        step, peak = point["step_seconds"] * 1000, point["peak_resident_bytes"] / MB
+        tell(f"{name} {at:,}: {step:.2f} ms a step, {peak:.0f} MB")
+
+    with tempfile.TemporaryDirectory(dir=options.directory) as folder:
+        data = Path(folder) / "imdb"
+        prepared = measure((*COMMAND, "prepare", "imdb", "--json", "--out", data))
+        for words in options.words:
+            note("words", words, measure_training(data, options.runs, num_words=words))
+        for size in options.batches:
+            note("batches", size, measure_training(data, options.runs, batch_size=size))
+        for reviews in options.reviews:
+            runs = 1 if reviews >= LARGE else options.runs
+            row = measure_reviews(reviews, Path(folder), runs)
+            note("reviews", reviews, row)
+    source = json.loads(prepared.output)["source"]
+    result = {
+        "data": {
+            "words": source["description"],
+            "sha256": source["sha256"],
+            "reviews": "synthetic reviews",
+        },
+        "runs": options.runs,
+        "series": series,
+    }
+    save(options.out, result)
+    for name, points in series.items():
+        print("\n".join([f"{TITLES[name]:>12}   epoch s   step ms  resident MB  anonymous MB"]))
+        for point in points:
+            print(
+                f"{point['at']:>12,}{point['epoch_seconds']:>10.2f}{point['step_seconds'] * 1000:>10.3f}"
+                f"{point['peak_resident_bytes'] / MB:>13,.0f}{point['peak_anonymous_bytes'] / MB:>14,.0f}"
+            )
+    drawn = measure((options.peers, BENCHMARK, "plots", "--results", options.out), check=False)
+    tell(drawn.errors.strip())
+
+
+def add_plots_options(parser: argparse.ArgumentParser) -> None:
+    default = RESULTS / "scaling.json"
+    parser.add_argument("--results", type=Path, default=default, metavar="FILE", help="what is drawn")
+
+
+def run_plots(options: argparse.Namespace) -> None:
+    try:
+        from . import plots  # only here: matplotlib may not be installed
+    except ImportError as error:
+        sys.exit(f"benchmark: no pictures: {error} (extra: benchmark)")
+    for file in plots.draw(json.loads(options.results.read_text()), options.results.parent):
+        tell(f"wrote {file.name}")
+
+
+# --- scale: few against many synthetic reviews ---
+
+
+def add_scale_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("reviews", type=int, nargs="?", default=1_000_000, metavar="N")
+    parser.add_argument("--base", type=int, default=50_000, metavar="N", help="what it is compared with")
+
+
+def run_scale(options: argparse.Namespace) -> None:
+    rows = []
+    with tempfile.TemporaryDirectory(dir=options.directory) as folder:
+        for reviews in (options.base, options.reviews):
+            rows.append(measure_reviews(reviews, Path(folder), runs=1))
+            tell(json.dumps(rows[-1]))
+    result = {"data": "synthetic reviews", "rows": rows, **compare_scales(*rows)}
+    save(options.out, result)
+    print(f"{'reviews':>10}{'tokens':>14}{'on disk':>10}{'prepare':>12}{'':>9}", end="")
+    print(f"{'train':>12}{'2nd epoch':>12}{'':>9}{'accuracy':>10}")
+    for row in rows:
+        print(
+            f"{row['reviews']:>10,}{row['tokens']:>14,}{row['disk_bytes'] / MB:>7.0f} MB"
+            f"{row['prepare_reviews_per_second']:>10,.0f}/s{row['prepare_peak_bytes'] / MB:>6.0f} MB"
+            f"{row['train_reviews_per_second']:>10,.0f}/s{row['second_epoch_reviews_per_second']:>10,.0f}/s"
+            f"{row['train_peak_bytes'] / MB:>6.0f} MB{row['val_accuracy']:>10.4f}"
+        )
+    print(
+        f"throughput of the second epoch: {result['second_epoch_throughput_ratio']:.3f} of the smaller's"
+    )
+
+
+def compare_scales(first: dict[str, Any], last: dict[str, Any]) -> dict[str, float]:
+    """Give the differences and ratios of two rows of `measure_reviews`."""
+    rates = ("train", "second_epoch", "prepare")
+    return {
+        "train_memory_difference_bytes": last["train_peak_bytes"] - first["train_peak_bytes"],
+        "prepare_memory_difference_bytes": last["prepare_peak_bytes"] - first["prepare_peak_bytes"],
+        **{
+            f"{name}_throughput_ratio": last[f"{name}_reviews_per_second"]
+            / first[f"{name}_reviews_per_second"]
+            for name in rates
+        },
+    }
+
+
+def measure_reviews(reviews: int, folder: Path, runs: int) -> dict[str, Any]:
+    """Prepare synthetic reviews, train on them for two epochs, and give both's speed and memory.
+
+    "train" figures are of the first epoch, in which TensorFlow traces its graphs; the second epoch
+    is what a longer training would go on with.
+    """
+    data = folder / f"data-{reviews}"
+    made = (*COMMAND, "prepare", "synthetic", "--json", "--reviews", reviews, "--out", data)
+    prepared = measure(made)
+    point = measure_training(data, runs)
+    disk = disk_bytes(data)
+    shutil.rmtree(data)
+    train_reviews = point["reviews"]
+    return {
+        **{name: point[name] for name in point if name != "reviews"},
+        "reviews": reviews,
+        "tokens": json.loads(prepared.output)["tokens"],
+        "disk_bytes": disk,
+        "prepare_seconds": prepared.seconds,
+        "prepare_cpu_seconds": prepared.cpu_seconds,
+        "prepare_reviews_per_second": reviews / prepared.seconds,
+        "prepare_peak_bytes": prepared.peak_resident_bytes,
+        "train_reviews": train_reviews,
+        "train_seconds": point["first_epoch_seconds"],
+        "train_reviews_per_second": train_reviews / point["first_epoch_seconds"],
+        "second_epoch_reviews_per_second": train_reviews / point["epoch_seconds"],
+        "train_peak_bytes": point["peak_resident_bytes"],
+        "train_peak_anonymous_bytes": point["peak_anonymous_bytes"],
+        "runs": runs,
+    }
+
+
+def measure_training(
+    data: Path, runs: int, *, batch_size: int = 32, num_words: int = 10_000
+) -> dict[str, Any]:
+    """Train for two epochs `runs` times, and give the medians of the second epoch and of memory."""
+    options = ("--json", "--epochs", 2, "--batch-size", batch_size, "--num-words", num_words)
+    points = []
+    for seed in range(runs):
+        with tempfile.TemporaryDirectory(dir=data.parent) as run:
+            command = (*COMMAND, "train", data, "--run", f"{run}/run", "--seed", seed, *options)
+            measured = measure(command)
+        summary = json.loads(measured.output)
+        first, second = summary["seconds"]["epochs"]
+        points.append(
+            {
+                "first_epoch_seconds": first,
+                "epoch_seconds": second,
+                "step_seconds": second / math.ceil(summary["reviews"]["train"] / batch_size),
+                "peak_resident_bytes": measured.peak_resident_bytes,
+                "peak_anonymous_bytes": measured.peak_anonymous_bytes,
+                "val_accuracy": summary["val_accuracy"],
+                "reviews": summary["reviews"]["train"],
+            }
+        )
+    return {name: statistics.median(point[name] for point in points) for name in points[0]}

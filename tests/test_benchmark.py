@@ -1,0 +1,332 @@
+"""The arithmetic and the texts of scripts/benchmark.py, on made-up figures; nothing is measured."""
+
+import copy
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from benchmarks import contenders, goals, limits, measuring, report, scaling
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+MB = 1_000_000
+CIRCUMSTANCES = {
+    "date": "2026-03-01",
+    "machine": {"processors": 2, "model": "Test CPU", "memory_bytes": 8e9, "kernel": "6"},
+    "versions": {"python": "3.11", "tensorflow": "2.21.0"},
+}
+
+
+def record(seconds: float, epoch: float, peak_mb: float, accuracy: float | None = 0.9) -> dict:
+    costs = {"seconds": seconds, "cpu_seconds": seconds, "peak_resident_bytes": peak_mb * MB,
+             "peak_anonymous_bytes": peak_mb * MB / 2}  # fmt: skip
+    made = {**costs, "disk_bytes": 40 * MB, "phases": {"train": costs}}
+    made["epoch_seconds"] = [9.0, epoch]  # the first epoch is not the one that counts
+    return made if accuracy is None else {**made, "test_accuracy": accuracy}
+
+
+def contender(name: str) -> contenders.Contender:
+    return next(each for each in contenders.CONTENDERS if each.name == name)
+
+
+@pytest.fixture
+def measured() -> dict:
+    """What contenders.json holds after two runs of this software, one of each of three others."""
+    rows = contenders.summarise(
+        [
+            (contender(contenders.OURS), [record(4, 1.0, 600, 0.88), record(6, 1.2, 700, 0.90)], None),
+            (contender("tutorial"), [record(40, 2.2, 9750, 0.89)], None),
+            (contender("floor"), [record(3, 1.0, 500, None)], None),
+            (contender("pytorch"), [], "the package torch is not installed (extra: benchmark)"),
+        ]
+    )
+    data = {"name": "50,000 IMDb reviews", "sha256": "0123456789abcdef", "reviews": 50_000}
+    return {**CIRCUMSTANCES, "data": data, "contenders": rows, "goals": goals.check(rows)}
+
+
+def points(at: list[int]) -> list[dict]:
+    return [
+        {
+            "at": each,
+            "step_seconds": 0.001,
+            "epoch_seconds": each / 1000,
+            "second_epoch_reviews_per_second": 1000.0,
+            "peak_resident_bytes": 600 * MB,
+            "peak_anonymous_bytes": 200 * MB,
+        }
+        for each in at
+    ]
+
+
+def scale_row(reviews: int, rate: float, peak_mb: int) -> dict:
+    return {
+        "reviews": reviews,
+        "tokens": 230 * reviews,
+        "disk_bytes": 450 * reviews,
+        "prepare_cpu_seconds": reviews / 5000,
+        "prepare_reviews_per_second": 5000.0,
+        "prepare_peak_bytes": peak_mb * MB,
+        "train_reviews_per_second": rate / 2,
+        "second_epoch_reviews_per_second": rate,
+        "train_peak_bytes": peak_mb * MB,
+        "train_peak_anonymous_bytes": peak_mb * MB / 2,
+    }
+
+
+def limit_runs() -> dict:
+    def run(seconds: float, completed: bool = True) -> dict:
+        ended = {} if completed else {"ended": "train: killed by the kernel, out of memory"}
+        return {"seconds": seconds, "completed": completed, **ended}
+
+    return {
+        None: [run(10), run(12), run(8)],
+        512: [run(12), run(14), run(13)],
+        384: [run(15), run(15), run(14)],
+        320: [run(19), run(19), run(19)],
+        288: [run(20, completed=False)],
+        256: [],
+    }
+
+
+@pytest.fixture
+def results(tmp_path, measured) -> Path:
+    """A directory with a JSON file of each benchmark."""
+    scale = [scale_row(50_000, 20_000, 650), scale_row(1_000_000, 19_000, 700)]
+    limited = limits.summarise(limit_runs())
+    series = {"words": points([5_000, 88_584]), "batches": points([8, 1_024]), "reviews": points([5_000])}
+    data = {"words": "50,000 IMDb reviews", "reviews": "synthetic reviews"}
+    contents = {
+        "contenders": measured,
+        "scale": {**CIRCUMSTANCES, "rows": scale, **scaling.compare_scales(*scale)},
+        "limits": {**CIRCUMSTANCES, "cgroup_version": 1, "runs": 3, "bearable": 1.5, "rows": limited},
+        "scaling": {**CIRCUMSTANCES, "data": data, "runs": 3, "series": series},
+    }
+    for name, content in contents.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    return tmp_path
+
+
+def readme() -> str:
+    return (SCRIPTS.parent / "README.md").read_text()
+
+
+# --- figures ---
+
+
+def test_medians_ranges_and_ratios_to_ours(measured):
+    ours, tutorial, floor, _ = measured["contenders"]
+    assert ours["seconds"] == {"median": 5, "least": 4, "most": 6}
+    assert ours["epoch_seconds"]["median"] == pytest.approx(1.1)
+    assert ours["test_accuracy"] == pytest.approx(0.89)
+    assert set(ours["ratio"].values()) == {1.0}
+    assert tutorial["ratio"]["seconds"] == 8
+    assert tutorial["ratio"]["peak_resident_bytes"] == 15
+    assert "test_accuracy" not in floor
+
+
+def test_goals_are_judged_by_the_medians(measured):
+    assert [(goal["ratio"], goal["met"]) for goal in measured["goals"]] == [
+        (pytest.approx(650 / 9750), True),
+        (pytest.approx(1.3), False),
+        (pytest.approx(1 / 8), True),
+        (pytest.approx(1.1), True),
+        (None, None),
+    ]
+    lines = goals.lines(measured["goals"])
+    assert lines[0].startswith("pass") and lines[1].startswith("FAIL")
+    assert lines[4].startswith("not measured")
+
+
+def test_extrapolated_epoch_has_no_whole_time():
+    runs = [{**record(20, 66, 5000, None), "extrapolated": "an epoch from 40 of its 1,250 steps"}]
+    (row,) = contenders.summarise([(contender("one-hot"), runs, None)])
+    assert "seconds" not in row
+    assert row["epoch_seconds"]["median"] == 66
+
+
+def test_contender_without_its_package_is_skipped_with_the_reason(measured):
+    torch = contender("pytorch")
+    assert "torch is not installed" in torch.reason_to_skip({"scikit-learn": "1.9"})
+    assert torch.reason_to_skip({"torch": "2.13"}) is None
+    assert contender(contenders.OURS).reason_to_skip({}) is None
+    (line,) = [line for line in contenders.table(measured) if line.startswith("pytorch")]
+    assert "skipped: the package torch is not installed" in line
+
+
+def test_missing_package_is_found_missing():
+    found = measuring.versions(sys.executable, ["numpy", "no-such-package"])
+    assert list(found) == ["numpy"]
+
+
+def test_contenders_programs_are_there():
+    commands = [command for each in contenders.CONTENDERS for command in each.phases.values()]
+    programs = {part for command in commands for part in command if part.endswith(".py")}
+    assert programs and all(Path(program).is_file() for program in programs)
+
+
+def test_whole_time_is_that_of_all_phases_and_memory_of_the_largest(monkeypatch):
+    costs = {
+        "prepare": measuring.Measured(0, "{}", "", 2.0, 2.0, 200 * MB, 100 * MB, False),
+        "train": measuring.Measured(0, '{"test_accuracy": 0.9}', "", 3.0, 4.0, 90 * MB, 150 * MB, False),
+    }
+    monkeypatch.setattr(contenders, "measure", lambda command: costs[command[0]])
+    two = contenders.Contender("two", "two phases", {"prepare": ("prepare",), "train": ("train",)})
+    made = contenders.measure_contender(two, 0, None)
+    assert (made["seconds"], made["cpu_seconds"], made["preparation_seconds"]) == (5, 6, 2)
+    assert (made["peak_resident_bytes"], made["peak_anonymous_bytes"]) == (200 * MB, 150 * MB)
+    assert made["test_accuracy"] == 0.9
+
+
+def test_contender_that_fails_is_told_and_the_others_go_on(monkeypatch, tmp_path, capsys):
+    def fail_or_measure(each, *_):
+        if each.name == "tutorial":
+            raise SystemExit("python tutorial.py ended with -9: ")
+        return record(5, 1, 600)
+
+    monkeypatch.setattr(contenders, "measure_contender", fail_or_measure)
+    monkeypatch.setattr(contenders, "_data", lambda: {})
+    names = [contenders.OURS, "tutorial"]
+    options = SimpleNamespace(
+        runs=2, only=names, skip=[], directory=None, peers=sys.executable, out=tmp_path / "made.json"
+    )
+    contenders.run(options)
+    ours, tutorial = json.loads(options.out.read_text())["contenders"]
+    assert len(ours["runs"]) == 2
+    assert tutorial["skipped"] == "python tutorial.py ended with -9: "
+    assert "ended with -9" in capsys.readouterr().out
+
+
+# --- measuring ---
+
+
+def test_measure_counts_a_commands_memory_and_that_of_its_children():
+    child = "block = bytearray(50_000_000); import time; time.sleep(0.4)"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}]); print('done')"
+    measured = measuring.measure([sys.executable, "-c", parent])
+    assert measured.output == "done\n"
+    assert 50 * MB < measured.peak_anonymous_bytes < 90 * MB
+    assert measured.peak_resident_bytes > 50 * MB
+    assert measured.seconds > 0.4
+
+
+def test_measure_ends_what_takes_too_long():
+    measured = measuring.measure(["sleep", "60"], timeout=0.2, check=False)
+    assert measured.timed_out and measured.exit_code == -9
+    assert measured.seconds < 5
+
+
+def test_failing_command_ends_the_benchmark_with_its_last_words():
+    with pytest.raises(SystemExit, match="no such thing"):
+        measuring.measure([sys.executable, "-c", "raise SystemExit('no such thing')"])
+
+
+# --- limits ---
+
+
+def test_least_limit_is_where_it_completes_within_the_bearable_time():
+    rows = limits.summarise(limit_runs())
+    assert [row["limit_bytes"] for row in rows] == [None, *(n * MB for n in (512, 384, 320, 288))]
+    assert [row["ratio"] for row in rows] == [1, 1.3, 1.5, 1.9, None]
+    assert not rows[-1]["completed"]
+    assert limits.least_bearable({"rows": rows, "bearable": 1.5}) == 384 * MB
+
+
+def test_limits_are_skipped_with_the_reason_without_root(monkeypatch):
+    monkeypatch.setattr(limits.os, "geteuid", lambda: 1000)
+    with pytest.raises(SystemExit, match="skipped: .* need root"):
+        limits.run(SimpleNamespace())
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_memory_hierarchy_of_either_version_is_found(tmp_path, version):
+    root = tmp_path / "memory"
+    root.mkdir()
+    (root / "cgroup.controllers").write_text("cpu memory\n")
+    kind = {1: "cgroup {} cgroup rw,memory 0 0", 2: "cgroup2 {} cgroup2 rw,nosuid 0 0"}[version]
+    (tmp_path / "mounts").write_text(f"tmpfs /sys/fs/cgroup tmpfs rw 0 0\n{kind.format(root)}\n")
+    found = limits.find_hierarchy(tmp_path / "mounts")
+    assert (found.root, found.version) == (root, version)
+    (tmp_path / "mounts").write_text("tmpfs /sys/fs/cgroup tmpfs rw 0 0\n")
+    assert limits.find_hierarchy(tmp_path / "mounts") is None
+
+
+# --- README ---
+
+
+def test_readme_is_what_the_measured_results_give():
+    assert report.fill(readme(), measuring.RESULTS) == readme()
+
+
+def test_report_fills_readme_and_check_tells_a_changed_figure(results, tmp_path):
+    file = tmp_path / "README.md"
+    file.write_text(readme())
+
+    def run(*options: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, SCRIPTS / "benchmark.py", "report", *options]
+        places = ["--readme", file, "--results", results]
+        return subprocess.run([*command, *places], capture_output=True, text=True, check=False)
+
+    assert run("--check").returncode == 1
+    assert run().returncode == 0
+    assert run("--check").returncode == 0
+    file.write_text(file.read_text().replace("9,750 MB", "9,751 MB"))
+    failed = run("--check")
+    assert failed.returncode == 1
+    assert "python scripts/benchmark.py report" in failed.stderr
+
+
+def test_report_says_machine_date_runs_and_what_was_not_measured(results):
+    text = report.block("contenders", results)
+    assert "2 cores (Test CPU), 8 GB, TensorFlow 2.21.0" in text
+    assert "medians of 2 runs, 1 March 2026" in text
+    assert "40.0 s (8.00)" in text and "9,750 MB (15)" in text
+    assert re.search(r"Not measured: PyTorch.*torch is not installed", text)
+    assert "| 1.300 | 1.150 | **missed** |" in text
+    assert "Largest distance of a run from its median: 20%." in text
+
+
+def test_first_screen_has_the_least_limit_that_it_runs_well_in(results):
+    text = report.block("first", results)
+    assert "in a memory cgroup of 384 MB, page cache cold | 384 MB | 15.0 s |" in text
+    (results / "limits.json").unlink()
+    assert "cgroup" not in report.block("first", results)
+
+
+def test_scale_is_extrapolated_from_the_larger_row(results):
+    text = report.block("scale", results)
+    assert "20 times the reviews cost 50 MB more to prepare" in text
+    assert "0.95 times as many" in text
+    assert "take 45 GB for the dataset" in text and "5.6 hours to prepare" in text
+
+
+def test_blocks_without_results_say_so(tmp_path):
+    for name, (needed, _) in report.BLOCKS.items():
+        assert report.block(name, tmp_path) == (
+            f"Not measured yet: `python scripts/benchmark.py {needed}`."
+        )
+
+
+def test_missing_marker_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="scale: end"):
+        report.fill(readme().replace("<!-- scale: end -->", ""), tmp_path)
+
+
+def test_templates_hold_no_figures():
+    for template in report.TEMPLATES.glob("*.md"):
+        text = re.sub(r"100 million|80 million|\$\w+", "", template.read_text())
+        assert not re.search(r"\d", text), template.name
+
+
+def test_pictures_are_the_same_bytes_for_the_same_figures(results):
+    pytest.importorskip("matplotlib")
+    from benchmarks import plots
+
+    result = json.loads((results / "scaling.json").read_text())
+    files = plots.draw(result, results)
+    assert [file.name for file in files] == [f"scaling-{name}.svg" for name in scaling.TITLES]
+    before = [file.read_bytes() for file in files]
+    assert all(b"white" in content or b"#ffffff" in content for content in before)
+    assert [file.read_bytes() for file in plots.draw(copy.deepcopy(result), results)] == before
