@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -96,3 +97,12 @@ def run_cli(*arguments: object, **options) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "lowmem_sentiment", *map(str, arguments)]
     options = {"capture_output": True, "text": True, "timeout": 300, **options}
     return subprocess.run(command, check=False, **options)
+
+
+def free_addresses(count: int) -> tuple[str, ...]:
+    """Give addresses on this machine whose ports are free."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    addresses = tuple(f"127.0.0.1:{each.getsockname()[1]}" for each in sockets)
+    for each in sockets:
+        each.close()
+    return addresses

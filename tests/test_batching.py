@@ -52,6 +52,32 @@ def test_every_review_comes_once_an_epoch_whatever_the_window(dataset, window_by
     assert not np.array_equal(epochs[0][0], epochs[1][0])
 
 
+@pytest.mark.parametrize(("batch_size", "workers"), [(7, 2), (7, 3), (3, 3), (2, 5), (64, 3)])
+def test_workers_shares_make_up_each_batch_and_differ_by_one(dataset, batch_size, workers):
+    options = {"num_words": NUM_WORDS, "batch_size": batch_size, "first_step": 2, "seed": 3}
+    whole = list(batches(dataset, **options).as_numpy_iterator())
+    shares = [
+        list(batches(dataset, share=(worker, workers), **options).as_numpy_iterator())
+        for worker in range(workers)
+    ]
+    for batch, *parts in zip(whole, *shares, strict=True):
+        sizes = [len(labels) for (_, labels), _ in parts]
+        assert max(sizes) - min(sizes) <= 1
+        assert all(count == len(batch[1]) for _, count in parts)
+        rows, labels = (np.concatenate([part[nth] for part, _ in parts]) for nth in range(2))
+        assert as_set(rows, labels) == as_set(*batch)
+    everything = [sum(len(labels) for (_, labels), _ in share) for share in shares]
+    assert max(everything) - min(everything) <= 1
+
+
+def test_the_number_of_a_share_gives_the_number_in_the_split(dataset):
+    labels = [labels for _, labels in batches(dataset, "test", num_words=NUM_WORDS, batch_size=7)]
+    for worker in range(3):
+        share = batches(dataset, "test", num_words=NUM_WORDS, batch_size=7, share=(worker, 3))
+        mine = np.concatenate([labels for (_, labels), _ in share])
+        np.testing.assert_array_equal(mine, np.concatenate(labels)[worker::3])
+
+
 @pytest.mark.parametrize("window_bytes", [4_000, 1 << 25])
 def test_the_order_is_a_function_of_seed_and_epoch(dataset, window_bytes):
     def epoch(seed, number):

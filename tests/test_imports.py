@@ -7,6 +7,7 @@ WITHOUT_TENSORFLOW = [
     "cli", "settings", "atomic", "tokens", "vocabulary", "tfrecord", "shards", "sources.imdb",
     "sources.movie_reviews", "sources.download", "preparation", "run_directory", "weights", "memory",
     "dashboard", "progress", "history", "comparison", "sweeping", "measures", "dense",
+    "cluster",
 ]  # fmt: skip
 
 

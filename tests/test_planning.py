@@ -11,7 +11,7 @@ from lowmem_sentiment.batching import batches
 from lowmem_sentiment.errors import SettingsError
 from lowmem_sentiment.memory import MB, Limit
 from lowmem_sentiment.network import build_network
-from lowmem_sentiment.planning import count_parameters, fit_to, plan
+from lowmem_sentiment.planning import WORKER, count_parameters, fit_to, plan
 from lowmem_sentiment.settings import TrainingSettings
 
 
@@ -33,6 +33,14 @@ def test_a_plan_grows_with_what_it_is_made_of(dataset):
     smaller = plan(dataset, TrainingSettings(batch_size=8, window_bytes=1))
     assert 0 < smaller.window < least.window / 4
     assert least.needed < least.resident
+
+
+def test_a_worker_takes_its_share_of_a_batch_and_what_speaking_takes(dataset):
+    one, worker = (plan(dataset, TrainingSettings(batch_size=8), workers) for workers in (1, 2))
+    assert worker.batches == one.batches / 2
+    assert worker.anonymous - one.anonymous == WORKER - worker.batches
+    limit = Limit(worker.needed - 1, "a test")
+    assert fit_to(limit, dataset, TrainingSettings(batch_size=8), 2) != TrainingSettings(batch_size=8)
 
 
 def test_a_limit_is_kept_by_the_window_and_the_prefetch_alone(dataset):

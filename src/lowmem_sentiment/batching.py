@@ -34,6 +34,7 @@ def batches(
     first_step: int = 0,
     window_bytes: int = TrainingSettings.window_bytes,
     prefetch: int = TrainingSettings.prefetch,
+    share: tuple[int, int] | None = None,
 ) -> tf.data.Dataset:
     """Give (float32[batch, num_words], int64[batch]): multi-hot rows and labels.
 
@@ -46,6 +47,9 @@ def batches(
     iteration: for the first epoch of a resumed run.
 
     Ids from `num_words` on become 2, out of vocabulary, as `imdb.load_data` does it.
+
+    `share` (worker, workers) gives ((rows, labels), int32[]) instead: of each batch the reviews that
+    are this worker's, of which there may be none, and how many it has over all workers.
     """
     part = _Part(dataset, split, validation_split)
     if shuffle or (shuffle is None and split == "train"):
@@ -53,7 +57,10 @@ def batches(
         records = _shuffled(part, seed, first_epoch, width)
     else:
         records = part.records(tf.range(len(part.shards)))
-    rows = records.batch(batch_size).skip(first_step).map(encoder(num_words)).prefetch(prefetch)
+    grouped, encode = records.batch(batch_size), encoder(num_words)
+    if share:
+        grouped, encode = grouped.enumerate(), _share_encoder(encode, batch_size, *share)
+    rows = grouped.skip(first_step).map(encode).prefetch(prefetch)
     steps = math.ceil(num_reviews(dataset, split, validation_split) / batch_size)
     # Without it Keras runs one more, empty, step an epoch: the dropout seeds move on.
     rows = rows.apply(tf.data.experimental.assert_cardinality(steps - first_step))
@@ -95,6 +102,21 @@ def encoder(num_words: int):
         return encoding(known), examples["label"]
 
     return encode
+
+
+def _share_encoder(encode, batch_size: int, worker: int, workers: int):
+    """Give `encode` for one worker's share: of all reviews, those whose number is its own modulo workers.
+
+    The order, and with it every batch, is that of one process. Each worker reads all records, 400
+    bytes each, and parses and encodes its own only.
+    """
+
+    @_as_it_stands
+    def encode_share(step, records):
+        first = (worker - step * batch_size) % workers
+        return encode(records[first::workers]), tf.size(records)
+
+    return encode_share
 
 
 def _share(validation_split: float) -> Fraction:

@@ -159,7 +159,9 @@ class Curves(keras.callbacks.Callback):
             total = float(mean) * seen
             values[f"{name}/batch"] = (total - sums.get(name, 0.0)) / new
             sums[name] = total
-        values["optimizer/learning_rate"] = float(self.model.optimizer.learning_rate)
+        values["optimizer/learning_rate"] = float(
+            keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
+        )
         values["process/reviews_per_second"] = new / seconds
         resident, anonymous = memory.resident_and_anonymous()
         values["process/resident_MB"] = resident / memory.MB

@@ -36,6 +36,9 @@ BATCH_COPIES_BESIDE_PREFETCH = 3
 # A record in the shuffle window is a tensor of its own: its bytes and the objects around them.
 RECORD_OVERHEAD = 300
 
+# What a worker takes beside one process: gradients on their way, gRPC.
+WORKER = 46 * MB
+
 # What `fit_to` tries where less than the default is needed.
 _WINDOWS = [1 << shift for shift in range(25, 19, -1)]  # 32 MiB down to 1 MiB
 
@@ -52,11 +55,13 @@ class Plan:
     """Serialised reviews that are shuffled together."""
     disk: int
     """The run directory, without event files."""
+    workers: int = 0
+    """What training together with others takes."""
 
     @property
     def anonymous(self) -> int:
         """What the kernel cannot reclaim."""
-        return FLOOR + self.weights + self.batches + self.window
+        return FLOOR + self.weights + self.batches + self.window + self.workers
 
     @property
     def resident(self) -> int:
@@ -75,17 +80,19 @@ def count_parameters(settings: TrainingSettings, num_words: int, num_labels: int
     return sum(inputs * outputs + outputs for inputs, outputs in pairwise(units))
 
 
-def plan(dataset: Dataset, settings: TrainingSettings) -> Plan:
-    """Give what training on `dataset` with `settings` takes. Imports no TensorFlow."""
+def plan(dataset: Dataset, settings: TrainingSettings, workers: int = 1) -> Plan:
+    """Give what training on `dataset` with `settings` takes, in each worker. Imports no TensorFlow."""
     num_words = settings.num_words_for(dataset)
     parameters = 4 * count_parameters(settings, num_words, len(dataset.labels))
-    batch = 4 * num_words * min(settings.batch_size, dataset.num_reviews("train"))
+    reviews = min(settings.batch_size, dataset.num_reviews("train"))
+    batch = 4 * num_words * math.ceil(reviews / workers)
     records, size = window_content(dataset, settings.window_bytes)
     return Plan(
         weights=WEIGHT_COPIES * parameters,
         batches=(settings.prefetch + BATCH_COPIES_BESIDE_PREFETCH) * batch,
         window=size + RECORD_OVERHEAD * records,
         disk=2 * 3 * parameters + 3 * parameters + parameters,  # two states, model, weights
+        workers=WORKER if workers > 1 else 0,
     )
 
 
@@ -102,7 +109,9 @@ def window_width(shards: Sequence[Shard], window_bytes: int) -> int:
     return max(1, min(len(shards), window_bytes // largest))
 
 
-def fit_to(limit: Limit, dataset: Dataset, settings: TrainingSettings) -> TrainingSettings:
+def fit_to(
+    limit: Limit, dataset: Dataset, settings: TrainingSettings, workers: int = 1
+) -> TrainingSettings:
     """Give `settings` with the largest shuffle window and prefetch that `limit` admits.
 
     Nothing else is changed: batch size, words and layers change the result. The validation
@@ -113,9 +122,9 @@ def fit_to(limit: Limit, dataset: Dataset, settings: TrainingSettings) -> Traini
     choices = [replace(settings, window_bytes=size, prefetch=prefetch)
                for prefetch in range(settings.prefetch, 0, -1) for size in windows]  # fmt: skip
     for choice in choices:
-        if plan(dataset, choice).needed <= limit.bytes:
+        if plan(dataset, choice, workers).needed <= limit.bytes:
             return choice
-    least = plan(dataset, choices[-1]).needed
+    least = plan(dataset, choices[-1], workers).needed
     raise SettingsError(
         f"training needs {math.ceil(least / MB)} MB, and the limit is {limit.bytes // MB} MB "
         f"({limit.source}); lower --num-words, --hidden or --batch-size"

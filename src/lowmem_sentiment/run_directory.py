@@ -224,3 +224,13 @@ class RunDirectory:
         except Exception as error:  # Keras, h5py and zipfile raise many kinds on a damaged file
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DataError(f"{self.model_file} cannot be loaded: {reason}") from error
+
+
+class NoRunDirectory(RunDirectory):
+    """What stands for the run directory in a worker that is not the chief: it writes nothing."""
+
+    def write_metrics(self, epochs: list[dict[str, Any]]) -> None:
+        """Leave it to the chief."""
+
+    def write_best(self, epoch: int, weights: list[np.ndarray]) -> None:
+        """Leave it to the chief."""

@@ -8,13 +8,15 @@
 """
 
 import contextlib
+import io
 import json
 import os
 import platform
 import zipfile
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import keras
 import numpy as np
@@ -88,21 +90,31 @@ def variables(network: keras.Model) -> list:
 def save(run: RunDirectory, network: keras.Model, position: Position, conditions: dict) -> None:
     """Write state.npz; the one before it stays as state.previous.npz. Raises OutputError."""
     saved = variables(network)
+    with replace_path(run.state_file) as temporary:
+        # One array at a time: together they are three times the weights.
+        _write(temporary, position, conditions, len(saved), (each.numpy() for each in saved))
+        if run.state_file.exists():
+            # A kill between this rename and the next leaves the previous state under its own name.
+            os.replace(run.state_file, run.previous_state_file)
+
+
+def _write(
+    file: str | Path | BinaryIO,
+    position: Position,
+    conditions: dict[str, str],
+    count: int,
+    arrays: Iterable[np.ndarray],
+) -> None:
     metadata = {
         "version": VERSION,
         "position": asdict(position),
         "conditions": conditions,
-        "variables": len(saved),
+        "variables": count,
     }
-    with replace_path(run.state_file) as temporary:
-        with zipfile.ZipFile(temporary, "w") as archive:  # an .npz, as np.savez makes it
-            _write_array(archive, "metadata", np.frombuffer(json.dumps(metadata).encode(), np.uint8))
-            for nth, variable in enumerate(saved):
-                # One at a time: together they are three times the weights.
-                _write_array(archive, f"variable_{nth}", variable.numpy())
-        if run.state_file.exists():
-            # A kill between this rename and the next leaves the previous state under its own name.
-            os.replace(run.state_file, run.previous_state_file)
+    with zipfile.ZipFile(file, "w") as archive:  # an .npz, as np.savez makes it
+        _write_array(archive, "metadata", np.frombuffer(json.dumps(metadata).encode(), np.uint8))
+        for nth, array in enumerate(arrays):
+            _write_array(archive, f"variable_{nth}", array)
 
 
 def _write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
@@ -130,6 +142,17 @@ class State:
         for target, array in zip(targets, self.arrays, strict=True):
             target.assign(array)
 
+    def to_bytes(self) -> bytes:
+        """Give what state.npz holds, for another process."""
+        file = io.BytesIO()
+        _write(file, self.position, self.conditions, len(self.arrays), self.arrays)
+        return file.getvalue()
+
+    @staticmethod
+    def from_bytes(content: bytes) -> "State":
+        """Read what `to_bytes` gave."""
+        return _read(io.BytesIO(content))
+
 
 def load(run: RunDirectory) -> tuple[State | None, list[str]]:
     """Give the newest whole state (None where there is none) and what was wrong with newer ones.
@@ -148,7 +171,7 @@ def load(run: RunDirectory) -> tuple[State | None, list[str]]:
     return None, complaints
 
 
-def _read(path: Path) -> State:
+def _read(path: Path | BinaryIO) -> State:
     try:
         with np.load(path, allow_pickle=False) as arrays:  # each array's CRC-32 is checked
             metadata = json.loads(arrays["metadata"].tobytes())

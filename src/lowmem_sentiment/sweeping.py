@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
+from .cluster import without_cluster
 from .comparison import measure
 from .errors import DataError, LowmemError, OutputExists, Resumable, SettingsError
 from .progress import Progress, no_progress
@@ -205,6 +206,7 @@ def _start(dataset: Dataset, run: _Run) -> None:
         stdout=subprocess.DEVNULL,
         stderr=run.errors,
         start_new_session=True,
+        env=without_cluster(),
     )
 
 

@@ -5,7 +5,7 @@ import platform
 import threading
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from .batching import batches, damaged_shard, num_reviews
 from .callbacks import Report, Restore, SaveState, Track
 from .curves import Curves, write_result
 from .dense import Dense
+from .distribution import Alone
 from .errors import DataError, Resumable, SettingsError
 from .network import build_network
 from .optimizer import FusedAdam
@@ -52,6 +53,7 @@ def train(
     stop: threading.Event | None = None,
     progress: Progress = no_progress,
     say: Callable[[str], None] = lambda line: None,
+    distribution: Alone | None = None,
 ) -> dict[str, Any]:
     """Train a network on `dataset` into the new directory `run`, and give the summary.
 
@@ -62,7 +64,8 @@ def train(
     `resume` goes on with an unfinished `run` from its last saved state (or trains a finished one
     for more epochs); `force` does so under conditions that change the bits. When `stop` is set,
     the state is saved and Resumable raised; the same happens when 92 % of `limit` are used. `say` is
-    told warnings.
+    told warnings. With a `distribution` over several workers each calls this in the same way; an
+    unfinished `run` of the chief's is gone on with.
 
     Raises SettingsError, OutputExists (a run is there, or is in use), InputMissing (none is there
     to resume), and DataError for a dataset or state that is damaged.
@@ -72,9 +75,12 @@ def train(
     settings = settings or TrainingSettings()
     settings = replace(settings, num_words=settings.num_words_for(dataset))
     counts = _count_reviews(dataset, settings)
-    run = RunDirectory(run)
-    if resume:
-        run.config()  # InputMissing before a directory is made
+    distribution = distribution or Alone()
+    if network is not None and distribution.replicas > 1:
+        raise SettingsError(
+            "a network of your own is trained by one process on one device; expected none"
+        )
+    run = distribution.run_directory(run)
     stop = stop or threading.Event()
     reasons = []
 
@@ -82,35 +88,48 @@ def train(
         reasons.append(f"{what}; stopped before the kernel does it: ")
         stop.set()
 
-    with locked(run.path), memory.Watch(limit, alarm) as watch:
-        saved = None
-        if not resume:
-            vocabulary = dataset.vocabulary().truncate(settings.num_words)
-            run.create(describe(dataset, settings), vocabulary, overwrite=overwrite)
-        else:
-            saved = _resume(run, dataset, settings, force, say)
-            if run.finished and saved and ended(settings, saved.position.epochs):
-                return run.summary()
-            _rewind(run, settings, saved)
-            run.summary_file.unlink(missing_ok=True)  # for more epochs: unfinished again
+    def open_run() -> State | dict[str, Any] | None:
+        going_on = resume or (distribution.workers > 1 and run.config_file.exists() and not overwrite)
+        if going_on:
+            run.config()  # InputMissing before a directory is made
+        held.enter_context(locked(run.path))
+        if going_on:
+            return _resume(run, dataset, settings, conditions, force, say)
+        vocabulary = dataset.vocabulary().truncate(settings.num_words)
+        config = {**describe(dataset, settings), **distribution.conditions()}
+        run.create(config, vocabulary, overwrite=overwrite)
+        return None
+
+    conditions = {**state.conditions(dataset), **distribution.conditions()}
+    with ExitStack() as held, memory.Watch(limit, alarm) as watch, distribution.losses_told():
+        distribution.require_same(conditions, asdict(settings))
+        saved = distribution.from_chief(open_run)
+        if isinstance(saved, dict):  # the summary of a finished run
+            return saved
         if network is None:
-            network = build_network(
-                settings.num_words,
-                len(dataset.labels),
-                hidden=settings.hidden,
-                dropout=settings.dropout,
-                learning_rate=settings.learning_rate,
-                seed=settings.seed,
-            )
+            network = distribution.build(lambda: _build_network(dataset, settings))
         network.steps_per_execution = STEPS_PER_EXECUTION
-        fitting = _Fitting(network, dataset, run, settings, counts, saved, watch)
+        fitting = _Fitting(
+            network, dataset, run, settings, counts, saved, watch, distribution, conditions
+        )
         try:
             return fitting.run_to_end(save_every or SaveEvery(), stop, progress, say)
         except tf.errors.DataLossError as error:
             raise damaged_shard(dataset, error) from error
         except Resumable as error:
-            command = f"lowmem-sentiment train {dataset.directory} --resume {run.path}"
-            raise Resumable(f"{''.join(reasons)}{error}; go on with: {command}") from None
+            command = distribution.going_on(dataset.directory, run)
+            raise Resumable(f"{''.join(reasons)}{error}; {command}") from None
+
+
+def _build_network(dataset: Dataset, settings: TrainingSettings) -> keras.Model:
+    return build_network(
+        settings.num_words,
+        len(dataset.labels),
+        hidden=settings.hidden,
+        dropout=settings.dropout,
+        learning_rate=settings.learning_rate,
+        seed=settings.seed,
+    )
 
 
 def _count_reviews(dataset: Dataset, settings: TrainingSettings) -> dict[str, int]:
@@ -131,13 +150,14 @@ def _resume(
     run: RunDirectory,
     dataset: Dataset,
     settings: TrainingSettings,
+    now: dict[str, str],
     force: bool,
     say: Callable[[str], None],
-) -> State | None:
-    """Give the state to go on from (None: from the start).
+) -> State | dict[str, Any] | None:
+    """Give the state to go on from (None: from the start), or the summary where nothing is left to do.
 
-    Raises SettingsError for settings that are not the run's (more epochs are welcome), and
-    DataError for conditions that change the bits, unless `force`.
+    `now` are the conditions. Raises SettingsError for settings that are not the run's (more epochs
+    are welcome), and DataError for conditions that change the bits, unless `force`.
     """
     config = run.config()
     theirs, ours = config["settings"], asdict(settings)
@@ -152,17 +172,23 @@ def _resume(
     done = saved.position.epoch if saved else 0
     if settings.epochs < done:
         raise SettingsError(f"epochs is {settings.epochs}, the run to resume has trained {done}")
-    now = state.conditions(dataset)
     then = saved.conditions if saved else {**now, "dataset": config["dataset"]["fingerprint"]}
-    changed = [f"{name} ({then.get(name)} then, {now[name]} now)" for name in now
-               if then.get(name) != now[name]]  # fmt: skip
+    changed = []
+    for name in {**now, **then}:
+        had, has = then.get(name, "1"), now.get(name, "1")  # one process speaks of no workers
+        if had != has:
+            changed.append(f"{name} ({had} then, {has} now)")
     if changed and not force:
         raise DataError(f"other conditions than the run's: {', '.join(changed)}; they change the "
                         "result's bits: --force resumes all the same")  # fmt: skip
     if changed:
         say(f"warning: other conditions than the run's: {', '.join(changed)}; the result is not exact")
+    if run.finished and saved and ended(settings, saved.position.epochs):
+        return run.summary()
     if saved and dataset.fingerprint != config["dataset"]["fingerprint"]:
         saved.position.step = 0  # a place in an epoch of other reviews means nothing
+    _rewind(run, settings, saved)
+    run.summary_file.unlink(missing_ok=True)  # for more epochs: unfinished again
     return saved
 
 
@@ -207,12 +233,16 @@ class _Fitting:
         counts: dict[str, int],
         saved: State | None,
         watch: memory.Watch,
+        distribution: Alone,
+        conditions: dict[str, str],
     ):
         self._network, self._dataset, self._run, self._watch = network, dataset, run, watch
+        self._distribution, self._conditions = distribution, conditions
         self._settings, self._counts, self._saved = settings, counts, saved
         self._position = saved.position if saved else Position()
         self._steps = math.ceil(counts["train"] / settings.batch_size)
-        self._conditions = state.conditions(dataset)
+        balanced = settings.class_weight == "balanced"
+        self._class_weight = class_weights(dataset) if balanced else None
 
     def run_to_end(
         self,
@@ -222,7 +252,7 @@ class _Fitting:
         say: Callable[[str], None],
     ) -> dict[str, Any]:
         """Train the epochs that are left, write what a finished run has, and give the summary."""
-        settings, position = self._settings, self._position
+        settings, position, distribution = self._settings, self._position, self._distribution
         validation = Validation(self._dataset.labels)
         curves = Curves(self._run, position, self._dataset, settings, self._counts["train"], validation)
 
@@ -231,34 +261,36 @@ class _Fitting:
             position.event_files = self._run.event_file_sizes()
             state.save(self._run, self._network, position, self._conditions)
 
+        is_chief = distribution.is_chief
         callbacks = [
             *([Restore(self._saved)] if self._saved else []),
+            *distribution.callbacks(validation),
             Track(self._run, position, self._steps, say),
-            curves,
+            *([curves] if is_chief else []),
             Stop(self._run, position, settings, say),
             Report(progress, settings.epochs, position, self._steps),
             SaveState(
-                save,
+                save if is_chief else lambda: None,
                 position,
                 self._steps,
                 every_steps=save_every.steps,
                 every_seconds=save_every.seconds,
-                stop=stop,
+                stop=distribution.stopped_by(stop),
                 say=say,
             ),
         ]
         if ended(settings, position.epochs):  # killed before a finished run's files were written
             self._saved.restore(self._network)
-            return self._finish()
+            return distribution.from_chief(self._finish)
         held_out = self._batches(settings.validated_on)
-        with validation.watching(self._network):
+        with validation.watching(self._network), distribution.training(self._network, self._class_weight):
             if position.step:  # the rest of the epoch in which the run was stopped
                 rest = self._batches("train", first_epoch=position.epoch, first_step=position.step)
                 self._fit(rest, held_out, position.epoch + 1, callbacks)
             if not ended(settings, position.epochs):
                 epochs = self._batches("train", first_epoch=position.epoch)
                 self._fit(epochs, held_out, settings.epochs, callbacks)
-        return self._finish()
+        return distribution.from_chief(self._finish)
 
     def _batches(self, split: str, **options: int) -> tf.data.Dataset:
         settings = self._settings
@@ -271,18 +303,18 @@ class _Fitting:
             validation_split=settings.validation_split,
             window_bytes=settings.window_bytes,
             prefetch=settings.prefetch,
+            **self._distribution.batch_options(),
             **options,
         )
 
     def _fit(self, rows: tf.data.Dataset, validation: tf.data.Dataset, epochs: int, callbacks: list):
-        balanced = self._settings.class_weight == "balanced"
         self._network.fit(
             rows,
             initial_epoch=self._position.epoch,
             epochs=epochs,
             validation_data=validation,
             callbacks=callbacks,
-            class_weight=class_weights(self._dataset) if balanced else None,
+            class_weight=self._distribution.class_weight(self._class_weight),
             shuffle=False,  # `batches` has done it
             verbose=0,
         )
@@ -303,7 +335,7 @@ class _Fitting:
         optimizer = self._network.optimizer
         with optimizer.as_plain() if isinstance(optimizer, FusedAdam) else nullcontext():
             run.write_model(self._network)
-        predicted = plan(self._dataset, settings)
+        predicted = plan(self._dataset, settings, self._distribution.workers)
         summary = {
             "run": str(run.path),
             "data": self._dataset.source["description"],

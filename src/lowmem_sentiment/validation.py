@@ -5,7 +5,7 @@ instead of scores, and the few reviews that the network is most wrong about.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import keras
@@ -108,6 +108,19 @@ class Validation:
         self._predicted.assign(tf.gather(tf.concat([self._predicted, predicted], 0), best.indices))
         self._probability.assign(best.values)
         self._seen.assign_add(tf.size(predicted))
+
+    def combine(self, sum_over_workers: Callable, worker: int, workers: int) -> None:
+        """Make the counts of this worker's reviews, number `worker` modulo `workers`, those of all."""
+        self._counts.assign(sum_over_workers(self._counts.numpy()))
+        number = self._number.numpy() * workers + worker
+        table = np.zeros((workers, 3, MOST_WRONG), np.int32)
+        table[worker] = number, self._predicted.numpy(), self._probability.numpy().view(np.int32)
+        number, predicted, bits = sum_over_workers(table).swapaxes(0, 1).reshape(3, -1)
+        probability = bits.view(np.float32)
+        first = np.lexsort((number, -probability))[:MOST_WRONG]  # of equals the earlier, as in a pass
+        self._number.assign(number[first])
+        self._predicted.assign(predicted[first])
+        self._probability.assign(probability[first])
 
     def bins(self) -> np.ndarray | None:
         """Give int32[2, 2048], true label by probability of the second; None with more labels."""

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from .atomic import clear_directory
+from .cluster import without_cluster
 from .errors import DataError, LowmemError
 from .progress import Progress, no_progress
 from .run_directory import RunDirectory
@@ -121,14 +122,15 @@ def verify_resume(
 
 
 def _run_to_end(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=without_cluster())
     if done.returncode:
         raise LowmemError(f"training failed: {done.stderr.strip()[-500:]}")
 
 
 def _killed(command: list[str], after: float | None) -> bool:
     """Run `command`, kill it `after` seconds, and give whether it was killed rather than ended."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    options = {"stderr": subprocess.PIPE, "text": True, "env": without_cluster()}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, **options)
     try:
         _, errors = process.communicate(timeout=after)
     except subprocess.TimeoutExpired:

@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from ..cluster import find_cluster
 from ..display import table
 from ..errors import CheckFailed
 from ..memory import MB, Limit, find_limit, parse_size
@@ -29,6 +30,7 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
     from ..shards import Dataset
 
     # A mistake is told before TensorFlow's 2 s.
+    cluster = find_cluster()
     dataset = Dataset(options.dataset)
     given = given_settings(options)
     if options.resume:
@@ -40,12 +42,15 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
     save_every = SaveEvery.parse(options.save_every)
     limit = None
     if options.memory_limit:
-        limit, settings = _fit_to_memory(options, dataset, settings)
+        workers = len(cluster.workers) if cluster else 1
+        limit, settings = _fit_to_memory(options, dataset, settings, workers)
     from .. import runtime
 
     runtime.start()
+    from ..distribution import find_distribution
     from ..training import train
 
+    distribution = find_distribution(cluster, options.cluster_timeout, say)
     with stop_on_signals() as stop:
         summary = train(
             dataset,
@@ -59,21 +64,22 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
             stop=stop,
             progress=bar,
             say=say,
+            distribution=distribution,
         )
     bar.clear()
     answer(options, summary, lambda: _summary_lines(summary))
 
 
-def _fit_to_memory(options: argparse.Namespace, dataset: Any, settings: TrainingSettings):
+def _fit_to_memory(options: argparse.Namespace, dataset: Any, settings: TrainingSettings, workers: int):
     """Give the limit, and the settings that fit it; a run to resume keeps its own."""
     from ..planning import fit_to, plan
 
     limit = options.memory_limit()
     if not options.resume:
-        settings = fit_to(limit, dataset, settings)
+        settings = fit_to(limit, dataset, settings, workers)
     say(
         f"limit {limit.bytes / MB:.0f} MB ({limit.source}); training needs "
-        f"{plan(dataset, settings).needed / MB:.0f} MB with a shuffle window of "
+        f"{plan(dataset, settings, workers).needed / MB:.0f} MB with a shuffle window of "
         f"{settings.window_bytes / MB:.0f} MB and {settings.prefetch} batches made ahead"
     )
     return limit, settings
@@ -85,6 +91,13 @@ def _memory_limit(text: str) -> Callable[[], Limit]:
         return find_limit
     size = parse_size(text)
     return lambda: Limit(size, "--memory-limit")
+
+
+def _seconds(text: str) -> float:
+    """Read a number of seconds above 0."""
+    if not 0 < (value := float(text)) < float("inf"):
+        raise ValueError(text)
+    return value
 
 
 def given_settings(options: argparse.Namespace) -> dict[str, Any]:
@@ -250,6 +263,8 @@ def add_train(commands: Any) -> None:
     add("--memory-limit", type=_memory_limit, metavar="SIZE|auto", help="fit shuffle window and prefetch "
         "to this much memory (700M), refuse what cannot fit, and stop, saved, at 92 % of it; auto: "
         "the least of free memory and the container's limit".replace("%", "%%"))  # fmt: skip
+    add("--cluster-timeout", type=_seconds, default=120, metavar="SECONDS", help="with several "
+        "workers in TF_CONFIG: how long to wait until all are there")  # fmt: skip
     add_settings(train)
 
 
