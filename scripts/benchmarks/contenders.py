@@ -73,17 +73,14 @@ def _prepare(split: str = "described") -> tuple[str, ...]:
 
 def _ours(split: str) -> dict[str, tuple[str, ...]]:
     train = (*COMMAND, "train", "{work}/data", "--run", "{work}/run", "--seed", "{seed}", "--json")
-    return {
-        "prepare": _prepare(split),
-        "train": train,
-        "evaluate": (*COMMAND, "evaluate", "{work}/run", "--json"),
-    }
+    return {"prepare": _prepare(split), "train": train}
 
 
 def _read_ours(said: dict[str, dict]) -> dict[str, Any]:
+    summary = said["train"]  # which tests on the test split after each epoch, as the tutorial's code does
     return {
-        "epoch_seconds": said["train"]["seconds"]["epochs"],
-        "test_accuracy": said["evaluate"]["accuracy"],
+        "epoch_seconds": summary["seconds"]["epochs"],
+        "test_accuracy": summary["val_accuracy"],
     }
 
 
@@ -95,9 +92,7 @@ def _text(form: str, program: str, ngrams: int) -> dict[str, tuple[str, ...]]:
 
 
 CONTENDERS = (
-    Contender(
-        OURS, "`lowmem-sentiment`: `prepare`, `train`, `evaluate`", _ours("described"), None, _read_ours
-    ),
+    Contender(OURS, "`lowmem-sentiment`: `prepare`, `train`", _ours("described"), None, _read_ours),
     Contender(
         "tutorial",
         "the tutorial's way: dense float64 rows, batches of 500",
