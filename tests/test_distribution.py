@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from conftest import free_addresses, run_cli
 
-from lowmem_sentiment import training
+from lowmem_sentiment import fitting, training
 from lowmem_sentiment.errors import DataError
 from lowmem_sentiment.preparation import prepare
 from lowmem_sentiment.run_directory import RunDirectory
@@ -307,14 +307,14 @@ import sys
 from lowmem_sentiment import runtime
 runtime.start()
 import tensorflow as tf
-from lowmem_sentiment import training
+from lowmem_sentiment import fitting, training
 from lowmem_sentiment.errors import DataError
 from lowmem_sentiment.distribution import Distribution
 from lowmem_sentiment.settings import TrainingSettings
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 training.STEPS_PER_EXECUTION = 3
-training.class_weights = lambda dataset: {0: 0.5, 1: 2.0}
+fitting.class_weights = lambda dataset: {0: 0.5, 1: 2.0}
 settings = TrainingSettings(epochs=4, batch_size=3, hidden=(6, 4), dropout=(0.0,), learning_rate=0.005,
                             class_weight="balanced")
 distribution = Distribution(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
@@ -338,7 +338,7 @@ def test_two_devices_of_one_process_agree_with_one(dataset, tmp_path, monkeypatc
     seeds = [line.split() for line in done.stdout.splitlines()]
     assert len(seeds) == 2 and all(one != other for one, other in seeds)
     monkeypatch.setattr(training, "STEPS_PER_EXECUTION", 3)
-    monkeypatch.setattr(training, "class_weights", lambda dataset: {0: 0.5, 1: 2.0})
+    monkeypatch.setattr(fitting, "class_weights", lambda dataset: {0: 0.5, 1: 2.0})
     train(dataset, tmp_path / "one", replace(EXACT, class_weight="balanced"))
     ours, theirs = network_weights(tmp_path / "two"), network_weights(tmp_path / "one")
     for name in theirs:

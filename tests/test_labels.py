@@ -61,7 +61,7 @@ def test_an_unbalanced_dataset_is_warned_of(unbalanced, three):
 
 
 def test_balanced_weights_make_each_label_weigh_the_same(unbalanced):
-    from lowmem_sentiment.training import class_weights
+    from lowmem_sentiment.fitting import class_weights
 
     counts = unbalanced.manifest["splits"]["train"]["labels"]
     weights = class_weights(unbalanced)

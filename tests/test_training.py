@@ -86,7 +86,7 @@ np.save({str(tmp_path / "out.npy")!r}, model.predict(np.load({str(tmp_path / "ro
 
 
 def test_validation_split_leaves_the_test_split_alone(dataset, tmp_path, monkeypatch):
-    from lowmem_sentiment import training
+    from lowmem_sentiment import fitting
 
     asked = []
 
@@ -94,7 +94,7 @@ def test_validation_split_leaves_the_test_split_alone(dataset, tmp_path, monkeyp
         asked.append(split)
         return batches(dataset, split, **options)
 
-    monkeypatch.setattr(training, "batches", spy)
+    monkeypatch.setattr(fitting, "batches", spy)
     settings = TrainingSettings(**{**vars(SMALL), "validation_split": 0.25})
     summary = train(dataset, tmp_path / "run", settings)
     assert sorted(asked) == ["train", "validation"]

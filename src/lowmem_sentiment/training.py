@@ -1,11 +1,10 @@
 """Train the network on a dataset, into a run directory."""
 
-import math
 import platform
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,26 +16,16 @@ import tensorflow as tf
 from . import __version__, memory, state
 from .atomic import locked
 from .batching import batches, damaged_shard, num_reviews
-from .callbacks import Report, Restore, SaveState, Track
-from .curves import Curves, write_result
-from .dense import Dense
 from .distribution import Alone
 from .errors import DataError, Resumable, SettingsError
+from .fitting import STEPS_PER_EXECUTION, Fitting
 from .network import build_network
-from .optimizer import FusedAdam
-from .planning import plan
 from .progress import Progress, no_progress
 from .run_directory import RunDirectory
 from .settings import SaveEvery, TrainingSettings
 from .shards import Dataset
 from .state import Position, State
-from .stopping import Stop, best_epoch, ended, kept_epoch, restore_best
-from .validation import Validation
-from .weights import to_arrays
-
-# Steps that TensorFlow runs without returning to Python. 50 halve an epoch's time against 1,
-# and 25 reports an epoch are enough for a progress bar and a curve.
-STEPS_PER_EXECUTION = 50
+from .stopping import ended
 
 
 def train(
@@ -109,9 +98,7 @@ def train(
         if network is None:
             network = distribution.build(lambda: _build_network(dataset, settings))
         network.steps_per_execution = STEPS_PER_EXECUTION
-        fitting = _Fitting(
-            network, dataset, run, settings, counts, saved, watch, distribution, conditions
-        )
+        fitting = Fitting(network, dataset, run, settings, counts, saved, watch, distribution, conditions)
         try:
             return fitting.run_to_end(save_every or SaveEvery(), stop, progress, say)
         except tf.errors.DataLossError as error:
@@ -221,145 +208,6 @@ def describe(dataset: Dataset, settings: TrainingSettings) -> dict[str, Any]:
     }
 
 
-class _Fitting:
-    """One training of a network into a run directory, from a saved state or from the start."""
-
-    def __init__(
-        self,
-        network: keras.Model,
-        dataset: Dataset,
-        run: RunDirectory,
-        settings: TrainingSettings,
-        counts: dict[str, int],
-        saved: State | None,
-        watch: memory.Watch,
-        distribution: Alone,
-        conditions: dict[str, str],
-    ):
-        self._network, self._dataset, self._run, self._watch = network, dataset, run, watch
-        self._distribution, self._conditions = distribution, conditions
-        self._settings, self._counts, self._saved = settings, counts, saved
-        self._position = saved.position if saved else Position()
-        self._steps = math.ceil(counts["train"] / settings.batch_size)
-        balanced = settings.class_weight == "balanced"
-        self._class_weight = class_weights(dataset) if balanced else None
-
-    def run_to_end(
-        self,
-        save_every: SaveEvery,
-        stop: threading.Event,
-        progress: Progress,
-        say: Callable[[str], None],
-    ) -> dict[str, Any]:
-        """Train the epochs that are left, write what a finished run has, and give the summary."""
-        settings, position, distribution = self._settings, self._position, self._distribution
-        validation = Validation(self._dataset.labels)
-        curves = Curves(self._run, position, self._dataset, settings, self._counts["train"], validation)
-
-        def save() -> None:
-            curves.flush()
-            position.event_files = self._run.event_file_sizes()
-            state.save(self._run, self._network, position, self._conditions)
-
-        is_chief = distribution.is_chief
-        callbacks = [
-            *([Restore(self._saved)] if self._saved else []),
-            *distribution.callbacks(validation),
-            Track(self._run, position, self._steps, say),
-            *([curves] if is_chief else []),
-            Stop(self._run, position, settings, say),
-            Report(progress, settings.epochs, position, self._steps),
-            SaveState(
-                save if is_chief else lambda: None,
-                position,
-                self._steps,
-                every_steps=save_every.steps,
-                every_seconds=save_every.seconds,
-                stop=distribution.stopped_by(stop),
-                say=say,
-            ),
-        ]
-        if ended(settings, position.epochs):  # killed before a finished run's files were written
-            self._saved.restore(self._network)
-            return distribution.from_chief(self._finish)
-        held_out = self._batches(settings.validated_on)
-        with validation.watching(self._network), distribution.training(self._network, self._class_weight):
-            if position.step:  # the rest of the epoch in which the run was stopped
-                rest = self._batches("train", first_epoch=position.epoch, first_step=position.step)
-                self._fit(rest, held_out, position.epoch + 1, callbacks)
-            if not ended(settings, position.epochs):
-                epochs = self._batches("train", first_epoch=position.epoch)
-                self._fit(epochs, held_out, settings.epochs, callbacks)
-        return distribution.from_chief(self._finish)
-
-    def _batches(self, split: str, **options: int) -> tf.data.Dataset:
-        settings = self._settings
-        return batches(
-            self._dataset,
-            split,
-            num_words=settings.num_words,
-            batch_size=settings.batch_size,
-            seed=settings.seed,
-            validation_split=settings.validation_split,
-            window_bytes=settings.window_bytes,
-            prefetch=settings.prefetch,
-            **self._distribution.batch_options(),
-            **options,
-        )
-
-    def _fit(self, rows: tf.data.Dataset, validation: tf.data.Dataset, epochs: int, callbacks: list):
-        self._network.fit(
-            rows,
-            initial_epoch=self._position.epoch,
-            epochs=epochs,
-            validation_data=validation,
-            callbacks=callbacks,
-            class_weight=self._distribution.class_weight(self._class_weight),
-            shuffle=False,  # `batches` has done it
-            verbose=0,
-        )
-
-    def _write_weights(self) -> None:
-        vocabulary = self._run.vocabulary().sha256
-        arrays = to_arrays(self._network, self._dataset.labels, self._settings.num_words, vocabulary)
-        if arrays:
-            self._run.write_weights(arrays)
-
-    def _finish(self) -> dict[str, Any]:
-        run, settings, position = self._run, self._settings, self._position
-        memory.give_back()  # the batches and the window, before the copies that saving makes
-        epoch = kept_epoch(settings, position.epochs)
-        if epoch["epoch"] < position.epoch:
-            restore_best(self._network, run, epoch["epoch"])
-        self._write_weights()
-        optimizer = self._network.optimizer
-        with optimizer.as_plain() if isinstance(optimizer, FusedAdam) else nullcontext():
-            run.write_model(self._network)
-        predicted = plan(self._dataset, settings, self._distribution.workers)
-        summary = {
-            "run": str(run.path),
-            "data": self._dataset.source["description"],
-            "reviews": self._counts,
-            "validated_on": settings.validated_on,
-            **{name: value for name, value in epoch.items() if name != "step"},
-            **{f"val_{name}": value for name, value in position.kept.get("measures", {}).items()},
-            "epochs": position.epoch,
-            "best_epoch": best_epoch(position.epochs, settings.best_by)["epoch"],
-            "parameters": self._network.count_params(),
-            "seconds": {"training": sum(position.seconds), "epochs": position.seconds},
-            "reviews_per_second": self._counts["train"] * position.epoch / sum(position.seconds),
-            "peak_resident_bytes": memory.peak_resident(),
-            "peak_anonymous_bytes": self._watch.peak_anonymous,
-            "predicted_resident_bytes": predicted.resident,
-            "predicted_anonymous_bytes": predicted.anonymous,
-        }
-        network = Dense.load(run) if run.weights_file.exists() else None
-        peak = summary["peak_resident_bytes"]
-        write_result(run, position, settings, self._dataset, network, peak)
-        run.write_summary(summary)
-        return summary
-
-
 def measure_speed(dataset: Dataset, settings: TrainingSettings, seconds: float = 1.0) -> float:
     """Give the training reviews a second that this machine manages, from `seconds` of training."""
     num_words = settings.num_words_for(dataset)
@@ -382,10 +230,3 @@ def measure_speed(dataset: Dataset, settings: TrainingSettings, seconds: float =
     if last <= first:
         last = first + (len(moments) - 1) * 10
     return (last - first) * settings.batch_size / (ended - begun)
-
-
-def class_weights(dataset: Dataset) -> dict[int, float]:
-    """Give each label's weight in the loss, so that all labels weigh the same together."""
-    counts = dataset.manifest["splits"]["train"]["labels"]
-    mean = sum(counts) / len(counts)
-    return {label: mean / max(count, 1) for label, count in enumerate(counts)}
