@@ -6,8 +6,10 @@ import io
 import json
 import lzma
 import os
+import random
 import tarfile
 import threading
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from lowmem_sentiment.errors import DataError, InputMissing, SettingsError
 from lowmem_sentiment.preparation import MAX_LABELS, SKIPPED_ROWS, prepare
 from lowmem_sentiment.settings import FilesSettings, PreparationSettings
 from lowmem_sentiment.shards import Dataset
-from lowmem_sentiment.sources import BadRow, Review
+from lowmem_sentiment.sources import BadRow, Review, Rows, Rules, delimited
 from lowmem_sentiment.sources.files import FilesSource
 
 REVIEWS = [
@@ -94,6 +96,82 @@ def test_csv_with_quoted_line_ends(tmp_path):
 def test_csv_columns_by_name_and_number(tmp_path, content, settings):
     rows = read(write(tmp_path / "r.csv", content), **settings)
     assert texts(rows) == [("A great film", "pos"), ("boring", "neg")]
+
+
+def serially_parsed(content: bytes, **settings) -> list[Review | BadRow]:
+    """Give what the standard library's parser makes of a whole file, read from its start."""
+    file = delimited._File("r.csv", None, FilesSettings(**settings), ",")
+    stream = io.BytesIO(content.removeprefix(b"\xef\xbb\xbf"))
+    chunk = Rows(list(file.rows(stream, 1, None)), Rules.of(file.settings))
+    return list(chunk.reviews())
+
+
+def cut(content: bytes, **settings) -> tuple[list[Review | BadRow], set[type]]:
+    """Give what the tool makes of a file, and the kinds of chunks it went through."""
+    chunks = list(
+        delimited.csv_chunks(io.BytesIO(content), "r.csv", None, FilesSettings(**settings), ",")
+    )
+    return [review for chunk in chunks for review in chunk.reviews()], {type(chunk) for chunk in chunks}
+
+
+REGULAR_CSV = [
+    CSV.encode(),
+    CSV.encode().removesuffix(b"\n"),
+    b"\xef\xbb\xbf" + CSV.encode().replace(b"\n", b"\r\n"),
+    'text,label\n"über, ""größer""\n\n",ä\n"""",x\n"","",""\n""\n,\n\n\r\ncafé,é'.encode(),
+    b'\n\r\n"text","label"\r\n"a\r\nb","x\n"\r\ncaf\xe9,neg\r\n"\xe2\x82,",\xff\r\n',
+]
+IRREGULAR_CSV = [
+    b'text,label\n5" disk,pos\n"a\nb",neg\n"never closed,neg\nc,d\n',
+    b'text,label\na,b\n"bad"quote,neg\n"c\nd",e\n',
+    b"text,label\na,b\rc,d\re,f\n",
+    b"text,label\na,b\nnul\0,b\nc,d\n",
+    b'text,label\na,b\n"x""\n"y,z\nc,d\n',
+]
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 7, 64, 1 << 20])
+def test_cut_csv_gives_what_the_serial_parser_gives(monkeypatch, chunk_bytes):
+    monkeypatch.setattr(delimited, "CHUNK_BYTES", chunk_bytes)
+    for content in REGULAR_CSV:
+        rows, kinds = cut(content)
+        assert rows == serially_parsed(content)
+        assert kinds == {delimited._Cut}
+    for content in IRREGULAR_CSV:
+        rows, kinds = cut(content)
+        assert rows == serially_parsed(content)
+        assert Rows in kinds
+    for content in REGULAR_CSV + IRREGULAR_CSV[:2]:
+        columns = {"text_column": "1", "label_column": "1", "quotes": False}
+        rows, kinds = cut(content, **columns)
+        assert rows == serially_parsed(content, **columns)
+        assert kinds == {delimited._Cut}
+
+
+def test_cut_csv_gives_what_the_serial_parser_gives_for_random_bytes(monkeypatch):
+    chance, kinds = random.Random(5), Counter()
+    regular = ["word", ",", "\n", "\r\n", '"a"', '"b,""c""\n"', '"é\r\n"', "ü", '""', "\n\n"]
+    for _ in range(1_500):
+        pieces = regular if chance.random() < 0.5 else [*regular, '"', "\r", "\0", "\udcff"]
+        row = chance.choices(pieces, k=chance.randrange(40))
+        content = ("text,label\n" + "".join(row)).encode("utf-8", "surrogateescape")
+        monkeypatch.setattr(delimited, "CHUNK_BYTES", chance.choice([1, 3, 10, 30, 1000]))
+        options = {"quotes": chance.random() < 0.8, "errors": chance.choice(["strict", "replace"])}
+        rows, used = cut(content, **options)
+        assert rows == serially_parsed(content, **options), content
+        kinds.update([frozenset(used)])
+    assert min(kinds[frozenset(used)] for used in ([delimited._Cut], [delimited._Cut, Rows])) > 100
+
+
+def test_a_quote_that_is_never_closed_is_not_gathered_without_end(monkeypatch):
+    monkeypatch.setattr(delimited, "CHUNK_BYTES", 100)
+    monkeypatch.setattr(delimited, "MAX_TEXT_BYTES", 1_000)
+    stream = io.BytesIO(b'text,label\na,b\n"' + b"c,d\n" * 100_000)
+    chunks = delimited.csv_chunks(stream, "r.csv", None, FilesSettings(), ",")
+    assert [row.label for row in next(chunks).reviews()] == ["b"]
+    error = next(next(chunks).reviews())
+    assert stream.tell() < 100_000  # of 500,000
+    assert str(error) == "r.csv:3: is no CSV: field larger than field limit (1000)"
 
 
 def test_tsv_without_quotes(tmp_path):

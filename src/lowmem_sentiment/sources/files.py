@@ -18,8 +18,9 @@ from typing import Any, BinaryIO
 from ..errors import DataError, InputMissing, SettingsError
 from ..settings import FORMATS, FilesSettings
 from . import CHUNK_BYTES, Chunk
+from .delimited import csv_chunks
 from .folders import folder_chunks, tar_chunks
-from .formats import csv_chunks, line_chunks, parse_fasttext, parse_json
+from .formats import line_chunks, parse_fasttext, parse_json
 
 STDIN = "-"
 _CHUNKS = {

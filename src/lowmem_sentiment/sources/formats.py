@@ -1,11 +1,8 @@
-"""Files with a review a line or a row: CSV, TSV, JSON Lines, and fastText's ``__label__``.
+"""Files with a review a line: JSON Lines, and fastText's ``__label__``.
 
-CSV is parsed in the reading process: only a parser knows whether a line end is inside quotes. The
-others are cut at line ends, and parsed where the chunk goes.
+They are cut at line ends, and parsed where the chunk goes.
 """
 
-import csv
-import io
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -13,77 +10,10 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from ..errors import DataError
-from ..settings import LABEL_NAMES, TEXT_NAMES, FilesSettings
-from . import CHUNK_BYTES, MAX_TEXT_BYTES, BadRow, Chunk, Review, Rules, gather
+from ..settings import FilesSettings
+from . import CHUNK_BYTES, MAX_TEXT_BYTES, BadRow, Chunk, Review, Rules
 
-_BOM = b"\xef\xbb\xbf"
-
-
-def csv_chunks(
-    stream: BinaryIO, name: str, split: str | None, settings: FilesSettings, delimiter: str
-) -> Iterator[Chunk]:
-    """Yield the rows of a CSV or TSV file; quoted fields may hold line ends."""
-    text = io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
-    csv.field_size_limit(MAX_TEXT_BYTES)
-    quoting = csv.QUOTE_MINIMAL if settings.quotes else csv.QUOTE_NONE
-    reader = csv.reader(text, delimiter=delimiter, quoting=quoting, strict=True)
-    try:
-        yield from gather(_csv_rows(reader, name, split, settings), Rules.of(settings))
-    finally:
-        text.detach()  # or it would close the stream, which is not ours
-
-
-def _csv_rows(reader, name: str, split: str | None, settings: FilesSettings) -> Iterator[tuple | BadRow]:
-    columns = None
-    while True:
-        place = f"{name}:{reader.line_num + 1}"
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield BadRow(place, f"is no CSV: {error}")
-            continue
-        if not row:
-            continue
-        if columns is None:
-            columns, is_header = _find_columns(row, place, settings)
-            text, label = columns
-            width = len(row)
-            if is_header:
-                continue
-        if len(row) != width:
-            yield BadRow(place, f"has {len(row)} columns, expected {width} as in the first row")
-        else:
-            yield row[text], row[label], split, place
-
-
-def _find_columns(row: list[str], place: str, settings: FilesSettings) -> tuple[tuple[int, int], bool]:
-    """Give the indices of text and label, and whether the first row is a header.
-
-    Columns given by number (from 1) have no header unless `settings.header`; a name needs one.
-    """
-    wanted = (settings.text_column, TEXT_NAMES), (settings.label_column, LABEL_NAMES)
-    header = [field.strip() for field in row]
-    found, named = [], settings.header
-    for column, usual in wanted:
-        if column is not None and column.isdigit():
-            index = int(column) - 1
-            if not 0 <= index < len(row):
-                raise DataError(f"{place}: there is no column {column}; expected 1 to {len(row)}")
-        else:
-            names = usual if column is None else (column,)
-            folded = [field.lower() for field in header] if column is None else header
-            index = next((folded.index(name) for name in names if name in folded), None)
-            if index is None:
-                shown = ", ".join(repr(field[:30]) for field in header[:8])
-                raise DataError(
-                    f"{place}: no column is named {' or '.join(names)}; expected one of {shown}, "
-                    "or a number from 1: --text-column, --label-column"
-                )
-            named = True
-        found.append(index)
-    return (found[0], found[1]), named
+BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -120,7 +50,7 @@ def line_chunks(
     carry, number = b"", 1
     while block := stream.read(CHUNK_BYTES):
         if number == 1 and not carry:
-            block = block.removeprefix(_BOM)
+            block = block.removeprefix(BOM)
         end = block.rfind(b"\n") + 1
         if not end:
             carry += block
