@@ -17,6 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 from benchmarks import contenders, limits, report, scaling
 from benchmarks.measuring import RESULTS
 
+from lowmem_sentiment.errors import LowmemError
+
 
 def main() -> None:
     first, _, rest = __doc__.partition("\n\n")
@@ -68,7 +70,11 @@ def main() -> None:
     add("plots", "draw the pictures of scaling.json again", scaling.add_plots_options, scaling.run_plots)
     add("report", "write README's figures from the JSON", report.add_options, report.run)
     options = parser.parse_args()
-    options.run(options)
+    try:
+        options.run(options)
+    except LowmemError as error:
+        print(f"benchmark: error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -188,6 +188,7 @@ def run(options: argparse.Namespace) -> None:
         for contender in CONTENDERS
         if contender.name in (options.only or [contender.name]) and contender.name not in options.skip
     ]
+    data = _data()  # Unavailable now rather than after the runs
     peers = versions(options.peers, PEER_PACKAGES)
     reasons = {contender.name: contender.reason_to_skip(peers) for contender in chosen}
     if "scikit-learn" in versions(sys.executable, PEER_PACKAGES):
@@ -209,7 +210,7 @@ def run(options: argparse.Namespace) -> None:
                 f"{record['peak_resident_bytes'] / MB:.0f} MB"
             )
     result = {
-        "data": _data(),
+        "data": data,
         "peer_versions": peers,
         "contenders": summarise([(each, runs[each.name], reasons[each.name]) for each in chosen]),
     }
