@@ -51,7 +51,7 @@ def main() -> None:
     )
     add_measuring(
         "limits",
-        "prepare, train and evaluate within ever less memory (memory cgroup; as root)",
+        "prepare and train within ever less memory (memory cgroup; as root)",
         limits.add_options,
         limits.run,
     )

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lowmem_sentiment.memory import MB
+
 from . import goals
 from .measuring import (
     COMMAND,
-    MB,
     PEER_PACKAGES,
     add_peers_option,
     disk_bytes,

@@ -1,4 +1,4 @@
-"""Down to which memory limit `prepare`, `train` and `evaluate` complete, and how much longer they take.
+"""Down to which memory limit `prepare` and `train` complete, and how much longer they take.
 
 Each run is in a memory cgroup of its own, with the page cache dropped first: the pages of TensorFlow's
 library are read from the disk again and count against the limit, as on a small server just started.
@@ -14,8 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from lowmem_sentiment.memory import MB
+
 from . import contenders
-from .measuring import MB, disk_bytes, measure, save, tell
+from .measuring import disk_bytes, measure, save, tell
 
 SIZES = (1_024, 512, 448, 384, 352, 320, 288, 256)
 BEARABLE = 1.5  # times the unlimited time
@@ -129,7 +131,7 @@ def run(options: argparse.Namespace) -> None:
 def _measure(
     hierarchy: Hierarchy, size: int | None, directory: Path | None, unlimited: float | None
 ) -> dict[str, Any]:
-    """Give what `prepare`, `train` and `evaluate` took within `size` MB (None: without a limit)."""
+    """Give what `prepare` and `train` took within `size` MB (None: without a limit)."""
     ours = next(each for each in contenders.CONTENDERS if each.name == contenders.OURS)
     record: dict[str, Any] = {"completed": True, "seconds": 0.0, "phases": {}}
     with contextlib.ExitStack() as stack:

@@ -17,11 +17,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lowmem_sentiment.memory import sizes
+
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "scripts" / "results"
 BENCHMARK = ROOT / "scripts" / "benchmark.py"
 COMMAND = (sys.executable, "-m", "lowmem_sentiment")
-MB = 1_000_000
 INTERVAL = 0.05  # seconds between two looks at a command's memory
 
 OWN_PACKAGES = ("tensorflow", "keras", "numpy")
@@ -96,12 +97,12 @@ def _watching(pid: int):
     def look() -> None:
         while not done.wait(INTERVAL):
             family = _family(pid)
-            anonymous = sum(_kilobytes(f"/proc/{each}/status", "RssAnon:") for each in family)
-            peaks["anonymous"] = max(peaks["anonymous"], anonymous * 1024)
+            anonymous = sum(sizes(f"/proc/{each}/status").get("RssAnon", 0) for each in family)
+            peaks["anonymous"] = max(peaks["anonymous"], anonymous)
             # Walking the page table of 10 GB takes 50 ms, and of one process the kernel knows the peak.
             if len(family) > 1:
-                together = sum(_kilobytes(f"/proc/{each}/smaps_rollup", "Pss:") for each in family)
-                peaks["proportional"] = max(peaks["proportional"], together * 1024)
+                together = sum(sizes(f"/proc/{each}/smaps_rollup").get("Pss", 0) for each in family)
+                peaks["proportional"] = max(peaks["proportional"], together)
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -146,15 +147,6 @@ def _family(pid: int) -> list[int]:
     return found
 
 
-def _kilobytes(path: str, name: str) -> int:
-    """Give a field of a /proc file; 0 when the process has ended."""
-    try:
-        lines = Path(path).read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) for line in lines if line.startswith(name))
-
-
 def disk_bytes(directory: Path) -> int:
     """Give the bytes of all files below a directory."""
     return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
@@ -173,7 +165,7 @@ def circumstances() -> dict[str, Any]:
         "machine": {
             "processors": len(os.sched_getaffinity(0)),
             "model": _processor(),
-            "memory_bytes": _kilobytes("/proc/meminfo", "MemTotal:") * 1024,
+            "memory_bytes": sizes("/proc/meminfo").get("MemTotal", 0),
             "kernel": platform.release(),
         },
         "versions": {"python": platform.python_version(), **versions(sys.executable, OWN_PACKAGES)},

@@ -10,7 +10,7 @@ matplotlib.use("svg")
 from matplotlib import pyplot
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-from .measuring import MB
+from lowmem_sentiment.memory import MB
 
 STYLE = {
     "svg.hashsalt": "lowmem-sentiment",

@@ -7,7 +7,6 @@ block's JSON.
 import argparse
 import datetime
 import json
-import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,10 +14,11 @@ from string import Template
 from typing import Any
 
 from lowmem_sentiment.event_file import markdown_table
+from lowmem_sentiment.memory import MB
 
 from . import limits
 from .contenders import OURS
-from .measuring import MB, RESULTS, ROOT
+from .measuring import RESULTS, ROOT
 from .scaling import TITLES
 
 # Whose versions are told, by package.
@@ -144,9 +144,6 @@ def _contenders(result: dict[str, Any], results: Path) -> dict[str, str]:
         training = _training_memory(row)
         if training < 0.95 * row["peak_resident_bytes"]["median"]:
             notes.append(f"{row['title']}: {_mb(training)} while it trains, the rest is for `imdb.npz`.")
-        if len(phases := row["runs"][0]["phases"]) > 2:
-            told = (f"`{phase}` {_phase_seconds(row, phase):.1f} s" for phase in phases)
-            notes.append(f"{row['title']}: {', '.join(told)}.")
         if "seconds" in row:
             figure = row["seconds"]
             spreads.append(
@@ -174,10 +171,6 @@ def _contenders(result: dict[str, Any], results: Path) -> dict[str, str]:
         "circumstances": _circumstances(result, OWN | PEERS),
         "spread": f"{max(spreads):.0%}",
     }
-
-
-def _phase_seconds(row: dict[str, Any], phase: str) -> float:
-    return statistics.median(run["phases"][phase]["seconds"] for run in row["runs"])
 
 
 def _training_memory(row: dict[str, Any]) -> float:

@@ -10,17 +10,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from .measuring import (
-    BENCHMARK,
-    COMMAND,
-    MB,
-    RESULTS,
-    add_peers_option,
-    disk_bytes,
-    measure,
-    save,
-    tell,
-)
+from lowmem_sentiment.memory import MB
+
+from .measuring import BENCHMARK, COMMAND, RESULTS, add_peers_option, disk_bytes, measure, save, tell
 
 WORDS = (5_000, 10_000, 20_000, 40_000, 88_584)
 BATCHES = (8, 32, 128, 512, 1_024)

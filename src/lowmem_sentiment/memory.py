@@ -17,7 +17,7 @@ from typing import NamedTuple
 MB = 1_000_000
 
 
-def _sizes(path: str) -> dict[str, int]:
+def sizes(path: str | Path) -> dict[str, int]:
     """Give the "Name: N kB" lines of a /proc file in bytes; nothing on a system without it."""
     try:
         lines = Path(path).read_text().splitlines()
@@ -29,7 +29,7 @@ def _sizes(path: str) -> dict[str, int]:
 
 def peak_resident() -> int:
     """Give the most bytes this process was ever resident with (0 where it cannot be known)."""
-    if peak := _sizes("/proc/self/status").get("VmHWM"):
+    if peak := sizes("/proc/self/status").get("VmHWM"):
         return peak
     import resource  # not everywhere
     import sys
@@ -40,12 +40,12 @@ def peak_resident() -> int:
 
 def anonymous() -> int:
     """Give the bytes of this process that the kernel cannot reclaim, now (0: not known)."""
-    return _sizes("/proc/self/status").get("RssAnon", 0)
+    return sizes("/proc/self/status").get("RssAnon", 0)
 
 
 def resident() -> int:
     """Give the bytes this process is resident with, now (0: not known)."""
-    return _sizes("/proc/self/status").get("VmRSS", 0)
+    return sizes("/proc/self/status").get("VmRSS", 0)
 
 
 def give_back() -> None:
@@ -74,7 +74,7 @@ class Limit(NamedTuple):
 
 def find_limit() -> Limit:
     """Give the least of the memory that is free and the limits of the cgroups this process is in."""
-    free = Limit(_sizes("/proc/meminfo").get("MemAvailable", 1 << 62) + anonymous(), "free memory")
+    free = Limit(sizes("/proc/meminfo").get("MemAvailable", 1 << 62) + anonymous(), "free memory")
     return min([free, *_cgroup_limits()], key=lambda limit: limit.bytes)
 
 
@@ -185,7 +185,7 @@ def _container_limit() -> Limit | None:
 
 def resident_and_anonymous() -> tuple[int, int]:
     """Give both at once: reading them takes 40 microseconds."""
-    status = _sizes("/proc/self/status")
+    status = sizes("/proc/self/status")
     return status.get("VmRSS", 0), status.get("RssAnon", 0)
 
 

@@ -210,9 +210,8 @@ def describe(dataset: Dataset, settings: TrainingSettings) -> dict[str, Any]:
 
 def measure_speed(dataset: Dataset, settings: TrainingSettings, seconds: float = 1.0) -> float:
     """Give the training reviews a second that this machine manages, from `seconds` of training."""
-    num_words = settings.num_words_for(dataset)
-    network = build_network(num_words, len(dataset.labels), hidden=settings.hidden,
-                            dropout=settings.dropout)  # fmt: skip
+    settings = replace(settings, num_words=settings.num_words_for(dataset))
+    network = _build_network(dataset, settings)
     network.steps_per_execution = 10
     moments: list[tuple[float, int]] = []
 
@@ -221,7 +220,7 @@ def measure_speed(dataset: Dataset, settings: TrainingSettings, seconds: float =
         # The first execution is the tracing of the graph.
         network.stop_training = moments[-1][0] - moments[0][0] >= seconds
 
-    rows = batches(dataset, num_words=num_words, batch_size=settings.batch_size,
+    rows = batches(dataset, num_words=settings.num_words, batch_size=settings.batch_size,
                    window_bytes=settings.window_bytes, prefetch=settings.prefetch)  # fmt: skip
     while len(moments) < 3:  # a small dataset is over before a second is
         callback = keras.callbacks.LambdaCallback(on_train_batch_end=tell)
