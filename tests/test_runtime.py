@@ -7,7 +7,10 @@ START = "import gc, sys; from lowmem_sentiment import runtime; runtime.start(); 
 
 def run(code, **environment):
     command = [sys.executable, "-c", START + code]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
+    environment = {
+        name: value for name, value in {**os.environ, **environment}.items() if value is not None
+    }
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -22,3 +25,18 @@ def test_packages_that_keras_imports_where_they_are_installed_stay_out(tmp_path)
         (tmp_path / name / "__init__.py").write_text("")
     code = "print({'sklearn', 'matplotlib'} & set(sys.modules)); import sklearn; print(sklearn.__name__)"
     assert run(code, PYTHONPATH=str(tmp_path)) == "set()\nsklearn"
+
+
+THREADS = "import tensorflow as tf; read = tf.config.threading; "
+TELL = "; print(read.get_inter_op_parallelism_threads(), read.get_intra_op_parallelism_threads())"
+
+
+def test_a_small_step_runs_on_one_thread_and_a_large_one_on_all_for_each_operation():
+    environment = {"TF_NUM_INTEROP_THREADS": None, "TF_NUM_INTRAOP_THREADS": None}
+    assert run(f"{THREADS}runtime.set_threads(32 * 505_201){TELL}", **environment) == "1 1"
+    assert run(f"{THREADS}runtime.set_threads(128 * 505_201){TELL}", **environment) == "1 0"
+
+
+def test_the_threads_that_tensorflows_variables_ask_for_are_left():
+    environment = {"TF_NUM_INTEROP_THREADS": "2", "TF_NUM_INTRAOP_THREADS": "4"}
+    assert run(f"{THREADS}runtime.set_threads(1){TELL}", **environment) == "0 0"

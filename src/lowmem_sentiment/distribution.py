@@ -27,6 +27,7 @@ import tensorflow as tf
 from .cluster import Cluster, met
 from .errors import DataError, Resumable, SettingsError, Unavailable
 from .exchange import Exchange
+from .execution import executing
 from .network import compile_network
 from .run_directory import NoRunDirectory, RunDirectory
 from .state import variables
@@ -84,9 +85,16 @@ class Alone:
         return stop
 
     @contextlib.contextmanager
-    def training(self, network: keras.Model, class_weight: dict[int, float] | None) -> Iterator[None]:
-        """Train and test `network` over all replicas while the block runs."""
-        yield
+    def training(
+        self,
+        network: keras.Model,
+        class_weight: dict[int, float] | None,
+        train_steps: Callable[[], int],
+        test_steps: Callable[[], int],
+    ) -> Iterator[None]:
+        """Train and test `network` over all replicas while the block runs; steps as in `executing`."""
+        with executing(network, train_steps=train_steps, test_steps=test_steps):
+            yield
 
     def class_weight(self, weights: dict[int, float] | None) -> dict[int, float] | None:
         """Give the class weights that `fit` is told."""
@@ -182,7 +190,13 @@ class Distribution(Alone):
         return None  # `fit` would take them for weights of something else: the step has them
 
     @contextlib.contextmanager
-    def training(self, network: keras.Model, class_weight: dict[int, float] | None) -> Iterator[None]:
+    def training(
+        self,
+        network: keras.Model,
+        class_weight: dict[int, float] | None,
+        train_steps: Callable[[], int],
+        test_steps: Callable[[], int],
+    ) -> Iterator[None]:
         optimizer, scale = network.optimizer, network.optimizer.scale_loss
         share = 1.0  # while a step is traced: replicas * reviews here / reviews in the batch
 

@@ -93,7 +93,14 @@ class Fitting:
             self._saved.restore(self._network)
             return distribution.from_chief(self._finish)
         held_out = self._batches(settings.validated_on)
-        with validation.watching(self._network), distribution.training(self._network, self._class_weight):
+        state.variables(self._network)  # a graph that makes some while it is traced is traced twice
+        executions = distribution.training(
+            self._network,
+            self._class_weight,
+            train_steps=lambda: self._steps - position.step,
+            test_steps=lambda: int(held_out.cardinality()),
+        )
+        with validation.watching(self._network), executions:
             if position.step:  # the rest of the epoch in which the run was stopped
                 rest = self._batches("train", first_epoch=position.epoch, first_step=position.step)
                 self._fit(rest, held_out, position.epoch + 1, callbacks)
@@ -122,6 +129,7 @@ class Fitting:
             rows,
             initial_epoch=self._position.epoch,
             epochs=epochs,
+            steps_per_epoch=len(rows),  # without it Keras makes each epoch's iterator twice
             validation_data=validation,
             callbacks=callbacks,
             class_weight=self._distribution.class_weight(self._class_weight),

@@ -80,8 +80,8 @@ def variables(network: keras.Model) -> list:
     """
     network.optimizer.build(network.trainable_variables)
     if not all(getattr(metric, "built", True) for metric in network.metrics):
-        rows = np.zeros((1, network.input_shape[-1]), np.float32)
-        network.test_on_batch(rows, np.zeros(1, np.int64))
+        predicted = np.zeros((1, network.output_shape[-1]), np.float32)
+        network.compute_metrics(None, np.zeros(1, np.int64), predicted)
         network.reset_metrics()
     every = [*network.variables, *network.optimizer.variables, *network.metrics_variables]
     return list({id(variable): variable for variable in every}.values())

@@ -18,6 +18,7 @@ from .atomic import locked
 from .batching import batches, damaged_shard, num_reviews
 from .distribution import Alone
 from .errors import DataError, Resumable, SettingsError
+from .execution import executing
 from .fitting import STEPS_PER_EXECUTION, Fitting
 from .network import build_network
 from .progress import Progress, no_progress
@@ -222,9 +223,10 @@ def measure_speed(dataset: Dataset, settings: TrainingSettings, seconds: float =
 
     rows = batches(dataset, num_words=settings.num_words, batch_size=settings.batch_size,
                    window_bytes=settings.window_bytes, prefetch=settings.prefetch)  # fmt: skip
-    while len(moments) < 3:  # a small dataset is over before a second is
-        callback = keras.callbacks.LambdaCallback(on_train_batch_end=tell)
-        network.fit(rows, callbacks=[callback], shuffle=False, verbose=0)
+    callback = keras.callbacks.LambdaCallback(on_train_batch_end=tell)
+    with executing(network, train_steps=lambda: len(rows)):
+        while len(moments) < 3:  # a small dataset is over before a second is
+            network.fit(rows, callbacks=[callback], shuffle=False, verbose=0)
     (begun, first), (ended, last) = moments[0], moments[-1]
     if last <= first:
         last = first + (len(moments) - 1) * 10

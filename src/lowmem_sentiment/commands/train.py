@@ -51,6 +51,8 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
     from ..training import train
 
     distribution = find_distribution(cluster, options.cluster_timeout, say)
+    if distribution.replicas == 1:
+        _set_threads(dataset, settings)
     with stop_on_signals() as stop:
         summary = train(
             dataset,
@@ -68,6 +70,14 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
         )
     bar.clear()
     answer(options, summary, lambda: _summary_lines(summary))
+
+
+def _set_threads(dataset: Any, settings: TrainingSettings) -> None:
+    from .. import runtime
+    from ..planning import count_parameters
+
+    parameters = count_parameters(settings, settings.num_words_for(dataset), len(dataset.labels))
+    runtime.set_threads(settings.batch_size * parameters)
 
 
 def _fit_to_memory(options: argparse.Namespace, dataset: Any, settings: TrainingSettings, workers: int):
@@ -188,6 +198,7 @@ def _measure(dataset: Any, settings: TrainingSettings) -> float:
     from .. import runtime
 
     runtime.start()
+    _set_threads(dataset, settings)
     from ..training import measure_speed
 
     return measure_speed(dataset, settings)
