@@ -40,3 +40,16 @@ def test_a_small_step_runs_on_one_thread_and_a_large_one_on_all_for_each_operati
 def test_the_threads_that_tensorflows_variables_ask_for_are_left():
     environment = {"TF_NUM_INTEROP_THREADS": "2", "TF_NUM_INTRAOP_THREADS": "4"}
     assert run(f"{THREADS}runtime.set_threads(1){TELL}", **environment) == "0 0"
+
+
+def test_threads_stay_as_they_are_once_tensorflow_runs():
+    code = f"{THREADS}tf.constant(1) + 1; runtime.set_threads(1); runtime.set_threads(1 << 30){TELL}"
+    environment = {"TF_NUM_INTEROP_THREADS": None, "TF_NUM_INTRAOP_THREADS": None}
+    assert run(code, **environment) == "0 0"
+
+
+def test_train_sets_them_by_its_batches(dataset, tmp_path):
+    train = "from lowmem_sentiment import cli; cli.main(['train', {data!r}, '--run', {run!r}, '--json'])"
+    code = train.format(data=str(dataset.directory), run=str(tmp_path / "run"))
+    environment = {"TF_NUM_INTEROP_THREADS": None, "TF_NUM_INTRAOP_THREADS": None}
+    assert run(f"{THREADS}{code}{TELL}", **environment).splitlines()[-1] == "1 1"

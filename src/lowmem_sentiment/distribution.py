@@ -48,7 +48,7 @@ _LOST = (
 
 
 class Alone:
-    """One process on TensorFlow's default device: training as `fit` does it."""
+    """One process on TensorFlow's default device."""
 
     worker, workers, replicas = 0, 1, 1
 
@@ -92,7 +92,7 @@ class Alone:
         train_steps: Callable[[], int],
         test_steps: Callable[[], int],
     ) -> Iterator[None]:
-        """Train and test `network` over all replicas while the block runs; steps as in `executing`."""
+        """Train and test `network` while the block runs; steps as in `executing`."""
         with executing(network, train_steps=train_steps, test_steps=test_steps):
             yield
 

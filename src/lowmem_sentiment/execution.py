@@ -1,7 +1,7 @@
 """What `fit` and `evaluate` call with their iterator: many steps, without Keras' way round each.
 
 Keras' own function asks for a batch with an operation that another thread carries out, and three
-conditions a step look whether there is one. At 0.7 ms a step the hand-over costs a tenth and takes
+conditions a step decide whether to go on. At 0.7 ms a step the hand-over costs a tenth and takes
 the weights from one core's cache to another's. Here the number of steps is known, and the batch is
 fetched where it is needed. The steps are Keras' own `train_step` and `test_step`, in the same order.
 """
@@ -21,41 +21,39 @@ _as_it_stands = tf.autograph.experimental.do_not_convert
 def executing(
     network: keras.Model,
     *,
-    train_steps: Callable[[], int] = lambda: 0,
-    test_steps: Callable[[], int] = lambda: 0,
+    train_steps: Callable[[], int] | None = None,
+    test_steps: Callable[[], int] | None = None,
 ) -> Iterator[None]:
     """Let `fit` and `evaluate` run the network's steps so while the block runs.
 
     `train_steps` and `test_steps` are asked, as an epoch or a pass over what is tested begins, how many
-    batches its iterator has. `Model.make_train_function` and `make_test_function` are overridden,
-    as Keras has it, but on the instance. A network that overrides them itself, or runs eagerly, keeps
-    its own way.
+    batches its iterator has; without one, Keras runs these steps. `Model.train_function` and
+    `test_function` are set, which Keras makes where there is none. It does so, too, for a network
+    that makes its own, runs eagerly, or was built under a strategy.
     """
-    made = []
     for kind, steps in (("train", train_steps), ("test", test_steps)):
-        name = f"make_{kind}_function"
-        if not network.run_eagerly and getattr(type(network), name) is getattr(keras.Model, name):
-            setattr(network, name, _maker(network, kind, steps))
-            made.append(kind)
+        own = steps and _is_plain(network, kind)
+        # None: one from before would go on with the `steps_per_execution` that it was traced with.
+        setattr(network, f"{kind}_function", _function(network, kind, steps) if own else None)
     try:
         yield
     finally:
-        for kind in made:
-            delattr(network, f"make_{kind}_function")
-            setattr(network, f"{kind}_function", None)
+        network.train_function = network.test_function = None
 
 
-def _maker(network: keras.Model, kind: str, steps: Callable[[], int]) -> Callable:
-    def make(force: bool = False) -> None:
-        if getattr(network, f"{kind}_function") is None or force:
-            step = getattr(network, f"{kind}_step")
-            setattr(network, f"{kind}_function", _function(network, step, steps))
+def _is_plain(network: keras.Model, kind: str) -> bool:
+    name = f"make_{kind}_function"
+    return (
+        not network.run_eagerly
+        and not tf.distribute.has_strategy()
+        and network.distribute_strategy is tf.distribute.get_strategy()
+        and getattr(type(network), name) is getattr(keras.Model, name)
+    )
 
-    return make
 
-
-def _function(network: keras.Model, step: Callable, steps: Callable[[], int]) -> Callable:
+def _function(network: keras.Model, kind: str, steps: Callable[[], int]) -> Callable:
     """Give iterator -> the metrics after the last of up to `steps_per_execution` steps."""
+    step = getattr(network, f"{kind}_step")
     step = tf.function(_as_it_stands(step), jit_compile=network.jit_compile)
     begun, left = None, 0
 
@@ -73,6 +71,8 @@ def _function(network: keras.Model, step: Callable, steps: Callable[[], int]) ->
         nonlocal begun, left
         if begun is None or begun() is not iterator:
             begun, left = weakref.ref(iterator), steps()  # weak: it holds the shuffle window
+        if left <= 0:
+            raise ValueError(f"all {kind} steps of this iterator are done; expected a new one")
         count = min(network.steps_per_execution, left)
         left -= count
         return execute(iterator, tf.constant(count))

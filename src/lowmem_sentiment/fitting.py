@@ -93,12 +93,13 @@ class Fitting:
             self._saved.restore(self._network)
             return distribution.from_chief(self._finish)
         held_out = self._batches(settings.validated_on)
-        state.variables(self._network)  # a graph that makes some while it is traced is traced twice
+        if hasattr(self._network, "output_shape"):  # a subclass of keras.Model need not have one
+            state.variables(self._network)  # a graph that makes some while it is traced is traced twice
         executions = distribution.training(
             self._network,
             self._class_weight,
             train_steps=lambda: self._steps - position.step,
-            test_steps=lambda: int(held_out.cardinality()),
+            test_steps=lambda: len(held_out),
         )
         with validation.watching(self._network), executions:
             if position.step:  # the rest of the epoch in which the run was stopped

@@ -18,7 +18,7 @@ _M_ARENA_MAX = -8  # mallopt(3)
 # resident and a second, for nothing that is used here.
 _UNUSED = ("IPython", "matplotlib", "pandas", "scipy", "sklearn")
 
-# Up to here one thread is as fast as two or faster; 32 reviews of the default network are 16.2 million.
+# Up to here one thread was as fast as two or faster; 32 reviews of the default network are 16.2 million.
 _SMALL_STEP = 1 << 24
 
 
@@ -35,22 +35,25 @@ def start() -> None:
 
 
 def set_threads(multiplications: int) -> None:
-    """Set the threads that TensorFlow takes for a step of so many, before its first operation.
+    """Set the threads that TensorFlow takes for a step, before its first operation.
 
-    The operations of a Dense network follow one another: a second thread to take them up only means
-    that they go from one to the other, 0.1 ms a step. Nor does it pay to split them in a small step:
-    32 reviews of 10,000 words take 0.70 ms on one thread, 0.83 on two, of which the pipeline needs
-    one; 128 take 2.2 and 1.8. No result depends on it. What TensorFlow's own environment variables say
-    wins, and with a GPU nothing is set.
+    `multiplications` are those of its forward pass. The operations of a Dense network follow one
+    another: a second thread to take them up only means that they go from one to the other, 0.1 ms
+    a step. Nor does it pay to split them in a small step: on two cores 32 reviews of 10,000 words
+    take 0.70 ms on one thread and 0.83 on two, of which the pipeline needs one; 128 take 2.2 and
+    1.8. No result was seen to depend on it: 1 to 8 threads gave the same bits. What TensorFlow's own
+    environment variables say wins. With a GPU, which has threads of its own, or after the first
+    operation, nothing is set.
     """
     import tensorflow as tf
 
     if tf.config.list_physical_devices("GPU"):
         return
-    if "TF_NUM_INTEROP_THREADS" not in os.environ:
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-    if multiplications <= _SMALL_STEP and "TF_NUM_INTRAOP_THREADS" not in os.environ:
-        tf.config.threading.set_intra_op_parallelism_threads(1)
+    with contextlib.suppress(RuntimeError):  # "cannot be modified after initialization"
+        if "TF_NUM_INTEROP_THREADS" not in os.environ:
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+        if multiplications <= _SMALL_STEP and "TF_NUM_INTRAOP_THREADS" not in os.environ:
+            tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 @contextlib.contextmanager
@@ -120,8 +123,8 @@ def _require_avx() -> None:
 def _use_one_arena() -> None:
     """Let all threads share one heap of glibc's malloc.
 
-    Each thread's own arena keeps what was freed in it: 25 MB of reviews that one thread
-    reads and another frees. One arena costs no time here: two threads allocate seldom.
+    Each thread's own arena keeps what was freed in it, such as reviews that one thread reads and
+    another frees: 4 MB. One arena costs no time here: two threads allocate seldom.
     """
     try:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)

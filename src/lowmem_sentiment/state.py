@@ -79,9 +79,10 @@ def variables(network: keras.Model) -> list:
     The optimizer's and the metrics' variables are made here if they do not exist yet.
     """
     network.optimizer.build(network.trainable_variables)
-    if not all(getattr(metric, "built", True) for metric in network.metrics):
-        predicted = np.zeros((1, network.output_shape[-1]), np.float32)
-        network.compute_metrics(None, np.zeros(1, np.int64), predicted)
+    unbuilt = [metric for metric in network.metrics if not getattr(metric, "built", True)]
+    for metric in unbuilt:
+        metric.update_state(np.zeros(1, np.int64), np.zeros((1, network.output_shape[-1]), np.float32))
+    if unbuilt:
         network.reset_metrics()
     every = [*network.variables, *network.optimizer.variables, *network.metrics_variables]
     return list({id(variable): variable for variable in every}.values())
