@@ -1,8 +1,8 @@
 """What a training run will take, before anything is allocated: memory, disk.
 
 The constants were measured on TensorFlow 2.21 and Keras 3.15 (x86-64, glibc): anonymous memory of
-one epoch on IMDb at batch sizes 8 to 256 and 5,000 to 80,000 words is linear in the bytes of
-weights, of a batch, and of the shuffle window, within 2 %. `train` writes prediction and
+training on IMDb at batch sizes 8 to 1,024 and 5,000 to 88,584 words is linear in the bytes of
+weights, of a batch, and of the shuffle window, within 4 %. `train` writes prediction and
 measurement side by side into its summary.
 """
 
@@ -26,13 +26,13 @@ FLOOR = 228 * MB
 LIBRARIES = 393 * MB
 LIBRARIES_AT_LEAST = 165 * MB
 
-# Copies of the weights: themselves, their gradients, Adam's two moments, one more while a step is
-# computed, and four while model.keras is written at the end.
-WEIGHT_COPIES = 9
+# Copies of the weights: themselves, their gradients, Adam's two moments, and three more while
+# they are saved.
+WEIGHT_COPIES = 7
 
-# Batches in the memory of a step: the prefetched ones, the one being made, the one being used, and
-# what the first layer keeps of it.
-BATCH_COPIES_BESIDE_PREFETCH = 3
+# Batches in the memory of a step beside the prefetched ones, of which the last is in the making: the
+# one being used, and what grows with it, such as the layers' outputs.
+BATCH_COPIES_BESIDE_PREFETCH = 1.4
 
 # A record in the shuffle window is a tensor of its own: its bytes and the objects around them.
 RECORD_OVERHEAD = 300
@@ -90,7 +90,7 @@ def plan(dataset: Dataset, settings: TrainingSettings, workers: int = 1) -> Plan
     records, size = window_content(dataset, settings.window_bytes)
     return Plan(
         weights=WEIGHT_COPIES * parameters,
-        batches=(settings.prefetch + BATCH_COPIES_BESIDE_PREFETCH) * batch,
+        batches=round((settings.prefetch + BATCH_COPIES_BESIDE_PREFETCH) * batch),
         window=size + RECORD_OVERHEAD * records,
         disk=2 * 3 * parameters + 3 * parameters + parameters,  # two states, model, weights
         workers=WORKER if workers > 1 else 0,
