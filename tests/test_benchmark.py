@@ -68,11 +68,11 @@ def scale_row(reviews: int, rate: float, peak_mb: int) -> dict:
         "disk_bytes": 450 * reviews,
         "prepare_cpu_seconds": reviews / 5000,
         "prepare_reviews_per_second": 5000.0,
-        "prepare_peak_bytes": peak_mb * MB,
-        "train_reviews_per_second": rate / 2,
+        "prepare_peak_resident_bytes": peak_mb * MB,
+        "first_epoch_reviews_per_second": rate / 2,
         "second_epoch_reviews_per_second": rate,
-        "train_peak_bytes": peak_mb * MB,
-        "train_peak_anonymous_bytes": peak_mb * MB / 2,
+        "peak_resident_bytes": peak_mb * MB,
+        "peak_anonymous_bytes": peak_mb * MB / 2,
     }
 
 

@@ -51,9 +51,10 @@ def _figure(name: str, points: list[dict[str, Any]]) -> Any:
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     at = [point["at"] for point in points]
     if name == "reviews":
-        left.plot(at, [point["second_epoch_reviews_per_second"] for point in points], color=BLUE)
+        rates = [point["second_epoch_reviews_per_second"] for point in points]
+        left.plot(at, rates, color=BLUE)
         left.set_title("training (reviews/s)", loc="left")
-        left.set_ylim(bottom=0)
+        left.set_ylim(0, 1.1 * max(rates))
         left.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     else:
         left.plot(at, [point["step_seconds"] * 1000 for point in points], color=BLUE, label="a step (ms)")

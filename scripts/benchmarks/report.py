@@ -232,11 +232,11 @@ def _scale(result: dict[str, Any], results: Path) -> dict[str, str]:
             f"{row['tokens']:,}",
             _mb(row["disk_bytes"]),
             f"{row['prepare_reviews_per_second']:,.0f}/s",
-            _mb(row["prepare_peak_bytes"]),
-            f"{row['train_reviews_per_second']:,.0f}/s",
+            _mb(row["prepare_peak_resident_bytes"]),
+            f"{row['first_epoch_reviews_per_second']:,.0f}/s",
             f"{row['second_epoch_reviews_per_second']:,.0f}/s",
-            _mb(row["train_peak_bytes"]),
-            _mb(row["train_peak_anonymous_bytes"]),
+            _mb(row["peak_resident_bytes"]),
+            _mb(row["peak_anonymous_bytes"]),
         ]
         for row in (first, last)
     ]

@@ -106,13 +106,14 @@ def run_scale(options: argparse.Namespace) -> None:
     result = {"data": "synthetic reviews", "rows": rows, **compare_scales(*rows)}
     save(options.out, result)
     print(f"{'reviews':>10}{'tokens':>14}{'on disk':>10}{'prepare':>12}{'':>9}", end="")
-    print(f"{'train':>12}{'2nd epoch':>12}{'':>9}{'accuracy':>10}")
+    print(f"{'1st epoch':>12}{'2nd epoch':>12}{'':>9}{'accuracy':>10}")
     for row in rows:
+        prepare_peak = row["prepare_peak_resident_bytes"] / MB
         print(
             f"{row['reviews']:>10,}{row['tokens']:>14,}{row['disk_bytes'] / MB:>7.0f} MB"
-            f"{row['prepare_reviews_per_second']:>10,.0f}/s{row['prepare_peak_bytes'] / MB:>6.0f} MB"
-            f"{row['train_reviews_per_second']:>10,.0f}/s{row['second_epoch_reviews_per_second']:>10,.0f}/s"
-            f"{row['train_peak_bytes'] / MB:>6.0f} MB{row['val_accuracy']:>10.4f}"
+            f"{row['prepare_reviews_per_second']:>10,.0f}/s{prepare_peak:>6.0f} MB"
+            f"{row['first_epoch_reviews_per_second']:>10,.0f}/s{row['second_epoch_reviews_per_second']:>10,.0f}/s"
+            f"{row['peak_resident_bytes'] / MB:>6.0f} MB{row['val_accuracy']:>10.4f}"
         )
     print(
         f"throughput of the second epoch: {result['second_epoch_throughput_ratio']:.3f} of the smaller's"
@@ -121,23 +122,18 @@ def run_scale(options: argparse.Namespace) -> None:
 
 def compare_scales(first: dict[str, Any], last: dict[str, Any]) -> dict[str, float]:
     """Give the differences and ratios of two rows of `measure_reviews`."""
-    rates = ("train", "second_epoch", "prepare")
+    peaks = {"train": "peak_resident_bytes", "prepare": "prepare_peak_resident_bytes"}
+    rates = {name: f"{name}_reviews_per_second" for name in ("first_epoch", "second_epoch", "prepare")}
     return {
-        "train_memory_difference_bytes": last["train_peak_bytes"] - first["train_peak_bytes"],
-        "prepare_memory_difference_bytes": last["prepare_peak_bytes"] - first["prepare_peak_bytes"],
-        **{
-            f"{name}_throughput_ratio": last[f"{name}_reviews_per_second"]
-            / first[f"{name}_reviews_per_second"]
-            for name in rates
-        },
+        **{f"{name}_memory_difference_bytes": last[peak] - first[peak] for name, peak in peaks.items()},
+        **{f"{name}_throughput_ratio": last[rate] / first[rate] for name, rate in rates.items()},
     }
 
 
 def measure_reviews(reviews: int, folder: Path, runs: int) -> dict[str, Any]:
     """Prepare synthetic reviews, train on them for two epochs, and give both's speed and memory.
 
-    "train" figures are of the first epoch, in which TensorFlow traces its graphs; the second epoch
-    is what a longer training would go on with.
+    TensorFlow traces its graphs in the first; the second is what a longer training would go on with.
     """
     data = folder / f"data-{reviews}"
     made = (*COMMAND, "prepare", "synthetic", "--json", "--reviews", reviews, "--out", data)
@@ -145,22 +141,17 @@ def measure_reviews(reviews: int, folder: Path, runs: int) -> dict[str, Any]:
     point = measure_training(data, runs)
     disk = disk_bytes(data)
     shutil.rmtree(data)
-    train_reviews = point["reviews"]
     return {
-        **{name: point[name] for name in point if name != "reviews"},
+        **point,
         "reviews": reviews,
         "tokens": json.loads(prepared.output)["tokens"],
         "disk_bytes": disk,
         "prepare_seconds": prepared.seconds,
         "prepare_cpu_seconds": prepared.cpu_seconds,
         "prepare_reviews_per_second": reviews / prepared.seconds,
-        "prepare_peak_bytes": prepared.peak_resident_bytes,
-        "train_reviews": train_reviews,
-        "train_seconds": point["first_epoch_seconds"],
-        "train_reviews_per_second": train_reviews / point["first_epoch_seconds"],
-        "second_epoch_reviews_per_second": train_reviews / point["epoch_seconds"],
-        "train_peak_bytes": point["peak_resident_bytes"],
-        "train_peak_anonymous_bytes": point["peak_anonymous_bytes"],
+        "prepare_peak_resident_bytes": prepared.peak_resident_bytes,
+        "first_epoch_reviews_per_second": point["train_reviews"] / point["first_epoch_seconds"],
+        "second_epoch_reviews_per_second": point["train_reviews"] / point["epoch_seconds"],
         "runs": runs,
     }
 
@@ -185,7 +176,7 @@ def measure_training(
                 "peak_resident_bytes": measured.peak_resident_bytes,
                 "peak_anonymous_bytes": measured.peak_anonymous_bytes,
                 "val_accuracy": summary["val_accuracy"],
-                "reviews": summary["reviews"]["train"],
+                "train_reviews": summary["reviews"]["train"],
             }
         )
     return {name: statistics.median(point[name] for point in points) for name in points[0]}

@@ -17,7 +17,8 @@ runtime.start()
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from lowmem_sentiment import build_network  # noqa: E402
+from lowmem_sentiment import TrainingSettings, build_network  # noqa: E402
+from lowmem_sentiment.planning import count_parameters  # noqa: E402
 from lowmem_sentiment.training import STEPS_PER_EXECUTION  # noqa: E402
 
 STEPS = 40_000 // task.BATCH_SIZE
@@ -29,6 +30,9 @@ for row in rows:
     row[generator.choice(task.NUM_WORDS, WORDS_A_REVIEW, replace=False)] = 1
 labels = generator.integers(0, 2, task.BATCH_SIZE)
 
+# As many threads as `train` takes for such a step.
+parameters = count_parameters(TrainingSettings(), task.NUM_WORDS, num_labels=2)
+runtime.set_threads(task.BATCH_SIZE * parameters)
 network = build_network(task.NUM_WORDS, seed=arguments.seed)
 network.train_on_batch(rows, labels)  # makes the optimizer's and the metrics' variables
 batch = tf.constant(rows), tf.constant(labels)
