@@ -4,7 +4,7 @@ Keras' `fit` fails under `MultiWorkerMirroredStrategy` (keras-team/keras#20585, 
 TensorFlow 2.16 on; seen on TensorFlow 2.21 with Keras 3.15): it makes a tensor of a batch that is
 spread over replicas, to call the network symbolically. Here `fit` is told of no strategy and is
 given this worker's own share of each batch; what it runs, `train_function` and `test_function`, are
-overridden on the network, as Keras has it, and do the same step on every replica with
+set on the network, where Keras would make its own, and do the same step on every replica with
 `strategy.run`. `tests/test_distribution.py` tells when Keras is mended.
 
 Variables of the network and the optimizer are the strategy's (mirrored). Those of the metrics are
@@ -27,7 +27,6 @@ import tensorflow as tf
 from .cluster import Cluster, met
 from .errors import DataError, Resumable, SettingsError, Unavailable
 from .exchange import Exchange
-from .execution import executing
 from .network import compile_network
 from .run_directory import NoRunDirectory, RunDirectory
 from .state import variables
@@ -85,16 +84,9 @@ class Alone:
         return stop
 
     @contextlib.contextmanager
-    def training(
-        self,
-        network: keras.Model,
-        class_weight: dict[int, float] | None,
-        train_steps: Callable[[], int],
-        test_steps: Callable[[], int],
-    ) -> Iterator[None]:
-        """Train and test `network` while the block runs; steps as in `executing`."""
-        with executing(network, train_steps=train_steps, test_steps=test_steps):
-            yield
+    def training(self, network: keras.Model, class_weight: dict[int, float] | None) -> Iterator[None]:
+        """Train and test `network` over all replicas while the block runs."""
+        yield
 
     def class_weight(self, weights: dict[int, float] | None) -> dict[int, float] | None:
         """Give the class weights that `fit` is told."""
@@ -190,13 +182,7 @@ class Distribution(Alone):
         return None  # `fit` would take them for weights of something else: the step has them
 
     @contextlib.contextmanager
-    def training(
-        self,
-        network: keras.Model,
-        class_weight: dict[int, float] | None,
-        train_steps: Callable[[], int],
-        test_steps: Callable[[], int],
-    ) -> Iterator[None]:
+    def training(self, network: keras.Model, class_weight: dict[int, float] | None) -> Iterator[None]:
         optimizer, scale = network.optimizer, network.optimizer.scale_loss
         share = 1.0  # while a step is traced: replicas * reviews here / reviews in the batch
 
@@ -213,22 +199,15 @@ class Distribution(Alone):
 
             return of_replica
 
-        def make_train_function(force: bool = False) -> None:
-            if network.train_function is None or force:
-                network.train_function = self._function(network, step("train_step"))
-
-        def make_test_function(force: bool = False) -> None:
-            if network.test_function is None or force:
-                network.test_function = self._function(network, step("test_step"))
-
         # Keras gives each replica's mean loss, over the number of replicas: right where all have the
         # same number of reviews.
         optimizer.scale_loss = lambda loss: scale(loss) * share
-        network.make_train_function, network.make_test_function = make_train_function, make_test_function
+        network.train_function = self._function(network, step("train_step"))
+        network.test_function = self._function(network, step("test_step"))
         try:
             yield
         finally:
-            del network.make_train_function, network.make_test_function, optimizer.scale_loss
+            del optimizer.scale_loss
             network.train_function = network.test_function = None
 
     def _of_replica(self, data: Any) -> Any:

@@ -15,6 +15,7 @@ from .callbacks import Report, Restore, SaveState, Track
 from .curves import Curves, write_result
 from .dense import Dense
 from .distribution import Alone
+from .execution import executing
 from .optimizer import FusedAdam
 from .planning import plan
 from .progress import Progress
@@ -95,13 +96,14 @@ class Fitting:
         held_out = self._batches(settings.validated_on)
         if hasattr(self._network, "output_shape"):  # a subclass of keras.Model need not have one
             state.variables(self._network)  # a graph that makes some while it is traced is traced twice
-        executions = distribution.training(
+        executions = executing(
             self._network,
-            self._class_weight,
             train_steps=lambda: self._steps - position.step,
             test_steps=lambda: len(held_out),
         )
-        with validation.watching(self._network), executions:
+        # In this order: the functions that several replicas need take the place of one's.
+        replicas = distribution.training(self._network, self._class_weight)
+        with validation.watching(self._network), executions, replicas:
             if position.step:  # the rest of the epoch in which the run was stopped
                 rest = self._batches("train", first_epoch=position.epoch, first_step=position.step)
                 self._fit(rest, held_out, position.epoch + 1, callbacks)
