@@ -28,13 +28,13 @@ def test_packages_that_keras_imports_where_they_are_installed_stay_out(tmp_path)
 
 
 THREADS = "import tensorflow as tf; read = tf.config.threading; "
+UNSET = {"TF_NUM_INTEROP_THREADS": None, "TF_NUM_INTRAOP_THREADS": None}
 TELL = "; print(read.get_inter_op_parallelism_threads(), read.get_intra_op_parallelism_threads())"
 
 
 def test_a_small_step_runs_on_one_thread_and_a_large_one_on_all_for_each_operation():
-    environment = {"TF_NUM_INTEROP_THREADS": None, "TF_NUM_INTRAOP_THREADS": None}
-    assert run(f"{THREADS}runtime.set_threads(32 * 505_201){TELL}", **environment) == "1 1"
-    assert run(f"{THREADS}runtime.set_threads(128 * 505_201){TELL}", **environment) == "1 0"
+    assert run(f"{THREADS}runtime.set_threads(32 * 505_201){TELL}", **UNSET) == "1 1"
+    assert run(f"{THREADS}runtime.set_threads(128 * 505_201){TELL}", **UNSET) == "1 0"
 
 
 def test_the_threads_that_tensorflows_variables_ask_for_are_left():
@@ -44,12 +44,10 @@ def test_the_threads_that_tensorflows_variables_ask_for_are_left():
 
 def test_threads_stay_as_they_are_once_tensorflow_runs():
     code = f"{THREADS}tf.constant(1) + 1; runtime.set_threads(1); runtime.set_threads(1 << 30){TELL}"
-    environment = {"TF_NUM_INTEROP_THREADS": None, "TF_NUM_INTRAOP_THREADS": None}
-    assert run(code, **environment) == "0 0"
+    assert run(code, **UNSET) == "0 0"
 
 
 def test_train_sets_them_by_its_batches(dataset, tmp_path):
     train = "from lowmem_sentiment import cli; cli.main(['train', {data!r}, '--run', {run!r}, '--json'])"
     code = train.format(data=str(dataset.directory), run=str(tmp_path / "run"))
-    environment = {"TF_NUM_INTEROP_THREADS": None, "TF_NUM_INTRAOP_THREADS": None}
-    assert run(f"{THREADS}{code}{TELL}", **environment).splitlines()[-1] == "1 1"
+    assert run(f"{THREADS}{code}{TELL}", **UNSET).splitlines()[-1] == "1 1"
