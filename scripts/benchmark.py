@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 from benchmarks import contenders, limits, report, scaling
 from benchmarks.measuring import RESULTS
 
-from lowmem_sentiment.errors import LowmemError
+from lowmem_sentiment.system.errors import LowmemError
 
 
 def main() -> None:

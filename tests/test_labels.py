@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from lowmem_sentiment.preparation import prepare
-from lowmem_sentiment.settings import FilesSettings, TrainingSettings
-from lowmem_sentiment.shards import Dataset
+from lowmem_sentiment.dataset.preparation import prepare
+from lowmem_sentiment.dataset.reader import Dataset
+from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.sources.files import FilesSource
+from lowmem_sentiment.text.format_settings import FilesSettings
 
 LEANING = {"negative": ["awful", "dull"], "neutral": ["fair", "usual"], "positive": ["great", "moving"]}
 SMALL = TrainingSettings(epochs=4, batch_size=8, hidden=(16,), dropout=(), learning_rate=0.02)
@@ -36,9 +37,9 @@ def unbalanced(tmp_path_factory) -> Dataset:
 
 
 def test_three_labels_train_and_evaluate(three, tmp_path):
-    from lowmem_sentiment.evaluation import evaluate
-    from lowmem_sentiment.run_directory import RunDirectory
-    from lowmem_sentiment.training import train
+    from lowmem_sentiment.evaluation.evaluate import evaluate
+    from lowmem_sentiment.runs.run_directory import RunDirectory
+    from lowmem_sentiment.training.train import train
 
     train(three, tmp_path / "run", SMALL)
     network = RunDirectory(tmp_path / "run").load_model()
@@ -61,7 +62,7 @@ def test_an_unbalanced_dataset_is_warned_of(unbalanced, three):
 
 
 def test_balanced_weights_make_each_label_weigh_the_same(unbalanced):
-    from lowmem_sentiment.fitting import class_weights
+    from lowmem_sentiment.training.fitting import class_weights
 
     counts = unbalanced.manifest["splits"]["train"]["labels"]
     weights = class_weights(unbalanced)
@@ -72,8 +73,8 @@ def test_balanced_weights_make_each_label_weigh_the_same(unbalanced):
 def test_class_weights_raise_the_recall_of_a_rare_label(unbalanced, tmp_path):
     from dataclasses import replace
 
-    from lowmem_sentiment.evaluation import evaluate
-    from lowmem_sentiment.training import train
+    from lowmem_sentiment.evaluation.evaluate import evaluate
+    from lowmem_sentiment.training.train import train
 
     recalls = {}
     for weight in ("none", "balanced"):

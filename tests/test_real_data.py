@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from conftest import run_cli
+from helpers import run_cli
 
-from lowmem_sentiment.preparation import find_imdb_source, prepare
+from lowmem_sentiment.dataset.preparation import prepare
+from lowmem_sentiment.sources.find import find_imdb_source
 
 pytestmark = pytest.mark.real_data
 

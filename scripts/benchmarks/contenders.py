@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lowmem_sentiment.memory import MB
+from lowmem_sentiment.system.memory import MB
 
 from . import goals
 from .measuring import (

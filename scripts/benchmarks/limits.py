@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lowmem_sentiment.memory import MB
+from lowmem_sentiment.system.memory import MB
 
 from . import contenders
 from .measuring import disk_bytes, measure, save, tell

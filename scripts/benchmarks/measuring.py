@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lowmem_sentiment.memory import sizes
+from lowmem_sentiment.system.memory import sizes
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "scripts" / "results"

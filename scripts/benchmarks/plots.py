@@ -10,7 +10,7 @@ matplotlib.use("svg")
 from matplotlib import pyplot
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-from lowmem_sentiment.memory import MB
+from lowmem_sentiment.system.memory import MB
 
 STYLE = {
     "svg.hashsalt": "lowmem-sentiment",

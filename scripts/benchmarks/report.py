@@ -13,8 +13,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from lowmem_sentiment.event_file import markdown_table
-from lowmem_sentiment.memory import MB
+from lowmem_sentiment.monitoring.event_writer import markdown_table
+from lowmem_sentiment.system.memory import MB
 
 from . import limits
 from .contenders import OURS
@@ -197,8 +197,8 @@ def _number(ratio: float | None) -> str:
     return "" if ratio is None else f"{ratio:.3f}"
 
 
-def _mark(met: bool | None) -> str:
-    return {True: "reached", False: "**missed**", None: "not measured"}[met]
+def _mark(wait_for_workers: bool | None) -> str:
+    return {True: "reached", False: "**missed**", None: "not measured"}[wait_for_workers]
 
 
 # --- limits, scale, scaling ---

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from lowmem_sentiment.memory import MB
+from lowmem_sentiment.system.memory import MB
 
 from .measuring import BENCHMARK, COMMAND, RESULTS, add_peers_option, disk_bytes, measure, save, tell
 

@@ -10,26 +10,31 @@ from typing import Any
 __version__ = "0.1.0"
 
 _MODULES = {
-    "find_imdb_source": "preparation",
-    "prepare": "preparation",
-    "Dataset": "shards",
-    "explore": "exploration",
-    "show": "exploration",
-    "batches": "batching",
-    "build_network": "network",
-    "compile_network": "network",
-    "TrainingSettings": "settings",
-    "train": "training",
-    "evaluate": "evaluation",
-    "predict": "prediction",
-    "Predictor": "prediction",
-    "export": "exporting",
+    "find_imdb_source": "sources.find",
+    "prepare": "dataset.preparation",
+    "Dataset": "dataset.reader",
+    "explore": "dataset.statistics",
+    "show": "dataset.statistics",
+    "batches": "training.input_pipeline",
+    "build_model": "model.keras_model",
+    "compile_model": "model.keras_model",
+    "TrainingSettings": "runs.configuration",
+    "train": "training.train",
+    "evaluate": "evaluation.evaluate",
+    "predict": "evaluation.predict",
+    "Predictor": "evaluation.predict",
+    "export": "model.export",
 }
 
-__all__ = ["__version__", *_MODULES]
+_OLD_NAMES = {"build_network": "build_model", "compile_network": "compile_model"}
+"""Names of 0.1, which go on working."""
+
+__all__ = ["__version__", *_MODULES, *_OLD_NAMES]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _OLD_NAMES:
+        return __getattr__(_OLD_NAMES[name])
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)

@@ -10,16 +10,16 @@ import task
 
 arguments = task.options(__doc__)
 
-from lowmem_sentiment import runtime  # noqa: E402
+from lowmem_sentiment.training import tensorflow_startup  # noqa: E402
 
-runtime.start()
+tensorflow_startup.start()
 
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from lowmem_sentiment import TrainingSettings, build_network  # noqa: E402
-from lowmem_sentiment.planning import count_parameters  # noqa: E402
-from lowmem_sentiment.training import STEPS_PER_EXECUTION  # noqa: E402
+from lowmem_sentiment import TrainingSettings, build_model  # noqa: E402
+from lowmem_sentiment.runs.memory_plan import count_parameters  # noqa: E402
+from lowmem_sentiment.training.train import STEPS_PER_EXECUTION  # noqa: E402
 
 STEPS = 40_000 // task.BATCH_SIZE
 WORDS_A_REVIEW = 135  # known words in a row, as IMDb's have in the mean
@@ -32,8 +32,8 @@ labels = generator.integers(0, 2, task.BATCH_SIZE)
 
 # As many threads as `train` takes for such a step.
 parameters = count_parameters(TrainingSettings(), task.NUM_WORDS, num_labels=2)
-runtime.set_threads(task.BATCH_SIZE * parameters)
-network = build_network(task.NUM_WORDS, seed=arguments.seed)
+tensorflow_startup.set_threads(task.BATCH_SIZE * parameters)
+network = build_model(task.NUM_WORDS, seed=arguments.seed)
 network.train_on_batch(rows, labels)  # makes the optimizer's and the metrics' variables
 batch = tf.constant(rows), tf.constant(labels)
 

@@ -8,14 +8,14 @@ import task
 
 arguments = task.options(__doc__, "--dataset", "--steps")
 
-from lowmem_sentiment import runtime  # noqa: E402
+from lowmem_sentiment.training import tensorflow_startup  # noqa: E402
 
-runtime.start()
+tensorflow_startup.start()
 
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from lowmem_sentiment import Dataset, build_network  # noqa: E402
+from lowmem_sentiment import Dataset, build_model  # noqa: E402
 
 
 def encode(records):
@@ -34,7 +34,7 @@ dataset, steps = Dataset(arguments.dataset), int(arguments.steps)
 reviews = dataset.num_reviews("train")
 records = tf.data.TFRecordDataset(list(map(str, dataset.paths("train"))))
 batches = records.shuffle(reviews, seed=arguments.seed).batch(task.BATCH_SIZE).map(encode)
-network = build_network(task.NUM_WORDS, seed=arguments.seed)
+network = build_model(task.NUM_WORDS, seed=arguments.seed)
 network.compile(optimizer=keras.optimizers.Adam(), loss="binary_crossentropy", metrics=["accuracy"])
 clock = task.epoch_clock()
 network.fit(batches.take(1), callbacks=[clock], verbose=0)  # traces

@@ -4,18 +4,18 @@ import task
 
 arguments = task.options(__doc__, "--dataset")
 
-from lowmem_sentiment import runtime  # noqa: E402
+from lowmem_sentiment.training import tensorflow_startup  # noqa: E402
 
-runtime.start()
+tensorflow_startup.start()
 
 import keras  # noqa: E402
 
-from lowmem_sentiment import Dataset, batches, build_network  # noqa: E402
+from lowmem_sentiment import Dataset, batches, build_model  # noqa: E402
 
 dataset = Dataset(arguments.dataset)
 train = batches(dataset, "train", batch_size=task.BATCH_SIZE, seed=arguments.seed)
 test = batches(dataset, "test", batch_size=task.BATCH_SIZE)
-network = build_network(task.NUM_WORDS, seed=arguments.seed)
+network = build_model(task.NUM_WORDS, seed=arguments.seed)
 network.compile(
     optimizer=keras.optimizers.Adam(),
     loss="binary_crossentropy",

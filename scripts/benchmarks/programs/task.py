@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from lowmem_sentiment.sources.imdb import ImdbSource, find_imdb
-from lowmem_sentiment.tfrecord import Reviews
-from lowmem_sentiment.vocabulary import OUT_OF_VOCABULARY_ID
+from lowmem_sentiment.text.reviews import Reviews
+from lowmem_sentiment.text.vocabulary import OUT_OF_VOCABULARY_ID
 
 NUM_WORDS = 10_000
 BATCH_SIZE = 32

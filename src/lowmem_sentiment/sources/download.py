@@ -2,15 +2,15 @@
 
 import http.client
 import os
-import urllib.error
 import urllib.request
 from pathlib import Path
 
-from ..atomic import UNFINISHED, hexdigest
-from ..errors import OutputError, Unavailable
-from ..progress import Progress, no_progress
+from ..system.errors import OutputError, Unavailable
+from ..system.files import UNFINISHED, hexdigest
+from ..system.progress import Progress, no_progress
 
 TIMEOUT = 20  # seconds without a byte
+
 _BLOCK = 1 << 16
 
 

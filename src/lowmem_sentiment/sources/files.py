@@ -15,14 +15,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..errors import DataError, InputMissing, SettingsError
-from ..settings import FORMATS, FilesSettings
-from . import CHUNK_BYTES, Chunk
-from .delimited import csv_chunks
-from .folders import folder_chunks, tar_chunks
-from .formats import line_chunks, parse_fasttext, parse_json
+from ..system.errors import DataError, InputMissing, SettingsError
+from ..text.chunks import CHUNK_BYTES, Chunk
+from ..text.csv_tsv import csv_chunks
+from ..text.folders import folder_chunks, tar_chunks
+from ..text.format_settings import FORMATS, FilesSettings
+from ..text.json_lines import line_chunks, parse_fasttext, parse_json
 
 STDIN = "-"
+
 _CHUNKS = {
     "csv": partial(csv_chunks, delimiter=","),
     "tsv": partial(csv_chunks, delimiter="\t"),
@@ -30,6 +31,7 @@ _CHUNKS = {
     "fasttext": partial(line_chunks, parse=parse_fasttext),
     "tar": tar_chunks,
 }
+
 _SUFFIXES = {
     ".csv": "csv",
     ".tsv": "tsv",
@@ -41,7 +43,9 @@ _SUFFIXES = {
     ".tbz2": "tar",
     ".txz": "tar",
 }
+
 _COMPRESSED = (".gz", ".bz2", ".xz")
+
 _MAGIC = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 
 

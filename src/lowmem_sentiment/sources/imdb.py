@@ -11,23 +11,31 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ..atomic import sha256
-from ..errors import DataError, InputMissing, SettingsError
-from ..progress import Progress, no_progress
-from ..tfrecord import Reviews
-from ..vocabulary import FIRST_WORD_ID, START_ID, Vocabulary
+from ..system.errors import DataError, InputMissing, SettingsError
+from ..system.files import sha256
+from ..system.progress import Progress, no_progress
+from ..text.reviews import Reviews
+from ..text.vocabulary import FIRST_WORD_ID, START_ID, Vocabulary
 
 # As in keras.datasets.imdb
 ORIGIN = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
+
 NPZ_SHA256 = "69664113be75683a8fe16e3ed0ab59fda8886cb3cd7ada244f7d9544e4676b9f"
+
 WORD_INDEX_MD5 = "bfafd718b763782e994055a2d397834f"
+
 NPZ, WORD_INDEX = "imdb.npz", "imdb_word_index.json"
+
 NPZ_VARIABLE, WORD_INDEX_VARIABLE = "LOWMEM_SENTIMENT_IMDB_NPZ", "LOWMEM_SENTIMENT_IMDB_WORD_INDEX"
 
 LABELS = ["negative", "positive"]
+
 KERAS_SEED = 113  # of keras.datasets.imdb.load_data's shuffle
+
 TEST_SHARE = 5  # one review in five: the first 10,000 of 50,000
+
 SPLITS = ("described", "tutorial")
+
 _BLOCK = 2_000  # reviews
 
 

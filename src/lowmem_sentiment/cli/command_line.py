@@ -1,0 +1,93 @@
+"""The command line: parse, run one command, and turn an error into a line and an exit code."""
+
+import argparse
+import io
+import sys
+from collections.abc import Sequence
+
+from .. import __version__
+from ..system.errors import LowmemError
+from ..system.progress import Bar
+from .commands import Help
+from .compare import add_compare
+from .curves import add_curves
+from .evaluate import add_evaluate
+from .explore import add_explore
+from .export import add_export
+from .plan import add_plan
+from .predict import add_predict
+from .prepare import add_prepare
+from .sweep import add_sweep
+from .tensorboard import add_tensorboard
+from .train import add_train
+from .verify import add_verify
+from .verify_resume import add_verify_resume
+
+EXIT_CODES = """\
+exit codes:
+  0  done                          69  not available: network, port, TensorFlow
+  1  a --fail-under was missed     73  the output exists
+  2  wrong arguments or settings   74  the output cannot be written (full disk)
+  65  damaged or foreign data      75  stopped, and can be resumed
+  66  a file or directory missing  130  stopped by Ctrl-C
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code."""
+    options = _parse(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # words that the terminal cannot show
+    bar = Bar()
+    try:
+        options.command(options, bar)
+        return 0
+    except LowmemError as error:
+        bar.clear()
+        print(f"lowmem-sentiment: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        bar.clear()
+        print("lowmem-sentiment: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone; that is no error, and nobody is left to tell.
+        sys.stdout = None
+        return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse, and take texts that stand after an option, which argparse leaves over."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    end = rest.index("--") if "--" in rest else len(rest)
+    if rest and (not hasattr(options, "texts") or any(part.startswith("-") for part in rest[:end])):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        options.texts = [*options.texts, *rest[:end], *rest[end + 1 :]]
+    return options
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lowmem-sentiment",
+        description="Train the tutorial's sentiment network by streaming, in little memory.",
+        epilog=EXIT_CODES,
+        formatter_class=Help,
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    add_prepare(commands)
+    add_train(commands)
+    add_plan(commands)
+    add_evaluate(commands)
+    add_explore(commands)
+    add_predict(commands)
+    add_export(commands)
+    add_tensorboard(commands)
+    add_verify(commands)
+    add_curves(commands)
+    add_compare(commands)
+    add_sweep(commands)
+    add_verify_resume(commands)
+    return parser

@@ -1,0 +1,43 @@
+"""``compare``."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ..system.progress import Bar
+from .commands import add_command, answer
+from .console import columns, plain
+
+
+def _compare(options: argparse.Namespace, bar: Bar) -> None:
+    from ..evaluation.compare import compare
+
+    comparison = compare(options.runs, options.data, progress=bar)
+    bar.clear()
+    answer(options, comparison, lambda: _comparison_lines(comparison))
+
+
+def _comparison_lines(comparison: dict[str, Any]) -> list[str]:
+    from ..evaluation.compare import in_words
+
+    metrics = comparison["metrics"]
+    rows = [["", *(measures["run"] for measures in metrics)]]
+    rows += [[name, *map(plain, values)] for name, values in comparison["settings"].items()]
+    rows += [
+        [name, *(f"{measures[name]:.4f}" for measures in metrics)]
+        for name in metrics[0]
+        if all(isinstance(measures.get(name), float) for measures in metrics)
+    ]
+    tests = [f"{test['run']} against the first: {in_words(test)}" for test in comparison["against_first"]]
+    what = f"{comparison['reviews']:,} test reviews of {comparison['data']}"
+    return [what, *columns(rows), *tests]
+
+
+def add_compare(commands: Any) -> None:
+    compare = add_command(
+        commands, "compare", _compare, "say where runs differ, and whether by more than chance"
+    )
+    add = compare.add_argument
+    add("runs", type=Path, nargs="+", metavar="RUN", help="two or more finished runs")
+    add("--data", type=Path, metavar="DATASET", help="the dataset whose test reviews are predicted "
+        "(default: the first run's own)")  # fmt: skip

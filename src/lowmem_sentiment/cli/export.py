@@ -1,0 +1,38 @@
+"""``export``."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ..model.export import EXPORT_FORMATS
+from ..system.progress import Bar
+from .commands import add_command, answer
+from .console import table
+
+
+def _export(options: argparse.Namespace, bar: Bar) -> None:
+    from ..runs.run_directory import RunDirectory
+    from ..system.files import refuse_existing
+
+    refuse_existing(options.out, overwrite=options.overwrite)  # before TensorFlow's 2 s
+    if options.format == "saved-model":
+        RunDirectory(options.run).config()
+        from ..training import tensorflow_startup
+
+        tensorflow_startup.start()
+    from ..model.export import export
+
+    out = export(options.run, options.out, format=options.format, overwrite=options.overwrite)
+    content = {"run": str(options.run), "format": options.format, "out": str(out)}
+    answer(options, content, lambda: table(content))
+
+
+def add_export(commands: Any) -> None:
+    export = add_command(commands, "export", _export, "write a run for use elsewhere")
+    add = export.add_argument
+    add("run", type=Path, metavar="RUN", help="a run directory")
+    add("--format", choices=EXPORT_FORMATS, default="saved-model", help="saved-model: takes raw "
+        "texts, for TensorFlow Serving; weights: all that predict reads; keras: model.keras and "
+        "the words of its columns")  # fmt: skip
+    add("--out", type=Path, required=True, metavar="DIR", help="the directory to make")
+    add("--overwrite", action="store_true", help="replace DIR if it exists")

@@ -1,0 +1,81 @@
+"""``sweep``."""
+
+import argparse
+import io
+from pathlib import Path
+from typing import Any
+
+from ..runs.configuration import TrainingSettings
+from ..system.errors import CheckFailed
+from ..system.memory import parse_size
+from ..system.progress import Bar
+from .commands import add_command, answer, report
+from .console import columns, plain
+from .training_options import add_settings, given_settings, stop_on_signals
+
+
+def _sweep(options: argparse.Namespace, bar: Bar) -> None:
+    from ..evaluation.sweep import parse_grid, sweep, write_csv
+    from ..system.files import replace_file
+
+    grid = dict(map(parse_grid, options.grid))
+    given = given_settings(options)
+    settings = TrainingSettings(**{"validation_split": 0.1, **given})
+    with stop_on_signals() as stop:
+        result = sweep(
+            options.dataset,
+            options.out,
+            settings,
+            grid,
+            seeds=options.seeds,
+            memory_limit=options.memory_limit,
+            stop=stop,
+            progress=bar,
+            report=report,
+        )
+    bar.clear()
+    if options.csv:
+        with replace_file(options.csv) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
+            write_csv(result["combinations"], text)
+    answer(options, result, lambda: _sweep_lines(result, list(grid)))
+    failed = sum("error" in run for run in result["runs"])
+    if failed:
+        raise CheckFailed(f"{failed} of {len(result['runs'])} runs failed; the same command tries again")
+
+
+def _sweep_lines(result: dict[str, Any], varied: list[str]) -> list[str]:
+    rows = [["", *varied, "runs", "validation accuracy", "validation loss", "seconds"]]
+    lines = []
+    for row in result["combinations"]:
+        told = ["-"] * 3
+        if row["runs"]:
+            told = [
+                f"{row['val_accuracy_mean']:.4f} ± {row['val_accuracy_sd']:.4f}",
+                f"{row['val_loss_mean']:.4f} ± {row['val_loss_sd']:.4f}",
+                f"{row['seconds_mean']:.1f}",
+            ]
+        runs = f"{row['runs']}" + (f" ({row['failed']} failed)" if row["failed"] else "")
+        rows.append(["best" if row.get("best") else "", *(plain(row[n]) for n in varied), runs, *told])
+        if row.get("best"):
+            lines = [
+                f"test accuracy of the best: {row['test_accuracy_mean']:.4f} ± "
+                f"{row['test_accuracy_sd']:.4f} (chosen by validation {result['best_by']})"
+            ]
+    return [*columns(rows), *lines]
+
+
+def add_sweep(commands: Any) -> None:
+    sweep = add_command(
+        commands, "sweep", _sweep, "train every combination of some settings, and tell the best"
+    )
+    add = sweep.add_argument
+    add("dataset", type=Path, metavar="DATASET", help="a dataset directory")
+    add("--out", type=Path, required=True, metavar="DIR", help="the folder of the runs; finished ones "
+        "in it are kept, interrupted ones go on")  # fmt: skip
+    add("--grid", action="append", default=[], metavar="NAME=V,V", help="values of a setting, such as "
+        "epochs=1,2,3 or hidden=50,50,50:32,32; may be repeated")  # fmt: skip
+    add("--seeds", type=int, default=1, metavar="N", help="runs of each combination")
+    add("--memory-limit", type=parse_size, metavar="SIZE", help="train as many at a time as fit into "
+        "SIZE, such as 2G (default: one at a time)")  # fmt: skip
+    add("--csv", type=Path, metavar="FILE", help="also write the table to FILE")
+    add_settings(sweep, validation_split=0.1)

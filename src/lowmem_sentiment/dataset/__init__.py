@@ -1,0 +1,1 @@
+"""The dataset directory: prepare it, read it, look at it, check it."""

@@ -1,0 +1,99 @@
+"""Wait until every worker answers at its address."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from ..system.errors import SettingsError, Unavailable
+from .tf_config import VARIABLE, Cluster
+
+# --- coming together ---
+
+_GREETING = b"lowmem-sentiment worker "
+
+_GRPC = (
+    b"\x04"  # byte 3 of what a gRPC server says first, an HTTP/2 SETTINGS frame (RFC 9113, section 4.1)
+)
+
+
+@contextlib.contextmanager
+def wait_for_workers(cluster: Cluster, timeout: float, report: Callable[[str], None]) -> Iterator[None]:
+    """Wait until every worker answers at its address, then run the block that starts TensorFlow's server.
+
+    TensorFlow waits for its peers within one call that neither ends, nor lets a signal or another
+    thread of Python in. Therefore each worker greets at its own address first and waits, in Python,
+    until all the others do: those it has heard are there, or TensorFlow's server already is. A
+    process that is frozen, or a foreign one, is not heard.
+
+    Raises Unavailable, which names the addresses, after `timeout` seconds, and SettingsError for a
+    worker that goes by another index.
+    """
+    with _greeting(cluster):
+        missing = [index for index in range(len(cluster.workers)) if index != cluster.index]
+        until, told = time.monotonic() + timeout, time.monotonic() + min(5, timeout / 2)
+        while missing := [index for index in missing if not _answers(cluster, index)]:
+            names = ", ".join(map(cluster.name, missing))
+            if time.monotonic() > until:
+                raise Unavailable(
+                    f"{names} did not answer within {timeout:g} s (--cluster-timeout); start the same "
+                    "command on every worker"
+                )
+            if time.monotonic() > told:
+                report(f"waiting for {names}")
+                told = until
+            time.sleep(0.1)
+    yield
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+@contextlib.contextmanager
+def _greeting(cluster: Cluster) -> Iterator[None]:
+    """Greet, at this worker's port, whoever connects while the block runs."""
+    _, port = _host_and_port(cluster.workers[cluster.index])
+    both = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both else socket.AF_INET
+    try:
+        listener = socket.create_server(("", port), family=family, dualstack_ipv6=both)
+    except OSError as error:
+        raise Unavailable(
+            f"port {port}, this worker's own in {VARIABLE}, cannot be opened: {error.strerror}"
+        ) from error
+
+    def greet() -> None:
+        with contextlib.suppress(OSError):  # the end of `listener`
+            while True:
+                connection, _ = listener.accept()
+                with connection, contextlib.suppress(OSError):  # whoever it was has gone
+                    connection.sendall(_GREETING + b"%d\n" % cluster.index)
+
+    thread = threading.Thread(target=greet, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)  # or `accept` goes on
+        thread.join()
+        listener.close()
+
+
+def _answers(cluster: Cluster, index: int) -> bool:
+    address = cluster.workers[index]
+    try:
+        with socket.create_connection(_host_and_port(address), timeout=1) as connection:
+            heard = connection.recv(64)
+    except OSError:  # refused, no such host yet (Kubernetes makes names as pods start), no way there
+        return False
+    if heard.startswith(_GREETING) and heard != _GREETING + b"%d\n" % index:
+        theirs = heard[len(_GREETING) :].decode(errors="replace").strip()
+        time.sleep(1)  # so that the other, which is greeted still, finds it out too
+        raise SettingsError(
+            f"{VARIABLE}: {address} is worker {index} here, and takes itself for worker {theirs}; "
+            "expected the same cluster on all, and on each a task.index of its own"
+        )
+    return heard.startswith(_GREETING) or heard[3:4] == _GRPC

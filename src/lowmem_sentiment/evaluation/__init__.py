@@ -1,0 +1,1 @@
+"""Use and judge trained runs."""

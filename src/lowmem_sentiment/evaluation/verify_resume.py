@@ -1,0 +1,116 @@
+"""Check a dataset, and that a killed and resumed run ends with the bits of an undisturbed one.
+
+For the second, a training run is started as a process of its own, killed with SIGKILL at a random
+moment, and resumed, again and again until it ends; then it is compared with a run that nobody
+disturbed.
+"""
+
+import hashlib
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..distributed.tf_config import without_cluster
+from ..runs.run_directory import RunDirectory
+from ..system.errors import LowmemError
+from ..system.files import clear_directory
+from ..system.progress import Progress, no_progress
+
+
+def digests(run: str | Path) -> dict[str, str]:
+    """Give the SHA-256 of a run's weights, of its history, and of its TensorBoard curves."""
+    run = RunDirectory(run)
+    with np.load(run.weights_file) as arrays:
+        weights = b"".join(arrays[name].tobytes() for name in sorted(arrays.files))
+    parts = {"weights": weights, "history": run.metrics_file.read_bytes(), "curves": _curves(run)}
+    return {name: hashlib.sha256(content).hexdigest() for name, content in parts.items()}
+
+
+def _curves(run: RunDirectory) -> bytes:
+    """Give every point of the curves that do not tell time or memory, in the order written."""
+    from ..monitoring.server import without_tensorflow
+
+    without_tensorflow()
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+    points = []
+    for file in sorted(run.tensorboard.rglob("*tfevents*")):
+        for event in EventFileLoader(str(file)).Load():
+            for value in event.summary.value:
+                if not value.tag.startswith("process/"):
+                    tensor = value.tensor.SerializeToString()
+                    points.append(f"{file.parent.name} {value.tag} {event.step} {tensor!r}")
+    return "\n".join(points).encode()
+
+
+def verify_resume(
+    dataset: str | Path,
+    work: str | Path,
+    *,
+    kills: int = 10,
+    seed: int = 0,
+    options: Sequence[str] = (),
+    progress: Progress = no_progress,
+) -> dict[str, Any]:
+    """Train on `dataset` undisturbed and with `kills` kills, and give both runs' digests.
+
+    `work` is a directory for the two runs, emptied first; `options` are further ones of `train`.
+    The moments are drawn from `seed`, after the process has started up; a run that ends before its
+    kill is followed by another, so that every kill counts.
+    """
+    work = Path(work)
+    work.mkdir(parents=True, exist_ok=True)
+    clear_directory(work)
+    command = [sys.executable, "-m", "lowmem_sentiment", "train", str(dataset), *options]
+    begun = time.monotonic()
+    _run_to_end([*command, "--run", str(work / "undisturbed")])
+    longest = time.monotonic() - begun
+    expected, rounds, done, generator = digests(work / "undisturbed"), [], 0, random.Random(seed)
+    while done < kills:
+        run = work / f"killed-{len(rounds) + 1}"
+        here, resumed = 0, False
+        while True:
+            arguments = ["--resume", str(run)] if resumed else ["--run", str(run)]
+            # Starting takes a part of the time; moments before it kill nothing of interest.
+            after = generator.uniform(0.3, 0.7) * longest if done < kills else None
+            if not _killed([*command, *arguments], after):
+                break
+            done, here = done + 1, here + 1
+            resumed = RunDirectory(run).config_file.exists()
+            if not resumed and run.exists():
+                clear_directory(run)
+            progress("kill and resume", done, kills)
+        rounds.append({"kills": here, "identical": digests(run) == expected, **digests(run)})
+    return {
+        "kills": done,
+        "runs": rounds,
+        "undisturbed": expected,
+        "identical": all(entry["identical"] for entry in rounds),
+    }
+
+
+def _run_to_end(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=without_cluster())
+    if done.returncode:
+        raise LowmemError(f"training failed: {done.stderr.strip()[-500:]}")
+
+
+def _killed(command: list[str], after: float | None) -> bool:
+    """Run `command`, kill it `after` seconds, and give whether it was killed rather than ended."""
+    options = {"stderr": subprocess.PIPE, "text": True, "env": without_cluster()}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, **options)
+    try:
+        _, errors = process.communicate(timeout=after)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        return True
+    if process.returncode:
+        raise LowmemError(f"training failed: {errors.strip()[-500:]}")
+    return False

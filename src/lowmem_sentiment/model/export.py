@@ -1,0 +1,94 @@
+"""Export a run for use elsewhere: TensorFlow Serving, NumPy, Keras."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ..runs.run_directory import RunDirectory
+from ..system.errors import InputMissing, SettingsError
+from ..system.files import new_directory
+from ..text.tokenizer import FILTERS
+from ..text.vocabulary import FIRST_WORD_ID, OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
+from .weights import load_weights
+
+EXPORT_FORMATS = ("saved-model", "weights", "keras")
+
+
+def export(
+    run: str | Path, out: str | Path, *, format: str = "saved-model", overwrite: bool = False
+) -> Path:
+    """Write a run into the new directory `out`, and give it.
+
+    "saved-model": a SavedModel that takes raw texts, with tokeniser and vocabulary in its graph.
+    "weights": weights.npz and vocabulary.txt, all that `predict` reads. "keras": model.keras,
+    which takes multi-hot rows, and the vocabulary.txt that numbers their columns.
+
+    Only "saved-model" imports TensorFlow. Raises SettingsError, InputMissing, DataError,
+    OutputExists, OutputError.
+    """
+    if format not in EXPORT_FORMATS:
+        raise SettingsError(f"format is {format!r}, expected one of {', '.join(EXPORT_FORMATS)}")
+    run, out = RunDirectory(run), Path(out)
+    if format == "weights":
+        load_weights(run)  # nothing damaged is handed on
+        files = [run.weights_file, run.vocabulary_file]
+    else:
+        run.vocabulary()
+        files = [run.model_file, run.vocabulary_file]
+        if not run.model_file.exists():
+            raise InputMissing(f"{run.path} is not finished: it has no {run.model_file.name}")
+    with new_directory(out, overwrite=overwrite) as directory:
+        if format == "saved-model":
+            _save(run, directory)
+        else:
+            for file in files:
+                shutil.copyfile(file, directory / file.name)
+    return out
+
+
+def _save(run: RunDirectory, directory: Path) -> None:
+    import tensorflow as tf
+
+    module = _text_model(run.load_model(), run.vocabulary(), run.config()["labels"])
+    tf.saved_model.save(module, str(directory), signatures={"serving_default": module.serve})
+
+
+def _text_model(network: Any, vocabulary: Vocabulary, labels: list[str]) -> Any:
+    """Give a tf.Module whose `serve` takes string[batch] and gives probabilities and label.
+
+    The graph is the token rule of `tokens.py` in TensorFlow's byte-wise string operations, a
+    hash table of the words, and the network.
+    """
+    import keras
+    import tensorflow as tf
+
+    initializer = tf.lookup.KeyValueTensorInitializer(
+        tf.constant(vocabulary.words, tf.string),
+        tf.range(FIRST_WORD_ID, vocabulary.num_ids, dtype=tf.int64),
+    )
+    ids_of = tf.lookup.StaticHashTable(initializer, OUT_OF_VOCABULARY_ID)
+    encode = keras.layers.CategoryEncoding(vocabulary.num_ids, output_mode="multi_hot")
+    separators = "[" + "".join(f"\\x{ord(letter):02x}" for letter in FILTERS) + "\\t\\n\\v\\f\\r]"
+    names = tf.constant(labels)
+
+    def serve(texts: tf.Tensor) -> dict[str, tf.Tensor]:
+        lower = tf.strings.lower(texts)  # of ASCII letters only
+        words = tf.strings.split(tf.strings.regex_replace(lower, separators, " "))
+        ids = tf.ragged.map_flat_values(ids_of.lookup, words)
+        start = tf.fill([tf.size(texts), 1], tf.constant(START_ID, tf.int64))
+        outputs = network(encode(tf.concat([start, ids], axis=1)), training=False)
+        if outputs.shape[-1] == 1:
+            outputs = tf.concat([1 - outputs, outputs], axis=1)
+            chosen = tf.cast(outputs[:, 1] > 0.5, tf.int64)
+        else:
+            chosen = tf.argmax(outputs, axis=1)
+        return {
+            "label": tf.gather(names, chosen),
+            "probability": tf.gather(outputs, chosen, batch_dims=1),
+            "probabilities": outputs,
+        }
+
+    module = tf.Module()
+    module.tracked = [ids_of, [variable.value for variable in network.variables]]
+    module.serve = tf.function(serve, input_signature=[tf.TensorSpec([None], tf.string, name="texts")])
+    return module

@@ -1,0 +1,104 @@
+"""What counts of reviews say of a network: accuracy, precision, recall, F1, areas, curves."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+# Probabilities are counted in this many bins instead of being kept. A power of two, so that
+# finding a bin is exact, and 0.5 is an edge: above it is the second label, as everywhere.
+SCORE_BINS = 2048
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part / whole) if whole else 0.0
+
+
+def from_confusion_matrix(counts: np.ndarray, labels: list[str]) -> dict[str, Any]:
+    """Give accuracy, precision, recall and F1 from int[labels, labels], true label by predicted.
+
+    Nothing predicted, or nothing there, counts as 0. With two labels the second is the positive one.
+    """
+    right = np.diag(counts)
+    by_label = {}
+    for nth, label in enumerate(labels):
+        precision = _ratio(right[nth], counts[:, nth].sum())
+        recall = _ratio(right[nth], counts[nth].sum())
+        by_label[label] = {
+            "precision": precision,
+            "recall": recall,
+            "f1": _ratio(2 * precision * recall, precision + recall),
+            "reviews": int(counts[nth].sum()),
+        }
+    result = {"accuracy": _ratio(right.sum(), counts.sum())}
+    names = ("precision", "recall", "f1")
+    if len(labels) == 2:
+        result |= {name: by_label[labels[1]][name] for name in names}
+    else:
+        weights = counts.sum(axis=1)
+        for name in names:
+            values = np.array([measures[name] for measures in by_label.values()])
+            result[f"macro_{name}"] = float(values.mean())
+            result[f"weighted_{name}"] = _ratio((values * weights).sum(), weights.sum())
+        result["by_label"] = by_label
+    return {**result, "confusion_matrix": counts.tolist()}
+
+
+def score_bins(scores: np.ndarray) -> np.ndarray:
+    """Give int64[n], the bin of each probability: bin k holds those above k / 2048, up to (k + 1) / 2048.
+
+    >>> score_bins(np.array([0, 0.5, 0.5000001, 1]))
+    array([   0, 1023, 1024, 2047])
+    """
+    return np.clip(np.ceil(scores * SCORE_BINS).astype(np.int64) - 1, 0, SCORE_BINS - 1)
+
+
+def to_confusion_matrix(bins: np.ndarray) -> np.ndarray:
+    """Give int[2, 2], true label by predicted, from int[2, bins], true label by probability."""
+    middle = bins.shape[1] // 2
+    return np.stack([bins[:, :middle].sum(axis=1), bins[:, middle:].sum(axis=1)], axis=1)
+
+
+def _above(bins: np.ndarray, thresholds: int) -> np.ndarray:
+    """Give int[2, thresholds + 1]: reviews of each label above 0, 1 / thresholds, ..., 1."""
+    groups = bins.reshape(2, thresholds, -1).sum(axis=2)
+    above = np.cumsum(groups[:, ::-1], axis=1)[:, ::-1]
+    return np.concatenate([above, np.zeros((2, 1), above.dtype)], axis=1)
+
+
+def area_under_roc(bins: np.ndarray) -> float:
+    """Give the share of (positive, negative) pairs that stand in the right order.
+
+    Two in one bin count as half: on IMDb that is in the 6th digit.
+    """
+    false, true = _above(bins.astype(np.float64), bins.shape[1])
+    pairs = (true[:-1] + true[1:]) / 2 * (false[:-1] - false[1:])
+    return _ratio(pairs.sum(), true[0] * false[0])
+
+
+def precision_recall(bins: np.ndarray, thresholds: int = 128) -> dict[str, np.ndarray]:
+    """Give float64[thresholds + 1] each of true and false positives and negatives, precision, recall.
+
+    Where nothing is above a threshold, precision is 1: the curve ends at recall 0, precision 1.
+    """
+    false_positives, true_positives = _above(bins.astype(np.float64), thresholds)
+    negatives, positives = bins.sum(axis=1)
+    said = true_positives + false_positives
+    return {
+        "true_positives": true_positives,
+        "false_positives": false_positives,
+        "true_negatives": negatives - false_positives,
+        "false_negatives": positives - true_positives,
+        "precision": np.divide(true_positives, said, out=np.ones_like(said), where=said > 0),
+        "recall": true_positives / max(1, positives),
+    }
+
+
+class Mistake(NamedTuple):
+    """A review that the network is wrong about."""
+
+    number: int
+    """Its place in the validation reviews."""
+    predicted: int
+    """The wrong label."""
+    probability: float
+    """Of that label."""

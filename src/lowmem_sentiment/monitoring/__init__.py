@@ -1,0 +1,1 @@
+"""Curves: written, read, drawn, served."""

@@ -1,0 +1,1 @@
+"""The run directory, what configures a run, and what it will take."""

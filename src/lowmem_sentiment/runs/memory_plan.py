@@ -1,0 +1,133 @@
+"""What a training run will take, before anything is allocated: memory, disk.
+
+The constants were measured on TensorFlow 2.21 and Keras 3.15 (x86-64, glibc): anonymous memory of
+training on IMDb at batch sizes 8 to 1,024 and 5,000 to 88,584 words is linear in the bytes of
+weights, of a batch, and of the shuffle window, within 4 %. `train` writes prediction and
+measurement side by side into its summary.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from ..dataset.reader import Dataset, Shard
+from ..system.errors import SettingsError
+from ..system.memory import MB, Limit
+from .configuration import TrainingSettings
+
+# Anonymous memory of the process when it trains a network of no size on no data: the interpreter,
+# TensorFlow's and Keras' objects (197 MB after the import), the traced graphs, the allocator's slack.
+FLOOR = 228 * MB
+
+# Pages of libraries that are resident when memory is plenty. The kernel drops most of them when it
+# is short: with LIBRARIES_AT_LEAST training takes half as long again, for reading them again and again;
+# with 120 MB twice as long, and with 100 it does not come to an end.
+LIBRARIES = 393 * MB
+
+LIBRARIES_AT_LEAST = 165 * MB
+
+# Copies of the weights: themselves, their gradients, Adam's two moments, and three more while
+# they are saved.
+WEIGHT_COPIES = 7
+
+# Batches in the memory of a step beside the prefetched ones, of which the last is in the making: the
+# one being used, and what grows with it, such as the layers' outputs.
+BATCH_COPIES_BESIDE_PREFETCH = 1.4
+
+# A record in the shuffle window is a tensor of its own: its bytes and the objects around them.
+RECORD_OVERHEAD = 300
+
+# What a worker takes beside one process: gradients on their way, gRPC.
+WORKER = 46 * MB
+
+# What `fit_to` tries where less than the default is needed.
+_WINDOWS = [1 << shift for shift in range(25, 19, -1)]  # 32 MiB down to 1 MiB
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run takes, in bytes."""
+
+    weights: int
+    """Weights, gradients and Adam's moments."""
+    batches: int
+    """Dense rows in flight."""
+    window: int
+    """Serialised reviews that are shuffled together."""
+    disk: int
+    """The run directory, without event files."""
+    workers: int = 0
+    """What training together with others takes."""
+
+    @property
+    def anonymous(self) -> int:
+        """What the kernel cannot reclaim."""
+        return FLOOR + self.weights + self.batches + self.window + self.workers
+
+    @property
+    def resident(self) -> int:
+        """Peak resident set where memory is plenty."""
+        return self.anonymous + LIBRARIES
+
+    @property
+    def needed(self) -> int:
+        """The least limit (a cgroup's, or a server's free memory) that training runs well in."""
+        return self.anonymous + LIBRARIES_AT_LEAST
+
+
+def count_parameters(settings: TrainingSettings, num_words: int, num_labels: int) -> int:
+    """Give how many weights and biases the network has."""
+    units = [num_words, *settings.hidden, 1 if num_labels == 2 else num_labels]
+    return sum(inputs * outputs + outputs for inputs, outputs in pairwise(units))
+
+
+def plan(dataset: Dataset, settings: TrainingSettings, workers: int = 1) -> Plan:
+    """Give what training on `dataset` with `settings` takes, in each worker. Imports no TensorFlow."""
+    num_words = settings.num_words_for(dataset)
+    parameters = 4 * count_parameters(settings, num_words, len(dataset.labels))
+    reviews = min(settings.batch_size, dataset.num_reviews("train"))
+    batch = 4 * num_words * math.ceil(reviews / workers)
+    records, size = window_content(dataset, settings.window_bytes)
+    return Plan(
+        weights=WEIGHT_COPIES * parameters,
+        batches=round((settings.prefetch + BATCH_COPIES_BESIDE_PREFETCH) * batch),
+        window=size + RECORD_OVERHEAD * records,
+        disk=2 * 3 * parameters + 3 * parameters + parameters,  # two states, model, weights
+        workers=WORKER if workers > 1 else 0,
+    )
+
+
+def window_content(dataset: Dataset, window_bytes: int) -> tuple[int, int]:
+    """Give reviews and bytes of the training shards that a shuffle window holds at most."""
+    shards = dataset.shards("train")
+    largest = sorted(shards, key=lambda shard: -shard.bytes)[: window_width(shards, window_bytes)]
+    return sum(shard.records for shard in largest), sum(shard.bytes for shard in largest)
+
+
+def window_width(shards: Sequence[Shard], window_bytes: int) -> int:
+    """Give how many shards are shuffled together: one at least."""
+    largest = max(shard.bytes for shard in shards)
+    return max(1, min(len(shards), window_bytes // largest))
+
+
+def fit_to(
+    limit: Limit, dataset: Dataset, settings: TrainingSettings, workers: int = 1
+) -> TrainingSettings:
+    """Give `settings` with the largest shuffle window and prefetch that `limit` admits.
+
+    Nothing else is changed: batch size, words and layers change the result. The validation
+    batches are as large as the training ones, and never in memory with them. Raises
+    SettingsError with the memory that the least choice needs.
+    """
+    windows = [settings.window_bytes, *(size for size in _WINDOWS if size < settings.window_bytes)]
+    choices = [replace(settings, window_bytes=size, prefetch=prefetch)
+               for prefetch in range(settings.prefetch, 0, -1) for size in windows]  # fmt: skip
+    for choice in choices:
+        if plan(dataset, choice, workers).needed <= limit.bytes:
+            return choice
+    least = plan(dataset, choices[-1], workers).needed
+    raise SettingsError(
+        f"training needs {math.ceil(least / MB)} MB, and the limit is {limit.bytes // MB} MB "
+        f"({limit.source}); lower --num-words, --hidden or --batch-size"
+    )

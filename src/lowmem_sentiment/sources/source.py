@@ -1,0 +1,47 @@
+"""What a source of labelled reviews is: token ids, or texts."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from ..text.chunks import Chunk
+from ..text.reviews import Reviews
+from ..text.vocabulary import Vocabulary
+
+
+class TokenSource(Protocol):
+    """Reviews that are token ids already."""
+
+    name: str
+    labels: list[str]
+
+    def describe(self) -> dict[str, Any]:
+        """Give what the manifest records as the data's origin: at least "description"."""
+        ...
+
+    def vocabulary(self) -> Vocabulary:
+        """Give the vocabulary the ids belong to."""
+        ...
+
+    def blocks(self) -> Iterator[tuple[str, Reviews]]:
+        """Yield blocks of reviews with the split ("train", "test") they belong to."""
+        ...
+
+
+class TextSource(Protocol):
+    """Reviews that are texts."""
+
+    name: str
+    labels: list[str] | None
+    """The labels in order; None: those that are found, sorted."""
+
+    def describe(self) -> dict[str, Any]:
+        """Give what the manifest records as the data's origin: at least "description"."""
+        ...
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield the reviews, about `CHUNK_BYTES` of text at a time."""
+        ...
+
+    def share(self) -> float | None:
+        """Give how much of the source `chunks` has yielded, 0 to 1 (None: not known)."""
+        ...

@@ -1,0 +1,76 @@
+"""What can go wrong, and the exit code that tells a script so.
+
+The library raises these; only ``cli.main`` turns one into a line and an exit code.
+The codes are those of BSD's ``sysexits.h``, so that no script meets a number that
+means something else elsewhere.
+"""
+
+
+class LowmemError(Exception):
+    """Base of every error that has a one-line explanation for the user."""
+
+    exit_code = 70  # EX_SOFTWARE; every subclass says better
+
+
+class CheckFailed(LowmemError):
+    """A threshold that the user set was missed (``--fail-under``)."""
+
+    exit_code = 1
+
+
+class SettingsError(LowmemError):
+    """A setting that cannot be: zero epochs, an unknown metric, num_words below 4."""
+
+    exit_code = 2
+
+
+class DataError(LowmemError):
+    """A file whose content is damaged, foreign, or not what its name says."""
+
+    exit_code = 65
+
+
+class InputMissing(LowmemError):
+    """A file, dataset or run directory that is not there."""
+
+    exit_code = 66
+
+
+class Unavailable(LowmemError):
+    """Something outside this process: no network, a port that is taken, no TensorFlow."""
+
+    exit_code = 69
+
+
+class OutputExists(LowmemError):
+    """An output that is there already and is not overwritten."""
+
+    exit_code = 73
+
+
+class OutputError(LowmemError):
+    """An output that could not be written: full disk, no permission."""
+
+    exit_code = 74
+
+
+class Resumable(LowmemError):
+    """Training that was stopped with its state saved: the command in the message goes on."""
+
+    exit_code = 75
+
+
+def printable(text: object, limit: int = 200) -> str:
+    """Return text that came from data so that a terminal can only show it, cut at `limit` characters.
+
+    Line ends, escape sequences, half surrogates and marks of direction are written as Python escapes:
+    a label cannot forge a second line, nor clear the screen.
+
+    >>> printable("a\\x1b[2Jb")
+    'a\\\\x1b[2Jb'
+    """
+    shown = str(text)
+    shown = shown if len(shown) <= limit else f"{shown[:limit]}…"
+    if shown.isprintable():
+        return shown
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in shown)

@@ -1,0 +1,97 @@
+"""NumPy's ``.npz``, written and read with every length checked before memory is taken for it.
+
+An ``.npz`` is a zip of ``.npy`` files (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html).
+What this software writes is stored uncompressed, so nothing read back can be larger than its file;
+NumPy's own reader believes a header before it looks at the data, and evaluates it as Python.
+"""
+
+import io
+import math
+import re
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from .errors import DataError, InputMissing
+
+_MAX_ARRAYS = 1 << 14
+
+# A header as NumPy writes it for an array of numbers: no structured types, no Python objects.
+_HEADER = re.compile(
+    rb"\{'descr': '([<>|][biuf]\d{1,2})', 'fortran_order': (True|False), 'shape': \(([\d, ]*)\), \} *\n"
+)
+
+
+def write_arrays(file: Path | BinaryIO, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
+    """Write named arrays, one in memory at a time: a state's are together three times the weights."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays:
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+
+
+def read_arrays(file: Path | BinaryIO, where: str) -> dict[str, np.ndarray]:
+    """Return every array by name, read-only; each CRC-32 is checked over all of its bytes.
+
+    Takes the size of the file, once. Raises InputMissing, and DataError for a file that is damaged,
+    compressed, or holds anything but arrays of numbers.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            if len(members) > _MAX_ARRAYS:
+                raise DataError(
+                    f"{where} holds {len(members):,} arrays, expected {_MAX_ARRAYS:,} at most"
+                )
+            arrays = {}
+            for member in members:
+                name = member.filename.removesuffix(".npy")
+                if member.compress_type != zipfile.ZIP_STORED or name in arrays:
+                    raise DataError(f"{where}: {name!r} is compressed or there twice, expected neither")
+                if member.file_size != member.compress_size:
+                    raise DataError(f"{where} is damaged: {name!r} has two sizes")
+                arrays[name] = _array(archive.read(member), f"{where}: {name!r}")
+            return arrays
+    except FileNotFoundError:
+        raise InputMissing(f"{where} is missing") from None
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        NotImplementedError,
+        RuntimeError,
+        zipfile.BadZipFile,
+    ) as error:
+        # A bad directory or CRC; encryption and compression methods that zipfile does not have
+        raise DataError(f"{where} is damaged: {error}") from error
+
+
+def _array(data: bytes, where: str) -> np.ndarray:
+    """Return the array of an ``.npy`` file, a view of `data`."""
+    if data[:6] != b"\x93NUMPY" or len(data) < 12 or data[6] not in (1, 2):
+        raise DataError(f"{where} is damaged: it is no array")
+    start = 10 if data[6] == 1 else 12
+    end = start + int.from_bytes(data[8:start], "little")
+    header = _HEADER.fullmatch(data[start:end])
+    if not header:
+        raise DataError(f"{where} is damaged: it is no array of numbers")
+    descr, fortran, sizes = header.groups()
+    try:
+        dtype = np.dtype(descr.decode())
+    except TypeError:
+        raise DataError(f"{where} is damaged: {descr.decode()} is no type of number") from None
+    shape = tuple(int(size) for size in sizes.replace(b" ", b"").split(b",") if size)
+    if math.prod(shape) * dtype.itemsize != len(data) - end or len(shape) > 8:
+        raise DataError(f"{where} is damaged: {shape} of {dtype} are not {len(data) - end:,} bytes")
+    flat = np.frombuffer(data, dtype, offset=end)
+    return flat.reshape(shape, order="F" if fortran == b"True" else "C")
+
+
+def to_bytes(arrays: Iterable[tuple[str, np.ndarray]]) -> bytes:
+    """Return what `write_arrays` writes, for another process."""
+    file = io.BytesIO()
+    write_arrays(file, arrays)
+    return file.getvalue()

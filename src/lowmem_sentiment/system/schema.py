@@ -1,0 +1,169 @@
+"""JSON files, written with a checksum and read back through a declared schema.
+
+A schema is a dataclass: its fields' names are the keys, its annotations the types. `parse` is the one
+function that checks parsed JSON against it, so that whatever stands in a file ends in a value of that
+class or in a DataError that names the file and the key.
+"""
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .errors import DataError, InputMissing
+from .files import replace_file
+
+Schema = TypeVar("Schema")
+
+MAX_JSON_BYTES = 64 << 20
+"""A manifest of a million shards is 200 bytes a shard; as objects JSON takes some ten times its size."""
+
+_INT64 = 1 << 63
+
+
+def parse(schema: type[Schema], content: Any, where: str) -> Schema:
+    """Return parsed JSON as an instance of a dataclass, every value checked; DataError names the key.
+
+    Annotations may be str, int (of 64 bits), float, bool, None, Any, unions, list[X], tuple[X, ...],
+    dict[str, X] and other dataclasses. A key that the schema does not have is refused, unless the class
+    has `ignores_unknown_keys = True`: what this version cannot honour must not be passed over.
+
+    >>> @dataclasses.dataclass
+    ... class Shard:
+    ...     file: str
+    ...     records: int = 0
+    >>> parse(Shard, {"file": "a"}, "dataset.json")
+    Shard(file='a', records=0)
+    >>> parse(Shard, {"file": 1}, "dataset.json")
+    Traceback (most recent call last):
+    lowmem_sentiment.system.errors.DataError: dataset.json: file is 1, expected a text
+    """
+    return _object(schema, content, where, "")
+
+
+def _object(schema: type, content: Any, where: str, key: str) -> Any:
+    if not isinstance(content, dict):
+        raise _wrong(where, key, content, "an object")
+    fields = {field.name: field for field in dataclasses.fields(schema) if field.init}
+    hints = typing.get_type_hints(schema)
+    prefix = f"{key}." if key else ""
+    unknown = [name for name in content if name not in fields]
+    if unknown and not getattr(schema, "ignores_unknown_keys", False):
+        raise DataError(
+            f"{where}: {prefix}{unknown[0]} is not known to this version; expected no keys but "
+            f"{', '.join(fields)}"
+        )
+    values = {}
+    for name, field in fields.items():
+        if name in content:
+            values[name] = _value(hints[name], content[name], where, prefix + name)
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise DataError(f"{where}: {prefix}{name} is missing")
+    return schema(**values)
+
+
+def _value(kind: Any, value: Any, where: str, key: str) -> Any:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return value
+    if origin in (typing.Union, types.UnionType):
+        for choice in arguments:
+            if _is_a(choice, value):
+                return _value(choice, value, where, key)
+    elif not _is_a(kind, value):
+        pass
+    elif origin in (list, tuple):
+        return origin(
+            _value(arguments[0], each, where, f"{key}[{nth}]") for nth, each in enumerate(value)
+        )
+    elif origin is dict:
+        return {name: _value(arguments[1], each, where, f"{key}.{name}") for name, each in value.items()}
+    elif dataclasses.is_dataclass(kind):
+        return _object(kind, value, where, key)
+    else:
+        return float(value) if kind is float else value
+    raise _wrong(where, key, value, _describe(kind))
+
+
+def _is_a(kind: Any, value: Any) -> bool:
+    """Whether a JSON value may be of a type, looking at its outermost level only."""
+    outer = typing.get_origin(kind) or kind
+    if outer in (types.NoneType, None):
+        return value is None
+    if outer is Any:
+        return True
+    if outer is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if outer is int:
+        return isinstance(value, int) and not isinstance(value, bool) and -_INT64 <= value < _INT64
+    if outer is tuple:
+        return isinstance(value, list)
+    if dataclasses.is_dataclass(outer):
+        return isinstance(value, dict)
+    return isinstance(value, outer)
+
+
+_NAMES = {str: "a text", int: "a whole number of 64 bits", float: "a number", bool: "true or false"}
+
+
+def _describe(kind: Any) -> str:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(map(_describe, arguments))
+    if origin in (list, tuple):
+        return f"a list, each of it {_describe(arguments[0])}"
+    if origin is dict or dataclasses.is_dataclass(kind):
+        return "an object"
+    return "null" if kind is types.NoneType else _NAMES.get(kind, str(kind))
+
+
+def _wrong(where: str, key: str, value: Any, expected: str) -> DataError:
+    try:
+        shown = json.dumps(value)
+    except (RecursionError, ValueError):
+        shown = type(value).__name__
+    shown = shown if len(shown) <= 60 else f"{shown[:60]}..."
+    return DataError(f"{where}: {key or 'the whole'} is {shown}, expected {expected}")
+
+
+def parse_json(text: bytes, where: str) -> Any:
+    """Return parsed JSON of any kind; DataError where it is none, or is nested too deeply to parse."""
+    if len(text) > MAX_JSON_BYTES:
+        raise DataError(f"{where} has {len(text):,} bytes of JSON, expected {MAX_JSON_BYTES:,} at most")
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise DataError(f"{where} is damaged: it is not JSON ({error})") from None
+    except RecursionError:
+        raise DataError(f"{where} is damaged: its JSON is nested too deeply") from None
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    """Return the SHA-256 of `content` as canonical JSON, its own "checksum" left out."""
+    rest = {key: value for key, value in content.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write `content` and a checksum of it as indented JSON, atomically; OutputError if it cannot be."""
+    with replace_file(path) as file:
+        sealed = {**content, "checksum": _checksum(content)}
+        file.write(json.dumps(sealed, indent=1, ensure_ascii=False).encode() + b"\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read what `write_json` wrote; InputMissing or DataError (a bit flipped, cut short) if not."""
+    try:
+        with open(path, "rb") as file:
+            text = file.read(MAX_JSON_BYTES + 1)
+    except FileNotFoundError:
+        raise InputMissing(f"{path} is missing") from None
+    except OSError as error:
+        raise InputMissing(f"cannot read {path}: {error.strerror}") from error
+    content = parse_json(text, str(path))
+    if not isinstance(content, dict) or content.get("checksum") != _checksum(content):
+        raise DataError(f"{path} is damaged: its content does not match its checksum")
+    return content

@@ -1,0 +1,1 @@
+"""Text to words and ids: tokenizer, vocabulary, and a reader for each format."""

@@ -1,0 +1,20 @@
+"""A block of reviews as token ids."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Reviews(NamedTuple):
+    """A block of reviews: 4 bytes a token, 16 a review."""
+
+    token_ids: np.ndarray
+    """int32[sum of lengths]: the reviews' ids, one after the other."""
+    lengths: np.ndarray
+    """int64[reviews]: how many ids each review has."""
+    labels: np.ndarray
+    """int64[reviews]"""
+
+    def split(self) -> list[np.ndarray]:
+        """Give each review's ids, as views."""
+        return np.split(self.token_ids, np.cumsum(self.lengths)[:-1]) if len(self.lengths) else []

@@ -1,0 +1,132 @@
+"""What has to be in place before TensorFlow is imported, and before its first operation."""
+
+import contextlib
+import ctypes
+import gc
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..system.errors import Unavailable
+
+_M_ARENA_MAX = -8  # mallopt(3)
+
+# What Keras imports where it is installed, for wrappers and pictures: 74 MB of anonymous memory, 100 MB
+# resident and a second, for nothing that is used here.
+_UNUSED = ("IPython", "matplotlib", "pandas", "scipy", "sklearn")
+
+# Up to here one thread was as fast as two or faster; 32 reviews of the default network are 16.2 million.
+_SMALL_STEP = 1 << 24
+
+
+def start() -> None:
+    """Make ready for `import tensorflow`, and import it; Unavailable if it cannot run here."""
+    _require_avx()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # real errors arrive as exceptions
+    _use_one_arena()
+    try:
+        with _quiet_stderr(), _no_garbage_collection(), _without(*_UNUSED):
+            import tensorflow  # noqa: F401
+    except ImportError as error:
+        raise Unavailable(f"TensorFlow cannot be imported: {error}") from error
+
+
+def set_threads(multiplications: int) -> None:
+    """Set the threads that TensorFlow takes for a step, before its first operation.
+
+    `multiplications` are those of its forward pass. The operations of a Dense network follow one
+    another: a second thread to take them up only means that they go from one to the other, 0.1 ms
+    a step. Nor does it pay to split them in a small step: on two cores 32 reviews of 10,000 words
+    take 0.70 ms on one thread and 0.83 on two, of which the pipeline needs one; 128 take 2.2 and
+    1.8. No result was seen to depend on it: 1 to 8 threads gave the same bits. What TensorFlow's own
+    environment variables say wins. With a GPU, which has threads of its own, or after the first
+    operation, nothing is set.
+    """
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        return
+    with contextlib.suppress(RuntimeError):  # "cannot be modified after initialization"
+        if "TF_NUM_INTEROP_THREADS" not in os.environ:
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+        if multiplications <= _SMALL_STEP and "TF_NUM_INTRAOP_THREADS" not in os.environ:
+            tf.config.threading.set_intra_op_parallelism_threads(1)
+
+
+@contextlib.contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Drop what is written to standard error, unless the block fails.
+
+    TensorFlow 2.21 writes six lines about oneDNN and GPUs while it is imported, before it looks
+    at TF_CPP_MIN_LOG_LEVEL.
+    """
+    if os.environ["TF_CPP_MIN_LOG_LEVEL"] < "3":  # someone wants to see them
+        yield
+        return
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(kept, 2)
+            written.seek(0)
+            os.write(2, written.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Do not look for garbage while the block runs, nor later in what it made.
+
+    TensorFlow's modules are half a million objects that live on; the collector goes through them
+    again and again while they are made: a quarter of the time of the import.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@contextlib.contextmanager
+def _without(*names: str) -> Iterator[None]:
+    """Make imports of these packages fail while the block runs, as if they were not installed."""
+    hidden = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
+def _require_avx() -> None:
+    """TensorFlow's wheels end with "Illegal instruction" on an x86 processor without AVX."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if platform.machine() == "x86_64" and cpuinfo.exists():
+        flags = next((s for s in cpuinfo.read_text().splitlines() if s.startswith("flags")), "avx")
+        if "avx" not in flags.split(":")[-1].split() and flags != "avx":
+            raise Unavailable(
+                "this processor has no AVX, which TensorFlow's packages need; predict works "
+                "without TensorFlow, training needs another machine"
+            )
+
+
+def _use_one_arena() -> None:
+    """Let all threads share one heap of glibc's malloc.
+
+    Each thread's own arena keeps what was freed in it, such as reviews that one thread reads and
+    another frees: 4 MB. One arena costs no time here: two threads allocate seldom.
+    """
+    try:
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+    except (OSError, AttributeError):  # another C library
+        return

@@ -1,0 +1,221 @@
+"""What preparing promises of any source: determinism, bounded memory, nothing half done."""
+
+import filecmp
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import run_cli, write_imdb
+
+from lowmem_sentiment.dataset.preparation import PreparationSettings, prepare
+from lowmem_sentiment.dataset.reader import Dataset
+from lowmem_sentiment.sources.files import FilesSource
+from lowmem_sentiment.sources.imdb import ImdbSource
+from lowmem_sentiment.sources.synthetic import SyntheticSettings, SyntheticSource
+from lowmem_sentiment.system.errors import DataError, OutputExists
+from lowmem_sentiment.text.format_settings import FilesSettings
+
+
+def assert_same_directories(one: Path, other: Path) -> None:
+    names = sorted(path.name for path in one.iterdir())
+    assert names == sorted(path.name for path in other.iterdir())
+    same, different, _ = filecmp.cmpfiles(one, other, names, shallow=False)
+    assert not different and len(same) == len(names)
+
+
+def sorted_csv(path: Path, count: int) -> Path:
+    """Write `count` reviews of 12 words: the negative ones first, then the positive."""
+    generator = np.random.default_rng(3)
+    with open(path, "w") as file:
+        file.write("text,label\n")
+        for nth in range(count):
+            words = " ".join(f"w{rank}" for rank in generator.zipf(1.4, 12) % 5000)
+            file.write(f"{words} n{nth},{'pos' if nth >= count // 2 else 'neg'}\n")
+    return path
+
+
+def texts(dataset: Dataset, split: str) -> list[str]:
+    vocabulary = dataset.vocabulary()
+    return [vocabulary.decode(ids[1:]) for block in dataset.read(split) for ids in block.split()]
+
+
+@pytest.fixture(scope="module")
+def csv_file(tmp_path_factory) -> Path:
+    """5 MB: three chunks."""
+    return sorted_csv(tmp_path_factory.mktemp("csv") / "sorted.csv", 80_000)
+
+
+def test_dataset_is_the_same_byte_for_byte_with_any_number_of_workers(csv_file, tmp_path):
+    for workers in (1, 2, 3):
+        done = run_cli(
+            "prepare", "files", csv_file, "--out", tmp_path / str(workers), "--workers", workers
+        )
+        assert done.returncode == 0, done.stderr
+    assert_same_directories(tmp_path / "1", tmp_path / "2")
+    assert_same_directories(tmp_path / "1", tmp_path / "3")
+
+
+def test_every_review_is_there_once_and_decodes_to_its_words(tmp_path):
+    path = sorted_csv(tmp_path / "r.csv", 2_000)
+    dataset = prepare(FilesSource([path]), tmp_path / "out", shard_bytes=5_000)
+    rows = [row for chunk in FilesSource([path]).chunks() for row in chunk.reviews()]
+    expected = [row.text.decode() for row in rows if row.split == "train"]
+    assert sorted(texts(dataset, "train")) == sorted(expected)
+    assert dataset.num_reviews("test") == len(rows) - len(expected)
+
+
+def test_shards_of_a_source_sorted_by_label_are_fair_samples(csv_file, tmp_path):
+    dataset = prepare(FilesSource([csv_file]), tmp_path / "out", shard_bytes=200_000)
+    shards = dataset.shards("train")
+    assert len(shards) > 5
+    labels = np.concatenate([block.labels for block in dataset.read("train")])
+    ends = np.cumsum([shard.records for shard in shards])
+    for part in np.split(labels, ends[:-1]):
+        assert 0.48 < part.mean() < 0.52
+
+
+def test_dealing_over_more_shards_than_may_be_open_loses_nothing(tmp_path):
+    path = sorted_csv(tmp_path / "r.csv", 4_000)
+    dataset = prepare(FilesSource([path]), tmp_path / "out", shard_bytes=400)
+    assert len(dataset.shards("train")) > 200
+    assert len(set(texts(dataset, "train") + texts(dataset, "test"))) == 4_000
+    dataset.verify("train")
+
+
+def test_lossy_vocabulary_says_its_error_bound(csv_file, tmp_path):
+    settings = PreparationSettings(vocabulary_memory=1_000_000)
+    dataset = prepare(FilesSource([csv_file]), tmp_path / "out", settings)
+    exact = prepare(FilesSource([csv_file]), tmp_path / "exact")
+    bound = dataset.source["vocabulary"]["count_error_bound"]
+    assert bound >= 1
+    assert len(dataset.vocabulary()) < len(exact.vocabulary())
+    assert exact.source["vocabulary"]["count_error_bound"] == 0
+    assert dataset.vocabulary().words[:20] == exact.vocabulary().words[:20]
+
+
+# --- synthetic reviews ---
+
+
+def test_synthetic_reviews_depend_on_the_seed_alone(tmp_path):
+    def made(out: str, seed: int) -> Dataset:
+        return prepare(SyntheticSource(SyntheticSettings(reviews=1_200, seed=seed)), tmp_path / out)
+
+    made("a", 1), made("b", 1)
+    assert_same_directories(tmp_path / "a", tmp_path / "b")
+    other = made("c", 2)
+    assert other.fingerprint != Dataset(tmp_path / "a").fingerprint
+
+
+def test_synthetic_reviews_look_like_imdb_and_say_what_they_are(tmp_path):
+    settings = SyntheticSettings(reviews=4_000, num_labels=3)
+    dataset = prepare(SyntheticSource(settings), tmp_path / "out")
+    assert dataset.source["synthetic"] is True
+    assert "synthetic" in dataset.source["description"]
+    assert dataset.labels == ["label-1", "label-2", "label-3"]
+    assert dataset.manifest["length"]["mean"] == pytest.approx(234.8, rel=0.05)
+    assert dataset.manifest["length"]["standard_deviation"] == pytest.approx(172.9, rel=0.08)
+    counts = np.bincount(np.concatenate([block.token_ids for block in dataset.read("train")]))[4:]
+    # Zipf: the logarithm of the count falls about in line with that of the rank
+    ranks = np.array([10, 100, 1_000])
+    slope = np.polyfit(np.log(ranks), np.log(np.sort(counts)[::-1][ranks - 1]), 1)[0]
+    assert -1.2 < slope < -0.8
+
+
+def test_a_longer_synthetic_corpus_starts_with_the_shorter_one():
+    def some(reviews: int) -> list[bytes]:
+        chunks = SyntheticSource(SyntheticSettings(reviews=reviews)).chunks()
+        return [review.text for chunk in chunks for review in chunk.reviews()]
+
+    assert some(1_500)[:1_000] == some(1_000)
+
+
+# --- nothing half done ---
+
+
+def test_a_full_disk_leaves_nothing(csv_file, tmp_path):
+    code = (
+        "import resource, signal, sys; from lowmem_sentiment.cli import main;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2); sys.exit(main(sys.argv[2:]))"
+    )
+    for limit in (10_000, 500_000, 1_300_000):  # in the spill file, then in the shards
+        command = [sys.executable, "-c", code, str(limit), "prepare", "files", str(csv_file)]
+        done = subprocess.run(
+            [*command, "--out", str(tmp_path / "out")], capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 74, done.stderr
+        assert "cannot write" in done.stderr and done.stderr.count("\n") == 1
+        assert not list(tmp_path.iterdir())
+
+
+def test_interrupt_leaves_nothing(tmp_path):
+    command = [sys.executable, "-m", "lowmem_sentiment", "prepare", "synthetic", "--reviews", "1000000"]
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "out"), "--workers", "2"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not (tmp_path / "out.unfinished").exists():
+        time.sleep(0.05)
+    time.sleep(1)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: workers get it too
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors == "lowmem-sentiment: stopped\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_memory_does_not_grow_with_the_data(tmp_path):
+    code = (
+        "import sys; from lowmem_sentiment.system import memory; from lowmem_sentiment.cli import main;"
+        "main(sys.argv[1:]); print(memory.peak_resident())"
+    )
+
+    def peak(reviews: int) -> int:
+        command = [sys.executable, "-c", code, "prepare", "synthetic", "--reviews", str(reviews)]
+        command += ["--out", str(tmp_path / str(reviews)), "--vocabulary-memory", "8"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
+        return int(done.stdout.split()[-1])
+
+    assert peak(24_000) - peak(8_000) < 12_000_000
+
+
+def test_files_settings_are_checked(tmp_path):
+    from lowmem_sentiment.system.errors import SettingsError
+
+    with pytest.raises(SettingsError, match=r"test_fraction is 1.5, expected 0 to below 1"):
+        FilesSettings(test_fraction=1.5)
+    with pytest.raises(SettingsError, match="errors is 'ignore', expected one of strict, replace"):
+        FilesSettings(errors="ignore")
+    with pytest.raises(SettingsError, match="vocabulary_memory is 5, expected 1 MB or more"):
+        PreparationSettings(vocabulary_memory=5)
+
+
+def test_where_imdb_came_from_is_recorded(dataset):
+    source = dataset.manifest["source"]
+    assert source["description"] == "200 IMDb reviews (Keras' imdb.npz)"
+    assert len(source["sha256"]) == 64
+    assert source["published_file"] is False
+    assert source["split"] == "described"
+
+
+def test_a_word_index_of_other_reviews_is_refused(tmp_path):
+    npz, index = write_imdb(tmp_path)
+    index.write_text('{"the": 1, "film": 2}')
+    with pytest.raises(DataError, match="but the word index ends at 5"):
+        prepare(ImdbSource(npz, index), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_existing_dataset_is_kept_unless_overwritten(imdb_files, tmp_path):
+    prepare(ImdbSource(*imdb_files), tmp_path / "out")
+    with pytest.raises(OutputExists, match="exists and is not empty"):
+        prepare(ImdbSource(*imdb_files), tmp_path / "out")
+    prepare(ImdbSource(*imdb_files, split="tutorial"), tmp_path / "out", overwrite=True)
+    assert Dataset(tmp_path / "out").num_reviews("train") == 40

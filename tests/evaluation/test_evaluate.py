@@ -1,0 +1,101 @@
+import shutil
+
+import keras
+import numpy as np
+import pytest
+from helpers import write_imdb
+
+from lowmem_sentiment.dataset.preparation import prepare
+from lowmem_sentiment.evaluation.evaluate import evaluate, from_confusion_matrix, missed
+from lowmem_sentiment.sources.imdb import ImdbSource
+from lowmem_sentiment.system.errors import DataError, InputMissing, SettingsError
+from lowmem_sentiment.training.input_pipeline import batches
+
+
+def exact_auc(labels, scores):
+    """Give the share of (positive, negative) pairs in the right order, ties by half."""
+    positive, negative = scores[labels == 1][:, None], scores[labels == 0][None]
+    return (positive > negative).mean() + (positive == negative).mean() / 2
+
+
+def test_metrics_are_those_computed_by_hand(trained, dataset, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    for split in ("test", "train"):
+        evaluation = evaluate(run, dataset, split=split, batch_size=7)
+        rows = list(batches(dataset, split, num_words=dataset.num_ids, shuffle=False))
+        model = keras.models.load_model(run / "model.keras", compile=False)
+        scores = np.concatenate([model.predict(row, verbose=0)[:, 0] for row, _ in rows]).astype(float)
+        labels = np.concatenate([label for _, label in rows])
+        said = scores > 0.5
+        counts = [[np.sum((labels == true) & (said == guess)) for guess in (0, 1)] for true in (0, 1)]
+        assert evaluation["confusion_matrix"] == counts
+        (_, wrong_positive), (wrong_negative, right) = counts
+        assert evaluation["accuracy"] == np.mean(said == labels)
+        assert evaluation["precision"] == right / (right + wrong_positive)
+        assert evaluation["recall"] == right / (right + wrong_negative)
+        assert evaluation["f1"] == pytest.approx(
+            2 * right / (2 * right + wrong_positive + wrong_negative)
+        )
+        loss = -np.mean(labels * np.log(scores) + (1 - labels) * np.log(1 - scores))
+        assert evaluation["loss"] == pytest.approx(loss, rel=1e-4)
+        assert evaluation["auc"] == pytest.approx(exact_auc(labels, scores), abs=2e-3)
+        assert evaluation["reviews"] == len(labels) == dataset.num_reviews(split)
+    assert (run / "evaluation.json").exists()
+
+
+def test_the_runs_own_dataset_is_the_default(trained, dataset, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    assert evaluate(run)["dataset"] == str(dataset.directory.resolve())
+
+
+def test_three_labels_get_measures_by_label_and_averages():
+    counts = np.array([[5, 1, 0], [2, 2, 0], [0, 0, 0]])
+    result = from_confusion_matrix(counts, ["a", "b", "c"])
+    assert result["accuracy"] == 0.7
+    assert result["by_label"]["a"]["precision"] == 5 / 7
+    assert result["by_label"]["a"]["recall"] == 5 / 6
+    assert result["by_label"]["c"] == {"precision": 0, "recall": 0, "f1": 0, "reviews": 0}
+    assert result["macro_recall"] == pytest.approx((5 / 6 + 1 / 2 + 0) / 3)
+    assert result["weighted_recall"] == pytest.approx(0.7)
+    assert result["confusion_matrix"] == counts.tolist()
+
+
+def test_missed_thresholds_say_by_how_much():
+    evaluation = {"accuracy": 0.86, "loss": 0.4, "reviews": 10}
+    assert missed(evaluation, {"accuracy": 0.86, "loss": 0.4}) == []
+    assert missed(evaluation, {"accuracy": 0.87}) == ["accuracy is 0.86000, 0.01000 below 0.87"]
+    assert missed(evaluation, {"loss": 0.3}) == ["loss is 0.40000, 0.10000 above 0.3"]
+    with pytest.raises(SettingsError, match="no metric 'f2', expected one of accuracy, loss"):
+        missed(evaluation, {"f2": 0.5})
+
+
+def test_another_vocabulary_is_refused(trained, tmp_path):
+    npz, index = write_imdb(tmp_path)
+    index.write_text(index.read_text().replace('"film"', '"movie"'))
+    other = prepare(ImdbSource(npz, index), tmp_path / "other")
+    with pytest.raises(DataError, match="has another vocabulary than"):
+        evaluate(trained, other)
+
+
+def test_other_labels_are_refused(trained, imdb_files, tmp_path):
+    source = ImdbSource(*imdb_files)
+    source.labels = ["bad", "good"]
+    other = prepare(source, tmp_path / "other")
+    with pytest.raises(DataError, match="has the labels bad, good; .* trained with negative, positive"):
+        evaluate(trained, other)
+
+
+def test_a_run_that_is_none_unfinished_or_damaged_is_told(trained, tmp_path):
+    with pytest.raises(InputMissing, match="is no run directory; make one"):
+        evaluate(tmp_path / "none")
+    with pytest.raises(InputMissing, match=r"holds no run: it has no config\.json"):
+        evaluate(tmp_path)
+    run = shutil.copytree(trained, tmp_path / "run")
+    model = run / "model.keras"
+    whole = model.read_bytes()
+    model.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"model\.keras cannot be loaded"):
+        evaluate(run)
+    model.unlink()
+    with pytest.raises(InputMissing, match=r"is not finished: it has no model\.keras"):
+        evaluate(run)

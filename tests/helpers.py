@@ -1,0 +1,79 @@
+"""Handmade reviews, and processes: what tests of several folders use."""
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from lowmem_sentiment.text.reviews import Reviews
+from lowmem_sentiment.text.vocabulary import Vocabulary
+
+GOOD = ["great", "wonderful", "moving", "funny", "brilliant"]
+BAD = ["awful", "boring", "dull", "worst", "mess"]
+PLAIN = ["the", "film", "a", "was", "and", "plot", "actor", "it", "scene", "of", "story", "i"]
+WORDS = PLAIN + GOOD + BAD  # in order of rank
+VOCABULARY = Vocabulary(word.encode() for word in (*PLAIN, *GOOD, *BAD, "café", "don't", "😀"))
+
+
+def handmade_reviews(count: int, seed: int = 1) -> tuple[list[list[int]], list[int]]:
+    """Give `count` reviews as lists of word ranks, and their labels: most words tell the label."""
+    generator = np.random.default_rng(seed)
+    reviews, labels = [], []
+    for nth in range(count):
+        label = nth % 2
+        leaning = GOOD if label else BAD
+        words = generator.choice(PLAIN, generator.integers(3, 12)).tolist()
+        words += generator.choice(leaning, generator.integers(1, 4)).tolist()
+        reviews.append([WORDS.index(word) + 1 for word in generator.permutation(words)])
+        labels.append(label)
+    return reviews, labels
+
+
+def write_imdb(folder: Path, half: int = 100) -> tuple[Path, Path]:
+    """Write an imdb.npz with twice `half` reviews and its word index, as Keras' files are made."""
+    arrays = {}
+    for nth, name in enumerate(("train", "test")):
+        reviews, labels = handmade_reviews(half, seed=nth + 1)
+        sequences = np.empty(half, object)
+        sequences[:] = reviews
+        arrays |= {f"x_{name}": sequences, f"y_{name}": np.array(labels)}
+    np.savez(folder / "imdb.npz", **arrays)
+    index = {word: rank for rank, word in enumerate(WORDS, 1)}
+    (folder / "imdb_word_index.json").write_text(json.dumps(index))
+    return folder / "imdb.npz", folder / "imdb_word_index.json"
+
+
+def run_cli(*arguments: object, **options) -> subprocess.CompletedProcess:
+    """Run the command in a process of its own."""
+    command = [sys.executable, "-m", "lowmem_sentiment", *map(str, arguments)]
+    options = {"capture_output": True, "text": True, "timeout": 300, **options}
+    return subprocess.run(command, check=False, **options)
+
+
+def free_addresses(count: int) -> tuple[str, ...]:
+    """Give addresses on this machine whose ports are free."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    addresses = tuple(f"127.0.0.1:{each.getsockname()[1]}" for each in sockets)
+    for each in sockets:
+        each.close()
+    return addresses
+
+
+def random_texts(count: int, seed: int = 3) -> list[str]:
+    """Give texts with capitals, punctuation, line breaks, emoji, unknown words; some empty."""
+    generator = np.random.default_rng(seed)
+    words = [word.decode() for word in VOCABULARY.words]
+    words += ["Great!", "WORST.", "<br />", "xyzzy", "CAFÉ", "film,film", "\t", "naïve", "¿", "10/10"]
+    return [" ".join(generator.choice(words, generator.integers(0, 30))) for _ in range(count)]
+
+
+def reviews(*items: tuple[list[int], int]) -> Reviews:
+    """Give a block of (ids, label)."""
+    return Reviews(
+        np.array([id_ for ids, _ in items for id_ in ids], np.int32),
+        np.array([len(ids) for ids, _ in items], np.int64),
+        np.array([label for _, label in items], np.int64),
+    )

@@ -1,0 +1,122 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from helpers import VOCABULARY, random_texts, run_cli
+
+from lowmem_sentiment.evaluation.predict import Predictor, predict
+from lowmem_sentiment.model.export import export
+from lowmem_sentiment.runs.run_directory import RunDirectory
+from lowmem_sentiment.system.errors import DataError, InputMissing, OutputExists, SettingsError
+
+# Loads a SavedModel where our package cannot be imported, and answers texts from standard input.
+SERVER = """
+import json, sys
+sys.modules["lowmem_sentiment"] = None
+import tensorflow as tf
+texts = [text.encode("latin-1") for text in json.load(sys.stdin)]
+answers = []
+for path in sys.argv[1:]:
+    signature = tf.saved_model.load(path).signatures["serving_default"]
+    outputs = signature(texts=tf.constant(texts))
+    answers.append({name: value.numpy().tolist() for name, value in outputs.items()})
+    answers[-1]["label"] = [label.decode() for label in answers[-1]["label"]]
+    assert signature(texts=tf.constant([], tf.string))["label"].shape == [0]
+json.dump(answers, sys.stdout)
+"""
+
+
+def write_run(path, labels) -> RunDirectory:
+    from lowmem_sentiment.model.keras_model import build_model
+    from lowmem_sentiment.model.weights import to_arrays
+
+    run = RunDirectory(path)
+    network = build_model(VOCABULARY.num_ids, len(labels), hidden=(7, 5), seed=len(labels))
+    config = {"settings": {"num_words": VOCABULARY.num_ids}, "labels": labels}
+    run.create(config, VOCABULARY, overwrite=False)
+    run.write_model(network)
+    run.write_weights(to_arrays(network, labels, VOCABULARY.num_ids, VOCABULARY.sha256))
+    return run
+
+
+def hard_texts() -> list[bytes]:
+    """Give texts that try every byte as a letter, as a separator, and out of UTF-8."""
+    texts = [text.encode() for text in random_texts(1_000)]
+    texts += [b"great" + bytes([byte]) + b"film" for byte in range(256)]
+    words = ("GREAT<br /><br />Film😀worst — café", "İstanbul ſ ẞ K", "great\u00a0film", "Don't!")
+    texts += [text.encode() for text in words]
+    return [*texts, b"", b" ", b"\xff\xfe", b"great \xc3", b"a\x00b"]
+
+
+@pytest.mark.slow
+def test_the_saved_model_gives_what_predict_gives_without_our_package(tmp_path):
+    labels = (["negative", "positive"], ["schlecht", "mäßig", "gut"])
+    runs = [write_run(tmp_path / f"run{len(names)}", names) for names in labels]
+    exported = [export(run.path, tmp_path / f"model{nth}" / "1") for nth, run in enumerate(runs)]
+    texts = hard_texts()
+    result = subprocess.run(
+        [sys.executable, "-c", SERVER, *map(str, exported)],
+        input=json.dumps([text.decode("latin-1") for text in texts]),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=tmp_path,
+        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+    )
+    assert result.returncode == 0, result.stderr
+    for run, answer in zip(runs, json.loads(result.stdout), strict=True):
+        expected = predict(run.path, texts)
+        probabilities = Predictor(run.path).probabilities(texts)
+        np.testing.assert_allclose(answer["probabilities"], probabilities, atol=1e-5)
+        np.testing.assert_allclose(answer["probability"], [p.probability for p in expected], atol=1e-5)
+        unsure = np.abs(np.sort(probabilities)[:, -1] - np.sort(probabilities)[:, -2]) < 1e-5
+        same = [a == p.label for a, p in zip(answer["label"], expected, strict=True)]
+        assert (np.array(same) | unsure).all()
+
+
+def test_exported_weights_are_all_that_predict_needs(trained, tmp_path):
+    out = export(trained, tmp_path / "small", format="weights")
+    assert sorted(path.name for path in out.iterdir()) == ["vocabulary.txt", "weights.npz"]
+    assert predict(out, ["a great film"]) == predict(trained, ["a great film"])
+
+
+def test_an_exported_keras_model_opens_without_our_package(trained, tmp_path):
+    import keras
+
+    out = export(trained, tmp_path / "keras", format="keras")
+    assert sorted(path.name for path in out.iterdir()) == ["model.keras", "vocabulary.txt"]
+    network = keras.models.load_model(out / "model.keras")
+    assert network.input_shape == (None, RunDirectory(trained).config()["settings"]["num_words"])
+
+
+def test_exports_that_cannot_be_are_refused_and_leave_nothing(trained, tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(SettingsError, match="expected one of saved-model, weights, keras"):
+        export(trained, out, format="onnx")
+    with pytest.raises(InputMissing, match="is no run directory"):
+        export(tmp_path / "none", out, format="weights")
+    shutil.copytree(trained, tmp_path / "run")
+    (tmp_path / "run" / "weights.npz").write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"weights\.npz is damaged"):
+        export(tmp_path / "run", out, format="weights")
+    (tmp_path / "run" / "model.keras").unlink()
+    for format_ in ("saved-model", "keras"):
+        with pytest.raises(InputMissing, match=r"is not finished: it has no model\.keras"):
+            export(tmp_path / "run", out, format=format_)
+    assert not out.exists()
+    out.mkdir()
+    (out / "mine").touch()
+    with pytest.raises(OutputExists):
+        export(trained, out, format="weights")
+
+
+def test_the_command_exports(trained, tmp_path):
+    result = run_cli("export", trained, "--format", "weights", "--out", tmp_path / "out", "--json")
+    assert result.returncode == 0
+    assert json.loads(result.stdout)["out"] == str(tmp_path / "out")
+    assert run_cli("export", trained, "--format", "weights", "--out", tmp_path / "out").returncode == 73
+    assert run_cli("export", tmp_path, "--out", tmp_path / "other").returncode == 66

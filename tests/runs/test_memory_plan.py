@@ -1,0 +1,174 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers import run_cli
+
+from lowmem_sentiment.model.keras_model import build_model
+from lowmem_sentiment.runs.configuration import TrainingSettings
+from lowmem_sentiment.runs.memory_plan import LIBRARIES, WORKER, count_parameters, fit_to, plan
+from lowmem_sentiment.system.errors import SettingsError
+from lowmem_sentiment.system.memory import MB, Limit
+from lowmem_sentiment.training.input_pipeline import batches
+
+
+def test_parameters_are_those_of_the_network():
+    for settings, words, labels in (
+        (TrainingSettings(), 10_000, 2),
+        (TrainingSettings(hidden=(7, 3), dropout=()), 20, 2),
+        (TrainingSettings(hidden=(), dropout=()), 20, 4),
+    ):
+        network = build_model(words, labels, hidden=settings.hidden, dropout=settings.dropout)
+        assert count_parameters(settings, words, labels) == network.count_params()
+
+
+def test_a_plan_grows_with_what_it_is_made_of(dataset):
+    least = plan(dataset, TrainingSettings(batch_size=8))
+    more = plan(dataset, TrainingSettings(batch_size=16))
+    assert more.batches == 2 * least.batches
+    assert more.needed - least.needed == least.batches
+    smaller = plan(dataset, TrainingSettings(batch_size=8, window_bytes=1))
+    assert 0 < smaller.window < least.window / 4
+    assert least.needed < least.resident
+
+
+def test_a_worker_takes_its_share_of_a_batch_and_what_speaking_takes(dataset):
+    one, worker = (plan(dataset, TrainingSettings(batch_size=8), workers) for workers in (1, 2))
+    assert worker.batches == pytest.approx(one.batches / 2, abs=1)
+    assert worker.anonymous - one.anonymous == WORKER + worker.batches - one.batches
+    limit = Limit(worker.needed - 1, "a test")
+    assert fit_to(limit, dataset, TrainingSettings(batch_size=8), 2) != TrainingSettings(batch_size=8)
+
+
+def test_a_limit_is_kept_by_the_window_and_the_prefetch_alone(dataset):
+    whole = TrainingSettings()
+    assert fit_to(Limit(10_000 * MB, "a test"), dataset, whole) == whole
+    tight = plan(dataset, whole).needed - 1
+    fitted = fit_to(Limit(tight, "a test"), dataset, whole)
+    assert plan(dataset, fitted).needed <= tight
+    changed = {name for name in vars(whole) if getattr(whole, name) != getattr(fitted, name)}
+    assert changed
+    assert changed <= {"window_bytes", "prefetch"}
+
+
+def test_a_limit_that_cannot_be_kept_is_refused_with_the_figure(dataset):
+    with pytest.raises(
+        SettingsError, match=r"training needs 3\d\d MB, and the limit is 100 MB \(a test\)"
+    ):
+        fit_to(Limit(100 * MB, "a test"), dataset, TrainingSettings())
+
+
+def test_prefetch_changes_no_result(dataset):
+    one, three = (
+        [labels.numpy().tolist() for _, labels in batches(dataset, num_words=10, prefetch=prefetch)]
+        for prefetch in (1, 3)
+    )
+    assert one == three
+
+
+IMPORT_MAPS = 371 * MB  # of files, where LIBRARIES was measured
+
+
+def _mapped_by_the_import() -> int:
+    code = """
+from lowmem_sentiment.system import memory
+from lowmem_sentiment.training import tensorflow_startup
+tensorflow_startup.start()
+print(memory.sizes("/proc/self/status")["RssFile"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return int(done.stdout)
+
+
+@pytest.mark.slow
+def test_the_plan_is_what_training_takes(dataset, tmp_path):
+    done = run_cli(
+        "train", dataset.directory, "--run", tmp_path / "run", "--memory-limit", "2G", "--json"
+    )
+    summary = json.loads(done.stdout)
+    anonymous, resident = (summary[f"peak_{kind}_bytes"] for kind in ("anonymous", "resident"))
+    assert summary["predicted_anonymous_bytes"] == pytest.approx(anonymous, rel=0.1)
+    # The kernel maps what is in the page cache around a page that is needed: of files that were written
+    # a moment ago, as in a new environment, up to a third more.
+    more = _mapped_by_the_import() / IMPORT_MAPS
+    predicted = summary["predicted_anonymous_bytes"] + more * LIBRARIES
+    assert predicted == pytest.approx(resident, rel=0.1)
+    assert summary["predicted_resident_bytes"] == summary["predicted_anonymous_bytes"] + LIBRARIES
+    assert "limit 2000 MB (--memory-limit); training needs 3" in done.stderr
+
+
+def test_plan_answers_without_tensorflow(dataset):
+    code = f"""
+import sys
+from lowmem_sentiment.cli import main
+assert main(["plan", {str(dataset.directory)!r}, "--batch-size", "64", "--json"]) == 0
+assert "tensorflow" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    answer = json.loads(done.stdout)
+    assert answer["anonymous_bytes"] < answer["resident_bytes"]
+    assert answer["parameters"] == count_parameters(TrainingSettings(), dataset.num_ids, 2)
+
+
+def test_plan_measures_the_time_when_asked(dataset):
+    from lowmem_sentiment.training.train import measure_speed
+
+    assert measure_speed(dataset, TrainingSettings(), seconds=0.1) > 100
+
+
+@pytest.mark.slow
+def test_the_guard_saves_and_stops_in_a_real_cgroup(dataset, tmp_path):
+    root = Path("/sys/fs/cgroup/memory")
+    if not (root / "memory.limit_in_bytes").exists() or os.geteuid():
+        pytest.skip("no version 1 memory cgroup can be made here")
+    group, run = root / f"lowmem-guard-{os.getpid()}", tmp_path / "run"
+    group.mkdir()
+    try:
+        (group / "memory.limit_in_bytes").write_text("600000000")
+        # Something else in the container takes memory once training has begun.
+        code = f"""
+import sys, threading, time, os
+open("{group}/cgroup.procs", "w").write("0")
+def eat():
+    while not os.path.exists("{run}/state.npz"):
+        time.sleep(0.1)
+    hog = []
+    while True:
+        hog.append(bytearray(b"x" * 10_000_000))
+        time.sleep(0.05)
+threading.Thread(target=eat, daemon=True).start()
+from lowmem_sentiment.cli import main
+sys.exit(main(["train", "{dataset.directory}", "--run", "{run}", "--epochs", "100000",
+               "--memory-limit", "auto"]))
+"""
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    finally:
+        group.rmdir()
+    assert done.returncode == 75, done.stderr
+    assert "MB of cgroup" in done.stderr
+    assert "stopped before the kernel does it" in done.stderr
+    assert f"--resume {run}" in done.stderr
+
+
+@pytest.mark.slow
+def test_fifty_epochs_take_no_more_memory_than_five(dataset, tmp_path):
+    code = f"""
+from lowmem_sentiment.system import memory
+from lowmem_sentiment.training import tensorflow_startup
+tensorflow_startup.start()
+from lowmem_sentiment.runs.configuration import TrainingSettings
+from lowmem_sentiment.training.train import train
+seen = {{}}
+def progress(what, done, total, note=""):
+    if what.startswith("epoch"):
+        seen[what] = memory.resident()
+run = {str(tmp_path / "run")!r}
+train({str(dataset.directory)!r}, run, TrainingSettings(epochs=50), progress=progress)
+print(seen["epoch 50/50"] - seen["epoch 5/50"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 5 * MB

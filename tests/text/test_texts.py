@@ -1,0 +1,174 @@
+import gzip
+import io
+import json
+import os
+
+import pytest
+
+from lowmem_sentiment.system.errors import DataError, InputMissing, SettingsError
+from lowmem_sentiment.text import texts
+from lowmem_sentiment.text.format_settings import TextSettings
+from lowmem_sentiment.text.texts import read_texts
+
+
+def read(content: bytes, **settings) -> list[bytes]:
+    return [text for block in read_texts(io.BytesIO(content), TextSettings(**settings)) for text in block]
+
+
+def read_until_error(content: bytes, **settings) -> tuple[list[bytes], str]:
+    got = []
+    with pytest.raises(DataError) as error:
+        for block in read_texts(io.BytesIO(content), TextSettings(**settings)):
+            got += block
+    return got, str(error.value)
+
+
+def test_each_line_is_a_text_also_an_empty_one_and_the_last_without_an_end():
+    assert read(b"one\n\ntwo\r\nthree") == [b"one", b"", b"two", b"three"]
+
+
+def test_an_empty_input_gives_no_text():
+    assert read(b"") == []
+    assert read(b"", format="csv") == []
+    assert read(b"", format="jsonl") == []
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_word():
+    assert read(b"\xef\xbb\xbfgood") == [b"good"]
+    assert read(b"\xef\xbb\xbftext,id\ngood,1\n", format="csv") == [b"good"]
+
+
+def test_a_line_that_comes_in_many_reads_is_one_text(monkeypatch):
+    monkeypatch.setattr(texts, "_READ_BYTES", 3)
+    assert read(b"a long line\nand\nanother one") == [b"a long line", b"and", b"another one"]
+    assert read(b'text\n"a,\nb"\nc\n', format="csv") == [b"a,\nb", b"c"]
+
+
+@pytest.mark.parametrize(
+    ("format_", "line"),
+    [("text", b"good\n"), ("jsonl", b'{"text": "good"}\n\n'), ("csv", b'"good"\n')],
+)
+def test_texts_are_given_as_soon_as_they_are_there(format_, line):
+    reading, writing = os.pipe()
+    with open(reading, "rb") as stream, open(writing, "wb", buffering=0) as out:
+        blocks = read_texts(stream, TextSettings(format=format_, text_column="1"))
+        for _ in range(3):
+            out.write(line + line[:4])  # and a part of the next, which must not be waited for
+            assert next(blocks) == [b"good"]
+            out.write(line[4:])
+            assert next(blocks) == [b"good"]
+
+
+def test_text_in_another_encoding_becomes_utf_8():
+    assert read("café\nnaïve".encode("latin-1"), encoding="latin-1") == [
+        "café".encode(),
+        "naïve".encode(),
+    ]
+    assert read("café\nnaïve".encode("utf-16"), encoding="utf-16") == ["café".encode(), "naïve".encode()]
+
+
+def test_undecodable_text_names_the_line_and_keeps_what_was_before():
+    got, error = read_until_error(b"good\nfine\nb\xe9d\nmore\n")
+    assert got == [b"good", b"fine"]
+    assert "line 3: byte 0xe9 at column 2 is no utf-8" in error and "--errors replace" in error
+    assert read(b"b\xe9d", errors="replace") == ["b�d".encode()]
+    assert read(b"b\xe9d", errors="ignore") == [b"bd"]
+
+
+def test_undecodable_utf_16_is_refused():
+    _, error = read_until_error("a\nb".encode("utf-16-le") + b"\x00", encoding="utf-16-le")
+    assert "line 2: is no utf-16-le" in error
+
+
+def test_a_csv_column_is_found_by_name_or_number():
+    table = b'id,text\n1,"Great, and ""moving"""\n\n2,dull\n'
+    assert read(table, format="csv") == [b'Great, and "moving"', b"dull"]
+    assert read(b"1,good\n2,bad\n", format="csv", text_column="2") == [b"good", b"bad"]
+    assert read(b"id\treview\n1\tgood\n", format="tsv", text_column="review") == [b"good"]
+
+
+def test_quoted_text_of_a_csv_may_have_lines():
+    assert read(b'text\n"one\ntwo"\nthree\n', format="csv") == [b"one\ntwo", b"three"]
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b"id,review\n1,good\n", "line 1: there is no column 'text'; the first line has 'id', 'review'"),
+        (b'text\ngood\n"never closed\nmore\n', "line 3: the row that begins here has a broken quote"),
+        (b'text\ngood\n"bad" quote\n', "line 3: the row that begins here has a broken quote"),
+        (b"id,text\n1,good\n2\n", "line 3: has 1 columns, expected 2 or more"),
+    ],
+)
+def test_a_broken_csv_names_the_line(content, error):
+    got, message = read_until_error(content, format="csv")
+    assert error in message
+    assert got == ([] if "no column" in error else [b"good"])
+
+
+def test_json_lines_give_a_field():
+    lines = [json.dumps({"review": "Café"}), "", '{"review": "half \\ud83d a pair"}']
+    assert read("\n".join(lines).encode(), format="jsonl", text_field="review") == [
+        "Café".encode(),
+        b"half ? a pair",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        (b"{", "line 2: is no JSON"),
+        (b'{"txt": 1, "id": 2}', "line 2: has no text in the field 'text'; it has 'txt', 'id'"),
+        (b'{"text": 5}', "line 2: has no text in the field 'text'"),
+        (b"[1]", "line 2: has no text in the field 'text'; it has no fields at all"),
+        (b"[" * 100_000, "line 2: is no JSON"),
+    ],
+)
+def test_broken_json_lines_name_the_line(line, error):
+    got, message = read_until_error(b'{"text": "good"}\n' + line + b"\n", format="jsonl")
+    assert got == [b"good"] and error in message
+
+
+def test_the_format_follows_the_files_name_and_gz_is_unpacked(tmp_path):
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"text\ngood\n"))
+    (tmp_path / "a.jsonl").write_bytes(b'{"text": "good"}\n')
+    (tmp_path / "a.log").write_bytes(b"good\n")
+    for path in tmp_path.iterdir():
+        assert list(read_texts(path)) == [[b"good"]]
+
+
+def test_a_gz_cut_short_is_refused_after_what_it_holds(tmp_path):
+    path = tmp_path / "a.txt.gz"
+    path.write_bytes(gzip.compress(b"".join(b"text %d\n" % n for n in range(50_000)))[:-40_000])
+    got = []
+    with pytest.raises(DataError, match=r"a\.txt\.gz, line \d+: the \.gz file is damaged or cut short"):
+        for block in read_texts(path):
+            got += block
+    assert got == [b"text %d" % n for n in range(len(got))] and got
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+    for path in (tmp_path / "none.txt", tmp_path):
+        with pytest.raises(InputMissing, match="cannot read"):
+            list(read_texts(path))
+
+
+def test_a_line_without_end_is_refused_before_it_fills_the_memory(monkeypatch):
+    monkeypatch.setattr(texts, "MAX_TEXT_BYTES", 1 << 20)
+    with pytest.raises(DataError, match="line 2: is longer than 1 MiB"):
+        read(b"good\n" + b"x" * (2 << 20))
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"encoding": "klingon"}, "encoding is 'klingon'"),
+        ({"encoding": "hex"}, "encoding is 'hex'"),
+        ({"errors": "panic"}, "expected one of strict, replace, ignore"),
+        ({"format": "xml"}, "expected one of auto, text, csv, tsv, jsonl"),
+        ({"text_column": "0"}, "text_column is 0"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings, error):
+    with pytest.raises(SettingsError, match=error):
+        TextSettings(**settings)

@@ -1,0 +1,385 @@
+"""Whatever ends a run, it goes on and ends with the bits of one that nobody disturbed."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import numpy as np
+import pytest
+from helpers import run_cli
+
+from lowmem_sentiment.dataset.preparation import prepare
+from lowmem_sentiment.evaluation.verify_resume import digests, verify_resume
+from lowmem_sentiment.runs.configuration import SaveEvery, TrainingSettings
+from lowmem_sentiment.runs.run_directory import RunDirectory
+from lowmem_sentiment.sources.imdb import ImdbSource
+from lowmem_sentiment.system.errors import (
+    DataError,
+    InputMissing,
+    OutputError,
+    OutputExists,
+    Resumable,
+    SettingsError,
+)
+from lowmem_sentiment.system.files import locked
+from lowmem_sentiment.training import checkpoint
+from lowmem_sentiment.training import train as train_module
+from lowmem_sentiment.training.train import train
+
+SETTINGS = TrainingSettings(epochs=3, batch_size=8, hidden=(6, 4), learning_rate=0.02)
+
+
+@pytest.fixture(autouse=True)
+def short_executions(monkeypatch):
+    """Return to Python every 3 of an epoch's 20 steps, so that there is a middle to stop in."""
+    monkeypatch.setattr(train_module, "STEPS_PER_EXECUTION", 3)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(dataset, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_module, "STEPS_PER_EXECUTION", 3)
+        run = tmp_path_factory.mktemp("resume") / "undisturbed"
+        train(dataset, run, SETTINGS)
+    return run
+
+
+def train_until(dataset, run, reports, **options):
+    """Train, and ask to stop at the given report of progress (one every 3 steps)."""
+    stop, seen = threading.Event(), []
+
+    def progress(*what):
+        seen.append(what)
+        if len(seen) == reports:
+            stop.set()
+
+    return train(dataset, run, SETTINGS, stop=stop, progress=progress, **options)
+
+
+# An epoch reports 7 times while it trains and 2 times while it validates.
+@pytest.mark.parametrize("reports", [1, 4, 7, 8, 9, 10, 19, 25])
+def test_a_run_stopped_anywhere_and_resumed_ends_identical(dataset, undisturbed, tmp_path, reports):
+    run = tmp_path / "run"
+    with pytest.raises(Resumable, match=r"stopped at epoch ., step .* of 20.*--resume .*/run"):
+        train_until(dataset, run, reports)
+    train(dataset, run, SETTINGS, resume=True)
+    assert digests(run) == digests(undisturbed)
+
+
+def test_a_run_stopped_in_its_last_validation_or_again_and_again_ends_identical(
+    dataset, undisturbed, tmp_path
+):
+    run, options = tmp_path / "run", {}
+    for _ in range(8):
+        with pytest.raises(Resumable):
+            train_until(dataset, run, 3, **options)
+        options = {"resume": True}
+    train(dataset, run, SETTINGS, resume=True)
+    assert digests(run) == digests(undisturbed)
+
+
+def test_each_step_of_a_resumed_curve_is_drawn_once_and_in_order(dataset, tmp_path):
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+    run = tmp_path / "run"
+    with pytest.raises(Resumable):
+        train_until(dataset, run, 12)
+    # what a killed process wrote after its last saved state
+    (run / "tensorboard" / "train" / "events.out.tfevents.9.left").write_bytes(b"half a record")
+    train(dataset, run, SETTINGS, resume=True)
+    steps = [
+        event.step
+        for file in sorted((run / "tensorboard" / "train").iterdir())
+        for event in EventFileLoader(str(file)).Load()
+        for value in event.summary.value
+        if value.tag == "loss/batch"
+    ]
+    assert steps == [step + epoch * 20 for epoch in range(3) for step in (3, 6, 9, 12, 15, 18, 20)]
+
+
+CHILD = """
+import os, signal, sys
+from lowmem_sentiment.training import tensorflow_startup
+tensorflow_startup.start()
+from lowmem_sentiment.system import files
+from lowmem_sentiment import cli
+from lowmem_sentiment.training import checkpoint, train as train_module
+train_module.STEPS_PER_EXECUTION = 3
+kind, count = sys.argv[1], int(sys.argv[2])
+calls = {"save": 0, "rename": 0}
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def save(run, *rest):
+    calls["save"] += 1
+    if kind == "before write" and calls["save"] == count:
+        die()
+    whole(run, *rest)
+
+def write_array(archive, name, array):
+    if kind == "mid write" and calls["save"] == count and name == "variable_3":
+        die()
+    write(archive, name, array)
+
+def replace(source, target):
+    if "state" in str(target):
+        calls["rename"] += 1
+        if kind == "before rename" and calls["rename"] == count:
+            die()
+    rename(source, target)
+    if "state" in str(target) and kind == "after rename" and calls["rename"] == count:
+        die()
+
+whole, write, rename = checkpoint.save, checkpoint._write_array, os.replace
+checkpoint.save, checkpoint._write_array, os.replace = save, write_array, replace
+sys.exit(cli.main(sys.argv[3:]))
+"""
+
+
+@pytest.mark.slow
+def test_a_run_killed_while_its_state_is_written_ends_identical(dataset, undisturbed, tmp_path):
+    """Ten kills of one run: before, in and after a write, and between its two renames."""
+    run = tmp_path / "run"
+    options = ["--epochs", "3", "--batch-size", "8", "--hidden", "6,4", "--learning-rate", "0.02"]
+    options += ["--save-every", "3", "--json"]
+    kinds = ["before write", "mid write", "before rename", "after rename"]
+    # Each save renames twice: the state to the previous one, then the new one to the state.
+    moments = [(kinds[nth % 4], 1 + nth // 2 % 2) for nth in range(10)]
+    for nth, (kind, count) in enumerate([*moments, ("never", 0)]):
+        where = ["--resume" if nth else "--run", str(run)]
+        command = [sys.executable, "-c", textwrap.dedent(CHILD), kind, str(count), "train"]
+        command += [str(dataset.directory), *where, *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        expected = 0 if kind == "never" else -signal.SIGKILL
+        assert done.returncode == expected, (nth, kind, done.stderr)
+    assert digests(run) == digests(undisturbed)
+
+
+@pytest.mark.slow
+def test_verify_resume_finds_killed_runs_identical(dataset, tmp_path):
+    options = ["--epochs", "20", "--hidden", "6,4", "--save-every", "2"]
+    result = verify_resume(dataset.directory, tmp_path / "work", kills=1, options=options)
+    assert result["kills"] >= 1
+    assert result["identical"]
+    assert {entry["weights"] for entry in result["runs"]} == {result["undisturbed"]["weights"]}
+
+
+def test_a_finished_run_is_trained_on_to_the_bits_of_a_longer_one(dataset, undisturbed, tmp_path):
+    run = tmp_path / "run"
+    train(dataset, run, TrainingSettings(**{**vars(SETTINGS), "epochs": 1}))
+    summary = train(dataset, run, SETTINGS, resume=True)
+    # The curves differ in the table of settings: the run was one of one epoch when it was written.
+    ours, theirs = digests(run), digests(undisturbed)
+    assert (ours["weights"], ours["history"]) == (theirs["weights"], theirs["history"])
+    assert RunDirectory(run).config()["settings"]["epochs"] == 3
+    again = train(dataset, run, SETTINGS, resume=True)
+    assert again["val_loss"] == summary["val_loss"]
+    with pytest.raises(SettingsError, match="epochs is 2, the run to resume has trained 3"):
+        train(dataset, run, TrainingSettings(**{**vars(SETTINGS), "epochs": 2}), resume=True)
+
+
+def test_a_run_killed_before_its_first_state_starts_over(dataset, undisturbed, tmp_path):
+    run = shutil.copytree(undisturbed, tmp_path / "run")
+    for name in ("state.npz", "state.previous.npz", "summary.json", "model.keras", "weights.npz"):
+        (run / name).unlink()
+    train(dataset, run, SETTINGS, resume=True)
+    assert digests(run) == digests(undisturbed)
+
+
+def test_a_run_killed_before_its_last_files_only_writes_them(dataset, undisturbed, tmp_path):
+    run = shutil.copytree(undisturbed, tmp_path / "run")
+    for name in ("summary.json", "model.keras", "weights.npz"):
+        (run / name).unlink()
+    reports = []
+    train(dataset, run, SETTINGS, resume=True, progress=lambda *what: reports.append(what))
+    assert not reports
+    assert digests(run) == digests(undisturbed)
+
+
+@pytest.fixture
+def stopped(dataset, tmp_path):
+    with pytest.raises(Resumable):
+        train_until(dataset, tmp_path / "stopped", 12, save_every=SaveEvery(3))
+    return tmp_path / "stopped"
+
+
+@pytest.mark.parametrize(("name", "value"), [("batch_size", 4), ("seed", 1), ("hidden", (6, 5))])
+def test_other_settings_are_refused_by_name(dataset, stopped, name, value):
+    other = TrainingSettings(**{**vars(SETTINGS), name: value})
+    with pytest.raises(SettingsError, match=f"{name} is .*, the run to resume has"):
+        train(dataset, stopped, other, resume=True)
+
+
+def test_another_dataset_is_refused_unless_forced(imdb_files, stopped, tmp_path):
+    other = prepare(ImdbSource(*imdb_files, split="tutorial"), tmp_path / "other")
+    with pytest.raises(DataError, match="other conditions than the run's: dataset"):
+        train(other, stopped, SETTINGS, resume=True)
+    said = []
+    train(other, stopped, SETTINGS, resume=True, force=True, report=said.append)
+    assert "the result is not exact" in said[0]
+
+
+def test_another_tensorflow_or_onednn_setting_is_refused(dataset, stopped, monkeypatch):
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    with pytest.raises(DataError, match=r"oneDNN \(1 then, 0 now\).*--force"):
+        train(dataset, stopped, SETTINGS, resume=True)
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    monkeypatch.setattr(checkpoint.tf, "__version__", "9.9")
+    with pytest.raises(DataError, match=r"tensorflow \(.* then, 9.9 now\)"):
+        train(dataset, stopped, SETTINGS, resume=True)
+
+
+def test_a_damaged_state_falls_back_to_the_one_before(dataset, undisturbed, stopped):
+    path = stopped / "state.npz"
+    path.write_bytes(path.read_bytes()[:-100])
+    said = []
+    train(dataset, stopped, SETTINGS, resume=True, report=said.append)
+    assert "state.npz is damaged" in said[0]
+    assert "going on from the state before it" in said[0]
+    assert digests(stopped) == digests(undisturbed)
+
+
+def test_two_damaged_states_are_told(dataset, stopped):
+    for name in ("state.npz", "state.previous.npz"):
+        (stopped / name).write_bytes(b"damaged")
+    with pytest.raises(DataError, match=r"state.npz is damaged .*previous.* start over with --overwrite"):
+        train(dataset, stopped, SETTINGS, resume=True)
+
+
+def test_a_flipped_byte_of_a_state_is_found_or_changes_nothing(stopped):
+    run = RunDirectory(stopped)
+    whole = run.state_file.read_bytes()
+    expected, _ = checkpoint.load(run)
+    run.previous_state_file.unlink()
+    generator = np.random.default_rng(0)
+    found = 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        damaged[generator.integers(len(whole))] ^= int(generator.integers(1, 256))
+        run.state_file.write_bytes(damaged)
+        try:
+            got, _ = checkpoint.load(run)
+        except DataError as error:
+            found += 1
+            assert "state.npz" in str(error)
+            continue
+        assert got.position == expected.position
+        for one, other in zip(got.arrays, expected.arrays, strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert found > 200
+
+
+def test_another_process_in_the_run_is_refused(dataset, stopped):
+    code = f"""
+import time
+from pathlib import Path
+from lowmem_sentiment.system.files import locked
+with locked(Path({str(stopped)!r})):
+    print("locked", flush=True)
+    time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "locked\n"
+        with pytest.raises(OutputExists, match="is in use by another process"):
+            train(dataset, stopped, SETTINGS, resume=True)
+        other.kill()
+    with locked(stopped):  # a kill lets go of it
+        pass
+
+
+def test_a_disk_that_is_full_for_a_while_is_told_once_and_training_ends(
+    dataset, undisturbed, tmp_path, monkeypatch
+):
+    saves = []
+
+    def full(*arguments):
+        saves.append(arguments)
+        if len(saves) < 6:
+            raise OutputError("cannot write checkpoint.npz: No space left on device")
+        whole(*arguments)
+
+    whole = checkpoint.save
+    monkeypatch.setattr(checkpoint, "save", full)
+    said = []
+    train(dataset, tmp_path / "run", SETTINGS, save_every=SaveEvery(3), report=said.append)
+    assert len(said) == 1
+    assert "No space left on device; training goes on with the last good state" in said[0]
+    assert digests(tmp_path / "run") == digests(undisturbed)
+
+
+def test_a_disk_that_is_full_at_the_end_is_an_error_and_the_run_can_be_resumed(
+    dataset, undisturbed, tmp_path, monkeypatch
+):
+    def full(*_):
+        raise OutputError("cannot write weights.npz: No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDirectory, "write_weights", full)
+        with pytest.raises(OutputError, match=r"weights\.npz"):
+            train(dataset, tmp_path / "run", SETTINGS)
+    assert not RunDirectory(tmp_path / "run").finished
+    train(dataset, tmp_path / "run", SETTINGS, resume=True)
+    assert digests(tmp_path / "run") == digests(undisturbed)
+
+
+def test_an_unfinished_run_says_how_it_is_resumed(dataset, stopped):
+    with pytest.raises(OutputExists, match="holds an unfinished run; go on with --resume"):
+        train(dataset, stopped, SETTINGS)
+
+
+def test_a_run_that_is_not_there_cannot_be_resumed(dataset, tmp_path):
+    with pytest.raises(InputMissing, match="is no run directory"):
+        train(dataset, tmp_path / "none", SETTINGS, resume=True)
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "s", "0s", "1.5", "nans", "infs", "5m"])
+def test_save_every_takes_steps_or_seconds(text):
+    assert SaveEvery.parse("500") == SaveEvery(500, None)
+    assert SaveEvery.parse("1.5s") == SaveEvery(None, 1.5)
+    with pytest.raises(SettingsError, match=r"expected steps \(500\) or seconds \(30s\)"):
+        SaveEvery.parse(text)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_exits_with_75_and_the_command_that_resumes(dataset, tmp_path, number):
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "lowmem_sentiment", "train", str(dataset.directory)]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    long = ["--run", str(run), "--epochs", "100000"]
+    with subprocess.Popen([*command, *long], **options) as process:
+        wait_for(run / "state.npz")
+        process.send_signal(number)
+        out, errors = process.communicate(timeout=60)
+    assert process.returncode == 75
+    assert out == ""
+    assert errors.count("\n") == 1
+    assert f"go on with: lowmem-sentiment train {dataset.directory} --resume {run}" in errors
+    saved, _ = checkpoint.load(RunDirectory(run))
+    history = (run / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in history] == saved.position.epochs
+
+
+def wait_for(path, seconds=60):
+    until = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < until, f"{path} did not appear"
+        time.sleep(0.05)
+
+
+def test_the_command_line_resumes_with_the_runs_own_settings(dataset, undisturbed, stopped, tmp_path):
+    done = run_cli("train", dataset.directory, "--resume", stopped, "--json")
+    assert done.returncode == 0, done.stderr
+    assert digests(stopped)["weights"] == digests(undisturbed)["weights"]
+    again = run_cli("train", dataset.directory, "--resume", stopped, "--json")
+    assert json.loads(again.stdout)["epoch"] == 3
+    refused = run_cli("train", dataset.directory, "--resume", stopped, "--batch-size", 16)
+    assert refused.returncode == 2
+    assert "batch_size is 16, the run to resume has 8" in refused.stderr

@@ -1,0 +1,56 @@
+import os
+import subprocess
+import sys
+
+START = (
+    "import gc, sys; "
+    "from lowmem_sentiment.training import tensorflow_startup as startup; startup.start(); "
+)
+
+
+def run(code, **environment):
+    command = [sys.executable, "-c", START + code]
+    environment = {
+        name: value for name, value in {**os.environ, **environment}.items() if value is not None
+    }
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_tensorflow_is_left_out_of_garbage_collection_and_the_rest_is_not():
+    assert run("print(gc.get_freeze_count() > 100_000, gc.isenabled())") == "True True"
+
+
+def test_packages_that_keras_imports_where_they_are_installed_stay_out(tmp_path):
+    for name in ("sklearn", "matplotlib"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("")
+    code = "print({'sklearn', 'matplotlib'} & set(sys.modules)); import sklearn; print(sklearn.__name__)"
+    assert run(code, PYTHONPATH=str(tmp_path)) == "set()\nsklearn"
+
+
+THREADS = "import tensorflow as tf; read = tf.config.threading; "
+UNSET = {"TF_NUM_INTEROP_THREADS": None, "TF_NUM_INTRAOP_THREADS": None}
+TELL = "; print(read.get_inter_op_parallelism_threads(), read.get_intra_op_parallelism_threads())"
+
+
+def test_a_small_step_runs_on_one_thread_and_a_large_one_on_all_for_each_operation():
+    assert run(f"{THREADS}startup.set_threads(32 * 505_201){TELL}", **UNSET) == "1 1"
+    assert run(f"{THREADS}startup.set_threads(128 * 505_201){TELL}", **UNSET) == "1 0"
+
+
+def test_the_threads_that_tensorflows_variables_ask_for_are_left():
+    environment = {"TF_NUM_INTEROP_THREADS": "2", "TF_NUM_INTRAOP_THREADS": "4"}
+    assert run(f"{THREADS}startup.set_threads(1){TELL}", **environment) == "0 0"
+
+
+def test_threads_stay_as_they_are_once_tensorflow_runs():
+    code = f"{THREADS}tf.constant(1) + 1; startup.set_threads(1); startup.set_threads(1 << 30){TELL}"
+    assert run(code, **UNSET) == "0 0"
+
+
+def test_train_sets_them_by_its_batches(dataset, tmp_path):
+    train = "from lowmem_sentiment import cli; cli.main(['train', {data!r}, '--run', {run!r}, '--json'])"
+    code = train.format(data=str(dataset.directory), run=str(tmp_path / "run"))
+    assert run(f"{THREADS}{code}{TELL}", **UNSET).splitlines()[-1] == "1 1"

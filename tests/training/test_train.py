@@ -1,0 +1,231 @@
+import json
+import shutil
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from lowmem_sentiment.dataset.reader import Dataset
+from lowmem_sentiment.model.optimizer import FusedAdam
+from lowmem_sentiment.runs.configuration import TrainingSettings
+from lowmem_sentiment.runs.run_directory import RunDirectory
+from lowmem_sentiment.system.errors import DataError, OutputExists, SettingsError
+from lowmem_sentiment.training.input_pipeline import batches
+from lowmem_sentiment.training.train import train
+
+SMALL = TrainingSettings(epochs=2, batch_size=8, hidden=(6, 4), learning_rate=0.02)
+
+
+def weights(run):
+    with np.load(run / "weights.npz") as arrays:
+        return {name: arrays[name] for name in arrays}
+
+
+def test_a_run_directory_holds_all_of_a_run(trained, dataset):
+    assert sorted(path.name for path in trained.iterdir()) == [
+        "config.json", "metrics.jsonl", "model.keras", "state.npz", "state.previous.npz",
+        "summary.json", "tensorboard", "vocabulary.txt", "weights.npz",
+    ]  # fmt: skip
+    config = RunDirectory(trained).config()
+    assert config["settings"]["num_words"] == dataset.num_ids
+    assert config["dataset"]["source"] == dataset.source
+    assert config["versions"]["keras"] == keras.__version__
+    epochs = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    assert [epoch["epoch"] for epoch in epochs] == [1, 2, 3]
+    assert [epoch["step"] for epoch in epochs] == [20, 40, 60]
+    assert set(epochs[0]) == {"epoch", "step", "loss", "accuracy", "val_loss", "val_accuracy"}
+    assert epochs[-1]["val_accuracy"] > 0.9
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(dataset, tmp_path):
+    for name, seed in (("one", 1), ("two", 1), ("three", 2)):
+        train(dataset, tmp_path / name, TrainingSettings(**{**vars(SMALL), "seed": seed}))
+    one, two, three = (tmp_path / name / "weights.npz" for name in ("one", "two", "three"))
+    assert one.read_bytes() == two.read_bytes()
+    assert one.read_bytes() != three.read_bytes()
+    assert (one.parent / "metrics.jsonl").read_bytes() == (two.parent / "metrics.jsonl").read_bytes()
+
+
+def test_stock_keras_learns_the_same_from_the_same_batches(dataset, tmp_path):
+    """Fused Adam and many steps an execution are faster ways to the same weights."""
+    from lowmem_sentiment.model.keras_model import build_model
+
+    train(dataset, tmp_path / "run", SMALL)
+    network = build_model(dataset.num_ids, hidden=SMALL.hidden)
+    network.compile(keras.optimizers.Adam(SMALL.learning_rate), "binary_crossentropy")
+    network.fit(
+        batches(dataset, num_words=dataset.num_ids, batch_size=8), epochs=2, verbose=0, shuffle=False
+    )
+    ours = list(weights(tmp_path / "run").values())[1:]
+    for theirs, mine in zip(network.get_weights(), ours, strict=True):
+        np.testing.assert_allclose(theirs, mine, rtol=1e-3, atol=1e-5)
+
+
+def test_model_keras_opens_without_our_package(trained, dataset, tmp_path):
+    rows = next(iter(batches(dataset, "test", num_words=dataset.num_ids)))[0].numpy()
+    np.save(tmp_path / "rows.npy", rows)
+    code = f"""
+import sys, keras, numpy as np
+sys.modules["lowmem_sentiment"] = None
+model = keras.models.load_model({str(trained / "model.keras")!r})
+assert type(model.optimizer) is keras.optimizers.Adam
+assert int(model.optimizer.iterations) == 60
+np.save({str(tmp_path / "out.npy")!r}, model.predict(np.load({str(tmp_path / "rows.npy")!r}), verbose=0))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    expected = keras.models.load_model(trained / "model.keras", compile=False).predict(rows, verbose=0)
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, rtol=1e-6)
+    activation = rows
+    arrays = weights(trained)
+    for nth in range(3):
+        activation = activation @ arrays[f"kernel_{nth}"] + arrays[f"bias_{nth}"]
+        activation = np.maximum(activation, 0) if nth < 2 else 1 / (1 + np.exp(-activation))
+    np.testing.assert_allclose(activation, expected, atol=1e-5)
+
+
+def test_validation_split_leaves_the_test_split_alone(dataset, tmp_path, monkeypatch):
+    from lowmem_sentiment.training import fitting
+
+    asked = []
+
+    def spy(dataset, split, **options):
+        asked.append(split)
+        return batches(dataset, split, **options)
+
+    monkeypatch.setattr(fitting, "batches", spy)
+    settings = TrainingSettings(**{**vars(SMALL), "validation_split": 0.25})
+    summary = train(dataset, tmp_path / "run", settings)
+    assert sorted(asked) == ["train", "validation"]
+    assert summary["reviews"] == {"train": 120, "validation": 40}
+    assert summary["validated_on"] == "validation"
+
+
+def test_the_summary_tells_time_and_memory(trained):
+    summary = json.loads((trained / "summary.json").read_text())
+    assert summary["data"] == "200 IMDb reviews (Keras' imdb.npz)"
+    assert 100e6 < summary["peak_anonymous_bytes"] < summary["peak_resident_bytes"]
+    assert summary["reviews_per_second"] > 0
+    assert len(summary["seconds"]["epochs"]) == 3
+
+
+def test_tensorboard_gets_every_curve_at_the_true_step(trained):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    curves = {}
+    for writer in ("train", "validation"):
+        events = EventAccumulator(str(trained / "tensorboard" / writer)).Reload()
+        for tag in events.Tags()["tensors"]:
+            curves[writer, tag] = [event.step for event in events.Tensors(tag)]
+    for name in ("loss", "accuracy"):
+        assert curves["train", f"{name}/epoch"] == [20, 40, 60]
+        assert curves["validation", f"{name}/epoch"] == [20, 40, 60]
+        assert curves["train", f"{name}/batch"] == [20, 40, 60]
+    assert curves["train", "process/reviews_per_second"] == [20, 40, 60]
+
+
+def test_batch_curves_are_means_of_the_steps_since_the_last(dataset, tmp_path, monkeypatch):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util import tensor_util
+
+    from lowmem_sentiment.training import train as train_module
+
+    monkeypatch.setattr(train_module, "STEPS_PER_EXECUTION", 6)
+    train(dataset, tmp_path / "run", SMALL)
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard" / "train")).Reload()
+
+    def values(tag):
+        return {e.step: float(tensor_util.make_ndarray(e.tensor_proto)) for e in events.Tensors(tag)}
+
+    batch, epoch = values("accuracy/batch"), values("accuracy/epoch")
+    assert list(batch) == [6, 12, 18, 20, 26, 32, 38, 40]
+    mean = (6 * batch[6] + 6 * batch[12] + 6 * batch[18] + 2 * batch[20]) / 20
+    assert mean == pytest.approx(epoch[20], abs=1e-6)
+
+
+def test_an_existing_run_is_kept_unless_overwritten(dataset, trained, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    with pytest.raises(OutputExists, match="holds a finished run"):
+        train(dataset, run, SMALL)
+    assert weights(run).keys() == weights(trained).keys()
+    train(dataset, run, SMALL, overwrite=True)
+    assert len((run / "metrics.jsonl").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("num_words", [3, -1, 27])
+def test_num_words_outside_the_vocabulary_is_refused(dataset, tmp_path, num_words):
+    with pytest.raises(SettingsError, match=f"num_words is {num_words}, expected 4 to 26"):
+        train(dataset, tmp_path / "run", TrainingSettings(num_words=num_words))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("epochs", 0), ("batch_size", 0), ("learning_rate", 0), ("learning_rate", float("nan")),
+        ("hidden", (5, 0)), ("dropout", (1.0,)), ("dropout", (0.1,) * 4), ("seed", -1),
+        ("validation_split", 1.0), ("validation_split", -0.1),
+    ],
+)  # fmt: skip
+def test_settings_that_cannot_be_are_refused(name, value):
+    with pytest.raises(SettingsError, match=f"{name} is .*, expected"):
+        TrainingSettings(**{name: value})
+
+
+def test_fewer_layers_take_fewer_of_the_default_rates():
+    assert TrainingSettings(hidden=(4,)).dropout == (0.3,)
+    assert TrainingSettings(hidden=()).dropout == ()
+
+
+def test_a_validation_split_of_no_reviews_is_refused(dataset, tmp_path):
+    with pytest.raises(SettingsError, match="0 to validate on"):
+        train(dataset, tmp_path / "run", TrainingSettings(validation_split=0.001))
+
+
+def test_a_damaged_shard_is_named_and_training_leaves_no_model(dataset, tmp_path):
+    copy = shutil.copytree(dataset.directory, tmp_path / "copy")
+    shard = sorted(copy.glob("train-*"))[1]
+    damaged = bytearray(shard.read_bytes())
+    damaged[len(damaged) // 2] ^= 4
+    shard.write_bytes(damaged)
+    with pytest.raises(DataError, match=f"{shard.name} is damaged: record"):
+        train(Dataset(copy), tmp_path / "run", SMALL)
+    assert not (tmp_path / "run" / "model.keras").exists()
+
+
+def test_a_users_own_network_is_trained(dataset, tmp_path):
+    layers = [keras.Input((dataset.num_ids,)), keras.layers.Dense(4), keras.layers.LayerNormalization()]
+    network = keras.Sequential([*layers, keras.layers.Dense(1, "sigmoid")])
+    network.compile(FusedAdam(0.01), "binary_crossentropy", metrics=["accuracy"])
+    train(dataset, tmp_path / "run", SMALL, network=network)
+    assert (tmp_path / "run" / "model.keras").exists()
+    assert not (tmp_path / "run" / "weights.npz").exists()
+
+
+def test_a_subclass_of_model_that_was_fitted_before_does_all_its_steps(dataset, tmp_path):
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(1, "sigmoid")
+
+        def call(self, rows):
+            return self.dense(rows)
+
+    network = Own()
+    network.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    network.fit(batches(dataset, num_words=dataset.num_ids, batch_size=8), verbose=0)
+    summary = train(dataset, tmp_path / "run", SMALL, network=network)
+    assert summary["epochs"] == 2
+    assert int(network.optimizer.iterations) == 20 + 2 * 20
+
+
+def test_a_network_that_is_no_chain_of_dense_layers_has_no_weights_for_numpy():
+    from lowmem_sentiment.model.weights import to_arrays
+
+    words = keras.Input((9,))
+    two = [keras.layers.Dense(3)(words), keras.layers.Dense(3)(words)]
+    branching = keras.Model(words, keras.layers.Dense(1)(keras.layers.add(two)))
+    layer = keras.layers.Dense(1, activation=keras.layers.LeakyReLU())
+    for network in (branching, keras.Sequential([words, layer])):
+        assert to_arrays(network, ["a", "b"], 9, "") is None
