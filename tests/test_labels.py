@@ -62,10 +62,12 @@ def test_an_unbalanced_dataset_is_warned_of(unbalanced, three):
 
 
 def test_balanced_weights_make_each_label_weigh_the_same(unbalanced):
-    from lowmem_sentiment.training.fitting import class_weights
+    from lowmem_sentiment.training.job import Job
+    from lowmem_sentiment.training.single_process import SingleProcess
 
     counts = unbalanced.manifest["splits"]["train"]["labels"]
-    weights = class_weights(unbalanced)
+    settings = TrainingSettings(num_words=8, class_weight="balanced")
+    weights = Job(unbalanced, settings, SingleProcess()).class_weight
     assert weights[0] * counts[0] == pytest.approx(weights[1] * counts[1])
     assert weights[0] * counts[0] + weights[1] * counts[1] == pytest.approx(sum(counts))
 

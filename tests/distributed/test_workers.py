@@ -20,8 +20,7 @@ from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.sources.imdb import ImdbSource
 from lowmem_sentiment.system.errors import DataError
-from lowmem_sentiment.training import fitting
-from lowmem_sentiment.training import train as train_module
+from lowmem_sentiment.training.job import Job
 from lowmem_sentiment.training.train import train
 
 pytestmark = pytest.mark.slow
@@ -32,21 +31,21 @@ EXACT = TrainingSettings(epochs=4, batch_size=3, hidden=(6, 4), dropout=(0.0,), 
 RANDOM = TrainingSettings(epochs=6, batch_size=7, hidden=(6, 4), learning_rate=0.02, validation_split=0.2)
 
 WORKER = """
-import os, sys
+import functools, os, sys
 from lowmem_sentiment.training import tensorflow_startup
 tensorflow_startup.start()
 import numpy as np
 from lowmem_sentiment import cli
 from lowmem_sentiment.distributed import strategy
 from lowmem_sentiment.training import train as train_module
-train_module.STEPS_PER_EXECUTION = 3
-build, networks = strategy.Distribution.build, []
+train_module.train = functools.partial(train_module.train, steps_per_execution=3)
+build, networks = strategy.DistributedStrategy.build, []
 
 def keep(self, build_model):
     networks.append(build(self, build_model))
     return networks[-1]
 
-strategy.Distribution.build = keep
+strategy.DistributedStrategy.build = keep
 code = cli.main(sys.argv[2:])
 if networks and code == 0:
     np.savez(sys.argv[1], **{each.path: each.numpy() for each in networks[0].variables})
@@ -117,9 +116,7 @@ def pair(dataset, tmp_path_factory):
 @pytest.fixture(scope="module")
 def one_process(dataset, tmp_path_factory):
     run = tmp_path_factory.mktemp("one") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train_module, "STEPS_PER_EXECUTION", 3)
-        train(dataset, run, EXACT)
+    train(dataset, run, EXACT, steps_per_execution=3)
     return run
 
 
@@ -176,7 +173,7 @@ def test_workers_agree_with_one_process_at_the_same_batch_size(dataset, one_proc
 def state_of(run):
     from lowmem_sentiment.training import checkpoint
 
-    return checkpoint.load(RunDirectory(run))[0]
+    return checkpoint.load(RunDirectory(run))
 
 
 def test_dropout_masks_differ_and_weights_do_not(pair):
@@ -214,7 +211,7 @@ def test_whatever_ends_a_worker_ends_all_and_the_same_command_resumes(dataset, p
     clusters["told to stop"].processes[1].terminate()
     for errors in clusters["told to stop"].end_all(75):
         assert re.search(
-            r"error: stopped at epoch \d+, step \d+ of 19, saved; go on with the same", errors
+            r"error: stopped at epoch \d+, step \d+ of 19, saved; resume with the same", errors
         )
         assert errors.count("\n") == 1
     for name, (number, index) in lost.items():
@@ -226,7 +223,7 @@ def test_whatever_ends_a_worker_ends_all_and_the_same_command_resumes(dataset, p
         assert time.monotonic() - begun < 30
         assert errors.count("\n") == 1
         assert f"error: worker {index} (127.0.0.1:" in errors
-        assert "is lost" in errors and "go on with the same command on every worker" in errors
+        assert "is lost" in errors and "resume with the same command on every worker" in errors
         clusters[name].processes[index].kill()
         clusters[name].processes[index].communicate()
     clusters = {name: start(name) for name in ("killed", "frozen chief")}
@@ -310,25 +307,25 @@ import sys
 from lowmem_sentiment.training import tensorflow_startup
 tensorflow_startup.start()
 import tensorflow as tf
-from lowmem_sentiment.training import fitting, train as train_module
+from lowmem_sentiment.training.train import train
+from lowmem_sentiment.training.job import Job
 from lowmem_sentiment.system.errors import DataError
-from lowmem_sentiment.distributed.strategy import Distribution
+from lowmem_sentiment.distributed.strategy import DistributedStrategy
 from lowmem_sentiment.runs.configuration import TrainingSettings
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-train_module.STEPS_PER_EXECUTION = 3
-fitting.class_weights = lambda dataset: {0: 0.5, 1: 2.0}
+Job.class_weight = [0.5, 2.0]
 settings = TrainingSettings(epochs=4, batch_size=3, hidden=(6, 4), dropout=(0.0,), learning_rate=0.005,
                             class_weight="balanced")
-distribution = Distribution(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
-train_module.train(sys.argv[1], sys.argv[2], settings, distribution=distribution)
+strategy = DistributedStrategy(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+train(sys.argv[1], sys.argv[2], settings, strategy=strategy, steps_per_execution=3)
 
 from lowmem_sentiment.model.keras_model import build_model
-network = distribution.build(lambda: build_model(10))
-distribution.shift_seeds(network)
+network = strategy.build(lambda: build_model(10))
+strategy.vary_dropout_seeds(network)
 for variable in network.variables:
     if "seed" in variable.path:
-        replicas = distribution.strategy.experimental_local_results(variable.value)
+        replicas = strategy.strategy.experimental_local_results(variable.value)
         print(*(int(each.numpy()[0]) for each in replicas))
 """
 
@@ -340,9 +337,9 @@ def test_two_devices_of_one_process_agree_with_one(dataset, tmp_path, monkeypatc
     assert done.returncode == 0, done.stderr
     seeds = [line.split() for line in done.stdout.splitlines()]
     assert len(seeds) == 2 and all(one != other for one, other in seeds)
-    monkeypatch.setattr(train_module, "STEPS_PER_EXECUTION", 3)
-    monkeypatch.setattr(fitting, "class_weights", lambda dataset: {0: 0.5, 1: 2.0})
-    train(dataset, tmp_path / "one", replace(EXACT, class_weight="balanced"))
+    monkeypatch.setattr(Job, "class_weight", [0.5, 2.0])
+    settings = replace(EXACT, class_weight="balanced")
+    train(dataset, tmp_path / "one", settings, steps_per_execution=3)
     ours, theirs = network_weights(tmp_path / "two"), network_weights(tmp_path / "one")
     for name in theirs:
         np.testing.assert_allclose(ours[name], theirs[name], rtol=0, atol=1e-6)

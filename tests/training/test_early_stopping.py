@@ -1,5 +1,6 @@
 import json
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,9 +9,10 @@ from lowmem_sentiment.evaluation.verify_resume import digests
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.system.errors import DataError, Resumable, SettingsError
-from lowmem_sentiment.training import train as train_module
-from lowmem_sentiment.training.early_stopping import best_epoch, ended, kept_epoch
-from lowmem_sentiment.training.train import train
+from lowmem_sentiment.training.early_stopping import best_epoch, has_ended, kept_epoch
+from lowmem_sentiment.training.train import train as train_in_long_executions
+
+train = partial(train_in_long_executions, steps_per_execution=4)
 
 # It learns so fast that it is at its best, and overfits, within a few epochs.
 FAST = {"batch_size": 8, "hidden": (6, 4), "learning_rate": 0.1, "validation_split": 0.25}
@@ -42,8 +44,8 @@ def test_the_best_epoch_is_the_first_of_equals_and_never_not_a_number():
     ],
 )
 def test_training_ends_after_patience_epochs_without_a_better_one(history, end):
-    assert ended(BEST, epochs(*history)) == end
-    assert not ended(TrainingSettings(epochs=9), epochs(*history))
+    assert has_ended(BEST, epochs(*history)) == end
+    assert not has_ended(TrainingSettings(epochs=9), epochs(*history))
 
 
 @pytest.mark.parametrize("option", [{"keep_best": True}, {"early_stopping": 1}])
@@ -55,9 +57,7 @@ def test_choosing_by_the_test_split_is_refused_with_the_reason(option):
 @pytest.fixture(scope="module")
 def undisturbed(dataset, tmp_path_factory):
     run = tmp_path_factory.mktemp("stopping") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train_module, "STEPS_PER_EXECUTION", 4)
-        train(dataset, run, BEST)
+    train(dataset, run, BEST)
     return run
 
 
@@ -70,10 +70,7 @@ def test_a_run_that_keeps_the_best_has_the_weights_of_that_epoch(undisturbed, da
         np.testing.assert_array_equal(best[name], plain[name])
 
 
-def test_stopped_and_resumed_it_keeps_the_same_epoch_and_the_same_curves(
-    undisturbed, dataset, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(train_module, "STEPS_PER_EXECUTION", 4)
+def test_stopped_and_resumed_it_keeps_the_same_epoch_and_the_same_curves(undisturbed, dataset, tmp_path):
     # An epoch of 15 steps reports 4 times while it trains, and 2 times while it validates.
     for nth, reports in enumerate((2, 9, 11)):
         stop, seen = threading.Event(), []

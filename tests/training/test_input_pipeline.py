@@ -4,9 +4,14 @@ import tensorflow as tf
 
 from lowmem_sentiment.dataset.splits import num_reviews
 from lowmem_sentiment.text.vocabulary import OUT_OF_VOCABULARY_ID
-from lowmem_sentiment.training.input_pipeline import batches
+from lowmem_sentiment.training.input_pipeline import Order, batches, worker_batches
 
 NUM_WORDS = 12
+ORDER = Order(7, None, 0, 0.0, 0, 0, 1 << 25)
+
+
+def part_of(dataset, split, share, order):
+    return worker_batches(dataset, split, share, order, num_words=NUM_WORDS, prefetch=1)
 
 
 def expected_rows(dataset, split, num_words=NUM_WORDS):
@@ -55,10 +60,11 @@ def test_every_review_comes_once_an_epoch_whatever_the_window(dataset, window_by
 
 @pytest.mark.parametrize(("batch_size", "workers"), [(7, 2), (7, 3), (3, 3), (2, 5), (64, 3)])
 def test_workers_shares_make_up_each_batch_and_differ_by_one(dataset, batch_size, workers):
-    options = {"num_words": NUM_WORDS, "batch_size": batch_size, "first_step": 2, "seed": 3}
-    whole = list(batches(dataset, **options).as_numpy_iterator())
+    options = {"batch_size": batch_size, "first_step": 2, "seed": 3}
+    whole = list(batches(dataset, num_words=NUM_WORDS, **options).as_numpy_iterator())
+    order = ORDER._replace(**options)
     shares = [
-        list(batches(dataset, share=(worker, workers), **options).as_numpy_iterator())
+        list(part_of(dataset, "train", (worker, workers), order).as_numpy_iterator())
         for worker in range(workers)
     ]
     for batch, *parts in zip(whole, *shares, strict=True):
@@ -74,7 +80,7 @@ def test_workers_shares_make_up_each_batch_and_differ_by_one(dataset, batch_size
 def test_the_number_of_a_share_gives_the_number_in_the_split(dataset):
     labels = [labels for _, labels in batches(dataset, "test", num_words=NUM_WORDS, batch_size=7)]
     for worker in range(3):
-        share = batches(dataset, "test", num_words=NUM_WORDS, batch_size=7, share=(worker, 3))
+        share = part_of(dataset, "test", (worker, 3), ORDER)
         mine = np.concatenate([labels for (_, labels), _ in share])
         np.testing.assert_array_equal(mine, np.concatenate(labels)[worker::3])
 

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -28,24 +29,19 @@ from lowmem_sentiment.system.errors import (
 )
 from lowmem_sentiment.system.files import locked
 from lowmem_sentiment.training import checkpoint
-from lowmem_sentiment.training import train as train_module
-from lowmem_sentiment.training.train import train
+from lowmem_sentiment.training.train import train as train_in_long_executions
 
 SETTINGS = TrainingSettings(epochs=3, batch_size=8, hidden=(6, 4), learning_rate=0.02)
 
 
-@pytest.fixture(autouse=True)
-def short_executions(monkeypatch):
-    """Return to Python every 3 of an epoch's 20 steps, so that there is a middle to stop in."""
-    monkeypatch.setattr(train_module, "STEPS_PER_EXECUTION", 3)
+# Back in Python every 3 of an epoch's 20 steps, so that there is a middle to stop in
+train = partial(train_in_long_executions, steps_per_execution=3)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(dataset, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train_module, "STEPS_PER_EXECUTION", 3)
-        run = tmp_path_factory.mktemp("resume") / "undisturbed"
-        train(dataset, run, SETTINGS)
+    run = tmp_path_factory.mktemp("resume") / "undisturbed"
+    train(dataset, run, SETTINGS)
     return run
 
 
@@ -103,13 +99,14 @@ def test_each_step_of_a_resumed_curve_is_drawn_once_and_in_order(dataset, tmp_pa
 
 
 CHILD = """
-import os, signal, sys
+import functools, os, signal, sys
+import numpy as np
 from lowmem_sentiment.training import tensorflow_startup
 tensorflow_startup.start()
 from lowmem_sentiment.system import files
 from lowmem_sentiment import cli
 from lowmem_sentiment.training import checkpoint, train as train_module
-train_module.STEPS_PER_EXECUTION = 3
+train_module.train = functools.partial(train_module.train, steps_per_execution=3)
 kind, count = sys.argv[1], int(sys.argv[2])
 calls = {"save": 0, "rename": 0}
 
@@ -118,14 +115,16 @@ def die():
 
 def save(run, *rest):
     calls["save"] += 1
+    calls["array"] = 0
     if kind == "before write" and calls["save"] == count:
         die()
     whole(run, *rest)
 
-def write_array(archive, name, array):
-    if kind == "mid write" and calls["save"] == count and name == "variable_3":
+def write_array(*rest, **options):
+    calls["array"] += 1
+    if kind == "mid write" and calls["save"] == count and calls["array"] == 5:
         die()
-    write(archive, name, array)
+    write(*rest, **options)
 
 def replace(source, target):
     if "state" in str(target):
@@ -136,8 +135,8 @@ def replace(source, target):
     if "state" in str(target) and kind == "after rename" and calls["rename"] == count:
         die()
 
-whole, write, rename = checkpoint.save, checkpoint._write_array, os.replace
-checkpoint.save, checkpoint._write_array, os.replace = save, write_array, replace
+whole, write, rename = checkpoint.save, np.lib.format.write_array, os.replace
+checkpoint.save, np.lib.format.write_array, os.replace = save, write_array, replace
 sys.exit(cli.main(sys.argv[3:]))
 """
 
@@ -241,21 +240,21 @@ def test_a_damaged_state_falls_back_to_the_one_before(dataset, undisturbed, stop
     said = []
     train(dataset, stopped, SETTINGS, resume=True, report=said.append)
     assert "state.npz is damaged" in said[0]
-    assert "going on from the state before it" in said[0]
+    assert "resuming from the state before it" in said[0]
     assert digests(stopped) == digests(undisturbed)
 
 
 def test_two_damaged_states_are_told(dataset, stopped):
     for name in ("state.npz", "state.previous.npz"):
         (stopped / name).write_bytes(b"damaged")
-    with pytest.raises(DataError, match=r"state.npz is damaged .*previous.* start over with --overwrite"):
+    with pytest.raises(DataError, match=r"state.npz is damaged.*previous.*; start over with --overwrite"):
         train(dataset, stopped, SETTINGS, resume=True)
 
 
 def test_a_flipped_byte_of_a_state_is_found_or_changes_nothing(stopped):
     run = RunDirectory(stopped)
     whole = run.state_file.read_bytes()
-    expected, _ = checkpoint.load(run)
+    expected = checkpoint.load(run)
     run.previous_state_file.unlink()
     generator = np.random.default_rng(0)
     found = 0
@@ -264,7 +263,7 @@ def test_a_flipped_byte_of_a_state_is_found_or_changes_nothing(stopped):
         damaged[generator.integers(len(whole))] ^= int(generator.integers(1, 256))
         run.state_file.write_bytes(damaged)
         try:
-            got, _ = checkpoint.load(run)
+            got = checkpoint.load(run)
         except DataError as error:
             found += 1
             assert "state.npz" in str(error)
@@ -309,7 +308,7 @@ def test_a_disk_that_is_full_for_a_while_is_told_once_and_training_ends(
     said = []
     train(dataset, tmp_path / "run", SETTINGS, save_every=SaveEvery(3), report=said.append)
     assert len(said) == 1
-    assert "No space left on device; training goes on with the last good state" in said[0]
+    assert "No space left on device; training continues with the last good state" in said[0]
     assert digests(tmp_path / "run") == digests(undisturbed)
 
 
@@ -361,8 +360,8 @@ def test_a_signal_saves_exits_with_75_and_the_command_that_resumes(dataset, tmp_
     assert process.returncode == 75
     assert out == ""
     assert errors.count("\n") == 1
-    assert f"go on with: lowmem-sentiment train {dataset.directory} --resume {run}" in errors
-    saved, _ = checkpoint.load(RunDirectory(run))
+    assert f"resume with: lowmem-sentiment train {dataset.directory} --resume {run}" in errors
+    saved = checkpoint.load(RunDirectory(run))
     history = (run / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in history] == saved.position.epochs
 

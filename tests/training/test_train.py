@@ -86,7 +86,7 @@ np.save({str(tmp_path / "out.npy")!r}, model.predict(np.load({str(tmp_path / "ro
 
 
 def test_validation_split_leaves_the_test_split_alone(dataset, tmp_path, monkeypatch):
-    from lowmem_sentiment.training import fitting
+    from lowmem_sentiment.training import job
 
     asked = []
 
@@ -94,7 +94,7 @@ def test_validation_split_leaves_the_test_split_alone(dataset, tmp_path, monkeyp
         asked.append(split)
         return batches(dataset, split, **options)
 
-    monkeypatch.setattr(fitting, "batches", spy)
+    monkeypatch.setattr(job, "batches", spy)
     settings = TrainingSettings(**{**vars(SMALL), "validation_split": 0.25})
     summary = train(dataset, tmp_path / "run", settings)
     assert sorted(asked) == ["train", "validation"]
@@ -125,14 +125,11 @@ def test_tensorboard_gets_every_curve_at_the_true_step(trained):
     assert curves["train", "process/reviews_per_second"] == [20, 40, 60]
 
 
-def test_batch_curves_are_means_of_the_steps_since_the_last(dataset, tmp_path, monkeypatch):
+def test_batch_curves_are_means_of_the_steps_since_the_last(dataset, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.util import tensor_util
 
-    from lowmem_sentiment.training import train as train_module
-
-    monkeypatch.setattr(train_module, "STEPS_PER_EXECUTION", 6)
-    train(dataset, tmp_path / "run", SMALL)
+    train(dataset, tmp_path / "run", SMALL, steps_per_execution=6)
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard" / "train")).Reload()
 
     def values(tag):
@@ -198,7 +195,7 @@ def test_a_users_own_network_is_trained(dataset, tmp_path):
     layers = [keras.Input((dataset.num_ids,)), keras.layers.Dense(4), keras.layers.LayerNormalization()]
     network = keras.Sequential([*layers, keras.layers.Dense(1, "sigmoid")])
     network.compile(FusedAdam(0.01), "binary_crossentropy", metrics=["accuracy"])
-    train(dataset, tmp_path / "run", SMALL, network=network)
+    train(dataset, tmp_path / "run", SMALL, model=network)
     assert (tmp_path / "run" / "model.keras").exists()
     assert not (tmp_path / "run" / "weights.npz").exists()
 
@@ -215,7 +212,7 @@ def test_a_subclass_of_model_that_was_fitted_before_does_all_its_steps(dataset, 
     network = Own()
     network.compile("adam", "binary_crossentropy", metrics=["accuracy"])
     network.fit(batches(dataset, num_words=dataset.num_ids, batch_size=8), verbose=0)
-    summary = train(dataset, tmp_path / "run", SMALL, network=network)
+    summary = train(dataset, tmp_path / "run", SMALL, model=network)
     assert summary["epochs"] == 2
     assert int(network.optimizer.iterations) == 20 + 2 * 20
 

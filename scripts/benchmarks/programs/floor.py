@@ -19,7 +19,7 @@ import tensorflow as tf  # noqa: E402
 
 from lowmem_sentiment import TrainingSettings, build_model  # noqa: E402
 from lowmem_sentiment.runs.memory_plan import count_parameters  # noqa: E402
-from lowmem_sentiment.training.train import STEPS_PER_EXECUTION  # noqa: E402
+from lowmem_sentiment.training.execution import STEPS_PER_EXECUTION  # noqa: E402
 
 STEPS = 40_000 // task.BATCH_SIZE
 WORDS_A_REVIEW = 135  # known words in a row, as IMDb's have in the mean

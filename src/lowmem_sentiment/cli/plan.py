@@ -45,7 +45,7 @@ def _measure(dataset: Any, settings: TrainingSettings) -> float:
 
     tensorflow_startup.start()
     _set_threads(dataset, settings)
-    from ..training.train import measure_speed
+    from ..training.speed import measure_speed
 
     return measure_speed(dataset, settings)
 

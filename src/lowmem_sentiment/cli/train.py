@@ -36,11 +36,11 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
     from ..training import tensorflow_startup
 
     tensorflow_startup.start()
-    from ..distributed.strategy import find_distribution
+    from ..distributed.strategy import find_strategy
     from ..training.train import train
 
-    distribution = find_distribution(cluster, options.cluster_timeout, report)
-    if distribution.replicas == 1:
+    strategy = find_strategy(cluster, options.cluster_timeout, report)
+    if strategy.replicas == 1:
         _set_threads(dataset, settings)
     with stop_on_signals() as stop:
         summary = train(
@@ -55,7 +55,7 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
             stop=stop,
             progress=bar,
             report=report,
-            distribution=distribution,
+            strategy=strategy,
         )
     bar.clear()
     answer(options, summary, lambda: _summary_lines(summary))

@@ -10,16 +10,16 @@ def num_reviews(dataset: Dataset, split: str, validation_split: float = 0.0) -> 
     if split == "test":
         return dataset.num_reviews("test")
     count = dataset.num_reviews("train")
-    share = _share(validation_split)
+    share = validation_share(validation_split)
     held_out = count * share.numerator // share.denominator
     return held_out if split == "validation" else count - held_out
 
 
 def number_in_split(number: int, validation_split: float) -> int:
     """Give the place in the training split of the `number`-th review (from 0) of "validation"."""
-    share = _share(validation_split)
+    share = validation_share(validation_split)
     return -(-(number + 1) * share.denominator // share.numerator) - 1
 
 
-def _share(validation_split: float) -> Fraction:
+def validation_share(validation_split: float) -> Fraction:
     return Fraction(validation_split).limit_denominator(1000)

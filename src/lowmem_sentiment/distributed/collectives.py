@@ -1,4 +1,4 @@
-"""What workers tell each other: sums, and what the chief or each of them has to say.
+"""What workers exchange: sums, and the bytes of the chief or of each of them.
 
 Everything travels as the sum of an int32 array, to which all but one worker add zeros: no float is
 rounded, and it is the one operation that all workers have in any case.
@@ -15,50 +15,53 @@ from ..system import errors
 from ..system.errors import LowmemError
 from ..training.checkpoint import State
 
-Told = TypeVar("Told")
+Result = TypeVar("Result")
 
 
-class Exchange:
+class Collectives:
     """One worker's end. All workers must call the same methods in the same order."""
 
     def __init__(self, strategy: tf.distribute.Strategy, worker: int, workers: int):
         self._strategy, self._worker, self._workers = strategy, worker, workers
 
-    def sum(self, array: np.ndarray) -> np.ndarray:
-        """Give the sum over all workers of an int32 array that has the same shape on each."""
-        return array if self._workers == 1 else _sum(self._strategy, tf.constant(array, tf.int32)).numpy()
+    def all_reduce(self, array: np.ndarray) -> np.ndarray:
+        """Return the sum over all workers of an int32 array that has the same shape on each."""
+        if self._workers == 1:
+            return array
+        return _sum(self._strategy, tf.constant(array, tf.int32)).numpy()
 
     def all_gather(self, content: bytes) -> list[bytes]:
-        """Give what each worker says, in the order of workers."""
+        """Return the bytes of each worker, in the order of workers."""
         return self._rows(content, self._worker, self._workers)
 
-    def broadcast(self, call: Callable[[], Told]) -> Told:
-        """Give, on each worker, what `call` gives on the chief; raise the LowmemError that it raises.
+    def broadcast(self, call: Callable[[], Result]) -> Result:
+        """Return, on each worker, what `call` returns on the chief; raise the LowmemError that it raises.
 
-        It gives a State, or what JSON can hold.
+        It returns a State, or what JSON can hold.
         """
-        told, content = None, b""
+        result: Any = None
+        content = b""
         if self._worker == 0:
             try:
-                told = call()
-                content = _encode(told)
+                result = call()
+                content = _encode(result)
             except LowmemError as error:
-                told = error
+                result = error
                 content = b"E" + json.dumps([type(error).__name__, str(error)]).encode()
         [content] = self._rows(content, 0, 1)
         if self._worker:
-            told = _decode(content)
-        if isinstance(told, LowmemError):
-            raise told
-        return told
+            result = _decode(content)
+        if isinstance(result, LowmemError):
+            raise result
+        return result
 
     def _rows(self, content: bytes, row: int, rows: int) -> list[bytes]:
         lengths = np.zeros(rows, np.int32)
         lengths[row] = len(content)
-        lengths = self.sum(lengths)
+        lengths = self.all_reduce(lengths)
         words = np.zeros((rows, -(-int(lengths.max()) // 4)), np.int32)
         words[row].view(np.uint8)[: len(content)] = np.frombuffer(content, np.uint8)
-        words = self.sum(words)
+        words = self.all_reduce(words)
         return [each.tobytes()[:length] for each, length in zip(words, lengths, strict=True)]
 
 
@@ -67,13 +70,15 @@ def _sum(strategy, array):
     return strategy.reduce("SUM", array, axis=None)
 
 
-def _encode(told: Any) -> bytes:
-    return b"S" + told.to_bytes() if isinstance(told, State) else b"J" + json.dumps(told).encode()
+def _encode(result: Any) -> bytes:
+    if isinstance(result, State):
+        return b"S" + result.to_bytes()
+    return b"J" + json.dumps(result).encode()
 
 
 def _decode(content: bytes) -> Any:
     kind, content = content[:1], content[1:]
     if kind == b"S":
         return State.from_bytes(content)
-    told = json.loads(content)
-    return getattr(errors, told[0])(told[1]) if kind == b"E" else told
+    result = json.loads(content)
+    return getattr(errors, result[0])(result[1]) if kind == b"E" else result

@@ -34,7 +34,7 @@ def digests(run: str | Path) -> dict[str, str]:
 
 def _curves(run: RunDirectory) -> bytes:
     """Give every point of the curves that do not tell time or memory, in the order written."""
-    from ..monitoring.server import without_tensorflow
+    from ..system.workarounds import without_tensorflow
 
     without_tensorflow()
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader

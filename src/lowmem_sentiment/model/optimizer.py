@@ -1,14 +1,15 @@
 """Adam in one pass over the weights."""
 
-import contextlib
-from collections.abc import Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from ..system.workarounds import adam_slots
 
-def _handle(variable):
-    """Give the resource behind a `keras.Variable`, or behind the `tf.Variable` in it."""
+
+def _handle(variable: Any) -> tf.Tensor:
+    """Return the resource behind a `keras.Variable`, or behind the `tf.Variable` in it."""
     return variable.value.handle if isinstance(variable, keras.Variable) else variable.handle
 
 
@@ -29,12 +30,12 @@ class FusedAdam(keras.optimizers.Adam):
 
     def update_step(self, gradient, variable, learning_rate):
         """Update `variable` and its two moments in place."""
-        index = self._get_variable_index(variable)
+        momentum, velocity = adam_slots(self, variable)
         step = tf.cast(self.iterations + 1, variable.dtype)
         tf.raw_ops.ResourceApplyAdam(
             var=_handle(variable),
-            m=_handle(self._momentums[index]),
-            v=_handle(self._velocities[index]),
+            m=_handle(momentum),
+            v=_handle(velocity),
             beta1_power=tf.pow(tf.cast(self.beta_1, variable.dtype), step),
             beta2_power=tf.pow(tf.cast(self.beta_2, variable.dtype), step),
             lr=tf.cast(learning_rate, variable.dtype),
@@ -43,16 +44,3 @@ class FusedAdam(keras.optimizers.Adam):
             epsilon=self.epsilon,
             grad=tf.cast(gradient, variable.dtype),
         )
-
-    @contextlib.contextmanager
-    def as_plain(self) -> Iterator[None]:
-        """Be a `keras.optimizers.Adam` while the block runs: saved so, it opens without this class.
-
-        The two differ in how a step is computed and in nothing that they hold. A copy into an
-        Adam of its own would cost twice the weights, at the moment when memory is at its peak.
-        """
-        self.__class__ = keras.optimizers.Adam
-        try:
-            yield
-        finally:
-            self.__class__ = FusedAdam

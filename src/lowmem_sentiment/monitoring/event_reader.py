@@ -10,7 +10,7 @@ from typing import NamedTuple, TextIO
 
 from ..runs.run_directory import RunDirectory
 from ..system.errors import InputMissing, SettingsError
-from .server import without_tensorflow
+from ..system.workarounds import without_tensorflow
 
 CHARTS = ("accuracy/batch", "loss/batch", "accuracy/epoch", "loss/epoch")
 """What is drawn when nothing else is asked for."""

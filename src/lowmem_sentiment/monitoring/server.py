@@ -1,13 +1,12 @@
 """TensorBoard on a server too small for it."""
 
 import socket
-import sys
 import threading
-import types
 from collections.abc import Callable
 from pathlib import Path
 
 from ..system.errors import InputMissing, Unavailable
+from ..system.workarounds import without_tensorflow
 
 
 def serve(logdir: str | Path, host: str, port: int, report: Callable[[str], None]) -> None:
@@ -27,16 +26,6 @@ def serve(logdir: str | Path, host: str, port: int, report: Callable[[str], None
     board.configure(logdir=str(logdir), host=host, port=port, load_fast="false")
     report(f"TensorBoard shows {logdir} at {board.launch()} (Ctrl-C stops it)")
     threading.Event().wait()
-
-
-def without_tensorflow() -> None:
-    """Let TensorBoard's modules, imported from now on, use their own stub of TensorFlow.
-
-    TensorBoard imports TensorFlow where it can and then takes 586 MB. Its own switch against that
-    is a module `tensorboard.compat.notf`, which only its build makes: with an empty one in place
-    it takes 85 MB, and shows the same.
-    """
-    sys.modules["tensorboard.compat.notf"] = types.ModuleType("tensorboard.compat.notf")
 
 
 def _require_port(host: str, port: int) -> None:

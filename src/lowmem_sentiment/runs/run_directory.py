@@ -14,6 +14,7 @@ evaluation.json  the last evaluation
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -155,10 +156,10 @@ class RunDirectory:
                 "with --overwrite"
             ) from error
 
-    def write_model(self, network: Any) -> None:
-        """Write model.keras."""
+    def write_model(self, save: Callable[[Path], None]) -> None:
+        """Write model.keras, which `save` writes to the path that it is given."""
         with replace_path(self.model_file) as path:
-            network.save(path)
+            save(path)
 
     def write_weights(self, weights: dict[str, np.ndarray]) -> None:
         """Write weights.npz."""

@@ -1,6 +1,6 @@
-"""Keras callbacks: what is kept, watched, reported and saved while `fit` runs.
+"""Keras callbacks that keep the position, report progress, and save the state.
 
-`Track` comes first in the list, because the others read the position it keeps; `SaveState` comes
+`Track` comes first in the list, because the others read the position that it keeps; `SaveState` comes
 last, because it saves what the others did.
 """
 
@@ -10,11 +10,10 @@ from collections.abc import Callable
 
 import keras
 
+from ..runs.configuration import SaveEvery
 from ..runs.run_directory import RunDirectory
-from ..system import memory
 from ..system.errors import OutputError, Resumable
 from ..system.progress import Progress
-from . import checkpoint
 from .checkpoint import Position
 
 
@@ -24,27 +23,27 @@ class Track(keras.callbacks.Callback):
     Nothing in metrics.jsonl depends on time: two runs with one seed write the same file.
     """
 
-    def __init__(self, run: RunDirectory, position: Position, steps: int, report: Callable[[str], None]):
+    def __init__(self, run: RunDirectory, position: Position, report: Callable[[str], None]):
         super().__init__()
-        self._run, self._position, self._steps, self._report = run, position, steps, report
-        self._first_step, self._begun, self._earlier = 0, 0.0, 0.0
+        self._run, self._position, self._report = run, position, report
+        self._begun, self._earlier = 0.0, 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
-        memory.trim_heap()  # the window of the epoch before
-        self._first_step = self._position.step
-        if not self._first_step:
+        """Begin to measure the epoch's time, or resume it."""
+        if not self._position.step:
             self._position.seconds.append(0.0)
             self._position.sums = {}
         self._begun, self._earlier = time.monotonic(), self._position.seconds[-1]
 
     def on_train_batch_end(self, batch, logs=None):
-        self._position.step = min(self._first_step + batch + 1, self._steps)
+        """Move the position behind the step `batch`."""
+        self._position.step = batch + 1
         self._position.seconds[-1] = self._earlier + time.monotonic() - self._begun
 
     def on_epoch_end(self, epoch, logs=None):
+        """Move the position to the next epoch."""
         step = int(self.model.optimizer.iterations.numpy())
-        logs = {name: float(value) for name, value in (logs or {}).items()}
-        self._position.epochs.append({"epoch": epoch + 1, "step": step, **logs})
+        self._position.epochs.append({"epoch": epoch + 1, "step": step, **(logs or {})})
         self._position.epoch, self._position.step = epoch + 1, 0
         try:
             self._run.write_metrics(self._position.epochs)
@@ -52,99 +51,89 @@ class Track(keras.callbacks.Callback):
             self._report(f"warning: {error}")
 
 
-class Report(keras.callbacks.Callback):
-    """Tell a `Progress` how far an epoch is, in steps."""
+class ReportProgress(keras.callbacks.Callback):
+    """Report to a `Progress` how far an epoch is, in steps."""
 
-    def __init__(self, progress: Progress, epochs: int, position: Position, steps: int):
+    def __init__(self, progress: Progress):
         super().__init__()
-        self._progress, self._epochs = progress, epochs
-        self._position, self._steps = position, steps
+        self._progress, self._what = progress, ""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Name the epoch."""
+        self._what = f"epoch {epoch + 1}/{self.params['epochs']}"
 
     def on_train_batch_end(self, batch, logs=None):
-        what = f"epoch {self._position.epoch + 1}/{self._epochs}"
+        """Report the steps that are done."""
         note = f"loss {logs['loss']:.4f}" if logs and "loss" in logs else ""
-        self._progress(what, self._position.step, self._steps, note)
+        self._progress(self._what, batch + 1, self.params["steps"], note)
 
     def on_test_batch_end(self, batch, logs=None):
+        """Report the validation steps that are done."""
         self._progress("validate", batch + 1, None)
 
 
 class SaveState(keras.callbacks.Callback):
     """Save the state every so often, at each epoch's end, and when `stop` is set.
 
-    A save that fails (a full disk) is told once, and training goes on with the last good state.
+    A save that fails (a full disk) is reported once, and training continues with the last good state.
     """
 
     def __init__(
         self,
         save: Callable[[], None],
         position: Position,
-        steps: int,
-        *,
-        every_steps: int | None,
-        every_seconds: float | None,
+        every: SaveEvery,
         stop: threading.Event,
         report: Callable[[str], None],
     ):
         super().__init__()
-        self._save, self._position, self._steps = save, position, steps
-        self._every_steps, self._every_seconds = every_steps, every_seconds
+        self._save, self._position, self._every = save, position, every
         self._stop, self._report = stop, report
-        self._saved_at, self._saved_step, self._told = time.monotonic(), 0, False
+        self._saved_at, self._saved_step, self._reported = time.monotonic(), 0, False
 
     def save(self) -> bool:
-        """Save, and give whether it was done."""
+        """Save, and return whether it was done."""
         done = True
         try:
             self._save()
         except OutputError as error:
             done = False
-            if not self._told:
-                self._report(f"warning: {error}; training goes on with the last good state")
-                self._told = True
+            if not self._reported:
+                self._report(f"warning: {error}; training continues with the last good state")
+                self._reported = True
         self._saved_at, self._saved_step = time.monotonic(), self._position.step
         return done
 
     def _due(self) -> bool:
-        if self._every_steps:
-            return self._position.step - self._saved_step >= self._every_steps
-        return bool(self._every_seconds) and time.monotonic() - self._saved_at >= self._every_seconds
+        if self._every.steps:
+            return self._position.step - self._saved_step >= self._every.steps
+        return bool(self._every.seconds) and time.monotonic() - self._saved_at >= self._every.seconds
 
     def _end(self, saved: bool) -> None:
-        where = f"epoch {self._position.epoch + 1}, step {self._position.step:,} of {self._steps:,}"
+        where = (
+            f"epoch {self._position.epoch + 1}, step {self._position.step:,} of {self.params['steps']:,}"
+        )
         raise Resumable(f"stopped at {where}" + (", saved" if saved else "; the last saved state stays"))
 
     def on_epoch_begin(self, epoch, logs=None):
+        """Count the steps from here."""
         self._saved_step = self._position.step
 
     def on_train_batch_end(self, batch, logs=None):
+        """Save where it is time, and end where it is asked for; Resumable says where."""
         # What follows an epoch's last step is validation and `on_epoch_end`, which saves.
-        if self._position.step < self._steps and (self._stop.is_set() or self._due()):
+        if self._position.step < self.params["steps"] and (self._stop.is_set() or self._due()):
             saved = self.save()
             if self._stop.is_set():
                 self._end(saved)
 
     def on_test_batch_end(self, batch, logs=None):
+        """End where it is asked for: the state before the validation pass is the newest."""
         if self._stop.is_set():
             self._end(saved=False)
 
     def on_epoch_end(self, epoch, logs=None):
+        """Save, and end where it is asked for."""
         saved = self.save()
-        if self._stop.is_set() and epoch + 1 < self.params["epochs"]:
+        if self._stop.is_set() and epoch + 1 < self.params["epochs"] and not self.model.stop_training:
             self._end(saved)
-
-
-class Restore(keras.callbacks.Callback):
-    """Put a state into the network as the resumed epoch begins: `fit` has just reset the metrics."""
-
-    def __init__(self, saved: checkpoint.State):
-        super().__init__()
-        self._saved: checkpoint.State | None = saved
-
-    def on_epoch_begin(self, epoch, logs=None):
-        if self._saved:
-            whole_epoch = self._saved.position.step == 0
-            self._saved.restore(self.model)
-            self._saved = None  # 6 MB
-            if whole_epoch:  # the metrics in it are those of the epoch before
-                self.model.reset_metrics()

@@ -1,10 +1,10 @@
 """``state.npz``: all that a resumed run needs to end with the bits of an undisturbed one.
 
     metadata                    JSON: where training was, what was measured, under which conditions
-    variable_0, variable_1 ...  the network's weights and dropout seeds, the optimizer's moments
-                                and step, the metrics' sums
+    variable_0, variable_1 ...  the model's weights and dropout seeds, the optimizer's moments and
+                                step, the metrics' sums
 
-6 MB for the default network, three times its weights; written in some 20 ms.
+6 MB for the default model, three times its weights; written in some 20 ms.
 """
 
 import contextlib
@@ -12,8 +12,7 @@ import io
 import json
 import os
 import platform
-import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,8 +23,10 @@ import tensorflow as tf
 
 from ..dataset.reader import Dataset
 from ..runs.run_directory import RunDirectory
+from ..system import npz
 from ..system.errors import DataError
 from ..system.files import replace_path
+from ..system.schema import parse, parse_json
 
 VERSION = 1
 
@@ -38,22 +39,31 @@ class Position:
     """The epoch that is running, from 0."""
     step: int = 0
     """Steps done in it."""
-    epochs: list[dict[str, Any]] = field(default_factory=list)
+    epochs: list[dict[str, int | float]] = field(default_factory=list)
     """What metrics.jsonl holds: a dict for each whole epoch."""
     seconds: list[float] = field(default_factory=list)
     """Training time of each epoch so far, the running one's last."""
     sums: dict[str, float] = field(default_factory=dict)
     """Each metric's running mean times reviews, for batch curves."""
     kept: dict[str, Any] = field(default_factory=dict)
-    """What validation said of the epoch that is kept, for what is written at the end."""
+    """What validation measured for the epoch that is kept, for what is written at the end."""
     described: int = 0
-    """The number of epochs that the curves' texts speak of."""
+    """The number of epochs that the curves' texts describe."""
     event_files: dict[str, int] = field(default_factory=dict)
     """Bytes of each TensorBoard event file, by its path in the run directory."""
 
 
+@dataclass(frozen=True)
+class _Metadata:
+    version: int
+    position: Position
+    conditions: dict[str, str]
+    variables: int
+    """How many arrays there are."""
+
+
 def conditions(dataset: Dataset) -> dict[str, str]:
-    """Give what changes the bits of a result beside the settings."""
+    """Return what changes the bits of a result beside the settings."""
     return {
         "dataset": dataset.fingerprint,
         "tensorflow": tf.__version__,
@@ -64,7 +74,7 @@ def conditions(dataset: Dataset) -> dict[str, str]:
 
 
 def _processor() -> str:
-    """Name the instruction set that decides in which order sums are taken."""
+    """Return the instruction set, which decides in which order sums are taken."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("flags"):
@@ -73,24 +83,67 @@ def _processor() -> str:
     return platform.machine()
 
 
-def variables(network: keras.Model) -> list:
-    """Give everything that training changes, each once, in a fixed order.
+def make_variables(model: keras.Model, num_words: int) -> None:
+    """Make the variables that Keras would make in the first step.
 
-    The optimizer's and the metrics' variables are made here if they do not exist yet.
+    A graph that makes variables while it is traced is traced twice: 0.1 s.
     """
-    network.optimizer.build(network.trainable_variables)
-    unbuilt = [metric for metric in network.metrics if not getattr(metric, "built", True)]
-    for metric in unbuilt:
-        metric.update_state(np.zeros(1, np.int64), np.zeros((1, network.output_shape[-1]), np.float32))
+    if not model.built:
+        model(np.zeros((1, num_words), np.float32), training=False)
+    model.optimizer.build(model.trainable_variables)
+    unbuilt = [metric for metric in model.metrics if not getattr(metric, "built", True)]
     if unbuilt:
-        network.reset_metrics()
-    every = [*network.variables, *network.optimizer.variables, *network.metrics_variables]
+        predicted = model(np.zeros((1, num_words), np.float32), training=False)
+        for metric in unbuilt:
+            metric.update_state(np.zeros(1, np.int64), predicted)
+        model.reset_metrics()
+
+
+def variables(model: keras.Model) -> list:
+    """Return everything that training changes, each once, in a fixed order."""
+    every = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
     return list({id(variable): variable for variable in every}.values())
 
 
-def save(run: RunDirectory, network: keras.Model, position: Position, conditions: dict) -> None:
+@dataclass
+class State:
+    """A state in memory: 6 MB for the default model."""
+
+    position: Position
+    conditions: dict[str, str]
+    arrays: list[np.ndarray]
+
+    def restore(self, model: keras.Model) -> Position:
+        """Assign the model's, the optimizer's and the metrics' variables, and return the position.
+
+        Raises DataError if they have other shapes or dtypes; then nothing is assigned.
+        """
+        targets = variables(model)
+        expected = [(tuple(target.shape), np.dtype(target.dtype)) for target in targets]
+        if expected != [(array.shape, array.dtype) for array in self.arrays]:
+            raise DataError(
+                "the state is of another model: its variables have other shapes; resume with the "
+                "model it was trained with"
+            )
+        for target, array in zip(targets, self.arrays, strict=True):
+            target.assign(array)
+        return self.position
+
+    def to_bytes(self) -> bytes:
+        """Return what state.npz holds, for another process."""
+        file = io.BytesIO()
+        _write(file, self.position, self.conditions, len(self.arrays), self.arrays)
+        return file.getvalue()
+
+    @staticmethod
+    def from_bytes(content: bytes) -> "State":
+        """Read what `to_bytes` returned."""
+        return _read(io.BytesIO(content), "the chief's state")
+
+
+def save(run: RunDirectory, model: keras.Model, position: Position, conditions: dict[str, str]) -> None:
     """Write state.npz; the one before it stays as state.previous.npz. Raises OutputError."""
-    saved = variables(network)
+    saved = variables(model)
     with replace_path(run.state_file) as temporary:
         # One array at a time: together they are three times the weights.
         _write(temporary, position, conditions, len(saved), (each.numpy() for each in saved))
@@ -100,87 +153,53 @@ def save(run: RunDirectory, network: keras.Model, position: Position, conditions
 
 
 def _write(
-    file: str | Path | BinaryIO,
+    file: Path | BinaryIO,
     position: Position,
     conditions: dict[str, str],
     count: int,
     arrays: Iterable[np.ndarray],
 ) -> None:
-    metadata = {
-        "version": VERSION,
-        "position": asdict(position),
-        "conditions": conditions,
-        "variables": count,
-    }
-    with zipfile.ZipFile(file, "w") as archive:  # an .npz, as np.savez makes it
-        _write_array(archive, "metadata", np.frombuffer(json.dumps(metadata).encode(), np.uint8))
-        for nth, array in enumerate(arrays):
-            _write_array(archive, f"variable_{nth}", array)
+    metadata = asdict(_Metadata(VERSION, position, conditions, count))
+
+    def named() -> Iterator[tuple[str, np.ndarray]]:
+        yield "metadata", np.frombuffer(json.dumps(metadata).encode(), np.uint8)
+        yield from ((f"variable_{nth}", array) for nth, array in enumerate(arrays))
+
+    npz.write_arrays(file, named())
 
 
-def _write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
-    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-        np.lib.format.write_array(file, array, allow_pickle=False)
-
-
-@dataclass
-class State:
-    """A state that was read: assign it with `restore`."""
-
-    position: Position
-    conditions: dict[str, str]
-    arrays: list[np.ndarray]
-
-    def restore(self, network: keras.Model) -> None:
-        """Set the network's, the optimizer's and the metrics' variables; DataError if they differ."""
-        targets = variables(network)
-        shapes = [tuple(target.shape) for target in targets]
-        if shapes != [array.shape for array in self.arrays]:
-            raise DataError(
-                "the state is of another network: its variables have other shapes; resume with the "
-                "network it was trained with"
-            )
-        for target, array in zip(targets, self.arrays, strict=True):
-            target.assign(array)
-
-    def to_bytes(self) -> bytes:
-        """Give what state.npz holds, for another process."""
-        file = io.BytesIO()
-        _write(file, self.position, self.conditions, len(self.arrays), self.arrays)
-        return file.getvalue()
-
-    @staticmethod
-    def from_bytes(content: bytes) -> "State":
-        """Read what `to_bytes` gave."""
-        return _read(io.BytesIO(content))
-
-
-def load(run: RunDirectory) -> tuple[State | None, list[str]]:
-    """Give the newest whole state (None where there is none) and what was wrong with newer ones.
+def load(run: RunDirectory, report: Callable[[str], None] = lambda line: None) -> State | None:
+    """Return the newest whole state, or None where there is none; report what was wrong with a newer one.
 
     Raises DataError when there are states, and all are damaged.
     """
-    complaints = []
+    errors = []
     present = [path for path in (run.state_file, run.previous_state_file) if path.exists()]
     for path in present:
         try:
-            return _read(path), complaints
+            state = _read(path, str(path))
         except DataError as error:
-            complaints.append(str(error))
+            errors.append(str(error))
+            continue
+        for error in errors:
+            report(f"warning: {error}; resuming from the state before it")
+        return state
     if present:
-        raise DataError(f"{'; '.join(complaints)}; start over with --overwrite")
-    return None, complaints
+        raise DataError(f"{'; '.join(errors)}; start over with --overwrite")
+    return None
 
 
-def _read(path: Path | BinaryIO) -> State:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:  # each array's CRC-32 is checked
-            metadata = json.loads(arrays["metadata"].tobytes())
-            if metadata["version"] != VERSION:
-                raise DataError(f"{path} has version {metadata['version']}, expected {VERSION}")
-            values = [arrays[f"variable_{nth}"] for nth in range(metadata["variables"])]
-        return State(Position(**metadata["position"]), metadata["conditions"], values)
-    except DataError:
-        raise
-    except Exception as error:  # zipfile, zlib, NumPy and json raise a dozen kinds
-        raise DataError(f"{path} is damaged ({error})") from error
+def _read(file: Path | BinaryIO, where: str) -> State:
+    """Read a whole state and check it, before anything of it is used."""
+    arrays = npz.read_arrays(file, where)
+    if "metadata" not in arrays:
+        raise DataError(f"{where} is damaged: it has no metadata")
+    content = parse_json(arrays.pop("metadata").tobytes(), where)
+    version = content.get("version") if isinstance(content, dict) else None
+    if version != VERSION:
+        raise DataError(f"{where} has version {version!r}, expected {VERSION}")
+    metadata = parse(_Metadata, content, where)
+    names = [f"variable_{nth}" for nth in range(len(arrays))]
+    if metadata.variables != len(names) or not all(name in arrays for name in names):
+        raise DataError(f"{where} is damaged: it has not the {metadata.variables} variables it names")
+    return State(metadata.position, metadata.conditions, [arrays[name] for name in names])

@@ -17,9 +17,9 @@ from .checkpoint import Position
 
 
 def best_epoch(epochs: list[dict[str, Any]], metric: str) -> dict[str, Any]:
-    """Give the epoch with the most "accuracy" or the least "loss" in validation, the first of equals.
+    """Return the epoch with the most "accuracy" or the least "loss" in validation, the first of equals.
 
-    A network that does not measure accuracy is judged by its loss.
+    A model that does not measure accuracy is judged by its loss.
     """
     if f"val_{metric}" not in epochs[0]:
         metric = "loss"
@@ -32,12 +32,12 @@ def best_epoch(epochs: list[dict[str, Any]], metric: str) -> dict[str, Any]:
 
 
 def kept_epoch(settings: TrainingSettings, epochs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Give the epoch whose weights are the run's: the best with `keep_best`, otherwise the last."""
+    """Return the epoch whose weights are the run's: the best with `keep_best`, otherwise the last."""
     return best_epoch(epochs, settings.best_by) if settings.keep_best else epochs[-1]
 
 
-def ended(settings: TrainingSettings, epochs: list[dict[str, Any]]) -> bool:
-    """Give whether training is at its end: the last epoch, or `early_stopping` without a better one."""
+def has_ended(settings: TrainingSettings, epochs: list[dict[str, Any]]) -> bool:
+    """Return whether training is over: all epochs, or `early_stopping` ones without a better one."""
     if len(epochs) >= settings.epochs:
         return True
     if not settings.early_stopping or not epochs:
@@ -45,8 +45,8 @@ def ended(settings: TrainingSettings, epochs: list[dict[str, Any]]) -> bool:
     return len(epochs) - best_epoch(epochs, settings.best_by)["epoch"] >= settings.early_stopping
 
 
-class Stop(keras.callbacks.Callback):
-    """Keep the best epoch's weights in the run directory, and end training early."""
+class StopEarly(keras.callbacks.Callback):
+    """Write the best epoch's weights to the run directory, and end training early."""
 
     def __init__(
         self,
@@ -59,22 +59,24 @@ class Stop(keras.callbacks.Callback):
         self._run, self._position, self._settings, self._report = run, position, settings, report
 
     def on_epoch_end(self, epoch, logs=None):
+        """Keep this epoch's weights if it is the best one, and end if enough were no better."""
         epochs, settings = self._position.epochs, self._settings
         if settings.keep_best and kept_epoch(settings, epochs)["epoch"] == epoch + 1:
             try:
                 self._run.write_best(epoch + 1, self.model.get_weights())
-            except OutputError as error:  # `restore_best` tells what comes of it
+            except OutputError as error:  # `restore_best` raises what comes of it
                 self._report(f"warning: {error}")
-        if ended(settings, epochs):
+        if has_ended(settings, epochs):
             self.model.stop_training = True
 
 
-def restore_best(network: keras.Model, run: RunDirectory, epoch: int) -> None:
-    """Give `network` the weights of the best epoch; DataError where they are not there or damaged."""
+def restore_best(model: keras.Model, run: RunDirectory, epoch: int) -> None:
+    """Set `model` to the weights of the best epoch; DataError where they are missing or damaged."""
     kept, arrays = run.best()
-    if kept != epoch:
+    shapes = [tuple(weight.shape) for weight in model.weights]
+    if kept != epoch or shapes != [array.shape for array in arrays]:
         raise DataError(
             f"{run.best_file} has the weights of epoch {kept}, expected those of {epoch}: they could "
             "not be written, or training was resumed with --force; start over with --overwrite"
         )
-    network.set_weights(arrays)
+    model.set_weights(arrays)

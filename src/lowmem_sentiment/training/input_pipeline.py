@@ -6,20 +6,34 @@ rows (40 KB each at 10,000 words) at the end, and only the few batches in flight
 
 import itertools
 import math
+from collections.abc import Callable
 from fractions import Fraction
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
 from ..dataset.reader import Dataset
-from ..dataset.splits import _share, num_reviews
+from ..dataset.splits import num_reviews, validation_share
 from ..runs.configuration import TrainingSettings
 from ..runs.memory_plan import window_width
 from ..system.errors import DataError
+from ..system.workarounds import ignore_global_seed
 from ..text.vocabulary import OUT_OF_VOCABULARY_ID
+from .execution import no_autograph
 
-# Nothing here has an `if` or a loop over tensors, and AutoGraph takes 0.2 s to find that out.
-no_autograph = tf.autograph.experimental.do_not_convert
+
+class Order(NamedTuple):
+    """Which reviews of a split come when."""
+
+    batch_size: int
+    shuffle: bool | None
+    """None: the training split is shuffled, the others are not."""
+    seed: int
+    validation_split: float
+    first_epoch: int
+    first_step: int
+    window_bytes: int
 
 
 def batches(
@@ -35,9 +49,8 @@ def batches(
     first_step: int = 0,
     window_bytes: int = TrainingSettings.window_bytes,
     prefetch: int = TrainingSettings.prefetch,
-    share: tuple[int, int] | None = None,
 ) -> tf.data.Dataset:
-    """Give (float32[batch, num_words], int64[batch]): multi-hot rows and labels.
+    """Return (float32[batch, num_words], int64[batch]): multi-hot rows and labels.
 
     `split` is "train", "test", or "validation": the share `validation_split` of the training
     split, every n-th of its reviews, which "train" then leaves out.
@@ -48,28 +61,51 @@ def batches(
     iteration: for the first epoch of a resumed run.
 
     Ids from `num_words` on become 2, out of vocabulary, as `imdb.load_data` does it.
-
-    `share` (worker, workers) gives ((rows, labels), int32[]) instead: of each batch the reviews that
-    are this worker's, of which there may be none, and how many it has over all workers.
     """
-    part = _Part(dataset, split, validation_split)
-    if shuffle or (shuffle is None and split == "train"):
-        width = window_width(part.shards, window_bytes)
-        records = _shuffled(part, seed, first_epoch, width)
-    else:
-        records = part.records(tf.range(len(part.shards)))
-    grouped, encode = records.batch(batch_size), encoder(num_words)
-    if share:
-        grouped, encode = grouped.enumerate(), _share_encoder(encode, batch_size, *share)
-    rows = grouped.skip(first_step).map(encode).prefetch(prefetch)
-    steps = math.ceil(num_reviews(dataset, split, validation_split) / batch_size)
+    order = Order(batch_size, shuffle, seed, validation_split, first_epoch, first_step, window_bytes)
+    records = batched_records(dataset, split, order).skip(first_step)
+    return _finish(records.map(encoder(num_words)), dataset, split, order, prefetch)
+
+
+def worker_batches(
+    dataset: Dataset,
+    split: str,
+    share: tuple[int, int],
+    order: Order,
+    *,
+    num_words: int,
+    prefetch: int,
+) -> tf.data.Dataset:
+    """Return ((float32[part, num_words], int64[part]), int32[]): one worker's part of each batch.
+
+    `share` is (worker, workers). The order, and with it every batch, is that of one process: of all
+    reviews a worker takes those whose number is its own modulo workers, of which a batch may have none;
+    the number is that of the whole batch. Each worker reads all records, 400 bytes each, and parses and
+    encodes its own only.
+    """
+    encode, (worker, workers) = encoder(num_words), share
+
+    @no_autograph
+    def encode_part(step, records):
+        first = (worker - step * order.batch_size) % workers
+        return encode(records[first::workers]), tf.size(records)
+
+    records = batched_records(dataset, split, order).enumerate().skip(order.first_step)
+    return _finish(records.map(encode_part), dataset, split, order, prefetch)
+
+
+def _finish(
+    rows: tf.data.Dataset, dataset: Dataset, split: str, order: Order, prefetch: int
+) -> tf.data.Dataset:
+    """Fetch ahead, and state how many batches there are."""
+    steps = math.ceil(num_reviews(dataset, split, order.validation_split) / order.batch_size)
     # Without it Keras runs one more, empty, step an epoch: the dropout seeds move on.
-    rows = rows.apply(tf.data.experimental.assert_cardinality(steps - first_step))
-    return rows.with_options(_options())
+    cardinality = tf.data.experimental.assert_cardinality(steps - order.first_step)
+    return rows.prefetch(prefetch).apply(cardinality).with_options(_options())
 
 
-def encoder(num_words: int):
-    """Give the function from string[batch] of records to (float32[batch, num_words], int64[batch])."""
+def encoder(num_words: int) -> Callable:
+    """Return the function from string[batch] of records to (float32[batch, num_words], int64[batch])."""
     features = {
         "label": tf.io.FixedLenFeature((), tf.int64),
         # int64 splits: RaggedBincount fails on int32 ones when the batch size is static
@@ -89,30 +125,12 @@ def encoder(num_words: int):
     return encode
 
 
-def _share_encoder(encode, batch_size: int, worker: int, workers: int):
-    """Give `encode` for one worker's share: of all reviews, those whose number is its own modulo workers.
-
-    The order, and with it every batch, is that of one process. Each worker reads all records, 400
-    bytes each, and parses and encodes its own only.
-    """
-
-    @no_autograph
-    def encode_share(step, records):
-        first = (worker - step * batch_size) % workers
-        return encode(records[first::workers]), tf.size(records)
-
-    return encode_share
-
-
-def damaged_shard(dataset: Dataset, error: Exception) -> DataError:
-    """Give the DataError that names the damaged shard behind TensorFlow's error."""
-    try:
-        for split in ("train", "test"):
-            for _ in dataset.read(split):
-                pass
-    except DataError as found:
-        return DataError(f"{found}; prepare the data again")
-    return DataError(f"{dataset.directory} is damaged: {error}; prepare the data again")
+def batched_records(dataset: Dataset, split: str, order: Order) -> tf.data.Dataset:
+    """Return string[batch] of serialised reviews, in order."""
+    part = _Part(dataset, split, order.validation_split)
+    shuffle = split == "train" if order.shuffle is None else order.shuffle
+    records = _shuffled(part, order) if shuffle else part.records(tf.range(len(part.shards)))
+    return records.batch(order.batch_size)
 
 
 class _Part:
@@ -124,11 +142,11 @@ class _Part:
         self._paths = tf.constant([str(path) for path in dataset.paths(on_disk)])
         counts = [shard.records for shard in self.shards]
         self._firsts = tf.constant([0, *itertools.accumulate(counts[:-1])], tf.int64)
-        self._share = _share(validation_split) if on_disk == "train" else Fraction(0)
+        self._share = validation_share(validation_split) if on_disk == "train" else Fraction(0)
         self._held_out = split == "validation"
 
     def records(self, indices: tf.Tensor) -> tf.data.Dataset:
-        """Give string[] of each review in the shards at `indices`, in order."""
+        """Return string[] of each review in the shards at `indices`, in order."""
         paths = tf.gather(self._paths, indices)
         if not self._share:
             return tf.data.TFRecordDataset(paths)
@@ -137,7 +155,7 @@ class _Part:
 
     @no_autograph
     def _choose(self, path: tf.Tensor, first: tf.Tensor) -> tf.data.Dataset:
-        """Give the reviews of one shard that are, or are not, held out: a few hundred at a time."""
+        """Return the reviews of one shard that are, or are not, held out: a few hundred at a time."""
         size = 256
         top, bottom = self._share.numerator, self._share.denominator
 
@@ -150,23 +168,22 @@ class _Part:
         return tf.data.TFRecordDataset(path).batch(size).enumerate().map(choose).unbatch()
 
 
-def _shuffled(part: _Part, seed: int, first_epoch: int, width: int) -> tf.data.Dataset:
-    """Give serialised reviews: shards in random order, shuffled in windows of `width` shards."""
-    count = len(part.shards)
+def _shuffled(part: _Part, order: Order) -> tf.data.Dataset:
+    """Return serialised reviews: shards in random order, shuffled in windows of some shards."""
+    count, width = len(part.shards), window_width(part.shards, order.window_bytes)
     buffer = width * max(shard.records for shard in part.shards)
     windows = -(-count // width)
-    # tf.data has no word for "which iteration is this": a counter is the epoch.
-    epochs = tf.Variable(first_epoch - 1, dtype=tf.int64, trainable=False)
+    # tf.data does not say which iteration this is: a variable counts them.
+    epochs = tf.Variable(order.first_epoch - 1, dtype=tf.int64, trainable=False)
 
     @no_autograph
     def window_records(window):
         epoch = epochs.assign_add(tf.where(window == 0, tf.constant(1, tf.int64), 0))
-        draw = tf.stack([tf.constant(seed, tf.int64), epoch])
-        order = tf.random.experimental.stateless_shuffle(tf.range(count), draw)
+        draw = tf.stack([tf.constant(order.seed, tf.int64), epoch])
+        shards = tf.random.experimental.stateless_shuffle(tf.range(count), draw)
         seeds = tf.random.stateless_uniform([windows], draw, minval=None, maxval=None, dtype=tf.int64)
-        # Dataset.shuffle mixes a seed that the user set with tf.random.set_seed into ours.
-        tf.compat.v1.get_default_graph().seed = None
-        here = order[window * width : (window + 1) * width]
+        ignore_global_seed()
+        here = shards[window * width : (window + 1) * width]
         return part.records(here).shuffle(buffer, seed=seeds[window])
 
     return tf.data.Dataset.range(windows).flat_map(window_records)
@@ -182,3 +199,14 @@ def _options() -> tf.data.Options:
     options.threading.private_threadpool_size = 1
     options.threading.max_intra_op_parallelism = 1
     return options
+
+
+def damaged_shard(dataset: Dataset, error: Exception) -> DataError:
+    """Return the DataError that names the damaged shard behind TensorFlow's error."""
+    try:
+        for split in ("train", "test"):
+            for _ in dataset.read(split):
+                pass
+    except DataError as found:
+        return DataError(f"{found}; prepare the data again")
+    return DataError(f"{dataset.directory} is damaged: {error}; prepare the data again")

@@ -36,7 +36,7 @@ from ..runs.run_directory import RunDirectory
 from ..system import memory
 from .checkpoint import Position
 from .early_stopping import kept_epoch
-from .validation_metrics import Validation
+from .validation_metrics import ValidationMetrics
 
 RESULTS = ("accuracy", "loss", "f1", "auc", "epoch")
 """What the HParams tab shows of a finished run, beside its settings, time and memory."""
@@ -57,7 +57,7 @@ class Curves(keras.callbacks.Callback):
         dataset: Dataset,
         settings: TrainingSettings,
         num_reviews: int,
-        validation: Validation,
+        validation: ValidationMetrics,
     ):
         super().__init__()
         self._position, self._dataset, self._settings = position, dataset, settings

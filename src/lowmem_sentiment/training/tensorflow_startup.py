@@ -5,18 +5,14 @@ import ctypes
 import gc
 import os
 import platform
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..system.errors import Unavailable
+from ..system.workarounds import UNUSED_BY_KERAS, hidden
 
 _M_ARENA_MAX = -8  # mallopt(3)
-
-# What Keras imports where it is installed, for wrappers and pictures: 74 MB of anonymous memory, 100 MB
-# resident and a second, for nothing that is used here.
-_UNUSED = ("IPython", "matplotlib", "pandas", "scipy", "sklearn")
 
 # Up to here one thread was as fast as two or faster; 32 reviews of the default network are 16.2 million.
 _SMALL_STEP = 1 << 24
@@ -28,7 +24,7 @@ def start() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # real errors arrive as exceptions
     _use_one_arena()
     try:
-        with _quiet_stderr(), _no_garbage_collection(), _without(*_UNUSED):
+        with _quiet_stderr(), _no_garbage_collection(), hidden(*UNUSED_BY_KERAS):
             import tensorflow  # noqa: F401
     except ImportError as error:
         raise Unavailable(f"TensorFlow cannot be imported: {error}") from error
@@ -94,18 +90,6 @@ def _no_garbage_collection() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
-
-
-@contextlib.contextmanager
-def _without(*names: str) -> Iterator[None]:
-    """Make imports of these packages fail while the block runs, as if they were not installed."""
-    hidden = [name for name in names if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))
-    try:
-        yield
-    finally:
-        for name in hidden:
-            del sys.modules[name]
 
 
 def _require_avx() -> None:

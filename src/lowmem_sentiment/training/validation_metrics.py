@@ -1,11 +1,8 @@
-"""What the pass over the validation reviews, which `fit` makes anyway, says beside its accuracy.
+"""What the validation pass, which is made anyway, measures beside loss and accuracy.
 
 Another pass would cost a fifth of the training time; this costs a few operations a step, counts
-instead of scores, and the few reviews that the network is most wrong about.
+instead of scores, and the few reviews that the model is most wrong about.
 """
-
-import contextlib
-from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -18,12 +15,14 @@ from ..model.metrics import (
     from_confusion_matrix,
     to_confusion_matrix,
 )
+from .execution import Step
+from .single_process import SingleProcess
 
 MOST_WRONG = 8
 
 
-class Validation:
-    """Count a network's validation passes while `watching` it.
+class ValidationMetrics:
+    """Counts of a model's predictions in a validation pass.
 
     int32[labels, codes] reviews by true label and by code: with one sigmoid unit the bin of the
     probability (16 KB in all), otherwise the predicted label.
@@ -39,41 +38,39 @@ class Validation:
         self._predicted = tf.Variable(tf.zeros([MOST_WRONG], tf.int32), trainable=False)
 
     def reset(self) -> None:
-        """Forget what was counted: a pass begins."""
+        """Set all counts to zero, before a pass."""
         for variable in (self._counts, self._seen, self._number, self._predicted):
             variable.assign(tf.zeros_like(variable))
         self._probability.assign(tf.fill([MOST_WRONG], -1.0))
 
-    @contextlib.contextmanager
-    def watching(self, network: keras.Model) -> Iterator[None]:
-        """Count each review that `network` tests while the block runs.
+    def test_step(self, model: keras.Model, replicas: int = 1) -> Step:
+        """Return the model's own test step, which also counts what it predicts.
 
-        `Model.test_step` and `Model.compute_metrics` are overridden, as Keras has it, but on the
-        instance: the network is Keras' own, or the user's. A metric would do, and cost every
-        training step what it costs a validation step.
+        Keras' `test_step` does not return its predictions, so it is written out here in Keras' public
+        methods. A model that has one of its own keeps it, and predicts a second time.
         """
-        test_step, compute_metrics, testing = network.test_step, network.compute_metrics, False
+        if type(model).test_step is not keras.Model.test_step:
+            return self._beside_its_own(model)
+        [mean_loss] = [metric for metric in model.metrics if metric.name == "loss"]
 
-        def count_and_test(data):
-            nonlocal testing
-            testing = True  # while it is traced
-            try:
-                return test_step(data)
-            finally:
-                testing = False
+        def test_step(batch: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+            x, y = batch
+            y_pred = model(x, training=False)
+            loss = model.compute_loss(x=x, y=y, y_pred=y_pred, training=False)
+            if replicas > 1:  # Keras divides a loss by them
+                loss *= replicas
+            mean_loss.update_state(loss, sample_weight=tf.shape(x)[0])
+            self._add(y, y_pred)
+            return model.compute_metrics(x, y, y_pred)
 
-        def count_and_compute(x, y, y_pred, sample_weight=None):
-            if testing:
-                self._add(y, y_pred)
-            return compute_metrics(x, y, y_pred, sample_weight)
+        return test_step
 
-        network.test_step, network.compute_metrics = count_and_test, count_and_compute
-        network.test_function = None  # one that was traced before does not count
-        try:
-            yield
-        finally:
-            del network.test_step, network.compute_metrics
-            network.test_function = None
+    def _beside_its_own(self, model: keras.Model) -> Step:
+        def test_step(batch: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+            self._add(batch[1], model(batch[0], training=False))
+            return model.test_step(batch)
+
+        return test_step
 
     def _add(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> None:
         """`y_true` int[batch]; `y_pred` float32[batch, 1] sigmoid or [batch, labels] softmax."""
@@ -103,13 +100,16 @@ class Validation:
         self._probability.assign(best.values)
         self._seen.assign_add(tf.size(predicted))
 
-    def combine(self, sum_over_workers: Callable, worker: int, workers: int) -> None:
-        """Make the counts of this worker's reviews, number `worker` modulo `workers`, those of all."""
-        self._counts.assign(sum_over_workers(self._counts.numpy()))
-        number = self._number.numpy() * workers + worker
-        table = np.zeros((workers, 3, MOST_WRONG), np.int32)
-        table[worker] = number, self._predicted.numpy(), self._probability.numpy().view(np.int32)
-        number, predicted, bits = sum_over_workers(table).swapaxes(0, 1).reshape(3, -1)
+    def combine(self, strategy: SingleProcess) -> None:
+        """Make the counts of this worker's reviews, each `workers`-th, those of all workers."""
+        if strategy.workers == 1:
+            return
+        self._counts.assign(strategy.all_reduce(self._counts.numpy()))
+        number = self._number.numpy() * strategy.workers + strategy.worker
+        table = np.zeros((strategy.workers, 3, MOST_WRONG), np.int32)
+        bits = self._probability.numpy().view(np.int32)
+        table[strategy.worker] = number, self._predicted.numpy(), bits
+        number, predicted, bits = strategy.all_reduce(table).swapaxes(0, 1).reshape(3, -1)
         probability = bits.view(np.float32)
         first = np.lexsort((number, -probability))[:MOST_WRONG]  # of equals the earlier, as in a pass
         self._number.assign(number[first])
@@ -117,16 +117,16 @@ class Validation:
         self._probability.assign(probability[first])
 
     def bins(self) -> np.ndarray | None:
-        """Give int32[2, 2048], true label by probability of the second; None with more labels."""
+        """Return int32[2, 2048], true label by probability of the second; None with more labels."""
         return self._counts.numpy() if len(self.labels) == 2 else None
 
     def confusion_matrix(self) -> np.ndarray:
-        """Give int32[labels, labels], true label by predicted."""
+        """Return int32[labels, labels], true label by predicted."""
         counts = self._counts.numpy()
         return to_confusion_matrix(counts) if len(self.labels) == 2 else counts
 
     def measures(self) -> dict[str, float]:
-        """Give precision, recall and F1 (more than two labels: their averages), and with two AUC."""
+        """Return precision, recall and F1 (more than two labels: their averages), and with two AUC."""
         measures = from_confusion_matrix(self.confusion_matrix(), self.labels)
         bins = self.bins()
         if bins is not None:
@@ -135,7 +135,7 @@ class Validation:
         return {name: value for name, value in measures.items() if isinstance(value, float)}
 
     def most_wrong(self) -> list[Mistake]:
-        """Give the reviews whose wrong label the network is surest of, the surest first."""
+        """Return the reviews whose wrong label the network is surest of, the surest first."""
         columns = (self._number, self._predicted, self._probability)
         every = map(Mistake, *(column.numpy().tolist() for column in columns))
         return [wrong for wrong in every if wrong.probability > 0]

@@ -1,0 +1,92 @@
+"""Every place where we rely on what another library does not promise: one list.
+
+Seen on TensorFlow 2.21, Keras 3.15 and TensorBoard 2.20. When one of them is upgraded, read this first;
+each entry says why it is there, and when it can be deleted. Nothing is imported until it is called.
+"""
+
+import contextlib
+import json
+import sys
+import types
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+# Keras imports these where they are installed, for wrappers and pictures: 74 MB of anonymous memory,
+# 100 MB resident and a second, for nothing that is used here. Delete when `import keras` leaves them out.
+UNUSED_BY_KERAS = ("IPython", "matplotlib", "pandas", "scipy", "sklearn")
+
+
+@contextlib.contextmanager
+def hidden(*packages: str) -> Iterator[None]:
+    """Make imports of packages fail while the block runs, as if they were not installed."""
+    absent = [name for name in packages if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None is what import expects
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
+
+
+def adam_slots(optimizer: Any, variable: Any) -> tuple[Any, Any]:
+    """Return the two moments that a `keras.optimizers.Adam` keeps of a variable.
+
+    Keras has no public way to them. Delete when its Adam has a fused step of its own on the processor.
+    """
+    index = optimizer._get_variable_index(variable)
+    return optimizer._momentums[index], optimizer._velocities[index]
+
+
+def save_as_plain_adam(model: Any, path: Path) -> None:
+    """Write a ``.keras`` file in which a subclass of Adam is named as Keras' own.
+
+    The subclasses differ in how a step is computed and in nothing that they hold, and the file then opens
+    without this package. It is a zip whose config.json names the class; an Adam of its own for saving
+    would cost twice the weights, at the moment when memory is at its peak. Delete when the optimizer that
+    is trained with is a class of Keras.
+    """
+    written = path.with_name(f"{path.stem}.as-trained{path.suffix}")
+    try:
+        model.save(written)
+        with zipfile.ZipFile(written) as source, zipfile.ZipFile(path, "w") as target:
+            for member in source.infolist():
+                if member.filename == "config.json":
+                    config = json.loads(source.read(member))
+                    optimizer = config.get("compile_config", {}).get("optimizer")
+                    if isinstance(optimizer, dict):
+                        adam = {
+                            "module": "keras.optimizers",
+                            "class_name": "Adam",
+                            "registered_name": None,
+                        }
+                        optimizer.update(adam)
+                    target.writestr(member, json.dumps(config))
+                    continue
+                with source.open(member) as old, target.open(member, "w", force_zip64=True) as new:
+                    while block := old.read(1 << 20):
+                        new.write(block)
+    finally:
+        written.unlink(missing_ok=True)
+
+
+def ignore_global_seed() -> None:
+    """Keep `tf.random.set_seed` out of the graph that is being traced.
+
+    `Dataset.shuffle` mixes the global seed into its own, so that what a user sets elsewhere would change
+    the order of training. Delete when `shuffle` has a stateless form.
+    """
+    import tensorflow as tf
+
+    tf.compat.v1.get_default_graph().seed = None
+
+
+def without_tensorflow() -> None:
+    """Let TensorBoard's modules, imported from now on, use their own stub of TensorFlow.
+
+    TensorBoard imports TensorFlow where it can and then takes 586 MB. Its own switch against that is a
+    module `tensorboard.compat.notf`, which only its build makes: with an empty one in place it takes
+    85 MB, and shows the same. Delete when TensorBoard has an option for it.
+    """
+    sys.modules["tensorboard.compat.notf"] = types.ModuleType("tensorboard.compat.notf")

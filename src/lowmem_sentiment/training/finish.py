@@ -1,0 +1,60 @@
+"""Write what a finished run has: the model, its weights for NumPy, and the summary."""
+
+from typing import Any
+
+import keras
+
+from ..model.numpy_model import NumpyModel
+from ..model.weights import to_arrays
+from ..runs.memory_plan import plan
+from ..runs.run_directory import RunDirectory
+from ..system import memory
+from ..system.workarounds import save_as_plain_adam
+from .checkpoint import Position
+from .early_stopping import best_epoch, kept_epoch, restore_best
+from .job import Job
+from .tensorboard_callback import write_result
+
+
+def finish(
+    job: Job, model: keras.Model, run: RunDirectory, position: Position, peak_anonymous: int
+) -> dict[str, Any]:
+    """Write a trained model and its result into the run directory, and return the summary."""
+    memory.trim_heap()  # the batches and the window, before the copies that saving makes
+    epoch = kept_epoch(job.settings, position.epochs)
+    if epoch["epoch"] < position.epoch:
+        restore_best(model, run, epoch["epoch"])
+    vocabulary = run.vocabulary().sha256
+    arrays = to_arrays(model, job.dataset.labels, job.settings.num_words, vocabulary)
+    if arrays:
+        run.write_weights(arrays)
+    run.write_model(lambda path: save_as_plain_adam(model, path))
+    summary = _summarise(job, model, run, position, peak_anonymous)
+    numpy_model = NumpyModel.load(run) if arrays else None
+    write_result(run, position, job.settings, job.dataset, numpy_model, summary["peak_resident_bytes"])
+    run.write_summary(summary)
+    return summary
+
+
+def _summarise(
+    job: Job, model: keras.Model, run: RunDirectory, position: Position, peak_anonymous: int
+) -> dict[str, Any]:
+    epoch, seconds = kept_epoch(job.settings, position.epochs), sum(position.seconds)
+    planned = plan(job.dataset, job.settings, job.strategy.workers)
+    return {
+        "run": str(run.path),
+        "data": job.dataset.source["description"],
+        "reviews": job.reviews,
+        "validated_on": job.settings.validated_on,
+        **{name: value for name, value in epoch.items() if name != "step"},
+        **{f"val_{name}": value for name, value in position.kept.get("measures", {}).items()},
+        "epochs": position.epoch,
+        "best_epoch": best_epoch(position.epochs, job.settings.best_by)["epoch"],
+        "parameters": model.count_params(),
+        "seconds": {"training": seconds, "epochs": position.seconds},
+        "reviews_per_second": job.reviews["train"] * position.epoch / seconds,
+        "peak_resident_bytes": memory.peak_resident(),
+        "peak_anonymous_bytes": peak_anonymous,
+        "predicted_resident_bytes": planned.resident,
+        "predicted_anonymous_bytes": planned.anonymous,
+    }

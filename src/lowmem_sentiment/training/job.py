@@ -1,0 +1,99 @@
+"""What one training run is about: the same object on every worker, and for everything that trains."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ..dataset.reader import Dataset
+from ..dataset.splits import num_reviews
+from ..model.keras_model import build_model
+from ..runs.configuration import TrainingSettings
+from ..system.errors import SettingsError
+from . import checkpoint
+from .input_pipeline import Order, batches, worker_batches
+from .single_process import SingleProcess
+
+
+@dataclass(frozen=True)
+class Job:
+    """A dataset, the settings of a run on it, and where it is trained."""
+
+    dataset: Dataset
+    settings: TrainingSettings
+    """With `num_words` filled in."""
+    strategy: SingleProcess
+
+    def __post_init__(self) -> None:
+        """Raise SettingsError if nothing is left to train or to validate on."""
+        if not all(self.reviews.values()):
+            train, validation = self.reviews.values()
+            raise SettingsError(
+                f"validation_split is {self.settings.validation_split}, which leaves {train} reviews "
+                f"to train and {validation} to validate on; expected some of both"
+            )
+
+    @property
+    def reviews(self) -> dict[str, int]:
+        """The number of reviews that are trained and validated on, by split."""
+        splits = ("train", self.settings.validated_on)
+        share = self.settings.validation_split
+        return {split: num_reviews(self.dataset, split, share) for split in splits}
+
+    @property
+    def steps(self) -> int:
+        """The number of steps in an epoch."""
+        return math.ceil(self.reviews["train"] / self.settings.batch_size)
+
+    @property
+    def class_weight(self) -> list[float] | None:
+        """Each label's weight in the loss, so that all labels weigh the same together."""
+        if self.settings.class_weight != "balanced":
+            return None
+        counts = self.dataset.manifest["splits"]["train"]["labels"]
+        mean = sum(counts) / len(counts)
+        return [mean / max(count, 1) for count in counts]
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        """What changes the bits of a result beside the settings."""
+        found = checkpoint.conditions(self.dataset)
+        if self.strategy.share:  # a run of one process does not mention workers
+            counts = {"workers": self.strategy.workers, "replicas": self.strategy.replicas}
+            found |= {name: str(count) for name, count in counts.items()}
+        return found
+
+    def require_same_on_all_workers(self) -> None:
+        """Raise DataError or SettingsError if a worker has other data, software or settings."""
+        shared = {name: self.conditions[name] for name in ("dataset", "tensorflow", "keras")}
+        settings = {name: value for name, value in asdict(self.settings).items() if name != "prefetch"}
+        self.strategy.require_same({**shared, **settings})
+
+    def build_model(self) -> keras.Model:
+        """Return the compiled model that the settings describe."""
+        settings = self.settings
+        options: dict[str, Any] = {
+            name: getattr(settings, name) for name in ("hidden", "dropout", "learning_rate", "seed")
+        }
+        return self.strategy.build(
+            lambda: build_model(settings.num_words, len(self.dataset.labels), **options)
+        )
+
+    def batches(self, split: str, first_epoch: int = 0, first_step: int = 0) -> tf.data.Dataset:
+        """Return this worker's batches of a split, from a step of an epoch on."""
+        settings, share = self.settings, self.strategy.share
+        order = Order(
+            settings.batch_size,
+            None,
+            settings.seed,
+            settings.validation_split,
+            first_epoch,
+            first_step,
+            settings.window_bytes,
+        )
+        size = {"num_words": settings.num_words, "prefetch": settings.prefetch}
+        if share:
+            return worker_batches(self.dataset, split, share, order, **size)
+        return batches(self.dataset, split, **order._asdict(), **size)

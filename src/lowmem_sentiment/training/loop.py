@@ -1,0 +1,107 @@
+"""The training loop: epochs of executions of steps, and a validation pass after each epoch.
+
+It is what `keras.Model.fit` does, with `model.train_step` as the step and Keras' callbacks called at the
+usual moments, but can start in the middle of an epoch, counts its steps, and looks at what validation
+predicts. `fit` as the frame had to be patched in five places for that.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import keras
+import tensorflow as tf
+
+from ..system import memory
+from .checkpoint import Position
+from .execution import Execute, Step
+from .job import Job
+from .validation_metrics import ValidationMetrics
+
+
+def fit(
+    job: Job,
+    model: keras.Model,
+    position: Position,
+    callbacks: Sequence[keras.callbacks.Callback],
+    validation: ValidationMetrics,
+    steps_per_execution: int,
+) -> None:
+    """Train `model` from `position` on, until the last epoch or until a callback ends it.
+
+    `callbacks` come in the order in which they are called; one of them keeps `position`.
+    """
+    strategy, steps, epochs = job.strategy, job.steps, job.settings.epochs
+    train = strategy.compile_execution(model, train_step(model, job.class_weight))
+    test = strategy.compile_execution(model, validation.test_step(model, strategy.replicas))
+    held_out = job.batches(job.settings.validated_on)
+    callback_list = keras.callbacks.CallbackList(
+        list(callbacks), add_history=True, model=model, epochs=epochs, steps=steps, verbose=0
+    )
+    model.stop_training = False
+    callback_list.on_train_begin()
+    batches = None
+    for epoch in range(position.epoch, epochs):
+        memory.trim_heap()  # the shuffle window of the epoch before
+        first_step = position.step  # above 0 where a stopped run is resumed
+        if batches is None:
+            batches = job.batches("train", first_epoch=epoch, first_step=first_step)
+        if not first_step:
+            model.reset_metrics()
+        callback_list.on_epoch_begin(epoch)
+        iterator, logs = iter(batches), {}
+        for first, count in executions(first_step, steps, steps_per_execution):
+            callback_list.on_train_batch_begin(first)
+            logs = to_floats(train(iterator, count))
+            callback_list.on_train_batch_end(first + count - 1, logs)
+        del iterator  # and with it the window, before validation
+        validation.reset()
+        val_logs = validate(model, test, held_out, callback_list, steps_per_execution)
+        validation.combine(strategy)
+        logs |= {f"val_{name}": value for name, value in val_logs.items()}
+        callback_list.on_epoch_end(epoch, logs)
+        if first_step:
+            batches = None  # the rest of an epoch serves once, whole epochs share one graph
+        if model.stop_training:
+            break
+    callback_list.on_train_end()
+
+
+def validate(
+    model: keras.Model,
+    test: Execute,
+    batches: tf.data.Dataset,
+    callback_list: keras.callbacks.CallbackList,
+    steps_per_execution: int,
+) -> dict[str, float]:
+    """Return the metrics of a pass over `batches`."""
+    model.reset_metrics()
+    callback_list.on_test_begin()
+    iterator, logs = iter(batches), {}
+    for first, count in executions(0, len(batches), steps_per_execution):
+        callback_list.on_test_batch_begin(first)
+        logs = to_floats(test(iterator, count))
+        callback_list.on_test_batch_end(first + count - 1, logs)
+    callback_list.on_test_end(logs)
+    return logs
+
+
+def executions(done: int, steps: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield the first step, and the number of steps, of each execution of up to `size` steps.
+
+    >>> list(executions(3, 10, 5))
+    [(3, 5), (8, 2)]
+    """
+    for first in range(done, steps, size):
+        yield first, min(size, steps - first)
+
+
+def to_floats(logs: dict[str, tf.Tensor]) -> dict[str, float]:
+    """Return metrics as Keras' callbacks expect them."""
+    return {name: float(value) for name, value in logs.items()}
+
+
+def train_step(model: keras.Model, class_weight: Sequence[float] | None) -> Step:
+    """Return the model's own step, on reviews weighted by their label."""
+    if class_weight is None:
+        return model.train_step
+    weights = tf.constant(class_weight, tf.float32)
+    return lambda batch: model.train_step((*batch, tf.gather(weights, batch[1])))

@@ -1,0 +1,127 @@
+"""Open a run directory for training: a new one, or one to resume."""
+
+import platform
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from .. import __version__
+from ..runs.configuration import TrainingSettings
+from ..runs.run_directory import RunDirectory
+from ..system.errors import DataError, SettingsError
+from . import checkpoint
+from .checkpoint import Position, State
+from .early_stopping import has_ended
+from .job import Job
+
+
+class Opening(NamedTuple):
+    """How a run directory is to be opened."""
+
+    resume: bool
+    """Continue the run that is there."""
+    force: bool
+    """Resume under conditions that change the bits."""
+    overwrite: bool
+    """Replace a run that is there."""
+
+
+def open_run(
+    job: Job, run: RunDirectory, opening: Opening, report: Callable[[str], None]
+) -> State | dict[str, Any] | None:
+    """Return the state to resume from (None: the start), or the summary where nothing is left to do.
+
+    Raises OutputExists for a new run where one is, SettingsError for settings that are not the run's
+    (more epochs are welcome), and DataError for conditions that change the bits, unless forced.
+    """
+    if opening.resume:
+        return _resume(job, run, opening.force, report)
+    vocabulary = job.dataset.vocabulary().truncate(job.settings.num_words)
+    run.create(describe(job), vocabulary, overwrite=opening.overwrite)
+    return None
+
+
+def describe(job: Job) -> dict[str, Any]:
+    """Return what config.json holds of a run: settings, dataset, labels, versions."""
+    dataset = job.dataset
+    config = {
+        "settings": asdict(job.settings),
+        "dataset": {
+            "path": str(dataset.directory.resolve()),
+            "name": dataset.name,
+            "source": dataset.source,
+            "fingerprint": dataset.fingerprint,
+        },
+        "labels": dataset.labels,
+        "versions": {
+            "lowmem-sentiment": __version__,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }
+    workers = ("workers", "replicas")
+    return config | {name: job.conditions[name] for name in workers if name in job.conditions}
+
+
+def _resume(
+    job: Job, run: RunDirectory, force: bool, report: Callable[[str], None]
+) -> State | dict[str, Any] | None:
+    config = run.config()
+    _require_same_settings(config["settings"], job.settings)
+    state = checkpoint.load(run, report)
+    position = state.position if state else Position()
+    if job.settings.epochs < position.epoch:
+        raise SettingsError(
+            f"epochs is {job.settings.epochs}, the run to resume has trained {position.epoch}"
+        )
+    trained_on = config["dataset"]["fingerprint"]
+    then = state.conditions if state else {**job.conditions, "dataset": trained_on}
+    _require_same_conditions(then, job.conditions, force, report)
+    if run.finished and state and has_ended(job.settings, position.epochs):
+        return run.summary()
+    if job.dataset.fingerprint != trained_on:
+        position.step = 0  # a place in an epoch of other reviews means nothing
+    _rewind(run, config, job.settings, position)
+    return state
+
+
+def _require_same_settings(theirs: dict[str, Any], settings: TrainingSettings) -> None:
+    for name, value in asdict(settings).items():
+        had = theirs.get(name, getattr(TrainingSettings, name))  # a setting may be younger than the run
+        value = list(value) if isinstance(value, tuple) else value
+        had = list(had) if isinstance(had, tuple) else had
+        if name not in ("epochs", "prefetch") and had != value:
+            raise SettingsError(f"{name} is {value}, the run to resume has {had}")
+
+
+def _require_same_conditions(
+    then: dict[str, str], now: dict[str, str], force: bool, report: Callable[[str], None]
+) -> None:
+    changed = []
+    for name in {**now, **then}:
+        had, has = then.get(name, "1"), now.get(name, "1")  # one process does not mention workers
+        if had != has:
+            changed.append(f"{name} ({had} then, {has} now)")
+    if changed and not force:
+        raise DataError(
+            f"other conditions than the run's: {', '.join(changed)}; they change the result's bits: "
+            "--force resumes all the same"
+        )
+    if changed:
+        report(f"warning: other conditions than the run's: {', '.join(changed)}; the result is not exact")
+
+
+def _rewind(
+    run: RunDirectory, config: dict[str, Any], settings: TrainingSettings, position: Position
+) -> None:
+    """Put the run's files where they were when the state was saved, and the epochs to train in it."""
+    run.write_config({**config, "settings": {**config["settings"], "epochs": settings.epochs}})
+    run.write_metrics(position.epochs)
+    run.trim_event_files(position.event_files)
+    run.summary_file.unlink(missing_ok=True)  # for more epochs: unfinished again

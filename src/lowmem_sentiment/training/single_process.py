@@ -1,0 +1,65 @@
+"""Where a model is trained: one process on TensorFlow's default device.
+
+The loop, and what surrounds it, calls these methods and no others. `distributed.strategy` has them for
+several processes or devices; without that folder this one is all there is.
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import keras
+import numpy as np
+
+from .execution import Execute, Step, compile_execution
+
+Result = TypeVar("Result")
+
+
+class SingleProcess:
+    """One worker with one replica of the model."""
+
+    worker, workers, replicas = 0, 1, 1
+    share: tuple[int, int] | None = None
+    """Which of how many workers' parts of each batch `batches` yields; None: whole batches."""
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes the run directory."""
+        return self.worker == 0
+
+    def build(self, build_model: Callable[[], keras.Model]) -> keras.Model:
+        """Return the compiled model that `build_model` makes, with its variables where they belong."""
+        return build_model()
+
+    def vary_dropout_seeds(self, model: keras.Model) -> None:
+        """Make the replicas of a model that has the chief's seeds draw different dropout masks."""
+
+    def compile_execution(self, model: keras.Model, step: Step) -> Execute:
+        """Return what runs several steps on every replica in one call."""
+        return compile_execution(step, run_eagerly=model.run_eagerly, jit_compile=model.jit_compile)
+
+    def agree_on(self, stop: threading.Event) -> threading.Event:
+        """Return the event that is set on all workers after the same step, when `stop` is set on one."""
+        return stop
+
+    def all_reduce(self, array: np.ndarray) -> np.ndarray:
+        """Return the sum over all workers of an int32 array that has the same shape on each."""
+        return array
+
+    def broadcast(self, call: Callable[[], Result]) -> Result:
+        """Return, on each worker, what `call` returns on the chief; raise what it raises there."""
+        return call()
+
+    def require_same(self, values: dict[str, Any]) -> None:
+        """Raise SettingsError or DataError unless all workers have the same values."""
+
+    @contextlib.contextmanager
+    def translate_worker_loss(self) -> Iterator[None]:
+        """Raise Resumable when the block fails because a worker is lost."""
+        yield
+
+    def resume_command(self, dataset: object, run: object) -> str:
+        """Return how to resume, for a message."""
+        return f"resume with: lowmem-sentiment train {dataset} --resume {run}"

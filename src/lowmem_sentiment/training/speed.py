@@ -1,0 +1,34 @@
+"""Measure how fast this machine trains."""
+
+import time
+from dataclasses import replace
+
+from ..dataset.reader import Dataset
+from ..runs.configuration import TrainingSettings
+from .job import Job
+from .loop import train_step
+from .single_process import SingleProcess
+
+_STEPS = 10  # in an execution
+
+
+def measure_speed(dataset: Dataset, settings: TrainingSettings, seconds: float = 1.0) -> float:
+    """Return the training reviews a second, from `seconds` of training; the model is thrown away."""
+    settings = replace(settings, num_words=settings.num_words_for(dataset))
+    job = Job(dataset, settings, SingleProcess())
+    model = job.build_model()
+    train = job.strategy.compile_execution(model, train_step(model, None))
+    batches, steps = job.batches("train"), 0
+    count = min(_STEPS, job.steps)
+    iterator, left = iter(batches), job.steps
+    begun = None
+    while begun is None or time.monotonic() - begun < seconds:
+        if left < count:
+            iterator, left = iter(batches), job.steps
+        train(iterator, count)["loss"].numpy()  # wait for it
+        left -= count
+        if begun is None:  # the first execution is the tracing of the graph
+            begun = time.monotonic()
+        else:
+            steps += count
+    return steps * settings.batch_size / (time.monotonic() - begun)

@@ -1,0 +1,166 @@
+"""The loop against Keras' own `fit`, and as Keras' callbacks meet it."""
+
+import threading
+
+import keras
+import numpy as np
+import pytest
+
+from lowmem_sentiment.model.keras_model import build_model
+from lowmem_sentiment.runs.configuration import TrainingSettings
+from lowmem_sentiment.training import checkpoint, loop
+from lowmem_sentiment.training.callbacks import ReportProgress, Track
+from lowmem_sentiment.training.checkpoint import Position
+from lowmem_sentiment.training.input_pipeline import batches
+from lowmem_sentiment.training.job import Job
+from lowmem_sentiment.training.single_process import SingleProcess
+from lowmem_sentiment.training.validation_metrics import ValidationMetrics
+
+
+class NoFiles:
+    """Stands for a run directory where nothing is to be written."""
+
+    def write_metrics(self, epochs):
+        pass
+
+
+def fit(dataset, model, *callbacks, steps_per_execution=7, **settings):
+    """Train for 2 epochs of 20 steps, each followed by 5 of validation; return the metrics of each."""
+    settings = {"epochs": 2, "batch_size": 8, "num_words": dataset.num_ids, **settings}
+    job = Job(dataset, TrainingSettings(**settings), SingleProcess())
+    position, validation = Position(), ValidationMetrics(dataset.labels)
+    checkpoint.make_variables(model, dataset.num_ids)
+    callbacks = [Track(NoFiles(), position, print), *callbacks]
+    loop.fit(job, model, position, callbacks, validation, steps_per_execution)
+    return position.epochs
+
+
+def fit_with_keras(dataset, model, class_weight=None):
+    """Train in the same way with nothing but Keras."""
+    rows = batches(dataset, num_words=dataset.num_ids, batch_size=8)
+    held_out = batches(dataset, "test", num_words=dataset.num_ids, batch_size=8)
+    return model.fit(
+        rows, epochs=2, validation_data=held_out, class_weight=class_weight, shuffle=False, verbose=0
+    ).history
+
+
+def build(dataset):
+    return build_model(dataset.num_ids, hidden=(6, 4))
+
+
+@pytest.mark.parametrize("steps_per_execution", [1, 7, 50])  # of 20 steps 7 leaves a rest of 6
+def test_the_bits_are_those_of_keras_fit(dataset, steps_per_execution):
+    ours, theirs = build(dataset), build(dataset)
+    epochs = fit(dataset, ours, steps_per_execution=steps_per_execution)
+    history = fit_with_keras(dataset, theirs)
+    assert {name: [epoch[name] for epoch in epochs] for name in history} == history
+    for mine, other in zip(checkpoint.variables(ours), checkpoint.variables(theirs), strict=True):
+        np.testing.assert_array_equal(mine.numpy(), other.numpy())
+
+
+def test_class_weights_are_those_of_keras_fit(dataset, monkeypatch):
+    monkeypatch.setattr(Job, "class_weight", [0.5, 2.0])
+    ours, theirs = build(dataset), build(dataset)
+    fit(dataset, ours)
+    fit_with_keras(dataset, theirs, {0: 0.5, 1: 2.0})
+    for mine, other in zip(checkpoint.variables(ours), checkpoint.variables(theirs), strict=True):
+        np.testing.assert_array_equal(mine.numpy(), other.numpy())
+
+
+def test_a_step_is_traced_once(dataset):
+    class Counting(keras.Sequential):
+        def train_step(self, data):
+            traced.append(1)
+            return super().train_step(data)
+
+    traced = []
+    model = Counting(build(dataset).layers)
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    fit(dataset, model)
+    assert len(traced) == 1
+
+
+def test_a_model_that_runs_eagerly_is_trained_without_a_graph(dataset):
+    ours, theirs = build(dataset), build(dataset)
+    ours.run_eagerly = True
+    fit(dataset, ours)
+    fit_with_keras(dataset, theirs)
+    np.testing.assert_allclose(ours.get_weights()[0], theirs.get_weights()[0], atol=1e-6)
+
+
+def test_a_test_step_of_the_models_own_is_kept(dataset):
+    class Own(keras.Sequential):
+        def test_step(self, data):
+            return {**super().test_step(data), "seven": 7.0}
+
+    model = Own(build(dataset).layers)
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    assert [epoch["val_seven"] for epoch in fit(dataset, model)] == [7.0, 7.0]
+
+
+def test_keras_callbacks_are_called_at_the_usual_moments(dataset):
+    class Written(keras.callbacks.Callback):
+        def __getattribute__(self, name):
+            if name.startswith("on_") and "batch" not in name:
+                return lambda *rest, **logs: calls.append(name)
+            return super().__getattribute__(name)
+
+    calls = []
+    fit(dataset, build(dataset), Written())
+    epoch = ["on_epoch_begin", "on_test_begin", "on_test_end", "on_epoch_end"]
+    assert calls == ["on_train_begin", *epoch, *epoch, "on_train_end"]
+
+
+def test_batches_are_numbered_within_the_epoch_and_logs_are_floats(dataset):
+    class Written(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append((batch, set(map(type, logs.values()))))
+
+    seen = []
+    fit(dataset, build(dataset), Written())
+    assert seen == [(batch, {float}) for batch in (6, 13, 19)] * 2
+
+
+def test_stop_training_ends_after_the_epoch(dataset):
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = True
+
+    assert len(fit(dataset, build(dataset), Stop())) == 1
+
+
+def test_keras_own_callbacks_work(dataset):
+    model = build(dataset)
+    schedule = keras.callbacks.LearningRateScheduler(lambda epoch: 0.5 / (epoch + 1))
+    stop = keras.callbacks.EarlyStopping("val_loss", patience=0, min_delta=1e9)
+    epochs = fit(dataset, model, schedule, stop, epochs=5)
+    assert float(model.optimizer.learning_rate) == 0.25
+    assert len(epochs) == 2  # the first epoch that is no better by a thousand million
+
+
+def test_an_interrupt_leaves_the_model_as_keras_knows_it(dataset):
+    class Interrupt(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raise KeyboardInterrupt
+
+    model = build(dataset)
+    with pytest.raises(KeyboardInterrupt):
+        fit(dataset, model, Interrupt())
+    fit_with_keras(dataset, model)
+    assert int(model.optimizer.iterations) == 7 + 40
+
+
+def test_progress_is_reported_in_steps(dataset):
+    reports = []
+    fit(dataset, build(dataset), ReportProgress(lambda *what: reports.append(what[:3])))
+    assert reports[:4] == [("epoch 1/2", n, 20) for n in (7, 14, 20)] + [("validate", 5, None)]
+
+
+def test_executions_cover_the_steps_that_are_left():
+    assert list(loop.executions(3, 10, 5)) == [(3, 5), (8, 2)]
+    assert list(loop.executions(10, 10, 5)) == []
+
+
+def test_one_process_agrees_with_itself_on_stopping():
+    stop = threading.Event()
+    assert SingleProcess().agree_on(stop) is stop
