@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 import socket
 import threading
 import time
@@ -6,6 +8,7 @@ import time
 import pytest
 from helpers import free_addresses, run_cli
 
+from lowmem_sentiment.distributed import rendezvous
 from lowmem_sentiment.distributed.rendezvous import wait_for_workers
 from lowmem_sentiment.distributed.tf_config import Cluster, find_cluster, parse
 from lowmem_sentiment.system.errors import SettingsError, Unavailable
@@ -186,3 +189,36 @@ def test_a_port_that_is_taken_is_told():
         wait_for_workers(Cluster(workers, 0), 1, lambda line: None),
     ):
         pass
+
+
+def test_only_the_address_that_is_named_is_listened_at():
+    [address] = free_addresses(1)
+    with rendezvous._listen("127.0.0.1", port(address)) as listener:
+        assert listener.getsockname()[:2] == ("127.0.0.1", port(address))
+
+
+def test_a_name_that_is_no_address_of_this_machine_is_listened_for_everywhere():
+    [address] = free_addresses(1)
+    with rendezvous._listen("192.0.2.1", port(address)) as listener:  # of RFC 5737, on no machine
+        assert listener.getsockname()[0] == "0.0.0.0"
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_lost_just_after_its_answer_is_reported(dataset, tmp_path):
+    """Once TensorFlow waits for it, only another process can write the line."""
+    workers = free_addresses(2)
+
+    def greet_once():
+        server = socket.create_server(("127.0.0.1", port(workers[1])))
+        with server, server.accept()[0] as connection:
+            connection.sendall(rendezvous._GREETING + b"1\n")
+
+    threading.Thread(target=greet_once, daemon=True).start()
+    task = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": 0}}
+    done = run_cli(
+        "train", dataset.directory, "--run", tmp_path / "run", "--cluster-timeout", 4,
+        env={**os.environ, "TF_CONFIG": json.dumps(task)},
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGALRM
+    assert "error: a worker was lost just after it had answered" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "run").exists()

@@ -62,7 +62,7 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
 
 
 def _fit_to_memory(options: argparse.Namespace, dataset: Any, settings: TrainingSettings, workers: int):
-    """Give the limit, and the settings that fit it; a run to resume keeps its own."""
+    """Return the limit, and the settings that fit it; a run to resume keeps its own."""
     from ..runs.memory_plan import fit_to, plan
 
     limit = options.memory_limit()

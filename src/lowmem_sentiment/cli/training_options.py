@@ -23,14 +23,14 @@ def _set_threads(dataset: Any, settings: TrainingSettings) -> None:
 
 
 def given_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """Give the training settings that were given as options."""
+    """Return the training settings that were given as options."""
     values = {field.name: getattr(options, field.name) for field in fields(TrainingSettings)}
     return {name: value for name, value in values.items() if value is not None}
 
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[threading.Event]:
-    """Give an event that SIGTERM or Ctrl-C sets; the next of them ends the process at once."""
+    """Return an event that SIGTERM or Ctrl-C sets; the next of them ends the process at once."""
     stop = threading.Event()
 
     def handle(number: int, _: Any) -> None:

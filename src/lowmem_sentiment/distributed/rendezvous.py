@@ -1,6 +1,7 @@
 """Wait until every worker answers at its address."""
 
 import contextlib
+import errno
 import socket
 import threading
 import time
@@ -8,8 +9,6 @@ from collections.abc import Callable, Iterator
 
 from ..system.errors import SettingsError, Unavailable
 from .tf_config import VARIABLE, Cluster
-
-# --- coming together ---
 
 _GREETING = b"lowmem-sentiment worker "
 
@@ -32,7 +31,7 @@ def wait_for_workers(cluster: Cluster, timeout: float, report: Callable[[str], N
     """
     with _greeting(cluster):
         missing = [index for index in range(len(cluster.workers)) if index != cluster.index]
-        until, told = time.monotonic() + timeout, time.monotonic() + min(5, timeout / 2)
+        until, report_at = time.monotonic() + timeout, time.monotonic() + min(5, timeout / 2)
         while missing := [index for index in missing if not _answers(cluster, index)]:
             names = ", ".join(map(cluster.name, missing))
             if time.monotonic() > until:
@@ -40,9 +39,9 @@ def wait_for_workers(cluster: Cluster, timeout: float, report: Callable[[str], N
                     f"{names} did not answer within {timeout:g} s (--cluster-timeout); start the same "
                     "command on every worker"
                 )
-            if time.monotonic() > told:
+            if time.monotonic() > report_at:
                 report(f"waiting for {names}")
-                told = until
+                report_at = until
             time.sleep(0.1)
     yield
 
@@ -52,18 +51,31 @@ def _host_and_port(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens at the address that TF_CONFIG names, and at no other.
+
+    Where the name is not an address of this machine (it is behind another's port), at all of them, as
+    TensorFlow's server will.
+    """
+    try:
+        [(family, *_, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return socket.create_server(address[:2], family=family)
+    except OSError as error:
+        reason = error
+    try:
+        if isinstance(reason, socket.gaierror) or reason.errno == errno.EADDRNOTAVAIL:
+            return socket.create_server(("", port))
+    except OSError as error:
+        reason = error
+    raise Unavailable(
+        f"port {port}, this worker's own in {VARIABLE}, cannot be opened: {reason.strerror}"
+    ) from reason
+
+
 @contextlib.contextmanager
 def _greeting(cluster: Cluster) -> Iterator[None]:
-    """Greet, at this worker's port, whoever connects while the block runs."""
-    _, port = _host_and_port(cluster.workers[cluster.index])
-    both = socket.has_dualstack_ipv6()
-    family = socket.AF_INET6 if both else socket.AF_INET
-    try:
-        listener = socket.create_server(("", port), family=family, dualstack_ipv6=both)
-    except OSError as error:
-        raise Unavailable(
-            f"port {port}, this worker's own in {VARIABLE}, cannot be opened: {error.strerror}"
-        ) from error
+    """Greet, at this worker's address, whoever connects while the block runs."""
+    listener = _listen(*_host_and_port(cluster.workers[cluster.index]))
 
     def greet() -> None:
         with contextlib.suppress(OSError):  # the end of `listener`

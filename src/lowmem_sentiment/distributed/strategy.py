@@ -15,6 +15,8 @@ import contextlib
 import json
 import re
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -213,12 +215,24 @@ def _ended_by_signals(timeout: float) -> Iterator[None]:
     """Let Ctrl-C end the block, and SIGALRM if a worker dies just before it; main thread only.
 
     TensorFlow's constructor keeps Python from running anything while it waits for the others, and
-    takes SIGTERM for itself: only what the kernel does by itself can end it.
+    takes SIGTERM for itself: only what the kernel does by itself can end it, and only another process
+    (10 MB, gone when the block ends) can say why.
     """
+    seconds = max(1, int(timeout))
+    line = (
+        f"lowmem-sentiment: error: a worker was lost just after it had answered; no answer from it for "
+        f"{seconds} s (--cluster-timeout); resume with the same command on every worker\n"
+    )
+    wait_and_report = (
+        "import select, sys; end, *_ = select.select([sys.stdin], [], [], float(sys.argv[1])); "
+        "end or sys.stderr.write(sys.argv[2])"
+    )
+    command = [sys.executable, "-I", "-S", "-c", wait_and_report, str(seconds - 0.5), line]
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.alarm(max(1, int(timeout)))
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGINT, before)
+    with subprocess.Popen(command, stdin=subprocess.PIPE):  # leaving the block closes its input
+        signal.alarm(seconds)
+        try:
+            yield
+        finally:
+            signal.alarm(0)
+            signal.signal(signal.SIGINT, before)

@@ -26,19 +26,19 @@ class Cluster:
     index: int
 
     def name(self, index: int) -> str:
-        """Give how a person is told of a worker."""
+        """Return how a message names a worker."""
         return f"worker {index} ({self.workers[index]})"
 
 
 def find_cluster() -> Cluster | None:
-    """Give the cluster that TF_CONFIG names; None where it is not set, or names one worker."""
+    """Return the cluster that TF_CONFIG names; None where it is not set, or names one worker."""
     text = os.environ.get(VARIABLE, "")
     cluster = parse(text) if text.strip() else None
     return cluster if cluster and len(cluster.workers) > 1 else None
 
 
 def without_cluster() -> dict[str, str]:
-    """Give the environment for a process that trains by itself."""
+    """Return the environment for a process that trains by itself."""
     return {name: value for name, value in os.environ.items() if name != VARIABLE}
 
 

@@ -14,7 +14,7 @@ from ..system.workarounds import UNUSED_BY_KERAS, hidden
 
 _M_ARENA_MAX = -8  # mallopt(3)
 
-# Up to here one thread was as fast as two or faster; 32 reviews of the default network are 16.2 million.
+# Up to here one thread was as fast as two or faster; 32 reviews of the default model are 16.2 million.
 _SMALL_STEP = 1 << 24
 
 
@@ -33,12 +33,12 @@ def start() -> None:
 def set_threads(multiplications: int) -> None:
     """Set the threads that TensorFlow takes for a step, before its first operation.
 
-    `multiplications` are those of its forward pass. The operations of a Dense network follow one
-    another: a second thread to take them up only means that they go from one to the other, 0.1 ms
-    a step. Nor does it pay to split them in a small step: on two cores 32 reviews of 10,000 words
+    `multiplications` are those of its forward pass. The operations of Dense layers follow one
+    another: a second thread only means that they are handed from one to the other, 0.1 ms a step. Nor
+    does it pay to split them in a small step: on two cores 32 reviews of 10,000 words
     take 0.70 ms on one thread and 0.83 on two, of which the pipeline needs one; 128 take 2.2 and
-    1.8. No result was seen to depend on it: 1 to 8 threads gave the same bits. What TensorFlow's own
-    environment variables say wins. With a GPU, which has threads of its own, or after the first
+    1.8. No result was seen to depend on it: 1 to 8 threads gave the same bits. TensorFlow's own
+    environment variables win. With a GPU, which has threads of its own, or after the first
     operation, nothing is set.
     """
     import tensorflow as tf
@@ -93,7 +93,7 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 def _require_avx() -> None:
-    """TensorFlow's wheels end with "Illegal instruction" on an x86 processor without AVX."""
+    """Raise Unavailable where TensorFlow would die of "Illegal instruction": on x86 without AVX."""
     cpuinfo = Path("/proc/cpuinfo")
     if platform.machine() == "x86_64" and cpuinfo.exists():
         flags = next((s for s in cpuinfo.read_text().splitlines() if s.startswith("flags")), "avx")
