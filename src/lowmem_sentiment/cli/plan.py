@@ -9,7 +9,8 @@ from ..system.memory import MB, find_limit
 from ..system.progress import Bar
 from .commands import add_command, answer
 from .console import table
-from .training_options import _set_threads, add_settings, given_settings
+from .options import add_settings, given
+from .training_options import _set_threads
 
 
 def _plan(options: argparse.Namespace, bar: Bar) -> None:
@@ -17,7 +18,7 @@ def _plan(options: argparse.Namespace, bar: Bar) -> None:
     from ..runs.memory_plan import FLOOR, LIBRARIES, count_parameters, plan
 
     dataset = Dataset(options.dataset)
-    settings = TrainingSettings(**given_settings(options))
+    settings = TrainingSettings(**given(options, TrainingSettings))
     planned, limit = plan(dataset, settings), find_limit()
     parameters = count_parameters(settings, settings.num_words_for(dataset), len(dataset.labels))
     parts = {
@@ -76,4 +77,4 @@ def add_plan(commands: Any) -> None:
     plan.add_argument(
         "--measure", action="store_true", help="train for a second, and tell the time the whole will take"
     )
-    add_settings(plan)
+    add_settings(plan, TrainingSettings)

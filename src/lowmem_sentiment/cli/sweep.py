@@ -11,7 +11,8 @@ from ..system.memory import parse_size
 from ..system.progress import Bar
 from .commands import add_command, answer, report
 from .console import columns, plain
-from .training_options import add_settings, given_settings, stop_on_signals
+from .options import add_settings, given
+from .training_options import stop_on_signals
 
 
 def _sweep(options: argparse.Namespace, bar: Bar) -> None:
@@ -19,8 +20,7 @@ def _sweep(options: argparse.Namespace, bar: Bar) -> None:
     from ..system.files import replace_file
 
     grid = dict(map(parse_grid, options.grid))
-    given = given_settings(options)
-    settings = TrainingSettings(**{"validation_split": 0.1, **given})
+    settings = TrainingSettings(**{"validation_split": 0.1, **given(options, TrainingSettings)})
     with stop_on_signals() as stop:
         result = sweep(
             options.dataset,
@@ -78,4 +78,4 @@ def add_sweep(commands: Any) -> None:
     add("--memory-limit", type=parse_size, metavar="SIZE", help="train as many at a time as fit into "
         "SIZE, such as 2G (default: one at a time)")  # fmt: skip
     add("--csv", type=Path, metavar="FILE", help="also write the table to FILE")
-    add_settings(sweep, validation_split=0.1)
+    add_settings(sweep, TrainingSettings, validation_split=0.1)

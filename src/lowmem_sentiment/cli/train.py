@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from ..system.memory import MB, Limit, find_limit, parse_size
 from ..system.progress import Bar
 from .commands import add_command, answer, report
 from .console import table
-from .training_options import _set_threads, add_settings, given_settings, stop_on_signals
+from .options import add_settings, given
+from .training_options import _set_threads, stop_on_signals
 
 
 def _train(options: argparse.Namespace, bar: Bar) -> None:
@@ -21,11 +23,12 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
     # A mistake is told before TensorFlow's 2 s.
     cluster = find_cluster()
     dataset = Dataset(options.dataset)
-    given = given_settings(options)
-    if options.resume:
-        given = {**RunDirectory(options.resume).config()["settings"], **given}
-        given |= {name: tuple(given[name]) for name in ("hidden", "dropout")}
-    settings = TrainingSettings(**given)
+    chosen = given(options, TrainingSettings)
+    settings = (
+        replace(RunDirectory(options.resume).settings(), **chosen)
+        if options.resume
+        else TrainingSettings(**chosen)
+    )
     if (warning := dataset.imbalance()) and settings.class_weight == "none":
         report(f"warning: {warning}")
     save_every = SaveEvery.parse(options.save_every)
@@ -145,4 +148,4 @@ def add_train(commands: Any) -> None:
         "the least of free memory and the container's limit".replace("%", "%%"))  # fmt: skip
     add("--cluster-timeout", type=_seconds, default=120, metavar="SECONDS", help="with several "
         "workers in TF_CONFIG: how long to wait until all are there")  # fmt: skip
-    add_settings(train)
+    add_settings(train, TrainingSettings)

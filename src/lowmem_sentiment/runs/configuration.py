@@ -1,10 +1,13 @@
 """The settings of a training run, checked when they are built; each default stands here alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from ..dataset.reader import Dataset
-from ..system.errors import SettingsError
-from ..system.settings import check_each
+from ..system.errors import DataError, SettingsError
+from ..system.memory import parse_size
+from ..system.schema import parse
+from ..system.settings import check_settings, setting
 from ..text.vocabulary import DEFAULT_NUM_WORDS, MIN_NUM_WORDS
 
 CLASS_WEIGHTS = ("none", "balanced")
@@ -16,57 +19,74 @@ BEST_BY = ("accuracy", "loss")
 class TrainingSettings:
     """What decides the result of a training run, beside the dataset; defaults are the tutorial's."""
 
-    epochs: int = 2
-    batch_size: int = 32
-    num_words: int | None = None
-    """Ids below it are known; None: 10,000, or all where the vocabulary is smaller."""
-    learning_rate: float = 0.001
-    """Of Adam."""
-    hidden: tuple[int, ...] = (50, 50, 50)
-    """Units of each hidden layer."""
-    dropout: tuple[float, ...] = (0.3, 0.2)
-    """Rates after the first, second, ... hidden layer."""
-    seed: int = 0
-    validation_split: float = 0.0
-    """Share of the training split to validate on; 0: validate on the test split."""
-    window_bytes: int = 32 << 20
-    """Records that are shuffled together, in bytes on disk; in memory some 1.7 times that. IMDb's
-    training split (16 MB) fits, so its order is random as a whole; larger data is shuffled window
-    by window."""
-    prefetch: int = 2
-    """Batches made ahead, 1.3 MB each at 32 x 10,000. Changes no result."""
-    class_weight: str = "none"
+    epochs: int = setting(2, "passes over the training reviews", metavar="N", at_least=1)
+    batch_size: int = setting(32, "reviews a step", metavar="N", at_least=1)
+    num_words: int | None = setting(  # its range is the dataset's: `num_words_for`
+        None,
+        "ids below N are known words, as in Keras",
+        metavar="N",
+        shown=f"{DEFAULT_NUM_WORDS}, or all where there are fewer",
+    )
+    learning_rate: float = setting(0.001, "of Adam", metavar="RATE", above=0, below=float("inf"))
+    hidden: tuple[int, ...] = setting(
+        (50, 50, 50), "units of each hidden layer", metavar="N,N,...", at_least=1
+    )
+    dropout: tuple[float, ...] = setting(
+        (0.3, 0.2), "rates after the first, second, ... hidden layer", metavar="P,P,...",
+        at_least=0, below=1,
+    )  # fmt: skip
+    seed: int = setting(
+        0, "of weights, order and dropout", metavar="N", at_least=0, at_most=(1 << 31) - 1
+    )
+    validation_split: float = setting(
+        0.0,
+        "validate on this share of the training reviews, and leave the test split alone; 0: validate on "
+        "the test split, as the tutorial does",
+        metavar="SHARE",
+        at_least=0,
+        below=1,
+    )
+    class_weight: str = setting(
+        "none",
+        "balanced: every label weighs the same in the loss, however few its reviews",
+        choices=CLASS_WEIGHTS,
+    )
     """"balanced": a label's reviews weigh in the loss by (reviews / labels) / reviews of the label."""
-    early_stopping: int = 0
-    """Epochs without a better one after which training ends; 0: train them all."""
-    keep_best: bool = False
-    """Whether the run's weights are the best epoch's, not the last's."""
-    best_by: str = "accuracy"
-    """What is best in validation: the most "accuracy", or the least "loss"."""
-    histograms: bool = False
-    """Whether TensorBoard gets histograms of the weights; changes no result."""
+    # Bytes on disk; in memory some 1.7 times that. IMDb's training split (16 MB) fits, so its order is
+    # random as a whole; larger data is shuffled window by window.
+    window_bytes: int = setting(
+        32 << 20,
+        "records that are shuffled together; less takes less memory, and on larger data shuffles less",
+        metavar="SIZE",
+        read=parse_size,
+        shown="32Mi",
+        at_least=1,
+    )
+    # Each is 1.3 MB at 32 x 10,000.
+    prefetch: int = setting(2, "batches made ahead; changes no result", metavar="N", at_least=1)
+    early_stopping: int = setting(
+        0, "end after N epochs without a better one; 0: train them all", metavar="N", at_least=0
+    )
+    keep_best: bool = setting(False, "let the run's model be that of the best epoch, not of the last")
+    best_by: str = setting(
+        "accuracy",
+        f"what --early-stopping and --keep-best go by, in validation: {' or '.join(BEST_BY)}",
+        metavar="METRIC",
+        choices=BEST_BY,
+    )
+    histograms: bool = setting(
+        False, "write histograms of the weights for TensorBoard after each epoch; changes no result"
+    )
 
     def __post_init__(self) -> None:
         if self.dropout == TrainingSettings.dropout:  # fewer layers need fewer of the default rates
             object.__setattr__(self, "dropout", self.dropout[: len(self.hidden)])
-        checks = {
-            "epochs": (self.epochs >= 1, "1 or more"),
-            "batch_size": (self.batch_size >= 1, "1 or more"),
-            "learning_rate": (0 < self.learning_rate < float("inf"), "more than 0"),
-            "hidden": (all(units >= 1 for units in self.hidden), "layer sizes of 1 or more"),
-            "dropout": (
-                all(0 <= rate < 1 for rate in self.dropout) and len(self.dropout) <= len(self.hidden),
-                "rates from 0 to below 1, at most one a hidden layer",
-            ),
-            "seed": (0 <= self.seed < 1 << 31, "0 to 2,147,483,647"),
-            "validation_split": (0 <= self.validation_split < 1, "0 to below 1"),
-            "window_bytes": (self.window_bytes >= 1, "1 or more"),
-            "prefetch": (self.prefetch >= 1, "1 or more"),
-            "class_weight": (self.class_weight in CLASS_WEIGHTS, f"one of {', '.join(CLASS_WEIGHTS)}"),
-            "early_stopping": (self.early_stopping >= 0, "0 or more"),
-            "best_by": (self.best_by in BEST_BY, f"one of {', '.join(BEST_BY)}"),
-        }
-        check_each(self, checks)
+        check_settings(self)
+        if len(self.dropout) > len(self.hidden):
+            raise SettingsError(
+                f"dropout is {','.join(map(str, self.dropout))}, expected at most one rate for each of "
+                f"the {len(self.hidden)} hidden layers"
+            )
         chosen = [name for name in ("early_stopping", "keep_best") if getattr(self, name)]
         if chosen and not self.validation_split:
             raise SettingsError(
@@ -74,15 +94,27 @@ class TrainingSettings:
                 "accuracy look better than it is; expected one above 0, such as 0.1"
             )
 
+    @classmethod
+    def from_json(cls, content: Any, where: str) -> "TrainingSettings":
+        """Return settings from parsed JSON of `dataclasses.asdict`; DataError for any that cannot be.
+
+        A setting that is missing has its default: the run is older than the setting.
+        """
+        try:
+            return parse(cls, content, where)
+        except SettingsError as error:
+            raise DataError(f"{where}: {error}") from None
+
     def options(self) -> list[str]:
-        """Give the options of `train` that choose these settings.
+        """Return the options of `train` that choose these settings.
 
         >>> TrainingSettings(epochs=3, hidden=(8, 4)).options()
         ['--epochs', '3', '--hidden', '8,4']
         """
         options = []
-        for name, value in vars(self).items():
-            if value == getattr(TrainingSettings, name):
+        for field in fields(self):
+            name, value = field.name, getattr(self, field.name)
+            if value == field.default:
                 continue
             options.append(f"--{name.replace('_', '-')}")
             if value is not True:
@@ -95,7 +127,7 @@ class TrainingSettings:
         return "validation" if self.validation_split else "test"
 
     def num_words_for(self, dataset: Dataset) -> int:
-        """Give `num_words`, checked against the dataset's vocabulary."""
+        """Return `num_words`, checked against the dataset's vocabulary."""
         if self.num_words is None:
             return min(DEFAULT_NUM_WORDS, dataset.num_ids)
         if not MIN_NUM_WORDS <= self.num_words <= dataset.num_ids:

@@ -25,6 +25,7 @@ from ..system.errors import DataError, InputMissing, OutputExists
 from ..system.files import clear_directory, replace_file, replace_path
 from ..system.schema import read_json, write_json
 from ..text.vocabulary import Vocabulary
+from .configuration import TrainingSettings
 
 FORMAT = "lowmem-sentiment run"
 
@@ -95,6 +96,10 @@ class RunDirectory:
                 f"{config.get('version')!r}, expected {FORMAT!r} version {VERSION}"
             )
         return config
+
+    def settings(self) -> TrainingSettings:
+        """Read the run's settings; DataError where this version does not know one of them."""
+        return TrainingSettings.from_json(self.config()["settings"], f"{self.config_file}: settings")
 
     def vocabulary(self) -> Vocabulary:
         """Load the run's vocabulary, checked against its config."""

@@ -100,7 +100,7 @@ def _is_a(kind: Any, value: Any) -> bool:
     if outer is int:
         return isinstance(value, int) and not isinstance(value, bool) and -_INT64 <= value < _INT64
     if outer is tuple:
-        return isinstance(value, list)
+        return isinstance(value, list | tuple)
     if dataclasses.is_dataclass(outer):
         return isinstance(value, dict)
     return isinstance(value, outer)
