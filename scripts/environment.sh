@@ -1,12 +1,18 @@
+# shellcheck shell=bash
 # Sourced by the other scripts. Makes .venv with the project in it, once, and puts it on PATH.
-# What it says goes to standard error: standard output belongs to the command that follows.
+# A script that needs the development tools sets extra=dev first; the others need [test] alone.
+# Its own lines go to standard error: standard output belongs to the command that follows.
 
 set -euo pipefail
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+venv=$project/.venv
 
 say() { printf 'lowmem-sentiment: %s\n' "$*" >&2; }
 
-supported() { "$1" -c 'import sys, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; }
+# Debian has venv in every Python, and ensurepip, which it needs, in python3-venv.
+supported() {
+    "$1" -c 'import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
+}
 
 find_python() {
     local candidate
@@ -20,15 +26,32 @@ find_python() {
     exit 69
 }
 
-# What is installed depends on pyproject.toml alone, so it is installed anew when that changes.
-stamp="$project/.venv/installed-from"
-if ! cmp -s "$project/pyproject.toml" "$stamp"; then
-    python=$(find_python)
-    say "making $project/.venv with $("$python" --version) (TensorFlow is 600 MB to fetch; once)"
-    quiet=$([ -t 2 ] || echo --quiet)
-    "$python" -m venv "$project/.venv" >&2
-    "$project/.venv/bin/python" -m pip install $quiet --disable-pip-version-check \
-        --editable "$project[test]" >&2
-    cp "$project/pyproject.toml" "$stamp"
-fi
-export PATH="$project/.venv/bin:$PATH"
+# What is installed depends on the project's place and on pyproject.toml: each extra is installed
+# anew when one of them changes, and the stamp is written last.
+wanted() { printf '%s\n' "$project" && cat "$project/pyproject.toml"; }
+installed() { "$venv/bin/python" -c '' 2>/dev/null && wanted | cmp -s - "$venv/installed-$1"; }
+
+install_project() {
+    local python quiet=()
+    if ! supported "$venv/bin/python"; then
+        python=$(find_python)
+        say "making $venv with $("$python" --version)"
+        "$python" -m venv --clear "$venv" >&2
+    fi
+    say "installing the project in $venv (TensorFlow is 600 MB to fetch; once)"
+    [ -t 2 ] || quiet=(--quiet)
+    "$venv/bin/python" -m pip install "${quiet[@]}" --disable-pip-version-check \
+        --editable "${project}[$1]" >&2
+    wanted >"$venv/installed-$1"
+    if [ "$1" = dev ]; then cp "$venv/installed-dev" "$venv/installed-test"; fi # dev holds test
+}
+
+extra=${extra:-test}
+installed "$extra" || install_project "$extra"
+export PATH="$venv/bin:$PATH"
+
+# Prepares the IMDb reviews, once, where $dataset says.
+prepare_imdb() {
+    dataset=$project/data/imdb
+    [ -e "$dataset/dataset.json" ] || lowmem-sentiment prepare imdb --out "$dataset" >&2
+}

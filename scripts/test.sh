@@ -1,5 +1,9 @@
 #!/usr/bin/env bash
-# Set up and run the tests. Arguments go to pytest.
+# Set up and run the tests: with --quick those that are not marked slow. Other arguments go to pytest.
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 cd "$project"
+if [ "${1-}" = --quick ]; then
+    shift
+    set -- -m "not slow" "$@"
+fi
 exec python -m pytest "$@"

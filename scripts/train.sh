@@ -18,7 +18,6 @@ if [ -z "$run" ]; then
     arguments+=(--run "$run")
 fi
 
-dataset="$project/data/imdb"
-[ -e "$dataset/dataset.json" ] || lowmem-sentiment prepare imdb --out "$dataset" >&2
+prepare_imdb
 lowmem-sentiment train "$dataset" "${arguments[@]}"
 lowmem-sentiment evaluate "$run" --data "$dataset" "${json[@]}"

@@ -19,8 +19,7 @@ for ((i = 0; i < $#; i++)); do
 done
 [[ " $* " == *" --run"* ]] || arguments+=(--run "$run")
 
-dataset="$project/data/imdb"
-[ -e "$dataset/dataset.json" ] || lowmem-sentiment prepare imdb --out "$dataset" >&2
+prepare_imdb
 
 addresses=$(python - "$count" <<'PYTHON'
 import json, socket, sys

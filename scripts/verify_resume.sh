@@ -2,6 +2,5 @@
 # Set up, and kill and resume training on the IMDb reviews at random moments. Arguments go to
 # "lowmem-sentiment verify-resume" after the dataset, such as --kills 50.
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
-dataset="$project/data/imdb"
-[ -e "$dataset/dataset.json" ] || lowmem-sentiment prepare imdb --out "$dataset" >&2
+prepare_imdb
 exec lowmem-sentiment verify-resume "$dataset" --work "$project/runs/verify-resume" "$@"
