@@ -38,7 +38,7 @@ def write_run(path, labels) -> RunDirectory:
     network = build_model(VOCABULARY.num_ids, len(labels), hidden=(7, 5), seed=len(labels))
     config = {"settings": {"num_words": VOCABULARY.num_ids}, "labels": labels}
     run.create(config, VOCABULARY, overwrite=False)
-    run.write_model(network)
+    run.write_model(network.save)
     run.write_weights(to_arrays(network, labels, VOCABULARY.num_ids, VOCABULARY.sha256))
     return run
 

@@ -114,7 +114,7 @@ assert "tensorflow" not in sys.modules
 
 
 def test_plan_measures_the_time_when_asked(dataset):
-    from lowmem_sentiment.training.train import measure_speed
+    from lowmem_sentiment.training.speed import measure_speed
 
     assert measure_speed(dataset, TrainingSettings(), seconds=0.1) > 100
 
