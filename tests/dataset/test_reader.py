@@ -189,8 +189,9 @@ def test_an_unreadable_shard_is_reported(copy):
     shard = dataset.paths("train")[0]
     shard.unlink()
     shard.mkdir()
-    with pytest.raises(InputMissing, match=f"cannot read .*{shard.name}"):
-        list(dataset.read("train"))
+    for reader in (lambda: list(dataset.read("train")), lambda: dataset.verify("train")):
+        with pytest.raises(DataError, match=f"cannot read .*{shard.name}: Is a directory"):
+            reader()
 
 
 def labelled(path, train: list[int], test: list[int], labels) -> Dataset:

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from ..system.errors import DataError, plural, printable
-from ..system.files import sha256
 from ..text.reviews import Reviews
 from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
 from . import records
@@ -152,7 +151,11 @@ class Dataset:
     def verify(self, split: str) -> None:
         """Raise DataError for the first shard whose SHA-256 is not the manifest's; decodes nothing."""
         for shard, path in zip(self.shards(split), self.paths(split), strict=True):
-            if sha256(path) != shard.sha256:
+            with records.open_file(path) as file:
+                digest = hashlib.sha256()
+                while block := file.read(1 << 20):
+                    digest.update(block)
+            if digest.hexdigest() != shard.sha256:
                 raise _wrong_digest(path)
 
     def imbalance(self) -> str | None:

@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from ..system.errors import DataError, InputMissing
+from ..system.errors import DataError
 from ..text.reviews import Reviews
 from .crc32c import crc32c, masked
 
@@ -220,12 +220,12 @@ def _decode_varints(data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @contextlib.contextmanager
 def open_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a shard for reading; InputMissing where it cannot be opened or read."""
+    """Open a shard for reading; DataError where it cannot be opened or read."""
     try:
         with open(path, "rb") as file:
             yield file
     except OSError as error:
-        raise InputMissing(f"cannot read {path}: {error.strerror or error}") from error
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def read(
