@@ -5,7 +5,7 @@ import pytest
 
 from lowmem_sentiment.dataset import records
 from lowmem_sentiment.dataset.crc32c import crc32c, masked
-from lowmem_sentiment.dataset.records import Bounds
+from lowmem_sentiment.dataset.examples import Bounds
 from lowmem_sentiment.system.errors import DataError
 from lowmem_sentiment.text.reviews import Reviews
 

@@ -68,6 +68,7 @@ class _ChunkTokeniser:
         self.digest: list[bytes] = []
 
     def add(self, split: str, text: bytes, label: str, place: str, hashed: bytes) -> None:
+        """Add a review; DataError for one label too many."""
         tokens, buffer = tokenise(text), self.splits[split]
         buffer.numbers.extend(map(self.words.__getitem__, tokens))
         buffer.lengths.append(len(tokens))
@@ -102,7 +103,7 @@ def tokenise_chunk(chunk: Chunk) -> TokenisedChunk:
         elif row.label is None:
             dropped += 1
         else:
-            tokeniser.add(*row)
+            tokeniser.add(row.split, row.text, row.label, row.place, row.hash)
     return tokeniser.result(bad_rows, dropped)
 
 

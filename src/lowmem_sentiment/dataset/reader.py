@@ -20,6 +20,7 @@ from ..system.errors import DataError, plural, printable
 from ..text.reviews import Reviews
 from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
 from . import records
+from .examples import Bounds
 from .manifest import VOCABULARY, Lengths, Shard, Split, check_file, read_manifest
 
 IMBALANCE = 0.8  # the share of one label from which accuracy says little
@@ -132,12 +133,13 @@ class Dataset:
             )
 
     @property
-    def _bounds(self) -> records.Bounds:
-        return records.Bounds(self.num_ids, len(self.labels))
+    def _bounds(self) -> Bounds:
+        return Bounds(self.num_ids, len(self.labels))
 
     def pick(self, split: str, numbers: Iterable[int]) -> dict[int, tuple[np.ndarray, int]]:
         """Return token ids (int32) and label of the reviews at some places in a split, by place."""
-        numbers, first, picked = sorted(set(numbers)), 0, {}
+        numbers, first = sorted(set(numbers)), 0
+        picked: dict[int, tuple[np.ndarray, int]] = {}
         for shard, path in zip(self.shards(split), self.paths(split), strict=True):
             here = [number for number in numbers if first <= number < first + shard.records]
             if here:

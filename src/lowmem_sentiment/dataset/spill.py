@@ -15,7 +15,7 @@ import os
 import struct
 from array import array
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def pack(words: bytes, labels: list[str], splits: list[NumberedReviews]) -> byte
     """Return a chunk as bytes; `words` have a space between two."""
     names = json.dumps(labels).encode()
     counts = [len(split.lengths) for split in splits]
-    parts = [_HEAD.pack(len(words), len(names), *counts), words, names]
+    parts: list[Any] = [_HEAD.pack(len(words), len(names), *counts), words, names]
     for numbers, lengths, label_numbers in splits:
         parts += lengths.astype("<i4"), label_numbers.astype("<u2"), numbers
     return b"".join(parts)

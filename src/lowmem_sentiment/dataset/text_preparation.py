@@ -88,6 +88,8 @@ def write_texts(
     with tempfile.TemporaryFile(dir=directory) as file:
         spill = Spill(file)
         summary = _read_texts(source, spill, settings, progress)
+        if not any(summary.reviews):
+            raise DataError("there are no reviews; expected some for train and test")
         labels = summary.order_labels(source.labels)
         counting = {"min_count": settings.min_count, "count_error_bound": summary.count_error_bound}
         vocabulary = given or summary.take_vocabulary(settings.min_count, settings.max_vocabulary)
