@@ -100,11 +100,11 @@ def test_duplicates_are_counted_across_splits_and_labels(tiny):
 
 
 def test_warnings_name_what_hints_at_mistakes(tiny, tmp_path):
-    told = "\n".join(explore(tiny)["warnings"])
-    assert "no test review has the label yes" in told
-    assert "1 text stands in both splits" in told
-    assert "1 text has more than one label" in told
-    assert "1 review has no words" in told
+    warnings = "\n".join(explore(tiny)["warnings"])
+    assert "no test review has the label yes" in warnings
+    assert "1 text stands in both splits" in warnings
+    assert "1 text has more than one label" in warnings
+    assert "1 review has no words" in warnings
     block = reviews(*[([1, 4, nth % 3 + 4], 0) for nth in range(9)], ([1, 6], 1))
     assert (
         "90.0% of the training reviews are 'no'"

@@ -80,7 +80,7 @@ def _count(
     duplicates: DuplicateCounter,
     progress: Progress,
 ) -> dict[str, np.ndarray]:
-    """Give every review to the counters, and return int64[labels], the reviews of each, by split."""
+    """Count every review, and return int64[labels], the reviews of each, by split."""
     counts = {split: np.zeros(len(dataset.labels), np.int64) for split in SPLITS}
     total, done = sum(map(dataset.num_reviews, SPLITS)), 0
     for nth, split in enumerate(SPLITS):

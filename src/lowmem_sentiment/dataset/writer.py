@@ -130,7 +130,7 @@ class _SplitWriter:
             shard.abandon()
 
     def close(self) -> Split:
-        """Give the shards their final names, and return the manifest's entry of the split."""
+        """Rename the shards to their final names, and return the manifest's entry of the split."""
         for nth in range(len(self._open)):
             self._close_shard(nth)
         shards = []
