@@ -14,7 +14,7 @@ _MODULES = {
     "prepare": "dataset.preparation",
     "Dataset": "dataset.reader",
     "explore": "dataset.statistics",
-    "show": "dataset.statistics",
+    "show": "dataset.show",
     "batches": "training.input_pipeline",
     "build_model": "model.keras_model",
     "compile_model": "model.keras_model",

@@ -10,15 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import run_cli, write_imdb
+from helpers import reviews, run_cli, write_imdb
 
 from lowmem_sentiment.dataset.preparation import PreparationSettings, prepare
 from lowmem_sentiment.dataset.reader import Dataset
+from lowmem_sentiment.dataset.verify import verify
 from lowmem_sentiment.sources.files import FilesSource
 from lowmem_sentiment.sources.imdb import ImdbSource
 from lowmem_sentiment.sources.synthetic import SyntheticSettings, SyntheticSource
-from lowmem_sentiment.system.errors import DataError, OutputExists
+from lowmem_sentiment.system.errors import DataError, OutputExists, SettingsError
 from lowmem_sentiment.text.format_settings import FilesSettings
+from lowmem_sentiment.text.vocabulary import Vocabulary
 
 
 def assert_same_directories(one: Path, other: Path) -> None:
@@ -50,6 +52,7 @@ def csv_file(tmp_path_factory) -> Path:
     return sorted_csv(tmp_path_factory.mktemp("csv") / "sorted.csv", 80_000)
 
 
+@pytest.mark.slow
 def test_dataset_is_the_same_byte_for_byte_with_any_number_of_workers(csv_file, tmp_path):
     for workers in (1, 2, 3):
         done = run_cli(
@@ -69,6 +72,7 @@ def test_every_review_is_there_once_and_decodes_to_its_words(tmp_path):
     assert dataset.num_reviews("test") == len(rows) - len(expected)
 
 
+@pytest.mark.slow
 def test_shards_of_a_source_sorted_by_label_are_fair_samples(csv_file, tmp_path):
     dataset = prepare(FilesSource([csv_file]), tmp_path / "out", shard_bytes=200_000)
     shards = dataset.shards("train")
@@ -79,15 +83,17 @@ def test_shards_of_a_source_sorted_by_label_are_fair_samples(csv_file, tmp_path)
         assert 0.48 < part.mean() < 0.52
 
 
-def test_dealing_over_more_shards_than_may_be_open_loses_nothing(tmp_path):
+@pytest.mark.slow
+def test_spreading_over_more_shards_than_may_be_open_loses_nothing(tmp_path):
     path = sorted_csv(tmp_path / "r.csv", 4_000)
     dataset = prepare(FilesSource([path]), tmp_path / "out", shard_bytes=400)
     assert len(dataset.shards("train")) > 200
     assert len(set(texts(dataset, "train") + texts(dataset, "test"))) == 4_000
-    dataset.verify("train")
+    verify(dataset)
 
 
-def test_lossy_vocabulary_says_its_error_bound(csv_file, tmp_path):
+@pytest.mark.slow
+def test_a_lossy_vocabulary_records_its_error_bound(csv_file, tmp_path):
     settings = PreparationSettings(vocabulary_memory=1_000_000)
     dataset = prepare(FilesSource([csv_file]), tmp_path / "out", settings)
     exact = prepare(FilesSource([csv_file]), tmp_path / "exact")
@@ -101,6 +107,7 @@ def test_lossy_vocabulary_says_its_error_bound(csv_file, tmp_path):
 # --- synthetic reviews ---
 
 
+@pytest.mark.slow
 def test_synthetic_reviews_depend_on_the_seed_alone(tmp_path):
     def made(out: str, seed: int) -> Dataset:
         return prepare(SyntheticSource(SyntheticSettings(reviews=1_200, seed=seed)), tmp_path / out)
@@ -117,8 +124,8 @@ def test_synthetic_reviews_look_like_imdb_and_say_what_they_are(tmp_path):
     assert dataset.source["synthetic"] is True
     assert "synthetic" in dataset.source["description"]
     assert dataset.labels == ["label-1", "label-2", "label-3"]
-    assert dataset.manifest["length"]["mean"] == pytest.approx(234.8, rel=0.05)
-    assert dataset.manifest["length"]["standard_deviation"] == pytest.approx(172.9, rel=0.08)
+    assert dataset.length.mean == pytest.approx(234.8, rel=0.05)
+    assert dataset.length.standard_deviation == pytest.approx(172.9, rel=0.08)
     counts = np.bincount(np.concatenate([block.token_ids for block in dataset.read("train")]))[4:]
     # Zipf: the logarithm of the count falls about in line with that of the rank
     ranks = np.array([10, 100, 1_000])
@@ -137,6 +144,7 @@ def test_a_longer_synthetic_corpus_starts_with_the_shorter_one():
 # --- nothing half done ---
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_nothing(csv_file, tmp_path):
     code = (
         "import resource, signal, sys; from lowmem_sentiment.cli import main;"
@@ -153,6 +161,7 @@ def test_a_full_disk_leaves_nothing(csv_file, tmp_path):
         assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_interrupt_leaves_nothing(tmp_path):
     command = [sys.executable, "-m", "lowmem_sentiment", "prepare", "synthetic", "--reviews", "1000000"]
     process = subprocess.Popen(
@@ -171,6 +180,27 @@ def test_interrupt_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
+def test_preparing_killed_at_any_moment_and_run_again_ends_in_the_same_bytes(csv_file, tmp_path, kills=5):
+    command = [sys.executable, "-m", "lowmem_sentiment", "prepare", "files", str(csv_file)]
+    command += ["--workers", "2", "--out"]
+    started = time.monotonic()
+    subprocess.run([*command, str(tmp_path / "whole")], check=True, timeout=120, capture_output=True)
+    whole, generator = time.monotonic() - started, np.random.default_rng(7)
+    for nth in range(kills):
+        out = tmp_path / str(nth)
+        process = subprocess.Popen(
+            [*command, str(out)], stdout=subprocess.DEVNULL, start_new_session=True
+        )
+        time.sleep(generator.uniform(0, whole))
+        os.killpg(process.pid, signal.SIGKILL)
+        if process.wait(timeout=30) == -signal.SIGKILL and not out.exists():
+            subprocess.run([*command, str(out)], check=True, timeout=120, capture_output=True)
+        assert_same_directories(tmp_path / "whole", out)
+        assert not list(tmp_path.glob("*.unfinished"))
+
+
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_data(tmp_path):
     code = (
         "import sys; from lowmem_sentiment.system import memory; from lowmem_sentiment.cli import main;"
@@ -187,13 +217,11 @@ def test_memory_does_not_grow_with_the_data(tmp_path):
 
 
 def test_files_settings_are_checked(tmp_path):
-    from lowmem_sentiment.system.errors import SettingsError
-
     with pytest.raises(SettingsError, match=r"test_fraction is 1.5, expected 0 to below 1"):
         FilesSettings(test_fraction=1.5)
     with pytest.raises(SettingsError, match="errors is 'ignore', expected one of strict, replace"):
         FilesSettings(errors="ignore")
-    with pytest.raises(SettingsError, match="vocabulary_memory is 5, expected 1 MB or more"):
+    with pytest.raises(SettingsError, match="vocabulary_memory is 5, expected 1,000,000 or more"):
         PreparationSettings(vocabulary_memory=5)
 
 
@@ -219,3 +247,69 @@ def test_an_existing_dataset_is_kept_unless_overwritten(imdb_files, tmp_path):
         prepare(ImdbSource(*imdb_files), tmp_path / "out")
     prepare(ImdbSource(*imdb_files, split="tutorial"), tmp_path / "out", overwrite=True)
     assert Dataset(tmp_path / "out").num_reviews("train") == 40
+
+
+def csv_of(path: Path, rows: list[str]) -> FilesSource:
+    path.write_text("text,label\n" + "".join(f"{row}\n" for row in rows))
+    return FilesSource([path])
+
+
+def test_a_min_count_that_leaves_no_word_is_refused(tmp_path):
+    source = csv_of(tmp_path / "r.csv", [f"word{nth} film,{nth % 2}" for nth in range(50)])
+    kept = prepare(source, tmp_path / "kept", PreparationSettings(min_count=30))
+    assert kept.vocabulary().words == [b"film"]
+    with pytest.raises(SettingsError, match="min_count is 51, but no word occurs more than .. times"):
+        prepare(source, tmp_path / "out", PreparationSettings(min_count=51))
+    assert not (tmp_path / "out").exists()
+
+
+def test_texts_without_any_word_are_refused(tmp_path):
+    source = csv_of(tmp_path / "r.csv", [f"{'!' * (nth + 1)},{nth % 2}" for nth in range(50)])
+    with pytest.raises(DataError, match="no training review has a word"):
+        prepare(source, tmp_path / "out")
+
+
+def test_one_bad_row_is_one_row(tmp_path):
+    rows = [f"word{nth} film,{nth % 2}" for nth in range(50)]
+    source = csv_of(tmp_path / "r.csv", [*rows, ",1", ",0"])
+    with pytest.raises(DataError, match="; 1 bad row was skipped before it"):
+        prepare(source, tmp_path / "out", PreparationSettings(skip_bad_rows=1))
+
+
+def test_an_empty_vocabulary_file_is_refused(tmp_path):
+    (tmp_path / "vocabulary.txt").touch()
+    source = csv_of(tmp_path / "r.csv", [f"word{nth} film,{nth % 2}" for nth in range(50)])
+    with pytest.raises(DataError, match="vocabulary.txt has no words"):
+        prepare(source, tmp_path / "out", PreparationSettings(vocabulary=tmp_path / "vocabulary.txt"))
+
+
+class Tokens:
+    """A source of token ids."""
+
+    name, labels = "tokens", ["a", "b"]
+
+    def __init__(self, block):
+        self._block = block
+
+    def describe(self):
+        return {"description": "made up"}
+
+    def vocabulary(self):
+        return Vocabulary([b"x", b"y"])
+
+    def blocks(self):
+        yield "train", self._block
+
+
+@pytest.mark.parametrize(
+    ("review", "message"),
+    [
+        (([1, 6], 0), "a review has word 6, but the word index ends at 5"),
+        (([1, -6], 0), "a review has word -6"),
+        (([1, 4], 2), "the labels of the reviews are 0 to 2, expected 0 to 1"),
+        (([1, 4], -1), "the labels of the reviews are -1 to 0, expected 0 to 1"),
+    ],
+)
+def test_token_ids_and_labels_that_are_not_there_are_refused(tmp_path, review, message):
+    with pytest.raises(DataError, match=message):
+        prepare(Tokens(reviews(([1, 4], 0), review)), tmp_path / "out")

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from lowmem_sentiment.dataset import records
+from lowmem_sentiment.dataset.crc32c import crc32c, masked
+from lowmem_sentiment.dataset.examples import Bounds
 from lowmem_sentiment.system.errors import DataError
 from lowmem_sentiment.text.reviews import Reviews
 
@@ -17,33 +19,8 @@ def some_reviews(count=300, seed=0, largest=2**31 - 1):
 
 
 def read_all(data: bytes, block_bytes=1 << 20) -> Reviews:
-    blocks = list(records.read(io.BytesIO(data), "file", block_bytes))
+    blocks = list(records.read(io.BytesIO(data), "file", block_bytes=block_bytes))
     return Reviews(*map(np.concatenate, zip(*blocks, strict=True)))
-
-
-def bitwise_crc32c(data: bytes) -> int:
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
-    return crc ^ 0xFFFFFFFF
-
-
-def test_crc_of_rfc_3720s_examples():
-    examples = {bytes(32): 0x8A9136AA, b"\xff" * 32: 0x62A8AB43, bytes(range(32)): 0x46DD794E}
-    data = np.frombuffer(b"".join(examples), np.uint8)
-    got = records.crc32c(data, np.array([32, 64, 96]))
-    assert got.tolist() == list(examples.values())
-
-
-def test_crc_of_every_length_around_a_segment():
-    generator = np.random.default_rng(0)
-    lengths = [0, 1, 2, 3, 255, 256, 257, 511, 512, 513, 0, 1300]
-    strings = [generator.bytes(length) for length in lengths]
-    data = np.frombuffer(b"".join(strings), np.uint8)
-    got = records.crc32c(data, np.cumsum(lengths))
-    assert got.tolist() == [bitwise_crc32c(string) for string in strings]
 
 
 @pytest.mark.parametrize("block_bytes", [1, 5_000, 1 << 20])
@@ -108,13 +85,105 @@ def test_a_file_cut_short_is_found():
             list(records.read(io.BytesIO(data[:length]), "file"))
 
 
-def test_other_records_are_refused():
-    framed, _ = records.encode(some_reviews(1))
-    other = b"not an Example"
-    head = np.array([len(other)], "<u8").view(np.uint8)
-    crcs = [records._masked(records.crc32c(part, np.array([len(part)]))).astype("<u4").tobytes()
-            for part in (head, np.frombuffer(other, np.uint8))]  # fmt: skip
-    record = head.tobytes() + crcs[0] + other + crcs[1]
-    with pytest.raises(DataError, match="holds something else than reviews"):
-        list(records.read(io.BytesIO(record), "file"))
-    assert framed
+def framed(data: bytes) -> bytes:
+    """Return a record with right checksums."""
+    head = len(data).to_bytes(8, "little")
+    crcs = [
+        masked(crc32c(np.frombuffer(part, np.uint8), np.array([0]), np.array([len(part)])))
+        for part in (head, data)
+    ]
+    return head + crcs[0].astype("<u4").tobytes() + data + crcs[1].astype("<u4").tobytes()
+
+
+def field(number: int, content: bytes) -> bytes:
+    return bytes([number << 3 | 2, len(content)]) + content
+
+
+def example(label: bytes, tokens: bytes, name: bytes = b"label") -> bytes:
+    """Return an Example with these packed integers."""
+    entries = [
+        field(1, field(1, key) + field(2, field(3, field(1, packed))))
+        for key, packed in ((name, label), (b"tokens", tokens))
+    ]
+    return field(1, b"".join(entries))
+
+
+def varint(value: int) -> bytes:
+    out = b""
+    while value >= 0x80:
+        out += bytes([value & 0x7F | 0x80])
+        value >>= 7
+    return out + bytes([value])
+
+
+BOUNDS = Bounds(num_ids=100, num_labels=2)
+
+
+def test_ids_and_labels_below_the_bounds_are_read():
+    data = framed(example(varint(1), varint(99) + varint(0)))
+    (block,) = records.read(io.BytesIO(data), "file", BOUNDS)
+    assert (block.token_ids.tolist(), block.labels.tolist()) == ([99, 0], [1])
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        (b"not an Example", "byte 0 is no field with the tag 0xa"),
+        (b"", "byte 0 is no field"),
+        (example(varint(2), b"\x04"), "the label is 2, expected below 2"),
+        (example(varint(1 << 63), b"\x04"), "the label is 9223372036854775808, expected below 2"),
+        (example(varint(1 << 70), b"\x04"), "a number at byte 0 has no end"),
+        (example(b"\xff" * 30 + b"\x01", b"\x04"), "a number at byte 0 has no end"),
+        (example(b"", b"\x04"), "a number at byte 0 has no end"),
+        (example(b"\x01\x01", b"\x04"), "there are several labels"),
+        (example(b"\x01", varint(100)), "a token id is 100, expected below 100"),
+        (example(b"\x01", varint(2**31 - 1)), "a token id is 2147483647, expected below 100"),
+        (example(b"\x01", varint(2**32 + 4)), "a token id is .*, expected below 100"),
+        (example(b"\x01", varint(2**35)), "a token id is 2147483648, expected below 100"),
+        (example(b"\x01", varint(2**70)), "a token id is 2147483648, expected below 100"),
+        (example(b"\x01", b"\x04\x84"), "its last token id is cut short"),
+        (example(b"\x01", b"\x04", name=b"colour"), "no features 'label' and 'tokens'"),
+        (b"\x0a\x7f" + example(b"\x01", b"\x04"), "a field of 127 bytes at 2 reaches past its end"),
+    ],
+)
+def test_a_record_with_right_checksums_and_other_content_is_refused(record, message):
+    good = framed(example(b"\x01", b"\x04"))
+    expected = f"file holds something else than reviews: record 1: .*{message}"
+    with pytest.raises(DataError, match=expected):
+        list(records.read(io.BytesIO(good + framed(record) + good), "file", BOUNDS))
+    with pytest.raises(DataError, match=expected):
+        records.pick(io.BytesIO(good + framed(record) + good), "file", [1], BOUNDS)
+
+
+def test_a_length_beyond_any_review_allocates_nothing():
+    huge = (1 << 63).to_bytes(8, "little")
+    crc = masked(crc32c(np.frombuffer(huge, np.uint8), np.array([0]), np.array([8])))
+    data = huge + crc.astype("<u4").tobytes() + bytes(100)
+    with pytest.raises(DataError, match="record 0 has 9,223,372,036,854,775,808 bytes"):
+        list(records.read(io.BytesIO(data), "file"))
+    with pytest.raises(DataError, match="record 0 has 9,223,372,036,854,775,808 bytes"):
+        records.pick(io.BytesIO(data), "file", [0])
+
+
+def test_a_review_too_long_to_be_read_is_not_written():
+    long = Reviews(np.full(6_000_000, 2**21, np.int32), np.array([6_000_000]), np.array([0]))
+    with pytest.raises(DataError, match="a review takes 24,000,0.. bytes as a record"):
+        records.encode(long)
+
+
+def test_every_byte_that_is_read_is_given_to_the_digest():
+    data, _ = records.encode(some_reviews(50))
+    seen = []
+    list(records.read(io.BytesIO(data), "file", digest=seen.append, block_bytes=1_000))
+    assert b"".join(seen) == data
+
+
+def test_a_few_records_are_picked_and_a_cut_is_found():
+    reviews = some_reviews(10)
+    data, _ = records.encode(reviews)
+    picked = records.pick(io.BytesIO(data), "file", [0, 3, 9])
+    assert picked.labels.tolist() == reviews.labels[[0, 3, 9]].tolist()
+    with pytest.raises(DataError, match="record 9 is cut short"):
+        records.pick(io.BytesIO(data[:-1]), "file", [9])
+    with pytest.raises(DataError, match="record 10 is cut short"):
+        records.pick(io.BytesIO(data), "file", [10])

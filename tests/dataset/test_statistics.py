@@ -5,13 +5,12 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from helpers import BAD, GOOD, WORDS, reviews, run_cli
+from helpers import BAD, GOOD, reviews, run_cli
 
-from lowmem_sentiment.cli.explore import write_tensorboard
 from lowmem_sentiment.dataset.reader import Dataset
-from lowmem_sentiment.dataset.statistics import explore, show
+from lowmem_sentiment.dataset.show import show
+from lowmem_sentiment.dataset.statistics import explore
 from lowmem_sentiment.dataset.writer import DatasetWriter
-from lowmem_sentiment.system.errors import SettingsError
 from lowmem_sentiment.text.reviews import Reviews
 from lowmem_sentiment.text.vocabulary import Vocabulary
 
@@ -101,11 +100,11 @@ def test_duplicates_are_counted_across_splits_and_labels(tiny):
 
 
 def test_warnings_name_what_hints_at_mistakes(tiny, tmp_path):
-    told = "\n".join(explore(tiny)["warnings"])
-    assert "no test review has the label yes" in told
-    assert "1 texts stand in both splits" in told
-    assert "1 texts have more than one label" in told
-    assert "1 reviews have no words" in told
+    warnings = "\n".join(explore(tiny)["warnings"])
+    assert "no test review has the label yes" in warnings
+    assert "1 text stands in both splits" in warnings
+    assert "1 text has more than one label" in warnings
+    assert "1 review has no words" in warnings
     block = reviews(*[([1, 4, nth % 3 + 4], 0) for nth in range(9)], ([1, 6], 1))
     assert (
         "90.0% of the training reviews are 'no'"
@@ -139,44 +138,6 @@ def test_memory_does_not_grow_with_the_data(tmp_path):
     assert peaks[1] - peaks[0] < 2_000_000, peaks
 
 
-def test_a_review_is_shown_as_the_tutorial_prints_it(dataset):
-    shown = [show(dataset, nth) for nth in range(dataset.num_reviews("test"))]
-    blocks = list(dataset.read("test"))
-    ids = [review.tolist() for block in blocks for review in block.split()]
-    assert [review["ids"] for review in shown] == ids
-    assert [review["label"] for review in shown] == [
-        label for block in blocks for label in block.labels.tolist()
-    ]
-    assert shown[0]["text"] == " ".join("#" if id_ < 4 else WORDS[id_ - 4] for id_ in ids[0])
-
-
-def test_shards_before_a_review_are_passed_over(dataset):
-    assert len(dataset.shards("train")) > 1
-    every = [ids.tolist() for block in dataset.read("train") for ids in block.split()]
-    for nth in (0, 1, len(every) // 2, len(every) - 1):
-        assert show(dataset, nth, split="train")["ids"] == every[nth]
-
-
-def test_a_review_shows_what_the_network_would_know(dataset):
-    whole, known = show(dataset, 0), show(dataset, 0, num_words=8)
-    assert known["ids"] == [id_ if id_ < 8 else 2 for id_ in whole["ids"]]
-    assert known["text"].count("#") > whole["text"].count("#")
-
-
-@pytest.mark.parametrize(
-    ("settings", "error"),
-    [
-        ({"number": 40}, "review 40 is not there; the test split has 0 to 39"),
-        ({"number": -1}, "review -1 is not there"),
-        ({"number": 0, "split": "all"}, "expected one of train, test"),
-        ({"number": 0, "num_words": 3}, "num_words is 3, expected 4 or more"),
-    ],
-)
-def test_a_review_that_is_not_there_is_refused(dataset, settings, error):
-    with pytest.raises(SettingsError, match=error):
-        show(dataset, **settings)
-
-
 @pytest.mark.real_data
 def test_the_tutorials_numbers_come_out_of_the_real_data(real_npz, tmp_path):
     from lowmem_sentiment import find_imdb_source, prepare
@@ -196,27 +157,6 @@ def test_the_tutorials_numbers_come_out_of_the_real_data(real_npz, tmp_path):
     )
 
 
-# --- TensorBoard and the command ---
-
-
-def test_tensorboard_reads_the_histogram_and_the_texts(dataset, tmp_path):
-    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
-    from tensorboard.util.tensor_util import make_ndarray
-
-    found = explore(dataset)
-    path = write_tensorboard(found, tmp_path / "board")
-    values = {
-        value.tag: (value.metadata.plugin_data.plugin_name, make_ndarray(value.tensor))
-        for event in EventFileLoader(str(path)).Load()
-        for value in event.summary.value
-    }
-    plugin, bins = values["explore/length"]
-    assert plugin == "histograms"
-    assert bins[:, 2].sum() == 200 and (bins[1:, 0] == bins[:-1, 1]).all()
-    plugin, text = values["explore/words_of_positive"]
-    assert plugin == "text" and b"| wonderful |" in text.item()
-
-
 def test_the_command_tells_all(dataset, tmp_path):
     result = run_cli("explore", dataset.directory, "--tensorboard", tmp_path / "board")
     assert result.returncode == 0
@@ -225,14 +165,6 @@ def test_the_command_tells_all(dataset, tmp_path):
     assert list((tmp_path / "board").glob("*tfevents*"))
     content = json.loads(run_cli("explore", dataset.directory, "--json", "--top", 3).stdout)
     assert content == explore(dataset, top=3)
-
-
-def test_the_command_shows_a_review_in_three_lines(dataset):
-    review = show(dataset, 3)
-    result = run_cli("explore", dataset.directory, "--show", 3)
-    assert result.stdout.splitlines() == [f"Label: {review['label']}", str(review["ids"]), review["text"]]
-    assert json.loads(run_cli("explore", dataset.directory, "--show", 3, "--json").stdout) == review
-    assert run_cli("explore", dataset.directory, "--show", 4_000).returncode == 2
 
 
 def test_exploring_imports_no_tensorflow(dataset, tmp_path):

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from helpers import run_cli
 
-from lowmem_sentiment.dataset.preparation import MAX_LABELS, SKIPPED_ROWS, PreparationSettings, prepare
+from lowmem_sentiment.dataset.manifest import MAX_LABELS
+from lowmem_sentiment.dataset.preparation import SKIPPED_ROWS, PreparationSettings, prepare
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.sources.files import FilesSource
 from lowmem_sentiment.system.errors import DataError, InputMissing, SettingsError
@@ -403,7 +404,7 @@ def test_bad_rows_up_to_a_number_are_skipped_and_listed(tmp_path):
         f"{path}:42: has no label\n{path}:43: has 1 columns, expected 2 as in the first row\n"
     )
     assert dataset.source["skipped_rows"] == 2
-    with pytest.raises(DataError, match=r"r.csv:43: .*1 bad rows were skipped before it"):
+    with pytest.raises(DataError, match=r"r.csv:43: .*1 bad row was skipped before it"):
         prepared(path, tmp_path / "other", settings=PreparationSettings(skip_bad_rows=1))
 
 

@@ -15,10 +15,11 @@ def _verify(options: argparse.Namespace, bar: Bar) -> None:
 
     result = verify(Dataset(options.dataset), bar)
     bar.clear()
-    told = f"{result['reviews']:,} reviews, {result['bytes'] / MB:.1f} MB"
-    answer(options, result, lambda: [f"{result['dataset']} is whole: {told}"])
+    size = f"{result['reviews']:,} reviews, {result['bytes'] / MB:.1f} MB"
+    answer(options, result, lambda: [f"{result['dataset']} is whole: {size}"])
 
 
 def add_verify(commands: Any) -> None:
+    """Add the command to the parser."""
     verify = add_command(commands, "verify", _verify, "check every byte of a dataset directory")
     verify.add_argument("dataset", type=Path, metavar="DATASET", help="a dataset directory")

@@ -1,10 +1,8 @@
-"""CRC32C of many byte strings at once, with NumPy."""
+"""CRC32C (Castagnoli, RFC 3720 appendix B.4) of many byte strings at once, with NumPy."""
 
 import functools
 
 import numpy as np
-
-# --- CRC32C (Castagnoli, RFC 3720 appendix B.4), of many byte strings at once ---
 
 _SEGMENT = 256  # bytes; a power of two
 
@@ -17,7 +15,7 @@ def _byte_table() -> np.ndarray:
 
 
 def _word_table(byte_table: np.ndarray) -> np.ndarray:
-    """Give uint32[65536]: what two bytes do to the low half of a CRC."""
+    """Return uint32[65536]: what two bytes do to the low half of a CRC."""
     words = np.arange(65536, dtype=np.uint32)
     for _ in range(2):
         words = byte_table[words & 0xFF] ^ (words >> 8)
@@ -26,7 +24,7 @@ def _word_table(byte_table: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Give the tables for a byte, for two bytes, and for `_SEGMENT` zero bytes: 770 KB."""
+    """Return the tables for a byte, for two bytes, and for `_SEGMENT` zero bytes: 770 KB."""
     byte_table = _byte_table()
     word_table = _word_table(byte_table)
     # CRC is linear, so what a run of zero bytes does to a CRC is the sum (xor) of what it
@@ -37,17 +35,14 @@ def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return byte_table, word_table, zeros
 
 
-def crc32c(data: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Give uint32[n]: the CRC32C of `n` byte strings that stand in `data` one after the other.
+def crc32c(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Return uint32[n]: the CRC32C of `n` byte strings in `data`, each from its start to its end.
 
-    `data` is uint8, `ends` int64[n] says where each string ends. Costs 2 bytes a byte of data.
+    `data` is uint8, `starts` and `ends` are int64[n]. Costs 2 bytes a byte of data.
 
-    The strings are cut into segments of 256 bytes, counted from each string's end, and one
-    column of all segments is taken at a time, two bytes wide. Then each string's segments are
-    joined: the CRC so far is moved over 256 zero bytes and added to the next segment's.
+    The strings are cut into segments of 256 bytes, counted from each string's end; all segments'
+    CRCs are computed together, and then joined string by string.
     """
-    byte_table, word_table, zeros = _tables()
-    starts = np.concatenate(([0], ends[:-1]))
     lengths = ends - starts
     counts = np.maximum(-(-lengths // _SEGMENT), 1)
     last = np.cumsum(counts) - 1  # each string's last segment
@@ -58,16 +53,23 @@ def crc32c(data: np.ndarray, ends: np.ndarray) -> np.ndarray:
     segment_lengths[first] = lengths - (counts - 1) * _SEGMENT
     crc = np.zeros(len(segment_ends), np.uint32)
     crc[first] = 0xFFFFFFFF
+    _run_segments(crc, data, segment_ends, segment_lengths)
+    return _join_segments(crc, first, counts) ^ np.uint32(0xFFFFFFFF)
 
-    odd = np.flatnonzero(segment_lengths & 1)
-    first_bytes = data[segment_ends[odd] - segment_lengths[odd]]
-    crc[odd] = byte_table[(crc[odd] ^ first_bytes) & 0xFF] ^ (crc[odd] >> 8)
-    segment_lengths &= ~1
 
-    order = np.argsort(-segment_lengths, kind="stable")
-    active_ends, state = segment_ends[order], crc[order]
+def _run_segments(crc: np.ndarray, data: np.ndarray, ends: np.ndarray, lengths: np.ndarray) -> None:
+    """Move each segment's CRC over its bytes, in place.
+
+    One column of all segments is taken at a time, two bytes wide, after the odd first bytes.
+    """
+    byte_table, word_table, _ = _tables()
+    odd = np.flatnonzero(lengths & 1)
+    crc[odd] = byte_table[(crc[odd] ^ data[ends[odd] - lengths[odd]]) & 0xFF] ^ (crc[odd] >> 8)
+    lengths = lengths & ~1
+    order = np.argsort(-lengths, kind="stable")
+    active_ends, state = ends[order], crc[order]
     # active[c]: how many segments, the longest first, reach back to column c
-    active = np.searchsorted(-segment_lengths[order], np.arange(-_SEGMENT, 0, 2), side="right")
+    active = np.searchsorted(-lengths[order], np.arange(-_SEGMENT, 0, 2), side="right")
     words = np.zeros(len(data), np.uint16)
     words[:-1] = data[:-1] | (data[1:].astype(np.uint16) << 8)
     for column, k in zip(range(_SEGMENT, 0, -2), active, strict=True):
@@ -76,14 +78,18 @@ def crc32c(data: np.ndarray, ends: np.ndarray) -> np.ndarray:
             state[:k] = word_table[word & 0xFFFF] ^ (state[:k] >> 16)
     crc[order] = state
 
+
+def _join_segments(crc: np.ndarray, first: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return each string's CRC: the CRC so far is moved over 256 zero bytes and added to the next one."""
+    _, _, zeros = _tables()
     total = crc[first]
     for nth in range(1, int(counts.max(initial=0))):
         more = np.flatnonzero(counts > nth)
         low, high = zeros[0][total[more] & 0xFFFF], zeros[1][total[more] >> 16]
         total[more] = low ^ high ^ crc[first[more] + nth]
-    return total ^ np.uint32(0xFFFFFFFF)
+    return total
 
 
-def _masked(crc: np.ndarray) -> np.ndarray:
-    """Give the form in which TFRecord stores a CRC, so that a CRC of CRCs is no problem."""
+def masked(crc: np.ndarray) -> np.ndarray:
+    """Return the form in which TFRecord stores a CRC, so that a CRC of data that holds CRCs is safe."""
     return ((crc >> 15) | (crc << 17)) + np.uint32(0xA282EAD8)

@@ -1,4 +1,4 @@
-"""Find texts that occur more than once, in memory that does not grow with their number."""
+"""Count texts that occur more than once, in memory that does not grow with their number."""
 
 import hashlib
 from typing import Any
@@ -8,13 +8,13 @@ import numpy as np
 from ..text.reviews import Reviews
 
 
-class Copies:
-    """Find reviews with the same words in the same order, in at most 50 MB.
+class DuplicateCounter:
+    """Count reviews with the same words in the same order, in at most 50 MB.
 
     Each review is a fingerprint of 8 bytes: 48 bits of BLAKE2b of its ids, and 16 for split and
     label. Equal ones are counted together. When more than `limit` different ones are held, every
-    second text is let go, chosen by its hash, so that all copies of a text stay or go together;
-    what is counted then is a sample, and the counts are multiplied accordingly (adaptive
+    second text is dropped, chosen by its hash, so that all copies of a text stay or go together;
+    what is counted then is a sample, and the counts are scaled up (adaptive
     sampling, Flajolet 1990). Up to half a million different reviews the counts are exact, but for
     a chance below 1 in 2,000 of one false pair.
     """
@@ -23,12 +23,12 @@ class Copies:
 
     def __init__(self, limit: int = LIMIT):
         self._limit = limit
-        self._level = 0  # one text in 2**level is looked at
+        self._level = 0  # one text in 2**level is counted
         self._keys, self._counts = np.empty(0, np.uint64), np.empty(0, np.int64)
-        self._new: list[np.ndarray] = []  # sorted in when they are many: sorting is what costs
+        self._unsorted: list[np.ndarray] = []  # merged when they are many: sorting is what costs
 
     def add(self, reviews: Reviews, split: int) -> None:
-        """Add a block of the split 0 or 1."""
+        """Add a block of reviews; `split` is 0 (train) or 1 (test)."""
         data = memoryview(reviews.token_ids.astype("<i4", copy=False).tobytes())
         ends = np.cumsum(reviews.lengths) * 4  # bytes
         starts = ends - reviews.lengths * 4
@@ -38,28 +38,28 @@ class Copies:
         )
         keys = np.frombuffer(digests, "<u8") & ~np.uint64(0xFFFF)
         keys |= (np.minimum(reviews.labels, 0x7FFF) * 2 + split).astype(np.uint64)
-        self._new.append(keys[self._sampled(keys)])
-        if sum(map(len, self._new)) > self._limit // 8:
-            self._join()
+        self._unsorted.append(keys[self._sampled(keys)])
+        if sum(map(len, self._unsorted)) > self._limit // 8:
+            self._merge()
 
     def _sampled(self, keys: np.ndarray) -> np.ndarray:
         return keys >> np.uint64(64 - self._level) == 0 if self._level else np.ones(len(keys), bool)
 
-    def _join(self) -> None:
-        new = np.concatenate([self._keys[:0], *self._new])
+    def _merge(self) -> None:
+        new = np.concatenate([self._keys[:0], *self._unsorted])
         self._keys, self._counts = _sum_by(
             np.concatenate([self._keys, new]),
             np.concatenate([self._counts, np.ones(len(new), np.int64)]),
         )
-        self._new = []
+        self._unsorted = []
         while len(self._keys) > self._limit:
             self._level += 1
             kept = self._sampled(self._keys)
             self._keys, self._counts = self._keys[kept], self._counts[kept]
 
     def summary(self) -> dict[str, Any]:
-        """Count superfluous copies, and texts that stand in both splits or have several labels."""
-        self._join()
+        """Return how many reviews are copies, and how many texts have both splits or several labels."""
+        self._merge()
         text, kind = self._keys >> np.uint64(16), self._keys & np.uint64(0xFFFF)
         _, copies = _sum_by(text, self._counts)
         labels, splits = _count_kinds(text, kind >> np.uint64(1)), _count_kinds(text, kind & np.uint64(1))
@@ -73,7 +73,7 @@ class Copies:
 
 
 def _sum_by(keys: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give the different keys in order, and the sum of the counts of each."""
+    """Return the different keys in order, and the sum of the counts of each."""
     if not len(keys):
         return keys, counts
     order = np.argsort(keys)
@@ -83,6 +83,6 @@ def _sum_by(keys: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _count_kinds(text: np.ndarray, kind: np.ndarray) -> np.ndarray:
-    """Give how many different kinds each different text has; both are below 2**48 and 2**16."""
+    """Return how many different kinds (below 2**16) each different text (below 2**48) has."""
     pairs = np.unique(text << np.uint64(16) | kind)
     return np.unique(pairs >> np.uint64(16), return_counts=True)[1]

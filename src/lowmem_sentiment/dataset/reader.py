@@ -9,158 +9,197 @@ A shard holds the full sequences in ids of the full vocabulary, so that it decod
 text and any `num_words` can be applied when batches are made.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..system.errors import DataError, InputMissing
-from ..system.files import UNFINISHED, sha256
-from ..system.schema import read_json
+from ..system.errors import DataError, plural, printable
 from ..text.reviews import Reviews
 from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
 from . import records
-
-MANIFEST = "dataset.json"
-
-VOCABULARY = "vocabulary.txt"
-
-FORMAT = "lowmem-sentiment dataset"
-
-VERSION = 1
+from .examples import Bounds
+from .manifest import VOCABULARY, Lengths, Shard, Split, check_file, read_manifest
 
 IMBALANCE = 0.8  # the share of one label from which accuracy says little
 
-
-@dataclass(frozen=True)
-class Shard:
-    """A file of a split, as the manifest lists it."""
-
-    file: str
-    records: int
-    bytes: int
-    sha256: str
+FEW_REVIEWS = 5  # a label with fewer is most likely a bad row's
 
 
 class Dataset:
     """A finished dataset directory."""
 
     def __init__(self, directory: str | Path):
-        """Read the manifest, and look that every shard is there in its full size.
+        """Read the manifest, and check that every file is there in its full size.
 
         Raises InputMissing where there is no dataset, DataError where it is unfinished,
         of another format or version, damaged, or a shard is missing or cut short.
         """
         self.directory = Path(directory)
-        self.manifest = _read_manifest(self.directory)
-        self.name: str = self.manifest["name"]
-        self.source: dict[str, Any] = self.manifest["source"]
-        self.labels: list[str] = self.manifest["labels"]
-        self._shards = {
-            split: [Shard(**shard) for shard in content["shards"]]
-            for split, content in self.manifest["splits"].items()
-        }
-        for split in self._shards:
-            for shard, path in zip(self._shards[split], self.paths(split), strict=True):
-                _check_size(path, shard.bytes)
+        self._manifest, self.manifest = read_manifest(self.directory)
+        """The second is the manifest's JSON, for those who print or record it."""
+        self.name: str = self._manifest.name
+        self.source: dict[str, Any] = self._manifest.source
+        self.labels: list[str] = self._manifest.labels
+        self.length: Lengths = self._manifest.length
+        self._splits: dict[str, Split] = self._manifest.splits
+        # A word is a byte and a line end at least: no array is made for more words than the file holds
+        size = check_file(self.directory / VOCABULARY)
+        if size < 2 * self.num_words:
+            raise DataError(
+                f"{self.directory / VOCABULARY} is damaged: {size:,} bytes cannot hold "
+                f"{plural(self.num_words, 'word')}; prepare the data again"
+            )
+        for split in self._splits:
+            for shard, path in zip(self.shards(split), self.paths(split), strict=True):
+                check_file(path, shard.bytes)
 
     @property
     def splits(self) -> list[str]:
         """The names of the splits: "train", "test"."""
-        return list(self._shards)
+        return list(self._splits)
 
     def shards(self, split: str) -> list[Shard]:
-        """Give the shards of "train" or "test", in order."""
-        return self._shards[split]
+        """Return the shards of "train" or "test", in order."""
+        return self._splits[split].shards
 
     def paths(self, split: str) -> list[Path]:
-        """Give the shards' files."""
-        return [self.directory / shard.file for shard in self._shards[split]]
+        """Return the shards' files."""
+        return [self.directory / shard.file for shard in self.shards(split)]
 
     def num_reviews(self, split: str) -> int:
-        """Give how many reviews a split has."""
-        return self.manifest["splits"][split]["reviews"]
+        """Return how many reviews a split has."""
+        return self._splits[split].reviews
 
-    def imbalance(self) -> str | None:
-        """Give a line of warning when one label holds over 80 % of the training reviews."""
-        counts = self.manifest["splits"]["train"]["labels"]
-        largest = int(np.argmax(counts))
-        share = counts[largest] / sum(counts)
-        if share <= IMBALANCE:
-            return None
-        return (
-            f"{share:.1%} of the training reviews are {self.labels[largest]!r}, so always answering "
-            "that is as accurate; look at each label's recall, and try --class-weight balanced"
-        )
+    def num_tokens(self, split: str) -> int:
+        """Return how many ids the reviews of a split have, the start ids among them."""
+        return self._splits[split].tokens
+
+    def label_counts(self, split: str) -> list[int]:
+        """Return how many reviews of each label a split has."""
+        return self._splits[split].labels
 
     @property
     def fingerprint(self) -> str:
         """The manifest's checksum: two datasets with the same one hold the same."""
-        return self.manifest["checksum"]
+        return self._manifest.checksum
 
-    def vocabulary(self) -> Vocabulary:
-        """Load the full vocabulary, checked against the manifest."""
-        expected = self.manifest["vocabulary"]["sha256"]
-        return Vocabulary.load(self.directory / VOCABULARY, expected)
+    @property
+    def num_words(self) -> int:
+        """How many words the vocabulary has."""
+        return self._manifest.vocabulary.words
 
     @property
     def num_ids(self) -> int:
         """One more than the largest token id."""
-        return self.manifest["vocabulary"]["words"] + FIRST_WORD_ID
+        return self.num_words + FIRST_WORD_ID
+
+    def vocabulary(self) -> Vocabulary:
+        """Return the full vocabulary, read and checked against the manifest."""
+        path = self.directory / VOCABULARY
+        vocabulary = Vocabulary.load(path, self._manifest.vocabulary.sha256)
+        if len(vocabulary) != self.num_words:
+            raise DataError(
+                f"{path} has {plural(len(vocabulary), 'word')}, the manifest says {self.num_words:,}"
+            )
+        return vocabulary
 
     def read(self, split: str) -> Iterator[Reviews]:
-        """Yield a split's reviews in order, in blocks of about 1 MiB; CRCs are checked."""
-        for path in self.paths(split):
-            with open(path, "rb") as file:
-                yield from records.read(file, str(path))
+        """Yield a split's reviews in order, in blocks of about 1 MiB (12 MB as arrays and temporaries).
+
+        Everything is checked: each CRC, each id and label against the vocabulary and the labels,
+        and, at a shard's end, its SHA-256 and its number of records. A reader that does not use what it
+        got before the end of the iteration uses no damaged data. Raises DataError.
+        """
+        for nth in range(len(self.shards(split))):
+            yield from self.read_shard(split, nth)
+
+    def read_shard(self, split: str, nth: int) -> Iterator[Reviews]:
+        """Yield the reviews of a split's `nth` shard, checked as in `read`."""
+        shard, path = self.shards(split)[nth], self.paths(split)[nth]
+        digest, count = hashlib.sha256(), 0
+        with records.open_file(path) as file:
+            for reviews in records.read(file, str(path), self._bounds, digest.update):
+                count += len(reviews.lengths)
+                yield reviews
+        if digest.hexdigest() != shard.sha256:
+            raise _wrong_digest(path)
+        if count != shard.records:
+            raise DataError(
+                f"{path} has {plural(count, 'review')}, the manifest says {shard.records:,}; "
+                "prepare the data again"
+            )
+
+    @property
+    def _bounds(self) -> Bounds:
+        return Bounds(self.num_ids, len(self.labels))
 
     def pick(self, split: str, numbers: Iterable[int]) -> dict[int, tuple[np.ndarray, int]]:
-        """Give token ids (int32) and label of the reviews at some places in a split, by place."""
-        numbers, first, picked = sorted(numbers), 0, {}
-        for shard, path in zip(self._shards[split], self.paths(split), strict=True):
+        """Return token ids (int32) and label of the reviews at some places in a split, by place."""
+        numbers, first = sorted(set(numbers)), 0
+        picked: dict[int, tuple[np.ndarray, int]] = {}
+        for shard, path in zip(self.shards(split), self.paths(split), strict=True):
             here = [number for number in numbers if first <= number < first + shard.records]
             if here:
-                with open(path, "rb") as file:
-                    block = records.pick(file, str(path), [number - first for number in here])
+                places = [number - first for number in here]
+                with records.open_file(path) as file:
+                    block = records.pick(file, str(path), places, self._bounds)
                 picked |= zip(here, zip(block.split(), block.labels.tolist(), strict=True), strict=True)
             first += shard.records
         return picked
 
     def verify(self, split: str) -> None:
-        """Raise DataError for the first shard whose SHA-256 is not the manifest's."""
-        for shard, path in zip(self._shards[split], self.paths(split), strict=True):
-            if sha256(path) != shard.sha256:
-                raise DataError(
-                    f"{path} is damaged: its SHA-256 is not the manifest's; prepare the data again"
-                )
+        """Raise DataError for the first shard whose SHA-256 is not the manifest's; decodes nothing."""
+        for shard, path in zip(self.shards(split), self.paths(split), strict=True):
+            with records.open_file(path) as file:
+                digest = hashlib.sha256()
+                while block := file.read(1 << 20):
+                    digest.update(block)
+            if digest.hexdigest() != shard.sha256:
+                raise _wrong_digest(path)
 
-
-def _read_manifest(directory: Path) -> dict[str, Any]:
-    path = directory / MANIFEST
-    if not directory.is_dir():
-        raise InputMissing(f"{directory} is no dataset directory; make one: lowmem-sentiment prepare")
-    if not path.exists():
-        shards = any(directory.glob("*.tfrecord")) or any(directory.glob(f"*{UNFINISHED}"))
-        state = "an unfinished dataset" if shards else "no dataset"
-        raise DataError(f"{directory} holds {state}: it has no {MANIFEST}; prepare it again")
-    manifest = read_json(path)
-    if manifest.get("format") != FORMAT:
-        raise DataError(f"{path} is of another program: format {manifest.get('format')!r}")
-    if manifest.get("version") != VERSION:
-        raise DataError(
-            f"{path} has version {manifest.get('version')!r}, expected {VERSION}; prepare it again"
+    def imbalance(self) -> str | None:
+        """Return a line of warning when one label holds over 80 % of the training reviews."""
+        counts = self.label_counts("train")
+        largest = int(np.argmax(counts))
+        share = counts[largest] / max(1, sum(counts))
+        if share <= IMBALANCE:
+            return None
+        return (
+            f"{share:.1%} of the training reviews are '{printable(self.labels[largest])}', so always "
+            "answering that is as accurate; look at each label's recall, and try --class-weight balanced"
         )
-    return manifest
 
+    def warnings(self) -> list[str]:
+        """Return a line for each thing in the manifest that hints at a mistake in the data."""
+        warnings = [line for line in (self.imbalance(), self._rare_labels()) if line]
+        for nth, label in enumerate(self.labels):
+            warnings += [
+                f"no {split} review has the label {printable(label)}"
+                for split in self.splits
+                if not self.label_counts(split)[nth]
+            ]
+        return warnings
 
-def _check_size(path: Path, expected: int) -> None:
-    try:
-        size = path.stat().st_size
-    except OSError:
-        raise DataError(f"{path} is missing; prepare the data again") from None
-    if size != expected:
-        raise DataError(
-            f"{path} is damaged: it has {size:,} bytes, expected {expected:,}; prepare it again"
+    def _rare_labels(self, shown: int = 5) -> str | None:
+        """Return a line that names the labels with fewer than 5 reviews, the first `shown` of them."""
+        counts = [sum(counts) for counts in zip(*map(self.label_counts, self.splits), strict=True)]
+        rare = [
+            f"'{printable(label, 60)}' ({count})"
+            for label, count in zip(self.labels, counts, strict=True)
+            if count < FEW_REVIEWS
+        ]
+        if not rare:
+            return None
+        more = f" and {len(rare) - shown:,} more" if len(rare) > shown else ""
+        return (
+            f"{plural(len(rare), 'label')} with fewer than {FEW_REVIEWS} reviews: "
+            f"{', '.join(rare[:shown])}{more}; look for a row that was misread or a header taken as "
+            "data, and rename or leave out labels with --label-map"
         )
+
+
+def _wrong_digest(path: Path) -> DataError:
+    return DataError(f"{path} is damaged: its SHA-256 is not the manifest's; prepare the data again")

@@ -1,51 +1,29 @@
 """Write a dataset directory: shards first, the manifest last."""
 
 import hashlib
-import math
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..system.errors import DataError
 from ..system.files import UNFINISHED
 from ..system.schema import write_json
 from ..text.reviews import Reviews
 from ..text.vocabulary import Vocabulary
 from . import records
-from .reader import FORMAT, MANIFEST, VERSION, VOCABULARY, Shard
+from .lengths import LengthMoments
+from .manifest import FORMAT, MANIFEST, MAX_LABELS, VERSION, VOCABULARY, Shard, Split
 
 # A shard is the unit of shuffling: small enough that several fit any memory, large enough
 # that reading one is one sequential read. 1.5 MiB is about 4,000 IMDb reviews.
 SHARD_BYTES = 3 << 19
 
 
-class _Lengths:
-    """Count, sum, sum of squares, least and most of reviews' lengths: exact integers."""
-
-    def __init__(self) -> None:
-        self.count = self.total = self.squares = self.max = 0
-        self.min: int | None = None
-
-    def add(self, lengths: np.ndarray) -> None:
-        if len(lengths):
-            self.count += len(lengths)
-            self.total += int(lengths.sum())
-            self.squares += int((lengths * lengths).sum())
-            self.min = min(int(lengths.min()), self.min if self.min is not None else 1 << 62)
-            self.max = max(int(lengths.max()), self.max)
-
-    def summary(self) -> dict[str, Any]:
-        mean = self.total / self.count if self.count else 0.0
-        # n * squares - total^2 is exact, so nothing cancels before the one division
-        spread = self.count * self.squares - self.total**2
-        deviation = math.sqrt(spread) / self.count if self.count else 0.0
-        return {"mean": mean, "standard_deviation": deviation, "min": self.min, "max": self.max}
-
-
-class Encoded(NamedTuple):
-    """A block of reviews as TFRecord bytes: what a worker process hands to the writer."""
+class EncodedReviews(NamedTuple):
+    """A block of reviews as TFRecord bytes: what a worker process returns for the writer."""
 
     data: bytes
     """The records, one after the other."""
@@ -56,15 +34,15 @@ class Encoded(NamedTuple):
     labels: np.ndarray
     """int64[reviews]"""
 
-
-def encode(reviews: Reviews) -> Encoded:
-    """Give a block of reviews as TFRecord bytes."""
-    data, sizes = records.encode(reviews)
-    return Encoded(data, sizes, reviews.lengths, reviews.labels)
+    @classmethod
+    def of(cls, reviews: Reviews) -> "EncodedReviews":
+        """Encode a block of reviews."""
+        data, sizes = records.encode(reviews)
+        return cls(data, sizes, reviews.lengths, reviews.labels)
 
 
 class _OpenShard:
-    """A shard that is being written, under a name that says so."""
+    """A shard that is being written, under a temporary name."""
 
     def __init__(self, path: Path):
         self._file = open(path, "wb")  # noqa: SIM115
@@ -88,77 +66,79 @@ class _OpenShard:
 
 
 class _SplitWriter:
-    """Write one split's shards, dealing the reviews over `hands` of them at a time.
+    """Write one split's shards, spreading the reviews over `open_shards` of them at a time.
 
-    Dealt, the n-th review goes to the hand n modulo `hands`, like cards, and each shard is a fair
-    sample of what was dealt meanwhile, however the source was sorted.
+    The n-th review goes to the shard n modulo `open_shards`. So each shard is a fair sample of what was
+    written meanwhile, however the source was sorted.
     """
 
-    def __init__(self, directory: Path, split: str, num_labels: int, shard_bytes: int, hands: int = 1):
+    def __init__(
+        self, directory: Path, split: str, num_labels: int, shard_bytes: int, open_shards: int = 1
+    ):
         self._directory, self._split, self._shard_bytes = directory, split, shard_bytes
-        self._hands: list[_OpenShard | None] = [None] * hands
-        self._opened = self._dealt = self.tokens = 0
+        self._open: list[_OpenShard | None] = [None] * open_shards
+        self._opened = self._reviews = self._tokens = 0
         self._closed: list[Shard] = []
         self._label_counts = np.zeros(num_labels, np.int64)
 
-    def append(self, block: Encoded) -> None:
-        count, hands = len(block.sizes), len(self._hands)
-        if hands == 1:
-            self._append(0, memoryview(block.data), block.sizes)
+    def append(self, block: EncodedReviews) -> None:
+        """Append a block of reviews."""
+        if len(self._open) == 1:
+            self._append_to(0, memoryview(block.data), block.sizes)
         else:
-            ends = np.cumsum(block.sizes).tolist()
-            starts = [0, *ends[:-1]]
-            for nth in range(min(hands, count)):
-                records = zip(starts[nth::hands], ends[nth::hands], strict=True)
-                data = b"".join([block.data[start:end] for start, end in records])
-                self._append((self._dealt + nth) % hands, memoryview(data), block.sizes[nth::hands])
-        self._dealt += count
+            self._spread(block)
+        self._reviews += len(block.sizes)
         self._label_counts += np.bincount(block.labels, minlength=len(self._label_counts))
-        self.tokens += int(block.lengths.sum())
+        self._tokens += int(block.lengths.sum())
 
-    def _append(self, hand: int, data: memoryview, sizes: np.ndarray) -> None:
-        """Append records to a hand's shard, and to new ones as it fills."""
+    def _spread(self, block: EncodedReviews) -> None:
+        count = len(self._open)
+        ends = np.cumsum(block.sizes).tolist()
+        starts = [0, *ends[:-1]]
+        for nth in range(min(count, len(ends))):
+            records = zip(starts[nth::count], ends[nth::count], strict=True)
+            data = b"".join([block.data[start:end] for start, end in records])
+            self._append_to((self._reviews + nth) % count, memoryview(data), block.sizes[nth::count])
+
+    def _append_to(self, nth: int, data: memoryview, sizes: np.ndarray) -> None:
+        """Append records to the `nth` open shard, and to new ones as it fills."""
         ends, start, first = np.cumsum(sizes), 0, 0
         while first < len(sizes):
-            shard = self._hands[hand] or self._open(hand)
+            shard = self._open[nth] or self._open_shard(nth)
             # up to and with the record that fills the shard
             room = self._shard_bytes - shard.bytes
             last = min(int(np.searchsorted(ends, start + room)), len(sizes) - 1)
             shard.append(data[start : ends[last]], last + 1 - first)
             start, first = int(ends[last]), last + 1
             if shard.bytes >= self._shard_bytes:
-                self._close(hand)
+                self._close_shard(nth)
 
-    def _open(self, hand: int) -> _OpenShard:
+    def _open_shard(self, nth: int) -> _OpenShard:
         name = f"{self._split}-{self._opened:05d}{UNFINISHED}"
-        self._hands[hand] = shard = _OpenShard(self._directory / name)
+        self._open[nth] = shard = _OpenShard(self._directory / name)
         self._opened += 1
         return shard
 
-    def _close(self, hand: int) -> None:
-        if shard := self._hands[hand]:
+    def _close_shard(self, nth: int) -> None:
+        if shard := self._open[nth]:
             self._closed.append(shard.finish())
-            self._hands[hand] = None
+            self._open[nth] = None
 
     def abandon(self) -> None:
-        for shard in filter(None, self._hands):
+        """Close what is open."""
+        for shard in filter(None, self._open):
             shard.abandon()
 
-    def close(self) -> dict[str, Any]:
-        """Give the shards their final names and return the manifest's entry of the split."""
-        for hand in range(len(self._hands)):
-            self._close(hand)
+    def close(self) -> Split:
+        """Rename the shards to their final names, and return the manifest's entry of the split."""
+        for nth in range(len(self._open)):
+            self._close_shard(nth)
         shards = []
-        for index, shard in enumerate(self._closed):
-            name = f"{self._split}-{index:05d}-of-{len(self._closed):05d}.tfrecord"
+        for nth, shard in enumerate(self._closed):
+            name = f"{self._split}-{nth:05d}-of-{len(self._closed):05d}.tfrecord"
             os.rename(self._directory / shard.file, self._directory / name)
-            shards.append({**asdict(shard), "file": name})
-        return {
-            "reviews": sum(shard.records for shard in self._closed),
-            "tokens": self.tokens,
-            "labels": self._label_counts.tolist(),
-            "shards": shards,
-        }
+            shards.append(replace(shard, file=name))
+        return Split(self._reviews, self._tokens, self._label_counts.tolist(), shards)
 
 
 class DatasetWriter:
@@ -171,21 +151,23 @@ class DatasetWriter:
         vocabulary: Vocabulary,
         shard_bytes: int = SHARD_BYTES,
         *,
-        hands: int = 1,
+        open_shards: int = 1,
     ):
-        """Deal the training reviews over `hands` shards at a time; 1 keeps their order."""
+        """Spread the training reviews over `open_shards` shards at a time; 1 keeps their order."""
+        if len(labels) > MAX_LABELS:
+            raise DataError(f"there are {len(labels):,} labels, expected {MAX_LABELS:,} at most")
         self._directory, self._labels, self._vocabulary = directory, labels, vocabulary
-        self._lengths = _Lengths()
+        self._lengths = LengthMoments()
         self._splits = {
-            "train": _SplitWriter(directory, "train", len(labels), shard_bytes, hands),
+            "train": _SplitWriter(directory, "train", len(labels), shard_bytes, open_shards),
             "test": _SplitWriter(directory, "test", len(labels), shard_bytes),
         }
 
     def write(self, split: str, reviews: Reviews) -> None:
         """Append a block of reviews to "train" or "test"."""
-        self.append(split, encode(reviews))
+        self.append(split, EncodedReviews.of(reviews))
 
-    def append(self, split: str, block: Encoded) -> None:
+    def append(self, split: str, block: EncodedReviews) -> None:
         """Append a block that is encoded already."""
         if len(block.sizes):
             self._splits[split].append(block)
@@ -208,7 +190,7 @@ class DatasetWriter:
             "labels": self._labels,
             "vocabulary": {"words": len(self._vocabulary), "sha256": self._vocabulary.sha256},
             "length": self._lengths.summary(),
-            "tokens": sum(split["tokens"] for split in splits.values()),
-            "splits": splits,
+            "tokens": sum(split.tokens for split in splits.values()),
+            "splits": {split: asdict(content) for split, content in splits.items()},
         }
         write_json(self._directory / MANIFEST, manifest)

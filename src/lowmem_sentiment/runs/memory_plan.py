@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from ..dataset.reader import Dataset, Shard
+from ..dataset.manifest import Shard
+from ..dataset.reader import Dataset
 from ..system.errors import SettingsError
 from ..system.memory import MB, Limit
 from .configuration import TrainingSettings

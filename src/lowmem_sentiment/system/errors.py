@@ -74,3 +74,12 @@ def printable(text: object, limit: int = 200) -> str:
     if shown.isprintable():
         return shown
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in shown)
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    >>> plural(1, "row"), plural(2_000, "row")
+    ('1 row', '2,000 rows')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -95,8 +95,8 @@ def _is_a(kind: Any, value: Any) -> bool:
         return value is None
     if outer is Any:
         return True
-    if outer is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+    if outer is float:  # a whole number of hundreds of digits does not fit one
+        return isinstance(value, float) or _is_a(int, value)
     if outer is int:
         return isinstance(value, int) and not isinstance(value, bool) and -_INT64 <= value < _INT64
     if outer is tuple:

@@ -1,0 +1,134 @@
+"""What all chunks of a source hold together: words, labels, bad rows."""
+
+import hashlib
+import re
+from typing import Any
+
+import numpy as np
+
+from ..system.errors import DataError, SettingsError, plural, printable
+from ..text.chunks import BadRow
+from ..text.lossy_counting import WordCounts
+from ..text.vocabulary import Vocabulary
+from .chunk_tasks import TokenisedChunk, too_many_labels
+from .manifest import MAX_LABELS
+from .spill import packed_words
+
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
+
+
+class CorpusSummary:
+    """Add up, in the parent process, what the chunks hold.
+
+    Memory is that of the words (`word_counts`) and of the bad rows that may be skipped.
+    """
+
+    def __init__(self, word_counts: WordCounts | None, skip_bad_rows: int):
+        """Count words into `word_counts`, unless the vocabulary is given; skip so many bad rows."""
+        self._word_counts, self._skip_bad_rows = word_counts, skip_bad_rows
+        self._places: dict[str, str] = {}  # where each label is first seen
+        self._by_label: dict[str, np.ndarray] = {}  # int64[2]: training and test reviews
+        self.training_tokens = 0
+        self.digest = hashlib.sha256()
+        self.bad_rows: list[BadRow] = []
+        self.dropped = 0
+
+    def add(self, chunk: TokenisedChunk) -> None:
+        """Add a chunk; DataError for one bad row or one label too many."""
+        if self._word_counts is not None:
+            self._word_counts.add(packed_words(chunk.packed), chunk.counts.tolist())
+        self.training_tokens += int(chunk.counts.sum())
+        for nth, (label, place) in enumerate(zip(chunk.labels, chunk.places, strict=True)):
+            self._places.setdefault(label, place)
+            self._by_label[label] = self._by_label.get(label, 0) + chunk.reviews[:, nth]
+            if len(self._places) > MAX_LABELS:
+                raise too_many_labels(place)
+        self.digest.update(chunk.digest)
+        self.dropped += chunk.dropped
+        for row in chunk.bad_rows:
+            self.bad_rows.append(row)
+            if len(self.bad_rows) > self._skip_bad_rows:
+                raise self._one_too_many(row)
+
+    def _one_too_many(self, row: BadRow) -> DataError:
+        limit = self._skip_bad_rows
+        if not limit:
+            return DataError(f"{row} (--skip-bad-rows N tolerates up to N such rows)")
+        were = "was" if limit == 1 else "were"
+        return DataError(
+            f"{row}; {plural(limit, 'bad row')} {were} skipped before it, as --skip-bad-rows allows"
+        )
+
+    @property
+    def count_error_bound(self) -> int:
+        """By how much a word's count may be too low."""
+        return self._word_counts.error_bound if self._word_counts is not None else 0
+
+    def take_vocabulary(self, min_count: int, max_words: int | None) -> Vocabulary:
+        """Return the counted words, and free the memory of the counts (up to `vocabulary_memory`).
+
+        Raises SettingsError or DataError where no word is left.
+        """
+        assert self._word_counts is not None
+        counts, self._word_counts = self._word_counts, None
+        vocabulary = counts.vocabulary(min_count, max_words)
+        if not len(vocabulary) and self.reviews[0]:
+            most = max(counts.counts.values(), default=0)
+            if not most:
+                raise DataError("no training review has a word; expected texts with letters or digits")
+            raise SettingsError(
+                f"min_count is {min_count:,}, but no word occurs more than {plural(most, 'time')} in the "
+                f"training split; expected {most:,} or less"
+            )
+        return vocabulary
+
+    @property
+    def training_bytes(self) -> int:
+        """What the training reviews take as records, rather too much: 2 bytes a token and 48 a review.
+
+        So open shards end a little below full, and leave no tiny ones.
+        """
+        return 2 * self.training_tokens + 48 * self.reviews[0]
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the manifest records of the texts."""
+        return {
+            "texts_sha256": self.digest.hexdigest(),
+            "skipped_rows": len(self.bad_rows),
+            "dropped_reviews": self.dropped,
+        }
+
+    @property
+    def reviews(self) -> tuple[int, int]:
+        """How many training and test reviews there are so far."""
+        train, test = sum(self._by_label.values(), np.zeros(2, np.int64)).tolist()
+        return train, test
+
+    def order_labels(self, wanted: list[str] | None) -> list[str]:
+        """Return the labels: as wanted, or those found, sorted (numbers as numbers).
+
+        Raises DataError for a label that is not wanted, wanted and not there, or only in the test
+        split.
+        """
+        for label, place in self._places.items():
+            shown = printable(label)
+            if wanted is not None and label not in wanted:
+                raise DataError(
+                    f"{place}: the label is '{shown}', expected one of {', '.join(wanted)}; rename "
+                    f"or leave out others: --label-map '{shown}='"
+                )
+            if not self._by_label[label][0]:
+                raise DataError(
+                    f"{place}: the label '{shown}' is in the test split only, so it cannot be "
+                    f"learnt; rename it or leave it out: --label-map '{shown}='"
+                )
+        for label in wanted or ():
+            if label not in self._places:
+                found = ", ".join(map(printable, self._places))
+                raise DataError(f"no review has the label {label!r}; there are {found}")
+        return wanted or sorted(self._places, key=_label_order)
+
+
+def _label_order(label: str) -> tuple[bool, float, str]:
+    is_number = _NUMBER.fullmatch(label) is not None
+    return not is_number, float(label) if is_number else 0.0, label

@@ -1,0 +1,180 @@
+"""`dataset.json`: what a dataset directory holds, declared as dataclasses and checked when it is read.
+
+The manifest is written last, so a directory without one is unfinished.
+"""
+
+import re
+import stat
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ..system.errors import DataError, InputMissing, printable
+from ..system.files import UNFINISHED
+from ..system.schema import parse, read_json
+
+MANIFEST = "dataset.json"
+
+VOCABULARY = "vocabulary.txt"
+
+FORMAT = "lowmem-sentiment dataset"
+
+VERSION = 1
+
+SPLITS = ("train", "test")
+
+MAX_LABELS = 1_000  # with more, the label column is most likely the wrong one
+
+_SHARD_NAME = re.compile(r"(train|test)-\d{5,9}-of-\d{5,9}\.tfrecord")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A file of a split."""
+
+    file: str
+    records: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Split:
+    """What "train" or "test" holds."""
+
+    reviews: int
+    tokens: int
+    """Ids in all reviews, the start ids among them."""
+    labels: list[int]
+    """Reviews of each label."""
+    shards: list[Shard]
+
+
+@dataclass(frozen=True)
+class VocabularyFile:
+    """What ``vocabulary.txt`` holds."""
+
+    words: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Ids a review, over both splits; the start id counts, as in the tutorial."""
+
+    mean: float
+    standard_deviation: float
+    min: int | None
+    max: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The content of ``dataset.json``."""
+
+    format: str
+    version: int
+    name: str
+    source: dict[str, Any]
+    """Where the reviews came from: at least "description"."""
+    labels: list[str]
+    vocabulary: VocabularyFile
+    length: Lengths
+    tokens: int
+    splits: dict[str, Split]
+    checksum: str
+
+
+def read_manifest(directory: Path) -> tuple[Manifest, dict[str, Any]]:
+    """Return a dataset's manifest, and the JSON that it was read from.
+
+    Raises InputMissing where there is no directory, DataError where the manifest is missing, damaged,
+    of another program or version, or contradicts itself.
+    """
+    path = directory / MANIFEST
+    if not directory.is_dir():
+        raise InputMissing(f"{directory} is no dataset directory; make one: lowmem-sentiment prepare")
+    if not path.is_file():
+        shards = any(directory.glob("*.tfrecord")) or any(directory.glob(f"*{UNFINISHED}"))
+        state = "an unfinished dataset" if shards else "no dataset"
+        raise DataError(f"{directory} holds {state}: it has no {MANIFEST}; prepare it again")
+    content = read_json(path)
+    if content.get("format") != FORMAT:
+        raise DataError(
+            f"{path} is of another program: format {_shown(content.get('format'))}, expected {FORMAT!r}"
+        )
+    if content.get("version") != VERSION:
+        raise DataError(
+            f"{path} has version {_shown(content.get('version'))}, expected {VERSION}; prepare it again"
+        )
+    manifest = parse(Manifest, content, str(path))
+    _check(manifest, str(path))
+    return manifest, content
+
+
+def _shown(value: Any) -> str:
+    return printable(repr(value), 60)
+
+
+def _check(manifest: Manifest, where: str) -> None:
+    """Raise DataError where the values contradict each other, or name files elsewhere."""
+
+    def wrong(what: str) -> NoReturn:
+        raise DataError(f"{where}: {what}; prepare the data again")
+
+    labels = manifest.labels
+    if not 1 <= len(labels) <= MAX_LABELS:
+        wrong(f"there are {len(labels):,} labels, expected 1 to {MAX_LABELS:,}")
+    for label, count in Counter(labels).items():
+        if count > 1 or not _is_unicode(label):
+            wrong(f"the label {_shown(label)} is there twice or is not valid Unicode")
+    if not isinstance(manifest.source.get("description"), str):
+        wrong("source.description is missing, expected a text")
+    if not 0 <= manifest.vocabulary.words < 1 << 31:
+        wrong(f"vocabulary.words is {manifest.vocabulary.words}, expected 0 to {(1 << 31) - 1:,}")
+    if set(manifest.splits) != set(SPLITS):
+        wrong(f"the splits are {_shown(list(manifest.splits))}, expected {', '.join(SPLITS)}")
+    for name, split in manifest.splits.items():
+        if problem := _problem(name, split, len(labels)):
+            wrong(f"splits.{name}: {problem}")
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _problem(name: str, split: Split, num_labels: int) -> str | None:
+    """Return what contradicts itself in a split."""
+    for shard in split.shards:
+        named = _SHARD_NAME.fullmatch(shard.file)
+        if not named or named[1] != name:
+            expected = f"{name}-00000-of-{len(split.shards):05d}.tfrecord or alike"
+            return f"the shard's name is {_shown(shard.file)}, expected {expected}"
+        if not (shard.records > 0 and 16 * shard.records <= shard.bytes):
+            return f"{shard.file} has {shard.records} records in {shard.bytes} bytes"
+    if len({shard.file for shard in split.shards}) < len(split.shards):
+        return "a shard is listed twice"
+    if len(split.labels) != num_labels:
+        return f"labels has {len(split.labels)} counts, expected {num_labels}"
+    if min(split.labels) < 0:
+        return f"labels has a count of {min(split.labels)}, expected 0 or more"
+    if not split.reviews == sum(split.labels) == sum(shard.records for shard in split.shards):
+        return f"reviews is {split.reviews}, expected the sum of the labels and that of the records"
+    return None
+
+
+def check_file(path: Path, expected: int | None = None) -> int:
+    """Return a file's size in bytes; DataError where it is missing, no plain file, or of another size."""
+    try:
+        status = path.stat()
+    except OSError:
+        raise DataError(f"{path} is missing; prepare the data again") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise DataError(f"{path} is no plain file; prepare the data again")
+    if expected is not None and status.st_size != expected:
+        raise DataError(
+            f"{path} is damaged: it has {status.st_size:,} bytes, expected {expected:,}; "
+            "prepare the data again"
+        )
+    return status.st_size

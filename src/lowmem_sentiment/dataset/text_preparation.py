@@ -1,0 +1,161 @@
+"""Texts -> shards, in bounded memory.
+
+Texts are read once; what needs the vocabulary waits on the disk meanwhile (`spill.py`). Both
+halves are spread over processes chunk by chunk. What a chunk is does not depend on how many there
+are, and the parent takes the results in order, so neither does a byte of the dataset.
+"""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..sources.source import TextSource
+from ..system import workers
+from ..system.errors import DataError, printable
+from ..system.memory import MB
+from ..system.progress import Progress
+from ..system.settings import check_settings, setting
+from ..text.chunks import BadRow
+from ..text.lossy_counting import WordCounts
+from ..text.tokenizer import tokenise
+from ..text.vocabulary import Vocabulary
+from .chunk_tasks import ChunkEncoder, tokenise_chunk
+from .corpus_summary import CorpusSummary
+from .manifest import SPLITS
+from .spill import Spill
+from .writer import DatasetWriter
+
+SKIPPED_ROWS = "skipped-rows.txt"
+
+# Shards that training reviews are spread over at a time, at most: 128 open files, 200 MB of
+# reviews. Where a source sorted by label is larger, shards differ, and their random order mixes them.
+_MAX_OPEN_SHARDS = 128
+
+
+def _megabytes(text: str) -> int:
+    return int(float(text) * MB)
+
+
+@dataclass(frozen=True)
+class PreparationSettings:
+    """How texts become a dataset; beside `workers`, each setting changes what is written."""
+
+    vocabulary: Path | None = setting(  # noqa: RUF009, a field
+        None,
+        "use this vocabulary.txt (default: count the words of the training split)",
+        metavar="FILE",
+        read=Path,
+    )
+    vocabulary_memory: int = setting(
+        256 * MB,
+        "for counting words; when it is full, the rarest are dropped",
+        metavar="MB",
+        read=_megabytes,
+        shown="256",
+        at_least=MB,
+    )
+    """In bytes (`lossy_counting.py`)."""
+    min_count: int = setting(1, "leave out rarer words", metavar="N", at_least=1)
+    max_vocabulary: int | None = setting(
+        None, "keep the N most frequent words (default: all)", metavar="N", at_least=1
+    )
+    skip_bad_rows: int = setting(
+        0,
+        f"continue after up to N bad rows, and list them in DIR/{SKIPPED_ROWS}",
+        metavar="N",
+        at_least=0,
+    )
+    workers: int | None = setting(
+        None,
+        "processes; changes no byte of the result (default: one a processor)",
+        metavar="N",
+        at_least=1,
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+def write_texts(
+    source: TextSource,
+    directory: Path,
+    settings: PreparationSettings,
+    shard_bytes: int,
+    progress: Progress,
+) -> None:
+    """Write a source's texts into an empty directory as a dataset."""
+    given = None if settings.vocabulary is None else _load_vocabulary(Path(settings.vocabulary))
+    with tempfile.TemporaryFile(dir=directory) as file:
+        spill = Spill(file)
+        summary = _read_texts(source, spill, settings, progress)
+        if not any(summary.reviews):
+            raise DataError("there are no reviews; expected some for train and test")
+        labels = summary.order_labels(source.labels)
+        counting = {"min_count": settings.min_count, "count_error_bound": summary.count_error_bound}
+        vocabulary = given or summary.take_vocabulary(settings.min_count, settings.max_vocabulary)
+        open_shards = min(_MAX_OPEN_SHARDS, summary.training_bytes // shard_bytes + 1)
+        writer = DatasetWriter(directory, labels, vocabulary, shard_bytes, open_shards=open_shards)
+        encoder = ChunkEncoder(spill, vocabulary, labels)
+        try:
+            _write_shards(writer, encoder, spill, settings, sum(summary.reviews), progress)
+            _write_skipped_rows(directory, summary.bad_rows)
+            chosen = {"file": str(settings.vocabulary)} if given else counting
+            description = {**source.describe(), **summary.describe(), "vocabulary": chosen}
+            writer.finish(source.name, description)
+        finally:
+            writer.abandon()
+
+
+def _read_texts(
+    source: TextSource, spill: Spill, settings: PreparationSettings, progress: Progress
+) -> CorpusSummary:
+    """Tokenise every text into `spill`, and return what all hold together."""
+    word_counts = WordCounts(settings.vocabulary_memory) if settings.vocabulary is None else None
+    summary = CorpusSummary(word_counts, settings.skip_bad_rows)
+    processes = settings.workers or workers.available()
+    for chunk in workers.in_order(tokenise_chunk, source.chunks(), processes):
+        summary.add(chunk)
+        spill.append(chunk.packed)
+        done, share = sum(summary.reviews), source.share()
+        progress("read texts", done, int(done / share) if share else None)
+    spill.flush()
+    return summary
+
+
+def _write_shards(
+    writer: DatasetWriter,
+    encoder: ChunkEncoder,
+    spill: Spill,
+    settings: PreparationSettings,
+    total: int,
+    progress: Progress,
+) -> None:
+    done = 0
+    for blocks in workers.in_order(encoder, spill.places(), settings.workers or workers.available()):
+        for split, block in zip(SPLITS, blocks, strict=True):
+            writer.append(split, block)
+            done += len(block.sizes)
+        progress("write shards", done, total)
+
+
+def _write_skipped_rows(directory: Path, bad_rows: list[BadRow]) -> None:
+    if bad_rows:
+        text = "".join(f"{row}\n" for row in bad_rows)
+        (directory / SKIPPED_ROWS).write_bytes(text.encode("utf-8", "backslashreplace"))
+
+
+def _load_vocabulary(path: Path) -> Vocabulary:
+    """Load a vocabulary that the user gives; DataError for a line that no text can have as a word."""
+    vocabulary = Vocabulary.load(path)
+    if not len(vocabulary):
+        raise DataError(f"{path} has no words; expected a word a line")
+    seen = set()
+    for line, word in enumerate(vocabulary.words, 1):
+        if tokenise(word) != [word] or word in seen:
+            shown = printable(word.decode("utf-8", "replace"))
+            raise DataError(
+                f"{path}:{line}: '{shown}' is no word, or is there twice; expected a word a line, "
+                "in lower case, as in the vocabulary.txt of a dataset"
+            )
+        seen.add(word)
+    return vocabulary

@@ -1,0 +1,51 @@
+"""What `explore` found, as an event file for TensorBoard: a histogram and texts."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .event_writer import markdown_table, write_events
+
+
+def write_exploration(exploration: dict[str, Any], directory: str | Path) -> Path:
+    """Write what `explore` returned as one event file in `directory`, and return its path."""
+    bins = [[first, last + 1, count] for first, last, count in exploration["length"]["histogram"]]
+    return write_events(
+        Path(directory), {"explore/length": np.array(bins, np.float64)}, exploration_texts(exploration)
+    )
+
+
+def exploration_texts(exploration: dict[str, Any]) -> dict[str, str]:
+    """Return the Markdown texts of an exploration by tag."""
+    counts = [[label, *splits.values()] for label, splits in exploration["labels"].items()]
+    frequent = [[word["word"], word["count"]] for word in exploration["most_frequent"]]
+    texts = {
+        "explore/statistics": markdown_table(["", ""], _statistics(exploration)),
+        "explore/labels": markdown_table(["label", "train", "test"], counts),
+        "explore/most_frequent_words": markdown_table(["word", "count"], frequent),
+    }
+    for label, words in exploration["leaning"].items():
+        rows = [[word["word"], f"{word['log_odds']:+.2f}", word["count"]] for word in words]
+        texts[f"explore/words_of_{label}"] = markdown_table(["word", "log-odds", "count"], rows)
+    if exploration["warnings"]:
+        texts["explore/warnings"] = "\n".join(f"- {warning}" for warning in exploration["warnings"])
+    return texts
+
+
+def _statistics(exploration: dict[str, Any]) -> list[list[object]]:
+    length = exploration["length"]
+    return [
+        ["data", exploration["data"]],
+        ["reviews", f"{sum(exploration['reviews'].values()):,}"],
+        ["words", f"{exploration['words']:,}"],
+        [f"distinct ids at {exploration['num_words']:,} words", f"{exploration['distinct_ids']:,}"],
+        ["mean length", f"{length['mean']:.5f}"],
+        ["standard deviation", f"{length['standard_deviation']:.3f}"],
+        *(
+            [f"out of vocabulary at {size}", f"{share:.2%}"]
+            for size, share in exploration["out_of_vocabulary"].items()
+        ),
+        ["duplicates", f"{exploration['duplicates']['reviews']:,}"],
+        ["empty", f"{exploration['empty']:,}"],
+    ]
