@@ -10,7 +10,7 @@ from ..system.progress import Bar
 from .commands import add_command, answer
 from .console import table
 from .options import add_settings, given
-from .training_options import _set_threads
+from .training_options import set_threads
 
 
 def _plan(options: argparse.Namespace, bar: Bar) -> None:
@@ -32,27 +32,27 @@ def _plan(options: argparse.Namespace, bar: Bar) -> None:
         "needed": planned.needed,
         "disk": planned.disk,
     }
-    told = {f"{name}_bytes": size for name, size in parts.items()}
-    told |= {"parameters": parameters, "limit_bytes": limit.bytes, "limit_source": limit.source}
+    figures: dict[str, Any] = {f"{name}_bytes": size for name, size in parts.items()}
+    figures |= {"parameters": parameters, "limit_bytes": limit.bytes, "limit_source": limit.source}
     if options.measure:
-        told["reviews_per_second"] = _measure(dataset, settings)
+        figures["reviews_per_second"] = _measure(dataset, settings)
         reviews = dataset.num_reviews("train") * settings.epochs
-        told["seconds"] = reviews / told["reviews_per_second"]
-    answer(options, told, lambda: _plan_lines(told))
+        figures["seconds"] = reviews / figures["reviews_per_second"]
+    answer(options, figures, lambda: _plan_lines(figures))
 
 
 def _measure(dataset: Any, settings: TrainingSettings) -> float:
     from ..training import tensorflow_startup
 
     tensorflow_startup.start()
-    _set_threads(dataset, settings)
+    set_threads(dataset, settings)
     from ..training.speed import measure_speed
 
     return measure_speed(dataset, settings)
 
 
 def _plan_lines(answer: dict[str, Any]) -> list[str]:
-    told = {
+    parts = {
         "floor": "TensorFlow, Keras, traced graphs",
         "weights": f"{answer['parameters']:,} parameters, gradients, Adam's moments, copies when saved",
         "batches": "dense rows in flight",
@@ -63,7 +63,7 @@ def _plan_lines(answer: dict[str, Any]) -> list[str]:
         "needed": "the least limit that training runs well in",
         "disk": "the run directory",
     }
-    rows = {name: f"{answer[f'{name}_bytes'] / MB:8,.1f} MB  {what}" for name, what in told.items()}
+    rows = {name: f"{answer[f'{name}_bytes'] / MB:8,.1f} MB  {what}" for name, what in parts.items()}
     rows["limit"] = f"{answer['limit_bytes'] / MB:8,.1f} MB  {answer['limit_source']}"
     if "seconds" in answer:
         rate = answer["reviews_per_second"]
@@ -72,9 +72,9 @@ def _plan_lines(answer: dict[str, Any]) -> list[str]:
 
 
 def add_plan(commands: Any) -> None:
-    plan = add_command(commands, "plan", _plan, "tell what training will take, before it does")
+    plan = add_command(commands, "plan", _plan, "show what training will take, before it does")
     plan.add_argument("dataset", type=Path, metavar="DATASET", help="a dataset directory")
     plan.add_argument(
-        "--measure", action="store_true", help="train for a second, and tell the time the whole will take"
+        "--measure", action="store_true", help="train for a second, and show the time the whole will take"
     )
     add_settings(plan, TrainingSettings)

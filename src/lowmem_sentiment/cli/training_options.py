@@ -9,7 +9,8 @@ from typing import Any
 from ..runs.configuration import TrainingSettings
 
 
-def _set_threads(dataset: Any, settings: TrainingSettings) -> None:
+def set_threads(dataset: Any, settings: TrainingSettings) -> None:
+    """Set TensorFlow's threads by the size of a step."""
     from ..runs.memory_plan import count_parameters
     from ..training import tensorflow_startup
 

@@ -107,7 +107,8 @@ class SaveState(keras.callbacks.Callback):
     def _due(self) -> bool:
         if self._every.steps:
             return self._position.step - self._saved_step >= self._every.steps
-        return bool(self._every.seconds) and time.monotonic() - self._saved_at >= self._every.seconds
+        since = time.monotonic() - self._saved_at
+        return self._every.seconds is not None and since >= self._every.seconds
 
     def _end(self, saved: bool) -> None:
         where = (

@@ -36,6 +36,11 @@ class Job:
             )
 
     @property
+    def num_words(self) -> int:
+        """Ids below it are known words."""
+        return self.settings.num_words_for(self.dataset)
+
+    @property
     def reviews(self) -> dict[str, int]:
         """The number of reviews that are trained and validated on, by split."""
         splits = ("train", self.settings.validated_on)
@@ -78,7 +83,7 @@ class Job:
             name: getattr(settings, name) for name in ("hidden", "dropout", "learning_rate", "seed")
         }
         return self.strategy.build(
-            lambda: build_model(settings.num_words, len(self.dataset.labels), **options)
+            lambda: build_model(self.num_words, len(self.dataset.labels), **options)
         )
 
     def batches(self, split: str, first_epoch: int = 0, first_step: int = 0) -> tf.data.Dataset:
@@ -93,7 +98,8 @@ class Job:
             first_step,
             settings.window_bytes,
         )
-        size = {"num_words": settings.num_words, "prefetch": settings.prefetch}
+        words, prefetch = self.num_words, settings.prefetch
         if share:
-            return worker_batches(self.dataset, split, share, order, **size)
-        return batches(self.dataset, split, **order._asdict(), **size)
+            options = {"num_words": words, "prefetch": prefetch}
+            return worker_batches(self.dataset, split, share, order, **options)
+        return batches(self.dataset, split, **order._asdict(), num_words=words, prefetch=prefetch)

@@ -40,7 +40,7 @@ def open_run(
     """
     if opening.resume:
         return _resume(job, run, opening.force, report)
-    vocabulary = job.dataset.vocabulary().truncate(job.settings.num_words)
+    vocabulary = job.dataset.vocabulary().truncate(job.num_words)
     run.create(describe(job), vocabulary, overwrite=opening.overwrite)
     return None
 

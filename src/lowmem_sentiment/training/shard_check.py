@@ -17,7 +17,8 @@ class ShardCheck(keras.callbacks.Callback):
 
     def __init__(self, dataset: Dataset):
         super().__init__()
-        self._dataset, self._error = dataset, None
+        self._dataset = dataset
+        self._error: DataError | None = None
         self._thread = threading.Thread(target=self._check, name="shard check", daemon=True)
 
     def _check(self) -> None:

@@ -102,7 +102,7 @@ def train(
         if isinstance(opened, dict):  # the summary of a finished run
             return opened
         model = model or job.build_model()
-        checkpoint.make_variables(model, job.settings.num_words)
+        checkpoint.make_variables(model, job.num_words)
         position = opened.restore(model) if opened else Position()
         del opened  # 6 MB
         strategy.vary_dropout_seeds(model)
