@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from lowmem_sentiment.monitoring.event_writer import markdown_table
+from lowmem_sentiment.monitoring.markdown import markdown_table
 from lowmem_sentiment.system.memory import MB
 
 from . import limits

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..distributed.tf_config import without_cluster
+from ..monitoring.event_reader import read_values
 from ..runs.run_directory import RunDirectory
 from ..system.errors import LowmemError
 from ..system.files import clear_directory
@@ -33,19 +34,12 @@ def digests(run: str | Path) -> dict[str, str]:
 
 
 def _curves(run: RunDirectory) -> bytes:
-    """Give every point of the curves that do not tell time or memory, in the order written."""
-    from ..system.workarounds import without_tensorflow
-
-    without_tensorflow()
-    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
-
-    points = []
-    for file in sorted(run.tensorboard.rglob("*tfevents*")):
-        for event in EventFileLoader(str(file)).Load():
-            for value in event.summary.value:
-                if not value.tag.startswith("process/"):
-                    tensor = value.tensor.SerializeToString()
-                    points.append(f"{file.parent.name} {value.tag} {event.step} {tensor!r}")
+    """Return every value of the event files but time and memory, in the order written."""
+    points = [
+        f"{part} {value.tag} {step} {value.tensor.SerializeToString()!r}"
+        for part, step, value in read_values(run)
+        if not value.tag.startswith("process/")
+    ]
     return "\n".join(points).encode()
 
 

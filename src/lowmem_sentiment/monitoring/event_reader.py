@@ -1,19 +1,30 @@
-"""The curves of runs, read back from their event files: as points, as text, as CSV.
+"""TensorBoard's event files, read back without TensorFlow: the curves of runs, also as CSV.
 
-TensorFlow is not needed: 40 MB in all.
+40 MB in all. TensorBoard's own loader ends at the first damaged record as if the file ended there.
 """
 
 import csv
-from collections.abc import Iterable
+import struct
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import Any, BinaryIO, NamedTuple, TextIO
 
 from ..runs.run_directory import RunDirectory
-from ..system.errors import InputMissing, SettingsError
-from ..system.workarounds import without_tensorflow
+from ..system.errors import InputMissing, SettingsError, printable
 
-CHARTS = ("accuracy/batch", "loss/batch", "accuracy/epoch", "loss/epoch")
+CHARTS = ("epoch_accuracy", "epoch_loss")
 """What is drawn when nothing else is asked for."""
+
+RENAMED = {
+    "accuracy/batch": "epoch_accuracy",
+    "loss/batch": "epoch_loss",
+    "accuracy/epoch": "per_epoch/accuracy",
+    "loss/epoch": "per_epoch/loss",
+}
+"""What tags were named in runs of 0.1.0, and what shows the same since."""
+
+MAX_RECORD = 64 << 20
+"""Bytes; the largest of ours is an image of 20 KB. A damaged length is not allocated."""
 
 
 class Curve(NamedTuple):
@@ -21,51 +32,128 @@ class Curve(NamedTuple):
 
     run: str
     part: str
-    """"train", "validation", or "" for a finished run's result."""
+    """"train", "validation", or "result_test" or "result_validation" for a finished run's result."""
     tag: str
-    """Such as "accuracy/epoch"."""
+    """Such as "epoch_accuracy"."""
     steps: list[int]
     values: list[float]
 
 
-def read_curves(run: str | Path) -> list[Curve]:
-    """Give every scalar curve of a run, sorted by tag, from its event files alone.
+Warn = Callable[[str], None]
 
-    Raises InputMissing where there are none.
+
+def read_events(path: Path, warn: Warn = lambda line: None) -> Iterator[Any]:
+    """Yield the `Event` protocol buffers of a file.
+
+    Every checksum is checked. `warn` is called where the file is damaged, with the place and the reason:
+    a record with a wrong checksum is left out; behind a damaged length nothing can be found.
     """
-    without_tensorflow()
-    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
-    from tensorboard.util import tensor_util
+    from google.protobuf.message import DecodeError
+    from tensorboard.compat.proto.event_pb2 import Event
 
+    with open(path, "rb") as file:
+        for start, data, problem in _records(file):
+            if not problem:
+                try:
+                    yield Event.FromString(data)
+                    continue
+                except DecodeError:
+                    problem = "it holds no event"
+            rest = "that record is left out" if data else "nothing after it can be read"
+            warn(f"{path} is damaged at byte {start:,}: {problem}; {rest}")
+
+
+def _records(file: BinaryIO) -> Iterator[tuple[int, bytes, str]]:
+    """Yield start, data and "" of each record; of a damaged one a reason, and data if it has an end."""
+    from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
+
+    def is_sealed(data: bytes, seal: bytes) -> bool:
+        return masked_crc32c(data) == int.from_bytes(seal, "little")
+
+    while True:
+        start, head = file.tell(), file.read(12)
+        if not head:
+            return
+        length = int.from_bytes(head[:8], "little")
+        if len(head) == 12 and not is_sealed(head[:8], head[8:]):
+            yield start, b"", "the checksum of a record's length is wrong"
+            return
+        if length > MAX_RECORD:
+            yield start, b"", f"a record of {length:,} bytes is longer than any of ours"
+            return
+        data, seal = file.read(length), file.read(4)
+        if len(head) < 12 or len(seal) < 4:
+            yield start, b"", "the file ends within a record"
+            return
+        yield start, data, "" if is_sealed(data, seal) else "the checksum of a record is wrong"
+
+
+def read_values(run: RunDirectory, warn: Warn = lambda line: None) -> Iterator[tuple[str, int, Any]]:
+    """Yield subdirectory, step and `Summary.Value` of everything in a run's event files, file by file."""
+    for file in sorted(run.tensorboard.rglob("*tfevents*")):
+        part = "" if file.parent == run.tensorboard else file.parent.name
+        for event in read_events(file, warn):
+            for value in event.summary.value:
+                yield part, event.step, value
+
+
+def read_curves(run: str | Path, warn: Warn = lambda line: None) -> list[Curve]:
+    """Return every scalar curve of a run, sorted by tag, from its event files alone.
+
+    `warn` is called where a file is damaged. Raises InputMissing where there are none.
+    """
     run = RunDirectory(run)
-    curves: dict[tuple[str, str], Curve] = {}
-    files = sorted(run.tensorboard.rglob("*tfevents*"))
-    if not files:
+    if not any(run.tensorboard.rglob("*tfevents*")):
         raise InputMissing(
             f"{run.path} holds no curves: it has no event files in {run.tensorboard.name}/"
         )
-    for file in files:
-        part = "" if file.parent == run.tensorboard else file.parent.name
-        for event in EventFileLoader(str(file)).Load():
-            for value in event.summary.value:
-                if value.metadata.plugin_data.plugin_name != "scalars":
-                    continue
-                if (value.tag, part) not in curves:
-                    curves[value.tag, part] = Curve(str(run.path), part, value.tag, [], [])
-                curve = curves[value.tag, part]
-                curve.steps.append(event.step)
-                curve.values.append(float(tensor_util.make_ndarray(value.tensor)))
+    curves: dict[tuple[str, str], Curve] = {}
+    for part, step, value in read_values(run, warn):
+        number = _number(value)
+        if number is None:
+            continue
+        curve = curves.setdefault((value.tag, part), Curve(str(run.path), part, value.tag, [], []))
+        curve.steps.append(step)
+        curve.values.append(number)
     return [curves[key] for key in sorted(curves)]
 
 
-def choose(curves: Iterable[Curve], tags: Iterable[str]) -> list[Curve]:
-    """Give the curves with one of `tags`, in their order; SettingsError for one that no run has."""
+def _number(value: Any) -> float | None:
+    """Return the number of a value that is a scalar: float32, in either of the two ways to store it."""
+    if value.metadata.plugin_data.plugin_name != "scalars":
+        return None
+    if value.tensor.float_val:
+        return value.tensor.float_val[0]
+    content = value.tensor.tensor_content
+    return struct.unpack("<f", content)[0] if len(content) == 4 else None
+
+
+def choose(curves: Iterable[Curve], tags: Iterable[str], warn: Warn = lambda line: None) -> list[Curve]:
+    """Return the curves with one of `tags`, in their order; SettingsError for one that no run has.
+
+    For an old tag that no run has, the one that shows the same is taken, and `warn` called.
+    """
     curves = list(curves)
     known = sorted({curve.tag for curve in curves})
+    chosen = []
     for tag in tags:
+        if tag not in known and (new := RENAMED.get(tag)) in known:
+            warn(f"{tag} is named {new} now")
+            tag = new
         if tag not in known:
-            raise SettingsError(f"no curve {tag!r}, expected one of {', '.join(known)}")
-    return [curve for tag in tags for curve in curves if curve.tag == tag]
+            names = ", ".join(map(printable, known))
+            raise SettingsError(f"no curve {printable(tag)!r}, expected one of {names}")
+        chosen += [curve for curve in curves if curve.tag == tag]
+    return chosen
+
+
+def default_tags(curves: Iterable[Curve]) -> list[str]:
+    """Return the tags to draw when none is named: loss and accuracy, by the old names in old runs."""
+    known = {curve.tag for curve in curves}
+    for tags in (CHARTS, RENAMED):
+        if chosen := [tag for tag in tags if tag in known]:
+            return chosen
+    return sorted(known)
 
 
 def write_csv(curves: Iterable[Curve], file: TextIO) -> None:

@@ -5,15 +5,20 @@ from typing import Any
 
 import numpy as np
 
-from .event_writer import markdown_table, write_events
+from .event_writer import EventWriter, histogram, text
+from .markdown import markdown_table
 
 
 def write_exploration(exploration: dict[str, Any], directory: str | Path) -> Path:
     """Write what `explore` returned as one event file in `directory`, and return its path."""
     bins = [[first, last + 1, count] for first, last, count in exploration["length"]["histogram"]]
-    return write_events(
-        Path(directory), {"explore/length": np.array(bins, np.float64)}, exploration_texts(exploration)
-    )
+    lengths = histogram("explore/length", np.array(bins, np.float64))
+    texts = [text(tag, markdown) for tag, markdown in exploration_texts(exploration).items()]
+    writer = EventWriter(directory)
+    writer.write("", 0, [lengths, *texts])
+    writer.flush()
+    (path,) = writer.paths()
+    return path
 
 
 def exploration_texts(exploration: dict[str, Any]) -> dict[str, str]:

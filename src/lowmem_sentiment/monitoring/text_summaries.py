@@ -1,6 +1,7 @@
-"""A run in words and a picture, for TensorBoard: data, settings, network, what it gets wrong."""
+"""A run in words and a picture, for TensorBoard: data, settings, model, result, what it gets wrong."""
 
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,60 +12,82 @@ from ..model.metrics import Mistake
 from ..model.numpy_model import NumpyModel
 from ..runs.configuration import TrainingSettings
 from ..text.vocabulary import Vocabulary
-from .event_writer import markdown_table
+from .markdown import markdown_table
 
 
-def describe_run(dataset: Dataset, settings: TrainingSettings) -> str:
-    """Give the settings, and the command that trains such a run again, as Markdown."""
+def describe_run(dataset: Dataset, settings: TrainingSettings, model: Any) -> str:
+    """Return the command that trains such a run again, its data, settings and layers as Markdown.
+
+    One text a run: TensorBoard repeats each text for every run of a folder.
+    """
     command = shlex.join(["train", str(dataset.directory), "--run", "RUN", *settings.options()])
     rows = [
         [name, ",".join(map(str, value)) if isinstance(value, tuple) else value]
         for name, value in vars(settings).items()
     ]
-    return f"    lowmem-sentiment {command}\n\n{markdown_table(['setting', 'value'], rows)}"
+    parts = [
+        f"    lowmem-sentiment {command}",
+        _describe_data(dataset),
+        _describe_layers(model),
+        markdown_table(["setting", "value"], rows),
+    ]
+    return "\n\n".join(parts)
 
 
-def describe_data(dataset: Dataset) -> str:
-    """Give where the reviews come from, how many and how long they are, as Markdown."""
+def _describe_data(dataset: Dataset) -> str:
+    """Return where the reviews come from, how many and how long they are."""
     manifest, length = dataset.manifest, dataset.manifest["length"]
-    rows = [["labels", ", ".join(dataset.labels)]]
+    rows = []
     for split, content in manifest["splits"].items():
         counts = zip(content["labels"], dataset.labels, strict=True)
-        told = ", ".join(f"{count:,} {label}" for count, label in counts)
-        rows.append([f"{split} reviews", f"{content['reviews']:,}: {told}"])
+        by_label = ", ".join(f"{count:,} {label}" for count, label in counts)
+        rows.append([f"{split} reviews", f"{content['reviews']:,}: {by_label}"])
     rows += [
         ["words", f"{manifest['tokens']:,}, {manifest['vocabulary']['words']:,} distinct"],
-        ["words a review", f"{length['mean']:.1f} ± {length['standard_deviation']:.1f}, "
-         f"{length['min']} to {length['max']:,}"],
-    ]  # fmt: skip
-    source = ((key, value) for key, value in dataset.source.items() if key != "description")
-    # A long word in one column makes TensorBoard break the words of the other.
-    rows += [
-        [key.replace("_", " "), f"{value:.16}…" if "sha256" in key else value] for key, value in source
+        [
+            "words a review",
+            f"{length['mean']:.1f} ± {length['standard_deviation']:.1f}, "
+            f"{length['min']} to {length['max']:,}",
+        ],
+        # A long word in one column makes TensorBoard break the words of the other.
+        ["fingerprint", f"{dataset.fingerprint:.16}…"],
     ]
     return markdown_table([dataset.name, dataset.source["description"]], rows)
 
 
-def describe_network(network: Any) -> str:
-    """Give the network's layers and parameters as Markdown."""
+def _describe_layers(model: Any) -> str:
+    """Return the layers and parameters of a Keras model."""
     rows = []
-    for layer in network.layers:
+    for layer in model.layers:
         activation = getattr(getattr(layer, "activation", None), "__name__", "")
         rows.append([layer.name, type(layer).__name__, activation, f"{layer.count_params():,}"])
-    rows.append(["all", "", "", f"{network.count_params():,}"])
+    rows.append(["all", "", "", f"{model.count_params():,}"])
     return markdown_table(["layer", "kind", "activation", "parameters"], rows)
 
 
+def describe_result(
+    epoch: Mapping[str, float], epochs: int, split: str, measures: Mapping[str, float]
+) -> str:
+    """Return what the kept `epoch` (a line of metrics.jsonl) measured, as Markdown."""
+    rows = [["epoch", f"{epoch['epoch']} of {epochs} is kept"]]
+    for name, value in epoch.items():
+        if name not in ("epoch", "step"):
+            held_out = name.startswith("val_")
+            rows.append([f"{split if held_out else 'train'} {name.removeprefix('val_')}", f"{value:.4f}"])
+    rows += [[f"{split} {name}", f"{value:.4f}"] for name, value in measures.items()]
+    return markdown_table(["result", ""], rows)
+
+
 def describe_most_wrong(
-    network: NumpyModel | None,
+    model: NumpyModel | None,
     dataset: Dataset,
     settings: TrainingSettings,
     most_wrong: list[Mistake],
     vocabulary: Vocabulary,
 ) -> str:
-    """Give the reviews that a network is surest and wrong about, as Markdown.
+    """Return the reviews whose wrong label the model is surest of, as Markdown.
 
-    `network` weights the words; None: they are not weighted.
+    `model` weighs the words; None: they are not weighed.
     """
     if not most_wrong:
         return "No validation review has a wrong label."
@@ -75,27 +98,26 @@ def describe_most_wrong(
     ]
     reviews = dataset.pick("test" if split == "test" else "train", numbers)
     lines = [
-        f"The {split} reviews whose wrong label the network is surest of. Words in **bold** speak most "
-        "for that label, words in *italics* against it; the number is how much lower the log-odds of "
-        "the label are without the word. `·` is a word that the network does not know."
+        f"The {split} reviews whose wrong label the model is surest of. Words in **bold** move it most "
+        "towards that label, words in *italics* away from it; the number is how much lower the log-odds "
+        "of the label are without the word. `·` is a word that the model does not know."
     ]
     for each, number in zip(most_wrong, numbers, strict=True):
         ids, label = reviews[number]
-        effects = network.effects(ids, each.predicted) if network else {}
+        effects = model.effects(ids, each.predicted) if model else {}
         order = sorted(effects, key=effects.get, reverse=True)
-        spoke_for = [id_ for id_ in order[:8] if effects[id_] > 0]
-        spoke_against = [id_ for id_ in order[:-5:-1] if effects[id_] < 0]
+        towards = [id_ for id_ in order[:8] if effects[id_] > 0]
+        away = [id_ for id_ in order[:-5:-1] if effects[id_] < 0]
         words = vocabulary.decode(ids[1:], unknown="·").split(" ")
-        marks = {**dict.fromkeys(spoke_for, "**"), **dict.fromkeys(spoke_against, "*")}
+        marks = {**dict.fromkeys(towards, "**"), **dict.fromkeys(away, "*")}
         marked = [f"{marks.get(id_, '')}{word}{marks.get(id_, '')}"
                   for id_, word in zip(ids[1:].tolist(), words, strict=True)]  # fmt: skip
         weighted = ", ".join(
-            f"{vocabulary.decode([id_], '·')} {effects[id_]:+.2f}"
-            for id_ in (*spoke_for, *spoke_against[::-1])
+            f"{vocabulary.decode([id_], '·')} {effects[id_]:+.2f}" for id_ in (*towards, *away[::-1])
         )
         labels = dataset.labels
         lines += [
-            f"### {labels[label]}, taken for {labels[each.predicted]} at {each.probability:.2%}",
+            f"### {labels[label]}, predicted {labels[each.predicted]} at {each.probability:.2%}",
             f"Review {number:,}: {weighted}",
             "> " + " ".join(marked),
         ]
@@ -103,7 +125,7 @@ def describe_most_wrong(
 
 
 def draw_confusion_matrix(counts: np.ndarray, labels: list[str]) -> np.ndarray:
-    """Give uint8[height, width, 3] of int[labels, labels], true label by predicted, with rows' shares."""
+    """Return uint8[height, width, 3] of int[labels, labels], true label by predicted, and the shares."""
     from PIL import Image, ImageDraw, ImageFont  # 20 ms; TensorBoard depends on it
 
     cell, left, top = max(90, 320 // len(labels)), 150, 84

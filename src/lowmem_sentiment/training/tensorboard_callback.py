@@ -1,54 +1,67 @@
-"""TensorBoard's event files of a run, written while it trains. (`history` reads them back.)
+"""What TensorBoard shows of a run, written while it trains.
 
-One step axis, the optimizer's. In `train/` and `validation/`, drawn into the same charts:
+One step axis, the optimizer's. Keras' names where they serve: `train` and `validation` are two runs,
+drawn into the same charts. The two charts that come first, by name too, have a point every execution in
+training and one at each epoch's end in validation, so that a run of two epochs has a curve:
 
-    accuracy/epoch, accuracy/batch, loss/epoch, loss/batch    (and any other metric of the network)
+    epoch_accuracy, epoch_loss
     optimizer/learning_rate
-    process/...                    memory, speed, share of time spent waiting for data
+    per_epoch/...                  means over the epoch as in metrics.jsonl, and the generalization gap
+    process/...                    memory, speed, time
     validation/...                 precision, recall, F1, AUC, PR curve, confusion matrix
-    data, network, run             texts; and `most wrong` at the end
     weights/...                    histograms, when asked for
 
-and beside them the run's row in the HParams tab, when it is finished. TensorBoard sorts groups by
-name: these come in the order in which one asks.
+and texts. `write_result` adds a finished run's result: its row of the HParams tab, a point in each chart
+that it belongs to, and the reviews that the model is most wrong on.
 """
 
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from ..dataset.reader import Dataset
-from ..model.metrics import Mistake, precision_recall
+from ..model.metrics import Mistake, precision_recall, to_confusion_matrix
 from ..model.numpy_model import NumpyModel
-from ..monitoring.event_writer import Events
+from ..monitoring import event_writer
+from ..monitoring.event_writer import EventWriter, Value
 from ..monitoring.text_summaries import (
-    describe_data,
     describe_most_wrong,
-    describe_network,
+    describe_result,
     describe_run,
     draw_confusion_matrix,
 )
 from ..runs.configuration import TrainingSettings
 from ..runs.run_directory import RunDirectory
 from ..system import memory
+from ..system.errors import OutputError
 from .checkpoint import Position
 from .early_stopping import kept_epoch
 from .validation_metrics import ValidationMetrics
 
-RESULTS = ("accuracy", "loss", "f1", "auc", "epoch")
-"""What the HParams tab shows of a finished run, beside its settings, time and memory."""
+DESCRIPTIONS = {
+    f"epoch_{name}": "train: mean of the steps since the point before; validation: all held-out reviews, "
+    "at the end of each epoch; result: the epoch whose weights are kept"
+    for name in ("accuracy", "loss")
+}
+
+MEMORY_WARNING = 0.8  # of the container's limit
 
 
 class Curves(keras.callbacks.Callback):
-    """Write all that TensorBoard shows of a run, but for its result: `write_result` does at the end.
+    """Write all that TensorBoard shows of a run but for its result, which `write_result` writes.
 
     Keras' own TensorBoard callback counts executions of `steps_per_execution` steps, starts
     anew when resumed, and its batch values are means since the epoch began; here a batch value is
     the mean of the steps since the last one.
+
+    Costs 1 ms an execution of 50 steps (35 ms), and 15 ms at an epoch's end.
     """
+
+    INTERVAL = 1.0
+    """Seconds between two times that the files are written."""
 
     def __init__(
         self,
@@ -58,16 +71,27 @@ class Curves(keras.callbacks.Callback):
         settings: TrainingSettings,
         num_reviews: int,
         validation: ValidationMetrics,
+        report: Callable[[str], None] = lambda line: None,
     ):
         super().__init__()
         self._position, self._dataset, self._settings = position, dataset, settings
-        self._num_reviews, self._validation = num_reviews, validation
-        self._events = Events(run)
-        self._seen, self._since = 0, 0.0
+        self._num_reviews, self._validation, self._report = num_reviews, validation, report
+        self._events: EventWriter | None = EventWriter(run.tensorboard)
+        self._seen, self._since, self._flushed, self._warned = 0, 0.0, 0.0, False
 
     def flush(self) -> None:
-        """Bring everything written so far to the files."""
-        self._events.flush()
+        """Bring everything written so far to the files; where that fails, training has no more curves."""
+        self._flushed = time.monotonic()
+        try:
+            if self._events:
+                self._events.flush()
+        except OutputError as error:
+            self._events = None
+            self._report(f"warning: {error}; training continues without curves")
+
+    def _write(self, name: str, values: list[Value]) -> None:
+        if self._events:
+            self._events.write(name, self._step(), values)
 
     def _step(self) -> int:
         return int(self.model.optimizer.iterations.numpy())
@@ -76,16 +100,11 @@ class Curves(keras.callbacks.Callback):
         return min(self._position.step * self._settings.batch_size, self._num_reviews)
 
     def on_train_begin(self, logs=None):
-        if self._position.described == self._settings.epochs:  # a resumed run has them
+        if self._position.described == self._settings.epochs:  # a resumed run has it
             return
         self._position.described = self._settings.epochs
-        texts = {
-            "run": describe_run(self._dataset, self._settings),
-            "data": describe_data(self._dataset),
-            "network": describe_network(self.model),
-        }
-        for tag, markdown in texts.items():
-            self._events.text("train", self._step(), tag, markdown)
+        description = describe_run(self._dataset, self._settings, self.model)
+        self._write("train", [event_writer.text("run", description)])
         self.flush()
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -100,62 +119,92 @@ class Curves(keras.callbacks.Callback):
         values = {}
         for name, mean in (logs or {}).items():
             total = float(mean) * seen
-            values[f"{name}/batch"] = (total - sums.get(name, 0.0)) / new
+            values[f"epoch_{name}"] = (total - sums.get(name, 0.0)) / new
             sums[name] = total
         values["optimizer/learning_rate"] = float(
             keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
         )
-        values["process/reviews_per_second"] = new / seconds
-        resident, anonymous = memory.resident_and_anonymous()
-        values["process/resident_MB"] = resident / memory.MB
-        values["process/anonymous_MB"] = anonymous / memory.MB
-        if container := memory.container():
-            values["process/container_MB"] = container[0] / memory.MB
-            values["process/container_limit_MB"] = container[1] / memory.MB
-        self._events.scalars("train", self._step(), values)
+        values |= self._measure_process(new / seconds)
+        self._write("train", event_writer.scalars(values, DESCRIPTIONS))
+        if time.monotonic() - self._flushed >= self.INTERVAL:
+            self.flush()
         self._begin_interval()
+
+    def _measure_process(self, reviews_per_second: float) -> dict[str, float]:
+        resident, anonymous = memory.resident_and_anonymous()
+        values = {
+            "process/reviews_per_second": reviews_per_second,
+            "process/seconds": sum(self._position.seconds),
+            "process/resident_MB": resident / memory.MB,
+            "process/anonymous_MB": anonymous / memory.MB,
+        }
+        if container := memory.container():
+            used, limit = container
+            values["process/container_MB"] = used / memory.MB
+            values["process/container_limit_MB"] = limit / memory.MB
+            values["process/share_of_memory_limit"] = used / limit
+            if used >= MEMORY_WARNING * limit and not self._warned:
+                self._warned = True
+                self._report(
+                    f"warning: {used / memory.MB:,.0f} MB of the container's limit of "
+                    f"{limit / memory.MB:,.0f} MB are used ({used / limit:.0%}); less is needed with a "
+                    "smaller --window-bytes or --batch-size"
+                )
+        return values
 
     def on_test_begin(self, logs=None):
         self._validation.reset()
 
     def on_epoch_end(self, epoch, logs=None):
-        step, logs = self._step(), logs or {}
-        train = {f"{name}/epoch": logs[name] for name in logs if not name.startswith("val_")}
-        held_out = {f"{name[4:]}/epoch": logs[name] for name in logs if name.startswith("val_")}
-        measures = self._validation.measures()
-        held_out |= {f"validation/{name}": value for name, value in measures.items()}
-        self._events.scalars("train", step, train)
-        self._events.scalars("validation", step, held_out)
-        with self._events.writer("validation", step):
-            image = draw_confusion_matrix(self._validation.confusion_matrix(), self._validation.labels)
-            tf.summary.image("validation/confusion_matrix", image[None])
-        bins = self._validation.bins()
-        if bins is not None:
-            self._events.raw("validation", step, _precision_recall("validation/precision_recall", bins))
+        logs = logs or {}
+        measures, counts = self._validation.measures(), self._counts()
+        train = {name: logs[name] for name in logs if not name.startswith("val_")}
+        held_out = {name[4:]: logs[name] for name in logs if name.startswith("val_")}
+        self._write("train", event_writer.scalars(_renamed("per_epoch/", train)))
+        values = _renamed("epoch_", held_out) | _renamed("validation/", measures)
+        values |= _renamed("per_epoch/", held_out)
+        values["per_epoch/generalization_gap"] = held_out["loss"] - train["loss"]
+        points = event_writer.scalars(values, DESCRIPTIONS)
+        self._write("validation", [*points, *_pictures(counts, self._validation.labels)])
         if self._settings.histograms:
-            self._write_histograms(step)
+            self._write("train", self._histograms())
         if kept_epoch(self._settings, self._position.epochs)["epoch"] == epoch + 1:
             most_wrong = [list(wrong) for wrong in self._validation.most_wrong()]
             self._position.kept = {"measures": measures, "most_wrong": most_wrong}
+            if self._settings.keep_best:  # 15 KB of the state
+                self._position.kept["counts"] = counts.tolist()
         self.flush()
 
-    def _write_histograms(self, step: int) -> None:
-        weights = {
-            f"weights/{weight.path.removeprefix(f'{self.model.name}/')}": weight.numpy()
+    def _counts(self) -> np.ndarray:
+        bins = self._validation.bins()
+        return self._validation.confusion_matrix() if bins is None else bins
+
+    def _histograms(self) -> list[Value]:
+        return [
+            event_writer.histogram(
+                f"weights/{weight.path.removeprefix(f'{self.model.name}/')}",
+                event_writer.histogram_bins(weight.numpy()),
+            )
             for weight in self.model.trainable_weights
-        }
-        self._events.histograms("train", step, weights)
+        ]
 
     def on_train_end(self, logs=None):
         self.flush()
 
 
-def _precision_recall(tag: str, bins: np.ndarray) -> Any:
-    from tensorboard.plugins.pr_curve.summary import raw_data_pb
+def _renamed(prefix: str, values: Mapping[str, float]) -> dict[str, float]:
+    return {f"{prefix}{name}": value for name, value in values.items()}
 
-    curve = precision_recall(bins)
-    counts = (curve[f"{kind}_{of}"] for of in ("positives", "negatives") for kind in ("true", "false"))
-    return raw_data_pb(tag, *counts, curve["precision"], curve["recall"], len(curve["recall"]))
+
+def _pictures(counts: np.ndarray, labels: list[str]) -> list[Value]:
+    """Return the confusion matrix, and with two labels, whose `counts` are bins, the PR curve."""
+    binned = len(labels) == 2
+    matrix = to_confusion_matrix(counts) if binned else counts
+    pictures = [event_writer.image("validation/confusion_matrix", draw_confusion_matrix(matrix, labels))]
+    if binned:
+        curve = precision_recall(counts)
+        pictures.append(event_writer.precision_recall("validation/precision_recall", curve))
+    return pictures
 
 
 # --- the result ---
@@ -166,39 +215,49 @@ def write_result(
     position: Position,
     settings: TrainingSettings,
     dataset: Dataset,
-    network: NumpyModel | None,
+    model: NumpyModel | None,
     peak_resident: int,
 ) -> None:
-    """Write a finished run's row of the HParams tab, and the reviews that it is most wrong on.
+    """Write a finished run's row of the HParams tab, its result, and the reviews it is most wrong on.
 
-    They have files of their own, which a run that is trained on for more epochs leaves behind.
+    The points of the result stand in a run of their own, named by the split they were scored on, so
+    that HParams never ranks validation and test in one column; each is drawn into the chart that it
+    belongs to, at the step of the epoch that is kept. All are in files of their own, which a run that
+    is trained for more epochs leaves behind. Raises OutputError.
     """
-    epoch, measures = kept_epoch(settings, position.epochs), position.kept.get("measures", {})
-    results = {name.removeprefix("val_"): value for name, value in epoch.items() if name != "loss"}
-    results = {**results, **measures, "loss": epoch["val_loss"]}
-    values = {f"result/{name}": results[name] for name in RESULTS if name in results}
-    values["process/total_seconds"] = sum(position.seconds)
-    values["process/peak_resident_MB"] = peak_resident / memory.MB
+    epoch, kept = kept_epoch(settings, position.epochs), position.kept
+    split, part = settings.validated_on, f"result_{settings.validated_on}"
+    held_out = {name[4:]: value for name, value in epoch.items() if name.startswith("val_")}
+    values = _renamed("epoch_", held_out) | _renamed("validation/", kept.get("measures", {}))
+    values["process/seconds"] = sum(position.seconds)
+    values["process/resident_MB"] = peak_resident / memory.MB
+    columns = {
+        "epoch_accuracy": f"{split} accuracy",
+        "epoch_loss": f"{split} loss",
+        "validation/f1": f"{split} F1",
+        "validation/auc": f"{split} AUC",
+        "process/seconds": "seconds",
+        "process/resident_MB": "peak resident MB",
+    }
+    metrics = {(part, tag): name for tag, name in columns.items() if tag in values}
+    writer, labels = EventWriter(run.tensorboard), dataset.labels
+    pictures = _pictures(np.array(kept["counts"]), labels) if "counts" in kept else []
+    writer.write(part, epoch["step"], [*event_writer.scalars(values, DESCRIPTIONS), *pictures])
+    hparams = _hparams(settings, dataset, epoch["epoch"])
+    trial = f"{run.path.name} ({run.path.parent})"  # the table cuts it; it has to be unique
+    writer.write("", 0, event_writer.hyperparameters(trial, hparams, metrics))
+    most_wrong = [Mistake(*each) for each in kept.get("most_wrong", ())]
+    wrong = describe_most_wrong(model, dataset, settings, most_wrong, run.vocabulary())
+    result = describe_result(epoch, len(position.epochs), split, kept.get("measures", {}))
+    texts = [event_writer.text("result", result), event_writer.text("most wrong", wrong)]
+    writer.write("", position.epochs[-1]["step"], texts)
+    writer.flush()
+
+
+def _hparams(settings: TrainingSettings, dataset: Dataset, epoch: int) -> dict[str, Any]:
     hparams = {
-        name: value if isinstance(value, (int, float, str)) else ",".join(map(str, value))
+        name: value if isinstance(value, int | float | str) else ",".join(map(str, value))
         for name, value in vars(settings).items()
         if name != "histograms"
     }
-    hparams["data"] = dataset.name
-    events, step = Events(run), position.epochs[-1]["step"]
-    for summary in _hparams(str(run.path), hparams, list(values)):
-        events.raw("", 0, summary)
-    events.scalars("", step, values)
-    most_wrong = [Mistake(*each) for each in position.kept.get("most_wrong", ())]
-    text = describe_most_wrong(network, dataset, settings, most_wrong, run.vocabulary())
-    events.text("", step, "most wrong", text)
-    events.flush()
-
-
-def _hparams(name: str, hparams: dict[str, Any], metrics: list[str]) -> list[Any]:
-    from tensorboard.plugins.hparams import api_pb2, summary, summary_v2
-
-    columns = [summary_v2.HParam(each) for each in hparams]
-    experiment = summary_v2.hparams_config_pb(columns, [summary_v2.Metric(tag) for tag in metrics])
-    end = summary.session_end_pb(api_pb2.STATUS_SUCCESS)
-    return [experiment, summary_v2.hparams_pb(hparams, trial_id=name), end]
+    return {**hparams, "data": dataset.name, "kept epoch": epoch}

@@ -117,7 +117,9 @@ def _fit(
     """Run the loop with all callbacks; Resumable where it was stopped, DataError for a damaged shard."""
     validation = ValidationMetrics(job.dataset.labels)
     stop = job.strategy.agree_on(control.stop)
-    curves = Curves(directory, position, job.dataset, job.settings, job.reviews["train"], validation)
+    curves = Curves(
+        directory, position, job.dataset, job.settings, job.reviews["train"], validation, control.report
+    )
 
     def save() -> None:
         curves.flush()
