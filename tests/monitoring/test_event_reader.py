@@ -7,6 +7,7 @@ from helpers import run_cli
 
 from lowmem_sentiment.cli import main
 from lowmem_sentiment.monitoring.event_reader import Curve, choose, read_curves
+from lowmem_sentiment.monitoring.event_writer import EventWriter, scalars
 from lowmem_sentiment.monitoring.terminal_chart import draw
 from lowmem_sentiment.system.errors import InputMissing, SettingsError
 
@@ -14,36 +15,61 @@ from lowmem_sentiment.system.errors import InputMissing, SettingsError
 def test_curves_are_read_back_as_they_were_written(trained):
     curves = {(curve.part, curve.tag): curve for curve in read_curves(trained)}
     epochs = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
-    for part, prefix in (("train", ""), ("validation", "val_")):
-        for name in ("accuracy", "loss"):
-            curve = curves[part, f"{name}/epoch"]
+    for name in ("accuracy", "loss"):
+        for part, prefix in (("train", ""), ("validation", "val_")):
+            curve = curves[part, f"per_epoch/{name}"]
             assert curve.steps == [20, 40, 60]
             assert curve.values == pytest.approx([epoch[prefix + name] for epoch in epochs])
-    assert curves["", "result/accuracy"].values == pytest.approx([epochs[-1]["val_accuracy"]])
+        assert curves["validation", f"epoch_{name}"].values == curves["validation", curve.tag].values
+    result = curves["result_test", "epoch_accuracy"]
+    assert (result.steps, result.values) == ([60], [pytest.approx(epochs[-1]["val_accuracy"])])
+    gap = [epoch["val_loss"] - epoch["loss"] for epoch in epochs]
+    assert curves["validation", "per_epoch/generalization_gap"].values == pytest.approx(gap)
     assert all(value > 0 for value in curves["train", "process/reviews_per_second"].values)
 
 
 def test_a_chart_holds_every_curve_within_its_frame():
     curves = [
-        Curve("one", "train", "loss", [1, 50, 100], [5.0, float("nan"), 1.0]),
-        Curve("one", "validation", "loss", [100], [3.0]),
-        Curve("two", "train", "loss", [50], [9.0]),
+        Curve("runs/one", "train", "loss", [1, 50, 100], [5.0, float("nan"), 1.0]),
+        Curve("runs/one", "validation", "loss", [100], [3.0]),
+        Curve("runs/two", "train", "loss", [50], [9.0]),
     ]
-    lines = draw(curves, 40, 9)
+    lines = draw(curves, 52, 9)
     assert lines[0] == "loss" and "9 ┤" in lines[1] and "1 ┤" in lines[9]
     assert lines[1].strip() == "9 ┤" + " " * 19 + "b"
     assert lines[7].endswith("A") and lines[9].endswith("a")
     assert lines[-3:] == ["a one train 1", "A one validation 3", "b two train 9"]
-    assert all(len(line) <= 11 + 40 + 6 for line in lines)
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_a_chart_fits_the_width(width):
+    names = [f"runs/{'x' * 60},epochs={n}" for n in range(3)]
+    lines = draw([Curve(name, "train", "loss", [1, 99], [2.0, 1.0]) for name in names], width)
+    assert max(map(len, lines)) < width
+    assert lines[-1].endswith("epochs=2 train 1")  # what differs is not cut
+
+
+def test_runs_that_meet_can_be_told_apart():
+    curves = [Curve(name, "train", "loss", [1, 9], [2.0, 1.0]) for name in ("one", "two")]
+    drawn = "".join(draw(curves, 40, 5)[1:6])
+    assert drawn.count("a") > 5 and drawn.count("b") > 5
+    assert "\x1b[36ma" in "".join(draw(curves, 40, 5, colour=True))
+
+
+def test_what_came_from_data_is_escaped_in_a_chart():
+    curves = [Curve("a\x1b[2J", "train", "loss\nlowmem-sentiment: error:", [1], [1.0]),
+              Curve("b", "train", "loss\nlowmem-sentiment: error:", [1], [1.0])]  # fmt: skip
+    lines = draw(curves, 40, 5)
+    assert all(line.isprintable() for line in lines)
 
 
 def test_flat_and_single_points_are_drawn():
-    assert "7 ┤" in draw([Curve("one", "", "tag", [5], [7.0])], 10, 3)[1]
-    draw([Curve("one", "", "tag", [5, 6], [float("nan")] * 2)], 10, 3)
+    assert "7 ┤" in draw([Curve("one", "", "tag", [5], [7.0])], 40, 3)[1]
+    draw([Curve("one", "", "tag", [5, 6], [float("nan")] * 2)], 40, 3)
 
 
 def test_an_unknown_chart_and_a_run_without_curves_are_told(trained, tmp_path):
-    with pytest.raises(SettingsError, match="no curve 'x', expected one of accuracy/batch"):
+    with pytest.raises(SettingsError, match="no curve 'x', expected one of epoch_accuracy"):
         choose(read_curves(trained), ["x"])
     with pytest.raises(InputMissing, match="holds no curves"):
         read_curves(tmp_path)
@@ -54,18 +80,84 @@ def test_two_runs_in_the_terminal_in_csv_and_in_json(trained, tmp_path, capsys):
     runs = [str(trained), str(other)]
     assert main(["curves", *runs]) == 0
     out = capsys.readouterr().out
-    assert [line for line in out.splitlines() if line.endswith("h") and " " not in line] == [
-        "accuracy/batch", "loss/batch", "accuracy/epoch", "loss/epoch"
-    ]  # fmt: skip
-    assert f"B {other} validation" in out
+    titles = [line for line in out.splitlines() if line.startswith("epoch_")]
+    assert titles == ["epoch_loss", "epoch_accuracy"]
+    assert "B " in out and "other validation" in out
     assert main(["curves", *runs, "--csv", str(tmp_path / "out.csv"), "--chart", "loss/epoch"]) == 0
-    assert capsys.readouterr().out == ""
+    captured = capsys.readouterr()
+    assert captured.out == "" and "loss/epoch is named per_epoch/loss now" in captured.err
     with open(tmp_path / "out.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == ["20", "40", "60"] * 4
     assert main(["curves", runs[0], "--json"]) == 0
     curves = json.loads(capsys.readouterr().out)["curves"]
     assert {curve["tag"] for curve in curves} >= {"process/resident_MB", "validation/auc"}
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(40, 24), (80, 24), (200, 50)])
+def test_the_charts_fit_the_terminal(trained, monkeypatch, capsys, columns, lines):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("LINES", str(lines))
+    assert main(["curves", str(trained)]) == 0
+    drawn = capsys.readouterr().out.splitlines()
+    assert columns // 2 < max(map(len, drawn)) < columns
+    assert len(drawn) <= lines
+
+
+def write_three_points(directory):
+    writer = EventWriter(directory)
+    for step in range(3):
+        writer.write("train", step, scalars({"epoch_loss": step / 2}))
+    writer.flush()
+    return writer.paths()[0]
+
+
+def test_a_damaged_record_is_named_and_the_points_after_it_are_read(tmp_path):
+    path = write_three_points(tmp_path / "tensorboard")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"epoch_loss")] ^= 1
+    path.write_bytes(content)
+    warnings = []
+    (curve,) = read_curves(tmp_path, warnings.append)
+    assert curve.steps == [1, 2]
+    (warning,) = warnings
+    assert "is damaged at byte 40: the checksum of a record is wrong; that record is left out" in warning
+
+
+@pytest.mark.parametrize("cut", [1, 4, 13, 60])
+def test_a_file_that_is_cut_is_named(tmp_path, cut):
+    path = write_three_points(tmp_path / "tensorboard")
+    path.write_bytes(path.read_bytes()[:-cut])
+    warnings = []
+    (curve,) = read_curves(tmp_path, warnings.append)
+    assert curve.steps == [0, 1]
+    assert "the file ends within a record; nothing after it can be read" in warnings[0]
+
+
+def test_no_flipped_bit_changes_a_curve_in_silence(tmp_path):
+    path = write_three_points(tmp_path / "tensorboard")
+    whole = path.read_bytes()
+    expected = read_curves(tmp_path)
+    for at in range(0, len(whole), 3):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << at % 8
+        path.write_bytes(damaged)
+        warnings = []
+        assert read_curves(tmp_path, warnings.append) != expected or warnings
+        assert warnings
+
+
+def test_the_names_of_older_runs_are_drawn_as_those_of_today(tmp_path, capsys):
+    writer = EventWriter(tmp_path / "tensorboard")
+    writer.write("train", 1, scalars({"loss/batch": 3.0, "loss/epoch": 2.0}))
+    writer.write("validation", 1, scalars({"loss/epoch": 1.0}))
+    writer.flush()
+    assert {(c.part, c.tag, c.values[0]) for c in read_curves(tmp_path)} == {
+        ("train", "epoch_loss", 3.0), ("train", "per_epoch/loss", 2.0),
+        ("validation", "epoch_loss", 1.0), ("validation", "per_epoch/loss", 1.0),
+    }  # fmt: skip
+    assert main(["curves", str(tmp_path)]) == 0
+    assert "has the names of 0.1.0: loss/batch is shown as epoch_loss" in capsys.readouterr().err
 
 
 def test_they_are_drawn_in_little_memory(trained):

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from ..system.errors import LowmemError
+from ..system.errors import LowmemError, printable
 from ..system.progress import Bar
-from .commands import Help
+from .commands import LINE, Help
 from .compare import add_compare
 from .curves import add_curves
 from .evaluate import add_evaluate
@@ -33,31 +33,30 @@ exit codes:
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit code."""
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; KeyboardInterrupt is for the caller."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # words, or paths, that it cannot encode
+            stream.reconfigure(errors="replace" if stream is sys.stdout else "backslashreplace")
     options = _parse(arguments)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # words that the terminal cannot show
     bar = Bar()
     try:
         options.command(options, bar)
         return 0
     except LowmemError as error:
         bar.clear()
-        print(f"lowmem-sentiment: error: {error}", file=sys.stderr)
+        print(f"lowmem-sentiment: error: {printable(error, LINE)}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        bar.clear()
-        print("lowmem-sentiment: stopped", file=sys.stderr)
-        return 130
     except BrokenPipeError:
-        # Whoever read our output has gone; that is no error, and nobody is left to tell.
+        # Whoever read our output has gone; that is no error, and nobody is left to report it to.
         sys.stdout = None
         return 0
+    finally:
+        bar.clear()
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Parse, and take texts that stand after an option, which argparse leaves over."""
+    """Parse; texts that stand after an option, which argparse leaves over, are texts too."""
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
     end = rest.index("--") if "--" in rest else len(rest)
@@ -71,7 +70,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lowmem-sentiment",
-        description="Train the tutorial's sentiment network by streaming, in little memory.",
+        description="Train a sentiment model on labelled text by streaming, in little memory.",
         epilog=EXIT_CODES,
         formatter_class=Help,
     )

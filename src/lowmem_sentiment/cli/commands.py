@@ -10,17 +10,23 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ..system.errors import OutputError
+from ..system.errors import OutputError, printable
+from .options import list_of, number, whole_number
+
+LINE = 100_000  # characters; longer ones are cut
 
 
 def report(line: str) -> None:
-    """Tell a person a line, on standard error."""
-    print(f"lowmem-sentiment: {line}", file=sys.stderr)
+    """Print a line for a person to standard error; what came from data cannot make it two."""
+    print(f"lowmem-sentiment: {printable(line, LINE)}", file=sys.stderr)
 
 
 def answer(options: argparse.Namespace, content: dict[str, Any], lines: Callable[[], list[str]]):
-    """Print the answer: one JSON object, or lines for a person."""
-    print_text(json.dumps(content) if options.json else "\n".join(lines()))
+    """Print the answer: one JSON object, exact as it is, or lines for a person, which are escaped."""
+    if options.json:
+        print_text(json.dumps(content))
+    else:
+        print_text("\n".join(printable(line, LINE) for line in lines()))
 
 
 def print_text(text: str) -> None:
@@ -35,7 +41,7 @@ def print_text(text: str) -> None:
 
 
 class Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keep the lines of a description, and show every default that says something."""
+    """Keep the lines of a description, and show each default that is a value."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text = action.help or ""
@@ -52,7 +58,7 @@ class Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFo
 
 
 def add_command(commands: Any, name: str, run: Callable, what: str, json_: bool = True):
-    """Add a command that `run` carries out, and give its parser."""
+    """Add a command that `run` carries out, and return its parser."""
     parser = commands.add_parser(
         name, help=what, description=f"{what[0].upper()}{what[1:]}.", formatter_class=Help
     )
@@ -63,17 +69,9 @@ def add_command(commands: Any, name: str, run: Callable, what: str, json_: bool 
 
 
 def numbers(kind: type) -> Callable[[str], tuple]:
-    """Give the reader of a list of `kind`, separated by commas."""
-
-    def parse(text: str) -> tuple:
-        return tuple(kind(part) for part in text.split(",") if part.strip())
-
-    parse.__name__ = f"list of {kind.__name__}"
-    return parse
+    """Return the reader of a list of `kind`, separated by commas."""
+    return list_of({int: whole_number(), float: number()}.get(kind, kind))
 
 
-def count(text: str) -> int:
-    """Read a whole number of 0 or more."""
-    if (value := int(text)) < 0:
-        raise ValueError(text)
-    return value
+count = whole_number(0)
+"""The reader of a whole number of 0 or more."""

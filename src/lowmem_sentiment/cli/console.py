@@ -4,15 +4,42 @@ import shutil
 import textwrap
 from typing import Any
 
+from ..system.errors import printable
+
+
+def plural(count: int, noun: str, nouns: str = "") -> str:
+    """Return a number and its noun.
+
+    >>> plural(1, "bad row"), plural(2_000, "bad row"), plural(0, "copy", "copies")
+    ('1 bad row', '2,000 bad rows', '0 copies')
+    """
+    return f"{count:,} {noun if count == 1 else nouns or f'{noun}s'}"
+
+
+def size_text(size: float) -> str:
+    """Return bytes in the unit that shows them.
+
+    >>> size_text(512), size_text(5_250), size_text(20_200_000), size_text(1_500_000_000)
+    ('512 bytes', '5.2 KB', '20.2 MB', '1.5 GB')
+    """
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}"
+    return plural(int(size), "byte")
+
 
 def table(rows: dict[str, str]) -> list[str]:
-    """Give a line for each name and value, the values aligned."""
-    width = max(map(len, rows)) + 2
-    return [f"{name:{width}}{value}" for name, value in rows.items()]
+    """Return a line for each name and value, the values aligned; what came from data is escaped."""
+    names = [printable(name) for name in rows]
+    width = max(map(len, names)) + 2
+    return [
+        f"{name:{width}}{printable(value, 1000)}"
+        for name, value in zip(names, rows.values(), strict=True)
+    ]
 
 
 def exploration_lines(found: dict[str, Any]) -> list[str]:
-    """Give what `explore` found, a histogram among it."""
+    """Return what `explore` found, a histogram among it."""
     reviews, length, copies = found["reviews"], found["length"], found["duplicates"]
     lines = table(
         {
@@ -41,10 +68,14 @@ def exploration_lines(found: dict[str, Any]) -> list[str]:
         }
     )
     lines += ["", "reviews by length", *_histogram_lines(length["histogram"])]
-    lines += ["", "most frequent words", *_wrapped([word["word"] for word in found["most_frequent"]])]
+    lines += [
+        "",
+        "most frequent words",
+        *_wrapped([printable(word["word"]) for word in found["most_frequent"]]),
+    ]
     for label, words in found["leaning"].items():
-        leaning = [f"{word['word']} {word['log_odds']:+.2f}" for word in words]
-        lines += ["", f"words that lean to {label} (log-odds)", *_wrapped(leaning)]
+        leaning = [f"{printable(word['word'])} {word['log_odds']:+.2f}" for word in words]
+        lines += ["", f"words that lean to {printable(label)} (log-odds)", *_wrapped(leaning)]
     if found["warnings"]:
         lines += ["", *(f"warning: {warning}" for warning in found["warnings"])]
     return lines
@@ -73,11 +104,11 @@ def _histogram_lines(bins: list[list[int]]) -> list[str]:
 
 
 def prediction_lines(prediction: Any, colour: bool) -> list[str]:
-    """Give a line with label and probability, and two with the words where they were asked for."""
-    line = f"{prediction.label}  {prediction.probability:.4f}"
+    """Return a line with label and probability, and two with the words where they were asked for."""
+    line = f"{printable(prediction.label)}  {prediction.probability:.4f}"
     if len(prediction.probabilities) > 2:
         others = (
-            f"{label} {probability:.4f}"
+            f"{printable(label)} {probability:.4f}"
             for label, probability in prediction.probabilities.items()
             if label != prediction.label
         )
@@ -86,20 +117,24 @@ def prediction_lines(prediction: Any, colour: bool) -> list[str]:
         return [line]
     lines = [line]
     for name, sign, code in (("for", 1, "32"), ("against", -1, "31")):
-        told = [
-            f"{word} {effect:+.2f}" for word, effect in prediction.effects[::sign] if effect * sign > 0
+        shown = [
+            f"{printable(word)} {effect:+.2f}"
+            for word, effect in prediction.effects[::sign]
+            if effect * sign > 0
         ]
-        text = f"  {name:8} {', '.join(told) or '-'}"
+        text = f"  {name:8} {', '.join(shown) or '-'}"
         lines.append(f"\x1b[{code}m{text}\x1b[0m" if colour else text)
     return lines
 
 
 def plain(value: Any) -> str:
+    """Return a setting's value as its option takes it."""
     return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def columns(rows: list[list[str]]) -> list[str]:
-    """Lay out rows of texts: the first column to the left, the others to the right."""
+    """Lay out rows of texts: the first column to the left, the others to the right; all escaped."""
+    rows = [[printable(text) for text in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for first, *rest in rows:

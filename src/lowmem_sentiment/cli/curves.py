@@ -2,42 +2,63 @@
 
 import argparse
 import io
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
-from ..system.progress import Bar
-from .commands import add_command, answer
+from ..system.progress import Bar, terminal_size
+from .commands import add_command, answer, print_text, report
 
 
 def _curves(options: argparse.Namespace, bar: Bar) -> None:
-    from ..monitoring.event_reader import CHARTS, choose, read_curves, write_csv
-    from ..monitoring.terminal_chart import draw
+    from ..monitoring.event_reader import choose, default_tags, read_curves, write_csv
     from ..system.files import replace_file
 
-    curves = [curve for run in options.runs for curve in read_curves(run)]
-    tags = sorted({curve.tag for curve in curves})
+    curves = [curve for run in options.runs for curve in read_curves(run, _warn)]
     if options.charts and options.charts != ["all"]:
-        tags = options.charts
-    elif not (options.charts or options.json or options.csv):
-        tags = [tag for tag in CHARTS if tag in tags] or tags
-    curves = choose(curves, tags)
+        curves = choose(curves, options.charts, report)
+    elif options.charts or options.json or options.csv:
+        curves = choose(curves, sorted({curve.tag for curve in curves}))
+    else:
+        curves = choose(curves, default_tags(curves))
     if options.csv:
         with replace_file(options.csv) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
             write_csv(curves, text)
-        if not options.json:
-            return
-    charts = [[curve for curve in curves if curve.tag == tag] for tag in tags]
-    answer(
-        options,
-        {"curves": [curve._asdict() for curve in curves]},
-        lambda: [line for chart in charts for line in (*draw(chart), "")],
-    )
+    if options.json:
+        answer(options, {"curves": [curve._asdict() for curve in curves]}, list)
+    elif not options.csv:
+        print_text("\n".join(_charts(curves)))
+
+
+def _warn(line: str) -> None:
+    report(f"warning: {line}")
+
+
+def _charts(curves: list[Any]) -> list[str]:
+    """Return the charts, in the terminal's width; two fill its height."""
+    from ..monitoring.terminal_chart import draw
+
+    size = terminal_size(sys.stdout)
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    charts: dict[str, list[Any]] = {}
+    for curve in curves:
+        charts.setdefault(curve.tag, []).append(curve)
+    lines = []
+    for chart in charts.values():
+        room = size.lines // min(2, len(charts))
+        height = max(4, min(20, room - len(chart) - 4))  # title, axis, steps, an empty line; the legend
+        lines += [*draw(chart, size.columns, height, colour), ""]
+    return lines
 
 
 def add_curves(commands: Any) -> None:
+    """Add the command."""
     curves = add_command(commands, "curves", _curves, "draw the curves of runs in the terminal")
     add = curves.add_argument
     add("runs", type=Path, nargs="+", metavar="RUN", help="run directories, drawn into the same charts")
-    add("--chart", dest="charts", action="append", default=[], metavar="TAG", help="draw this one, such "
-        "as process/anonymous_MB, or all; may be repeated (default: accuracy and loss)")  # fmt: skip
+    chart = (
+        "draw this one, such as process/anonymous_MB, or all; may be repeated (default: loss, accuracy)"
+    )
+    add("--chart", dest="charts", action="append", default=[], metavar="TAG", help=chart)
     add("--csv", type=Path, metavar="FILE", help="write a row a point to FILE instead of drawing")

@@ -1,12 +1,17 @@
-"""Options of the command line, made from the fields of settings."""
+"""Options of the command line: made from the fields of settings, and readers for the others.
+
+A reader raises ArgumentTypeError with what was received and what was expected.
+"""
 
 import argparse
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ..system.memory import parse_size
 from ..system.settings import expected
 
 
@@ -86,3 +91,80 @@ def _reader(kind: Any, field: dataclasses.Field) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(f"it is {text!r}, expected {what}") from None
 
     return read
+
+
+# --- readers ---
+
+
+def whole_number(at_least: int | None = None, at_most: int | None = None) -> Callable[[str], int]:
+    """Return the reader of a whole number in a range.
+
+    >>> whole_number(1)("12")
+    12
+    """
+    return _number_reader(int, "a whole number", at_least, at_most, above=None)
+
+
+def number(
+    at_least: float | None = None, at_most: float | None = None, above: float | None = None
+) -> Callable[[str], float]:
+    """Return the reader of a finite number in a range."""
+    return _number_reader(float, "a number", at_least, at_most, above)
+
+
+def _number_reader(
+    kind: type, what: str, at_least: Any, at_most: Any, above: Any
+) -> Callable[[str], Any]:
+    low = f"{at_least:,}" if at_least is not None else f"above {above:,}" if above is not None else ""
+    if low and at_most is not None:
+        what += f", {low} {'to' if above is None else 'and at most'} {at_most:,}"
+    elif at_least is not None:
+        what += f", {low} or more"
+    elif low:
+        what += f", more than {above:,}"
+    elif at_most is not None:
+        what += f", at most {at_most:,}"
+
+    def read(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        holds = (
+            math.isfinite(value)
+            and (at_least is None or value >= at_least)
+            and (above is None or value > above)
+            and (at_most is None or value <= at_most)
+        )
+        return value if holds else _refuse(text, what)
+
+    return read
+
+
+def size(text: str) -> int:
+    """Read a size such as 700M or 1.5G in bytes."""
+    try:
+        return parse_size(text)
+    except (ValueError, OverflowError, StopIteration):
+        return _refuse(text, "a size above 0, such as 700M, 1.5G or 300000000")
+
+
+def pair(text: str) -> tuple[str, str]:
+    """Read NAME=VALUE."""
+    name, equals, value = text.partition("=")
+    if not (name.strip() and equals):
+        _refuse(text, "NAME=VALUE")
+    return name.strip(), value.strip()
+
+
+def list_of(read: Callable[[str], Any]) -> Callable[[str], tuple]:
+    """Return the reader of a list separated by commas; an empty text is an empty list."""
+
+    def read_all(text: str) -> tuple:
+        return tuple(read(part.strip()) for part in text.split(",")) if text.strip() else ()
+
+    return read_all
+
+
+def _refuse(text: str, what: str) -> typing.NoReturn:
+    raise argparse.ArgumentTypeError(f"it is {text!r}, expected {what}")

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..system.progress import Bar
 from .commands import add_command, report
+from .options import whole_number
 
 
 def _tensorboard(options: argparse.Namespace, bar: Bar) -> None:
@@ -14,10 +15,27 @@ def _tensorboard(options: argparse.Namespace, bar: Bar) -> None:
     serve(options.runs, options.host, options.port, report)
 
 
+FROM_AFAR = """
+Runs on a server are watched from a laptop through ssh, which leaves the port closed to others:
+
+  laptop$ ssh -L 6006:localhost:6006 SERVER
+  server$ lowmem-sentiment tensorboard runs/
+
+and then http://localhost:6006/ in the laptop's browser.
+"""
+
+
 def add_tensorboard(commands: Any) -> None:
     board = add_command(
         commands, "tensorboard", _tensorboard, "show the curves of runs in a browser", json_=False
     )
-    board.add_argument("runs", type=Path, metavar="DIR", help="a run directory, or a folder of them")
-    board.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    board.add_argument("--port", type=int, default=6006, help="port to listen on")
+    board.epilog = FROM_AFAR
+    add = board.add_argument
+    add("runs", type=Path, metavar="DIR", help="a run directory, or a folder of them")
+    add("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0: all, open to everybody")
+    add(
+        "--port",
+        type=whole_number(0, 65_535),
+        default=6006,
+        help="port to listen on; 0: any that is free",
+    )

@@ -12,16 +12,8 @@ from typing import Any, BinaryIO, NamedTuple, TextIO
 from ..runs.run_directory import RunDirectory
 from ..system.errors import InputMissing, SettingsError, printable
 
-CHARTS = ("epoch_accuracy", "epoch_loss")
+CHARTS = ("epoch_loss", "epoch_accuracy")
 """What is drawn when nothing else is asked for."""
-
-RENAMED = {
-    "accuracy/batch": "epoch_accuracy",
-    "loss/batch": "epoch_loss",
-    "accuracy/epoch": "per_epoch/accuracy",
-    "loss/epoch": "per_epoch/loss",
-}
-"""What tags were named in runs of 0.1.0, and what shows the same since."""
 
 MAX_RECORD = 64 << 20
 """Bytes; the largest of ours is an image of 20 KB. A damaged length is not allocated."""
@@ -108,14 +100,34 @@ def read_curves(run: str | Path, warn: Warn = lambda line: None) -> list[Curve]:
             f"{run.path} holds no curves: it has no event files in {run.tensorboard.name}/"
         )
     curves: dict[tuple[str, str], Curve] = {}
+    renamed = ""
     for part, step, value in read_values(run, warn):
         number = _number(value)
         if number is None:
             continue
-        curve = curves.setdefault((value.tag, part), Curve(str(run.path), part, value.tag, [], []))
-        curve.steps.append(step)
-        curve.values.append(number)
+        for tag in (tags := _current_tags(part, value.tag)):
+            curve = curves.setdefault((tag, part), Curve(str(run.path), part, tag, [], []))
+            curve.steps.append(step)
+            curve.values.append(number)
+        if tags != (value.tag,) and not renamed:
+            renamed = f"{value.tag} is shown as {' and '.join(tags)}, and others likewise"
+    if renamed:
+        warn(f"{run.path} has the names of 0.1.0: {renamed}")
     return [curves[key] for key in sorted(curves)]
+
+
+def _current_tags(part: str, tag: str) -> tuple[str, ...]:
+    """Return what shows a tag's points since 0.2; runs of 0.1.0 had NAME/batch and NAME/epoch.
+
+    >>> _current_tags("train", "loss/batch"), _current_tags("validation", "loss/epoch")
+    (('epoch_loss',), ('epoch_loss', 'per_epoch/loss'))
+    """
+    name, _, kind = tag.rpartition("/")
+    if not part or kind not in ("batch", "epoch"):
+        return (tag,)
+    if kind == "batch":
+        return (f"epoch_{name}",)
+    return (f"epoch_{name}", f"per_epoch/{name}") if part == "validation" else (f"per_epoch/{name}",)
 
 
 def _number(value: Any) -> float | None:
@@ -131,13 +143,14 @@ def _number(value: Any) -> float | None:
 def choose(curves: Iterable[Curve], tags: Iterable[str], warn: Warn = lambda line: None) -> list[Curve]:
     """Return the curves with one of `tags`, in their order; SettingsError for one that no run has.
 
-    For an old tag that no run has, the one that shows the same is taken, and `warn` called.
+    For a tag of 0.1.0 that which shows the same is taken, and `warn` called.
     """
     curves = list(curves)
     known = sorted({curve.tag for curve in curves})
     chosen = []
     for tag in tags:
-        if tag not in known and (new := RENAMED.get(tag)) in known:
+        new = _current_tags("train", tag)[0]
+        if tag not in known and new in known:
             warn(f"{tag} is named {new} now")
             tag = new
         if tag not in known:
@@ -148,12 +161,9 @@ def choose(curves: Iterable[Curve], tags: Iterable[str], warn: Warn = lambda lin
 
 
 def default_tags(curves: Iterable[Curve]) -> list[str]:
-    """Return the tags to draw when none is named: loss and accuracy, by the old names in old runs."""
+    """Return the tags to draw when none is named: loss and accuracy where they are there."""
     known = {curve.tag for curve in curves}
-    for tags in (CHARTS, RENAMED):
-        if chosen := [tag for tag in tags if tag in known]:
-            return chosen
-    return sorted(known)
+    return [tag for tag in CHARTS if tag in known] or sorted(known)
 
 
 def write_csv(curves: Iterable[Curve], file: TextIO) -> None:

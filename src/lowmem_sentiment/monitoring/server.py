@@ -1,9 +1,8 @@
 """TensorBoard on a server too small for it, and with settings that suit two epochs as well as fifty.
 
-Four things of TensorBoard 2.20 are changed here, all from outside. Delete the first when TensorBoard no
-longer imports TensorFlow, the others when its command line has options for them:
+Three things of TensorBoard 2.20 are changed here from outside, and a fourth by
+`system.workarounds.without_tensorflow`. Delete them when its command line has options for them:
 
-- `without_tensorflow`: its own stub is used in place of TensorFlow.
 - `FirstPage`: the address `/` leads to the page with our settings. It takes `smoothing`, `pinnedCards`
   and `runColorGroup` from its address, others from the browser's storage (`_tb_global_settings`).
 - `run_names`: runs are called by name, and not by where their event files stand.
@@ -25,13 +24,10 @@ from ..system.errors import InputMissing, Unavailable
 from ..system.workarounds import without_tensorflow
 from .event_reader import CHARTS
 
-PAGE = {
-    "smoothing": "0",
-    "pinnedCards": json.dumps([{"plugin": "scalars", "tag": tag} for tag in reversed(CHARTS)]),
-    "runColorGroup": "regex:(train|validation|result)",
-}
-"""What the page takes from its address: every point as it was measured, loss and accuracy first, and
-the same colour for the same role."""
+PINNED = json.dumps([{"plugin": "scalars", "tag": tag} for tag in CHARTS])
+
+ONE_RUN, SEVERAL_RUNS = "regex:(train|validation|result)", "regex:(.+)/(train|validation)"
+"""What gets a colour of its own: each role, or each role of each run."""
 
 STORED = {"ignoreOutliers": False, "autoReload": True, "timeSeriesSettingsPaneOpened": False}
 """What it takes from the browser's storage, unless the user has chosen. Its own clipping leaves out the
@@ -63,7 +59,7 @@ def serve(logdir: str | Path, host: str, port: int, report: Callable[[str], None
             return ingester
 
     def make_server(application: Callable, flags: Any) -> Any:
-        return program.WerkzeugServer(FirstPage(application), flags)
+        return program.WerkzeugServer(FirstPage(application, len(find_runs(logdir))), flags)
 
     _show_what_varies()
     board = Board(default.get_plugins(), server_class=make_server)
@@ -84,15 +80,22 @@ def _require_port(host: str, port: int) -> None:
 
 
 class FirstPage:
-    """A WSGI application that leads from `/` to TensorBoard's page with our settings."""
+    """A WSGI application that leads from `/` to TensorBoard's page with our settings.
 
-    def __init__(self, board: Callable):
+    Every point is shown as it was measured, loss and accuracy come first.
+    """
+
+    def __init__(self, board: Callable, runs: int):
         self._board = board
+        groups = ONE_RUN if runs == 1 else SEVERAL_RUNS
+        self._query = {"smoothing": "0", "pinnedCards": PINNED, "runColorGroup": groups}
 
     def __call__(self, environment: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
         if environment["PATH_INFO"] not in ("", "/") or environment.get("QUERY_STRING"):
             return self._board(environment, start_response)
-        page = _PAGE.replace("STORED", json.dumps(STORED)).replace("QUERY", urllib.parse.urlencode(PAGE))
+        page = _PAGE.replace("STORED", json.dumps(STORED)).replace(
+            "QUERY", urllib.parse.urlencode(self._query)
+        )
         body = page.encode()
         headers = [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(body)))]
         start_response("200 OK", [*headers, ("Cache-Control", "no-store")])
@@ -112,6 +115,11 @@ try {
 # --- the names of runs ---
 
 
+def find_runs(logdir: Path) -> set[Path]:
+    """Return the run directories in a folder that have event files."""
+    return {_run_of(file.parent) for file in logdir.rglob("*tfevents*")}
+
+
 def run_names(logdir: Path) -> Callable[[str], str]:
     """Return what gives a directory of event files the name of its run: "X", "X/train", "X/validation".
 
@@ -119,7 +127,7 @@ def run_names(logdir: Path) -> Callable[[str], str]:
     the parts are left out that every run has that is there now.
     """
     logdir = Path(logdir)
-    runs = {name for file in logdir.rglob("*tfevents*") if "=" in (name := _run_of(file.parent).name)}
+    runs = {run.name for run in find_runs(logdir) if "=" in run.name}
     counts = Counter(part for name in runs for part in name.split(","))
     alike = {part for part, count in counts.items() if count == len(runs) > 1}
 

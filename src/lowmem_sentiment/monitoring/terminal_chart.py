@@ -2,50 +2,88 @@
 
 import itertools
 import math
+import os
 from collections.abc import Iterable
 
+from ..system.errors import printable
 from .event_reader import Curve
 
+COLOURS = (36, 33, 35, 32, 34, 31)
+"""ANSI, one a run: cyan, yellow, magenta, green, blue, red."""
 
-def draw(curves: list[Curve], width: int = 72, height: int = 12) -> list[str]:
-    """Draw the curves of one tag into one chart of characters, and give its lines.
+MARGIN = 11
+"""Columns left of a chart: a number of 9 characters, a space and the axis."""
 
-    Run n is the n-th letter: small where it trained, a capital where it was validated.
 
-    >>> print(*draw([Curve("runs/a", "train", "loss/epoch", [1, 2, 3], [3, 1, 1])], 12, 3), sep="\\n")
-    loss/epoch
+def draw(curves: list[Curve], width: int = 80, height: int = 12, colour: bool = False) -> list[str]:
+    """Draw the curves of one tag into one chart, and return its lines, of less than `width` characters.
+
+    Run n is the n-th letter, and the n-th colour: small in training, a capital in validation; `*` is the
+    result. Where curves meet, each has every other column. `height` rows are the chart itself.
+
+    >>> curve = Curve("runs/a", "train", "loss", [1, 2, 3], [3, 1, 1])
+    >>> print(*draw([curve], 24, 3), sep="\\n")
+    loss
             3 ┤aa
               ┤  aaa
             1 ┤     aaaaaaa
               └────────────
                1          3  step
-    a runs/a train 1
+    a train 1
     """
+    columns = max(8, width - MARGIN - 1)
     values = [value for curve in curves for value in curve.values if math.isfinite(value)]
     steps = [step for curve in curves for step in curve.steps]
     low, high = min(values, default=0.0), max(values, default=1.0)
     first, last = min(steps), max(steps)
-    grid = [[" "] * width for _ in range(height)]
     runs = list(dict.fromkeys(curve.run for curve in curves))
-
-    def letter_of(curve: Curve) -> str:
-        letter = chr(ord("a") + runs.index(curve.run) % 26)
-        return letter.upper() if curve.part == "validation" else letter
-
+    cells: dict[tuple[int, int], list[str]] = {}
     for curve in curves:
-        for column, value in _columns(curve, first, last, width):
+        mark = _mark(curve, runs, colour)
+        for column, value in _columns(curve, first, last, columns):
             row = round((high - value) / (high - low) * (height - 1)) if high > low else height // 2
-            grid[row][column] = letter_of(curve)
-    lines = [curves[0].tag]
-    for nth, row in enumerate(grid):
-        label = f"{high:.4g}" if nth == 0 else f"{low:.4g}" if nth == height - 1 else ""
-        lines.append(f"{label:>9} ┤{''.join(row).rstrip()}")
-    lines.append(f"{'':>10}└{'─' * width}")
-    lines.append(f"{'':>11}{first:<{width - len(str(last))}}{last}  step")
+            marks = cells.setdefault((row, column), [])
+            if mark not in marks:
+                marks.append(mark)
+    lines = [printable(curves[0].tag)]
+    for row in range(height):
+        label = f"{high:.4g}" if row == 0 else f"{low:.4g}" if row == height - 1 else ""
+        drawn = [cells.get((row, column), [" "]) for column in range(columns)]
+        text = "".join(marks[column % len(marks)] for column, marks in enumerate(drawn))
+        lines.append(f"{label:>9} ┤{text}".rstrip())
+    lines.append(f"{'':>10}└{'─' * columns}")
+    ends = f"{first:<{max(1, columns - len(str(last)))}}{last}"
+    lines.append(f"{'':>11}{ends}" + ("  step" if len(ends) + 6 < width - MARGIN else ""))
+    return lines + _legend(curves, runs, width, colour)
+
+
+def _mark(curve: Curve, runs: list[str], colour: bool) -> str:
+    nth = runs.index(curve.run)
+    letter = chr(ord("a") + nth % 26)
+    letter = {"validation": letter.upper()}.get(curve.part, letter)
+    letter = "*" if curve.part.startswith("result") else letter
+    return f"\x1b[{COLOURS[nth % len(COLOURS)]}m{letter}\x1b[0m" if colour else letter
+
+
+def _legend(curves: list[Curve], runs: list[str], width: int, colour: bool) -> list[str]:
+    """Return a line a curve: its mark, its run as far as the runs differ, its last value."""
+    names = dict(zip(runs, _short_names(runs), strict=True))
+    lines = []
     for curve in curves:
-        part = f" {curve.part}" if curve.part else ""
-        lines.append(f"{letter_of(curve)} {curve.run}{part} {curve.values[-1]:.4g}")
+        value = f"{curve.values[-1]:.4g}"
+        name = " ".join(filter(None, (names[curve.run], curve.part)))
+        room = max(1, width - len(value) - 4)
+        name = name if len(name) <= room else f"…{name[len(name) - room + 1 :]}"  # the ends differ
+        lines.append(f"{_mark(curve, runs, colour)} {name} {value}")
     return lines
+
+
+def _short_names(runs: list[str]) -> list[str]:
+    """Return the paths without the folders that they share; of one run nothing has to be said."""
+    if len(runs) == 1:
+        return [""]
+    shared = os.path.commonpath([os.path.dirname(os.path.abspath(run)) for run in runs])
+    return [printable(os.path.relpath(os.path.abspath(run), shared)) for run in runs]
 
 
 def _columns(curve: Curve, first: int, last: int, width: int) -> Iterable[tuple[int, float]]:

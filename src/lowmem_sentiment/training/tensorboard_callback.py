@@ -260,4 +260,4 @@ def _hparams(settings: TrainingSettings, dataset: Dataset, epoch: int) -> dict[s
         for name, value in vars(settings).items()
         if name != "histograms"
     }
-    return {**hparams, "data": dataset.name, "kept epoch": epoch}
+    return {**hparams, "data": dataset.name} | ({"kept epoch": epoch} if settings.keep_best else {})

@@ -5,7 +5,9 @@ import ctypes
 import gc
 import os
 import platform
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +26,7 @@ def start() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # real errors arrive as exceptions
     _use_one_arena()
     try:
-        with _quiet_stderr(), _no_garbage_collection(), hidden(*UNUSED_BY_KERAS):
+        with _interruptible(), _quiet_stderr(), _no_garbage_collection(), hidden(*UNUSED_BY_KERAS):
             import tensorflow  # noqa: F401
     except ImportError as error:
         raise Unavailable(f"TensorFlow cannot be imported: {error}") from error
@@ -53,8 +55,38 @@ def set_threads(multiplications: int) -> None:
 
 
 @contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Raise KeyboardInterrupt where Ctrl-C comes while the block runs, whatever the block makes of it.
+
+    Half of TensorFlow's import happens in C++, which turns it into an ImportError or swallows it.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield  # a thread gets no signals; somebody else's handler stays
+        return
+    interrupted = False
+
+    def interrupt(number: int, frame: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    except BaseException:
+        if interrupted:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if interrupted:
+        raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
 def _quiet_stderr() -> Iterator[None]:
-    """Drop what is written to standard error, unless the block fails.
+    """Drop what is written to standard error, unless the block fails other than by Ctrl-C.
 
     TensorFlow 2.21 writes six lines about oneDNN and GPUs while it is imported, before it looks
     at TF_CPP_MIN_LOG_LEVEL.
@@ -67,7 +99,7 @@ def _quiet_stderr() -> Iterator[None]:
         os.dup2(written.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             os.dup2(kept, 2)
             written.seek(0)
             os.write(2, written.read())
