@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Take a picture of a page, such as a tab of TensorBoard, with headless Chromium.
+# Or, to a file named .html, write what the page became, for a test to read.
 # screenshot.sh http://127.0.0.1:6006/#timeseries out.png [width,height]
 set -euo pipefail
 browser=$(command -v chromium || command -v google-chrome) || {
@@ -8,8 +9,12 @@ browser=$(command -v chromium || command -v google-chrome) || {
 }
 profile=$(mktemp -d)
 trap 'rm -rf "$profile"' EXIT
+case $2 in
+    *.html) result=(--dump-dom) budget=60000 ;; # the charts are drawn last
+    *) result=(--screenshot="$2") budget=15000 ;;
+esac
 # The virtual time is what the page gets to load and draw in; it takes less of ours.
 timeout 100 "$browser" --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
     --disable-background-networking --disable-component-update --disable-sync --hide-scrollbars \
-    --user-data-dir="$profile" --window-size="${3:-1400,1100}" --virtual-time-budget=15000 \
-    --screenshot="$2" "$1"
+    --user-data-dir="$profile" --window-size="${3:-1400,1100}" --virtual-time-budget="$budget" \
+    "${result[@]}" "$1" | if [[ $2 == *.html ]]; then cat > "$2"; else cat; fi

@@ -1,18 +1,22 @@
+import argparse
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from helpers import run_cli
 
-from lowmem_sentiment.cli import main
+from lowmem_sentiment.cli import commands, console, main, options
+from lowmem_sentiment.evaluation.predict import Prediction
 
 
 def one_line(result, code):
-    """Give the only line of an error, having checked the exit code and that nothing else was said."""
+    """Return the only line of an error; check the exit code and that it is alone."""
     assert result.returncode == code, result.stderr
     assert result.stdout == ""
     lines = result.stderr.splitlines()
@@ -92,7 +96,8 @@ def test_a_mistake_is_one_line_and_its_exit_code(
 def test_a_mistake_is_told_without_tensorflow_being_imported(tmp_path):
     code = """
 import sys
-from lowmem_sentiment.cli import main
+from lowmem_sentiment.cli import commands, console, main, options
+from lowmem_sentiment.evaluation.predict import Prediction
 codes = [main(["train", "none", "--run", "r"]), main(["evaluate", "none"])]
 assert codes == [66, 66] and "tensorflow" not in sys.modules
 """
@@ -165,3 +170,93 @@ def test_a_pipe_that_is_closed_is_no_error(trained, tmp_path):
     command = f"{sys.executable} -m lowmem_sentiment evaluate {run} --json | true"
     result = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert result.stderr == ""
+
+
+FORGED = "bad\x1b[2J\nlowmem-sentiment: error: forged"
+
+
+def test_what_came_from_data_cannot_clear_the_terminal_nor_forge_a_line(capsys):
+    options = argparse.Namespace(json=False)
+    commands.answer(options, {}, lambda: [FORGED, *console.table({FORGED: FORGED})])
+    commands.answer(options, {}, lambda: console.columns([["", FORGED], [FORGED, "1"]]))
+    prediction = Prediction(FORGED, 0.9, {FORGED: 0.9, "b": 0.1, "c": 0.0}, [(FORGED, 1.0)])
+    commands.answer(options, {}, lambda: console.prediction_lines(prediction, colour=False))
+    commands.report(FORGED)
+    captured = capsys.readouterr()
+    lines = (captured.out + captured.err).splitlines()
+    assert len(lines) == 8
+    assert all(line.isprintable() and not line.startswith("lowmem-sentiment: error") for line in lines)
+
+
+def test_json_is_exact_as_it_is(capsys):
+    commands.answer(argparse.Namespace(json=True), {"label": FORGED}, list)
+    assert json.loads(capsys.readouterr().out) == {"label": FORGED}
+
+
+def test_an_error_about_data_is_one_line(monkeypatch, capsys, tmp_path):
+    path = tmp_path / "no\x1b[2J\nsuch"
+    assert main(["verify", str(path)]) == 66
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.isprintable() and "no\\x1b[2J\\nsuch" in line
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "x", ""])
+def test_a_number_out_of_its_range_names_the_range(port, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["tensorboard", "runs", "--port", port])
+    assert stopped.value.code == 2
+    expected = f"argument --port: it is {port!r}, expected a whole number, 0 to 65,535"
+    assert expected in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "message"),
+    [
+        (options.whole_number(1), "0", "it is '0', expected a whole number, 1 or more"),
+        (options.whole_number(), "1.5", "it is '1.5', expected a whole number"),
+        (options.number(above=0), "0", "it is '0', expected a number, more than 0"),
+        (options.number(0, 1), "nan", "it is 'nan', expected a number, 0 to 1"),
+        (options.number(), "inf", "it is 'inf', expected a number"),
+        (options.list_of(options.whole_number(1)), "50,", "it is '', expected a whole number, 1 or more"),
+        (options.size, "0", "it is '0', expected a size above 0, such as 700M"),
+        (options.size, "12X", "it is '12X', expected a size above 0"),
+        (options.pair, "accuracy", "it is 'accuracy', expected NAME=VALUE"),
+    ],
+)
+def test_a_reader_names_what_it_received_and_expected(read, text, message):
+    with pytest.raises(argparse.ArgumentTypeError, match=re.escape(message)):
+        read(text)
+
+
+def test_readers_read():
+    assert options.whole_number(1, 3)("3") == 3 and options.number(above=0)("0.5") == 0.5
+    assert options.list_of(options.number())("") == ()
+    assert options.list_of(options.number())("0.3, 0.2") == (0.3, 0.2)
+    assert options.size("1.5G") == 1_500_000_000 and options.pair("a = b") == ("a", "b")
+
+
+def test_counts_and_sizes_are_in_words():
+    assert console.plural(1, "bad row") == "1 bad row"
+    assert console.plural(2, "copy", "copies") == "2 copies"
+    assert console.size_text(12_345) == "12.3 KB" and console.size_text(1) == "1 byte"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.08, 0.12, 0.16, 0.2, 0.5, 1.0])
+def test_ctrl_c_at_any_moment_of_the_start_is_one_line(dataset, tmp_path, seconds):
+    """Before the first line of Python is ours, some 0.05 s, Python itself prints a traceback."""
+    arguments = ["train", dataset.directory, "--run", tmp_path / "run", "--epochs", "500"]
+    command = [sys.executable, "-m", "lowmem_sentiment", *map(str, arguments)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode in (130, 75), errors
+    assert errors.count("\n") == 1, errors
+
+
+def test_an_ascii_locale_prints_what_it_can(tmp_path):
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    result = run_cli("verify", tmp_path / "é", env=environment)
+    assert result.returncode == 66
+    assert result.stderr.count("\n") == 1 and "is no dataset directory" in result.stderr

@@ -1,14 +1,20 @@
+import json
+
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
+from lowmem_sentiment.monitoring.event_reader import read_values
+from lowmem_sentiment.monitoring.event_writer import EventWriter
 from lowmem_sentiment.monitoring.text_summaries import draw_confusion_matrix
 from lowmem_sentiment.runs.configuration import TrainingSettings
+from lowmem_sentiment.runs.run_directory import RunDirectory
+from lowmem_sentiment.system.errors import OutputError
 from lowmem_sentiment.training.train import train
 
 
 @pytest.fixture(scope="module")
-def told(dataset, tmp_path_factory):
+def written(dataset, tmp_path_factory):
     """Every value of a run that gets some reviews wrong, by subdirectory and tag."""
     run = tmp_path_factory.mktemp("curves") / "run"
     train(dataset, run, TrainingSettings(batch_size=8, hidden=(4,), dropout=(), histograms=True))
@@ -21,32 +27,66 @@ def told(dataset, tmp_path_factory):
     return values
 
 
-def text(told, part, tag):
-    ((_, value),) = told[part, tag]
+def text(written, part, tag):
+    ((_, value),) = written[part, tag]
     return value.tensor.string_val[0].decode()
 
 
-def test_a_run_writes_what_its_charts_need(told):
+def test_a_run_writes_what_its_charts_need(written):
     plugins = {(part, tag): values[0][1].metadata.plugin_data.plugin_name
-               for (part, tag), values in told.items()}  # fmt: skip
+               for (part, tag), values in written.items()}  # fmt: skip
     assert plugins["validation", "validation/confusion_matrix"] == "images"
     assert plugins["validation", "validation/precision_recall/pr_curves"] == "pr_curves"
     assert plugins["train", "weights/hidden_1/kernel"] == "histograms"
     assert plugins["", "_hparams_/session_start_info"] == "hparams"
     for tag in ("f1", "auc", "precision", "recall"):
-        assert [step for step, _ in told["validation", f"validation/{tag}"]] == [20, 40]
-    ((step, rate), *_) = told["train", "optimizer/learning_rate"]
+        assert [step for step, _ in written["validation", f"validation/{tag}"]] == [20, 40]
+    ((step, rate), *_) = written["train", "optimizer/learning_rate"]
     assert step == 20 and rate.tensor.float_val[0] == pytest.approx(0.001)
 
 
-def test_texts_say_how_to_train_it_again_and_what_it_gets_wrong(told, dataset):
+def test_texts_say_how_to_train_it_again_and_what_it_gets_wrong(written, dataset):
     command = f"train {dataset.directory} --run RUN --num-words 26 --hidden 4 --dropout '' --histograms"
-    assert command.replace("--num-words", "--batch-size 8 --num-words") in text(told, "train", "run")
-    assert "| train reviews | 160: " in text(told, "train", "data")
-    assert "| hidden_1 | Dense | relu | 108 |" in text(told, "train", "network")
-    wrong = text(told, "", "most wrong")
-    assert "positive, taken for negative at" in wrong or "negative, taken for positive at" in wrong
+    description = text(written, "train", "run")
+    assert command.replace("--num-words", "--batch-size 8 --num-words") in description
+    assert "| train reviews | 160: " in description
+    assert "| hidden_1 | Dense | relu | 108 |" in description
+    assert "| test accuracy | " in text(written, "", "result")
+    wrong = text(written, "", "most wrong")
+    assert "positive, predicted negative at" in wrong or "negative, predicted positive at" in wrong
     assert "**" in wrong
+
+
+def test_training_continues_without_curves_where_they_cannot_be_written(dataset, tmp_path, monkeypatch):
+    """A full disk: what is written to the event files fails once."""
+    append, calls, lines = EventWriter._append, [], []
+
+    def fail(self, name, content):
+        calls.append(name)
+        if len(calls) == 2:
+            raise OutputError("cannot write it: No space left on device")
+        return append(self, name, content)
+
+    monkeypatch.setattr(EventWriter, "_append", fail)
+    settings = TrainingSettings(batch_size=8, hidden=(4,), dropout=(), epochs=3)
+    run = tmp_path / "run"
+    assert train(dataset, run, settings, report=lines.append)["epochs"] == 3
+    assert [line for line in lines if "without curves" in line] == lines
+    assert len(lines) == 1 and "No space left" in lines[0]
+    assert (run / "state.npz").exists() and (run / "weights.npz").exists()
+
+
+def test_the_kept_epoch_is_marked_and_has_its_own_pictures(dataset, tmp_path):
+    run = tmp_path / "run"
+    settings = TrainingSettings(
+        batch_size=8, hidden=(4,), dropout=(), epochs=4, validation_split=0.2, keep_best=True
+    )
+    train(dataset, run, settings)
+    values = {(part, value.tag): step for part, step, value in read_values(RunDirectory(run))}
+    kept = json.loads((run / "summary.json").read_text())["epoch"]
+    steps = values["validation", "epoch_loss"] // 4
+    for tag in ("epoch_loss", "validation/confusion_matrix", "validation/precision_recall/pr_curves"):
+        assert values["result_validation", tag] == kept * steps
 
 
 @pytest.mark.parametrize("labels", [["negative", "positive"], [f"a long label {n}" for n in range(7)]])
