@@ -93,7 +93,7 @@ def test_each_step_of_a_resumed_curve_is_drawn_once_and_in_order(dataset, tmp_pa
         for file in sorted((run / "tensorboard" / "train").iterdir())
         for event in EventFileLoader(str(file)).Load()
         for value in event.summary.value
-        if value.tag == "loss/batch"
+        if value.tag == "epoch_loss"
     ]
     assert steps == [step + epoch * 20 for epoch in range(3) for step in (3, 6, 9, 12, 15, 18, 20)]
 

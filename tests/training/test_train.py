@@ -119,9 +119,9 @@ def test_tensorboard_gets_every_curve_at_the_true_step(trained):
         for tag in events.Tags()["tensors"]:
             curves[writer, tag] = [event.step for event in events.Tensors(tag)]
     for name in ("loss", "accuracy"):
-        assert curves["train", f"{name}/epoch"] == [20, 40, 60]
-        assert curves["validation", f"{name}/epoch"] == [20, 40, 60]
-        assert curves["train", f"{name}/batch"] == [20, 40, 60]
+        assert curves["train", f"per_epoch/{name}"] == [20, 40, 60]
+        assert curves["validation", f"per_epoch/{name}"] == [20, 40, 60]
+        assert curves["train", f"epoch_{name}"] == [20, 40, 60]
     assert curves["train", "process/reviews_per_second"] == [20, 40, 60]
 
 
@@ -135,7 +135,7 @@ def test_batch_curves_are_means_of_the_steps_since_the_last(dataset, tmp_path):
     def values(tag):
         return {e.step: float(tensor_util.make_ndarray(e.tensor_proto)) for e in events.Tensors(tag)}
 
-    batch, epoch = values("accuracy/batch"), values("accuracy/epoch")
+    batch, epoch = values("epoch_accuracy"), values("per_epoch/accuracy")
     assert list(batch) == [6, 12, 18, 20, 26, 32, 38, 40]
     mean = (6 * batch[6] + 6 * batch[12] + 6 * batch[18] + 2 * batch[20]) / 20
     assert mean == pytest.approx(epoch[20], abs=1e-6)
