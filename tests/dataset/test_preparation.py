@@ -15,11 +15,10 @@ from helpers import reviews, run_cli, write_imdb
 from lowmem_sentiment.dataset.preparation import PreparationSettings, prepare
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.dataset.verify import verify
-from lowmem_sentiment.sources.files import FilesSource
+from lowmem_sentiment.sources.files import FilesSettings, FilesSource
 from lowmem_sentiment.sources.imdb import ImdbSource
 from lowmem_sentiment.sources.synthetic import SyntheticSettings, SyntheticSource
 from lowmem_sentiment.system.errors import DataError, OutputExists, SettingsError
-from lowmem_sentiment.text.format_settings import FilesSettings
 from lowmem_sentiment.text.vocabulary import Vocabulary
 
 
