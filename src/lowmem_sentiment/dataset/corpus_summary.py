@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..system.errors import DataError, SettingsError, plural, printable
-from ..text.rows import BadRow
 from ..text.lossy_counting import WordCounts
+from ..text.rows import BadRow
 from ..text.vocabulary import Vocabulary
 from .chunk_tasks import TokenisedChunk, too_many_labels
 from .manifest import MAX_LABELS
