@@ -110,7 +110,11 @@ def serially_parsed(content: bytes, format_: str = "csv", **settings) -> list[Ro
     rest.data = rest.data.removeprefix(b"\xef\xbb\xbf")
     wanted = csv_tsv._Wanted(ReaderSettings(**settings), csv_tsv.TEXT_NAMES, True)
     file = csv_tsv._open(rest, "r.csv", wanted.settings, format_, wanted, lambda line: None)
-    return [] if file is None else list(csv_tsv.CsvBlock(rest.data, rest.line, file).rows())
+    return (
+        []
+        if file is None
+        else list(csv_tsv._parsed(csv_tsv._RowParser(rest.data, rest.line, file, True)))
+    )
 
 
 def cut(

@@ -73,7 +73,8 @@ def _prepare_texts(options: argparse.Namespace, bar: Bar, source: Any) -> None:
     )
     bar.clear()
     if skipped := dataset.source["skipped_rows"]:
-        report(f"{skipped:,} bad rows were skipped: see {options.out / SKIPPED_ROWS}")
+        were = "row was" if skipped == 1 else "rows were"
+        report(f"{skipped:,} bad {were} skipped: see {options.out / SKIPPED_ROWS}")
     if warning := dataset.imbalance():
         report(f"warning: {warning}")
     _answer_prepared(options, dataset)
