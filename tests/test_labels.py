@@ -6,8 +6,7 @@ import pytest
 from lowmem_sentiment.dataset.preparation import prepare
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.runs.configuration import TrainingSettings
-from lowmem_sentiment.sources.files import FilesSource
-from lowmem_sentiment.text.format_settings import FilesSettings
+from lowmem_sentiment.sources.files import FilesSettings, FilesSource
 
 LEANING = {"negative": ["awful", "dull"], "neutral": ["fair", "usual"], "positive": ["great", "moving"]}
 SMALL = TrainingSettings(epochs=4, batch_size=8, hidden=(16,), dropout=(), learning_rate=0.02)

@@ -4,14 +4,18 @@ import pytest
 from lowmem_sentiment.dataset.chunk_tasks import TokenisedChunk, tokenise_chunk
 from lowmem_sentiment.dataset.corpus_summary import CorpusSummary
 from lowmem_sentiment.system.errors import DataError
-from lowmem_sentiment.text.chunks import BadRow, Rows, Rules
+from lowmem_sentiment.text.chunks import LabelledBlock, ReviewRules
 from lowmem_sentiment.text.lossy_counting import WordCounts
+from lowmem_sentiment.text.rows import BadRow, ParsedRows, Row
 
 
 def chunk(*rows: tuple[str, str, str] | BadRow) -> TokenisedChunk:
     """Tokenise rows of (text, label, split)."""
-    placed = [row if isinstance(row, BadRow) else (*row, f"r:{nth}") for nth, row in enumerate(rows, 1)]
-    return tokenise_chunk(Rows(placed, Rules(label_map={"left out": ""})))
+    placed = [
+        row if isinstance(row, BadRow) else Row(row[0].encode(), row[1], f"r:{nth}", row[2])
+        for nth, row in enumerate(rows, 1)
+    ]
+    return tokenise_chunk(LabelledBlock(ParsedRows(placed), ReviewRules(label_map={"left out": ""})))
 
 
 def summary(*chunks: TokenisedChunk, skip: int = 0) -> CorpusSummary:

@@ -15,11 +15,10 @@ from helpers import reviews, run_cli, write_imdb
 from lowmem_sentiment.dataset.preparation import PreparationSettings, prepare
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.dataset.verify import verify
-from lowmem_sentiment.sources.files import FilesSource
+from lowmem_sentiment.sources.files import FilesSettings, FilesSource
 from lowmem_sentiment.sources.imdb import ImdbSource
 from lowmem_sentiment.sources.synthetic import SyntheticSettings, SyntheticSource
 from lowmem_sentiment.system.errors import DataError, OutputExists, SettingsError
-from lowmem_sentiment.text.format_settings import FilesSettings
 from lowmem_sentiment.text.vocabulary import Vocabulary
 
 
@@ -219,8 +218,8 @@ def test_memory_does_not_grow_with_the_data(tmp_path):
 def test_files_settings_are_checked(tmp_path):
     with pytest.raises(SettingsError, match=r"test_fraction is 1.5, expected 0 to below 1"):
         FilesSettings(test_fraction=1.5)
-    with pytest.raises(SettingsError, match="errors is 'ignore', expected one of strict, replace"):
-        FilesSettings(errors="ignore")
+    with pytest.raises(SettingsError, match="errors is 'panic', expected one of strict, replace, ignore"):
+        FilesSettings(errors="panic")
     with pytest.raises(SettingsError, match="vocabulary_memory is 5, expected 1,000,000 or more"):
         PreparationSettings(vocabulary_memory=5)
 

@@ -328,7 +328,7 @@ def test_bad_input_ends_with_one_line_after_the_answers_before_it(tmp_path):
     result = run_cli("predict", run.path, input=b"great\nworst\nb\xffd\n", text=False)
     assert result.returncode == 65
     assert len(result.stdout.splitlines()) == 2
-    assert len(result.stderr.splitlines()) == 1 and b"line 3: byte 0xff" in result.stderr
+    assert len(result.stderr.splitlines()) == 1 and b":3: is not UTF-8 (byte 0xff" in result.stderr
     result = run_cli("predict", run.path, "a", "--file", "b")
     assert result.returncode == 2 and "expected one of them" in result.stderr
     assert run_cli("predict", tmp_path, "a").returncode == 66

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import io
+import itertools
 import json
 import lzma
 import os
@@ -18,11 +19,12 @@ from helpers import run_cli
 from lowmem_sentiment.dataset.manifest import MAX_LABELS
 from lowmem_sentiment.dataset.preparation import SKIPPED_ROWS, PreparationSettings, prepare
 from lowmem_sentiment.dataset.reader import Dataset
-from lowmem_sentiment.sources.files import FilesSource
+from lowmem_sentiment.sources.files import FilesSettings, FilesSource
 from lowmem_sentiment.system.errors import DataError, InputMissing, SettingsError
-from lowmem_sentiment.text import csv_tsv
-from lowmem_sentiment.text.chunks import BadRow, Review, Rows, Rules
-from lowmem_sentiment.text.format_settings import FilesSettings
+from lowmem_sentiment.text.chunks import Review
+from lowmem_sentiment.text.reader_settings import ReaderSettings
+from lowmem_sentiment.text.readers import csv_tsv
+from lowmem_sentiment.text.rows import BadRow, ParsedRows, Row
 
 REVIEWS = [
     ("A great film", "pos"),
@@ -100,18 +102,32 @@ def test_csv_columns_by_name_and_number(tmp_path, content, settings):
     assert texts(rows) == [("A great film", "pos"), ("boring", "neg")]
 
 
-def serially_parsed(content: bytes, **settings) -> list[Review | BadRow]:
-    """Give what the standard library's parser makes of a whole file, read from its start."""
-    file = csv_tsv._File("r.csv", None, FilesSettings(**settings), ",")
-    stream = io.BytesIO(content.removeprefix(b"\xef\xbb\xbf"))
-    chunk = Rows(list(file.rows(stream, 1, None)), Rules.of(file.settings))
-    return list(chunk.reviews())
+def serially_parsed(content: bytes, format_: str = "csv", **settings) -> list[Row | BadRow]:
+    """Give what the parser makes of a whole file, read at once and never cut."""
+    rest = csv_tsv._Rest(io.BytesIO(content).read)
+    while not rest.at_end:
+        rest.more(b"")
+    rest.data = rest.data.removeprefix(b"\xef\xbb\xbf")
+    wanted = csv_tsv._Wanted(ReaderSettings(**settings), csv_tsv.TEXT_NAMES, True)
+    file = csv_tsv._open(rest, "r.csv", wanted.settings, format_, wanted, lambda line: None)
+    return (
+        []
+        if file is None
+        else list(csv_tsv._parsed(csv_tsv._RowParser(rest.data, rest.line, file, True)))
+    )
 
 
-def cut(content: bytes, **settings) -> tuple[list[Review | BadRow], set[type]]:
-    """Give what the tool makes of a file, and the kinds of chunks it went through."""
-    chunks = list(csv_tsv.csv_chunks(io.BytesIO(content), "r.csv", None, FilesSettings(**settings), ","))
-    return [review for chunk in chunks for review in chunk.reviews()], {type(chunk) for chunk in chunks}
+def cut(
+    content: bytes, size: int, format_: str = "csv", **settings
+) -> tuple[list[Row | BadRow], set[type]]:
+    """Give what the tool makes of a file read `size` bytes at a time, and the kinds of its blocks."""
+    stream = io.BytesIO(content)
+    blocks = list(
+        csv_tsv.csv_blocks(
+            lambda: stream.read(size), "r.csv", ReaderSettings(**settings), format_=format_
+        )
+    )
+    return [row for block in blocks for row in block.rows()], {type(block) for block in blocks}
 
 
 REGULAR_CSV = [
@@ -125,53 +141,80 @@ IRREGULAR_CSV = [
     b'text,label\n5" disk,pos\n"a\nb",neg\n"never closed,neg\nc,d\n',
     b'text,label\na,b\n"bad"quote,neg\n"c\nd",e\n',
     b"text,label\na,b\rc,d\re,f\n",
-    b"text,label\na,b\nnul\0,b\nc,d\n",
     b'text,label\na,b\n"x""\n"y,z\nc,d\n',
 ]
 
 
-@pytest.mark.parametrize("chunk_bytes", [1, 2, 7, 64, 1 << 20])
-def test_cut_csv_gives_what_the_serial_parser_gives(monkeypatch, chunk_bytes):
-    monkeypatch.setattr(csv_tsv, "CHUNK_BYTES", chunk_bytes)
+@pytest.mark.parametrize("size", [1, 2, 7, 64, 1 << 20])
+def test_cut_csv_gives_what_the_serial_parser_gives(size):
     for content in REGULAR_CSV:
-        rows, kinds = cut(content)
+        rows, kinds = cut(content, size)
         assert rows == serially_parsed(content)
-        assert kinds == {csv_tsv._Cut}
+        assert csv_tsv.CsvBlock in kinds
     for content in IRREGULAR_CSV:
-        rows, kinds = cut(content)
+        rows, kinds = cut(content, size)
         assert rows == serially_parsed(content)
-        assert Rows in kinds
+        assert ParsedRows in kinds
     for content in REGULAR_CSV + IRREGULAR_CSV[:2]:
         columns = {"text_column": "1", "label_column": "1", "quotes": False}
-        rows, kinds = cut(content, **columns)
+        rows, kinds = cut(content, size, **columns)
         assert rows == serially_parsed(content, **columns)
-        assert kinds == {csv_tsv._Cut}
 
 
-def test_cut_csv_gives_what_the_serial_parser_gives_for_random_bytes(monkeypatch):
+@pytest.mark.parametrize("format_", ["csv", "tsv"])
+def test_cut_csv_gives_what_the_serial_parser_gives_for_random_bytes(format_):
     chance, kinds = random.Random(5), Counter()
     regular = ["word", ",", "\n", "\r\n", '"a"', '"b,""c""\n"', '"é\r\n"', "ü", '""', "\n\n"]
     for _ in range(1_500):
         pieces = regular if chance.random() < 0.5 else [*regular, '"', "\r", "\0", "\udcff"]
         row = chance.choices(pieces, k=chance.randrange(40))
         content = ("text,label\n" + "".join(row)).encode("utf-8", "surrogateescape")
-        monkeypatch.setattr(csv_tsv, "CHUNK_BYTES", chance.choice([1, 3, 10, 30, 1000]))
-        options = {"quotes": chance.random() < 0.8, "errors": chance.choice(["strict", "replace"])}
-        rows, used = cut(content, **options)
-        assert rows == serially_parsed(content, **options), content
-        kinds.update([frozenset(used)])
-    assert min(kinds[frozenset(used)] for used in ([csv_tsv._Cut], [csv_tsv._Cut, Rows])) > 100
+        content = content.replace(b",", b"\t") if format_ == "tsv" else content
+        options = {
+            "quotes": chance.random() < 0.8,
+            "errors": chance.choice(["strict", "replace", "ignore"]),
+        }
+        rows, used = cut(content, chance.choice([1, 3, 10, 30, 1000]), format_, **options)
+        assert rows == serially_parsed(content, format_, **options), content
+        kinds.update(used)
+    assert min(kinds[kind] for kind in (csv_tsv.CsvBlock, ParsedRows)) > 100
 
 
-def test_a_quote_that_is_never_closed_is_not_gathered_without_end(monkeypatch):
-    monkeypatch.setattr(csv_tsv, "CHUNK_BYTES", 100)
-    monkeypatch.setattr(csv_tsv, "MAX_TEXT_BYTES", 1_000)
-    stream = io.BytesIO(b'text,label\na,b\n"' + b"c,d\n" * 100_000)
-    chunks = csv_tsv.csv_chunks(stream, "r.csv", None, FilesSettings(), ",")
-    assert [row.label for row in next(chunks).reviews()] == ["b"]
-    error = next(next(chunks).reviews())
-    assert stream.tell() < 100_000  # of 500,000
-    assert str(error) == "r.csv:3: is no CSV: field larger than field limit (1000)"
+@pytest.mark.parametrize("size", [1 << 10, 1 << 18, 1 << 23])
+def test_a_quote_that_is_never_closed_costs_its_line_alone(size):
+    content = b'text,label\na,b\n"' + b"c,d\n" * 4_500_000  # 18 MB
+    stream = io.BytesIO(content)
+    blocks = csv_tsv.csv_blocks(lambda: stream.read(size), "r.csv", ReaderSettings())
+    bad, good = [], 0
+    for block in itertools.islice(blocks, 3):
+        for row in block.rows():
+            if isinstance(row, BadRow):
+                bad.append(str(row))
+            else:
+                good += 1
+    assert len(bad) == 1 and bad[0].startswith("r.csv:3: is no CSV: the quote that begins a field here")
+    assert good > 400_000
+
+
+def test_one_open_quote_loses_one_review_and_not_the_file(tmp_path):
+    lines = [f"film {nth},{'pos' if nth % 2 else 'neg'}" for nth in range(200)]
+    lines[50] = '"' + lines[50]
+    path = write(tmp_path / "r.csv", "text,label\n" + "\n".join(lines))
+    dataset = prepared(path, tmp_path / "out", settings=PreparationSettings(skip_bad_rows=1))
+    assert dataset.num_reviews("train") + dataset.num_reviews("test") == 199
+    assert (dataset.directory / SKIPPED_ROWS).read_text().startswith(f"{path}:52: is no CSV: the quote")
+
+
+def test_quotes_in_tsv_are_characters_where_they_hold_whole_rows(tmp_path):
+    content = 'text\tlabel\n"Hello...\tpos\nbye\tneg\n"\tneg\nso "so"\tpos\n"in ""quotes"""\tpos\n'
+    path = write(tmp_path / "r.tsv", content)
+    assert texts(read(path)) == [
+        ('"Hello...', "pos"), ("bye", "neg"), ('"', "neg"), ('so "so"', "pos"), ('in "quotes"', "pos"),
+    ]  # fmt: skip
+    path = write(tmp_path / "s.tsv", 'label\ttext\npos\t"two\nlines"\nneg\t"one"\n')
+    assert texts(read(path)) == [("two\nlines", "pos"), ("one", "neg")]
+    path = write(tmp_path / "t.tsv", 'text\tlabel\n"two\nlines"\tpos\n"one"\tneg\n')
+    assert texts(read(path)) == [("two\nlines", "pos"), ("one", "neg")]
 
 
 def test_tsv_without_quotes(tmp_path):
@@ -367,13 +410,17 @@ BAD_ROWS = [
     ("csv", "text,label\ngood,pos\n ,neg\n", ":3: has no text"),
     ("csv", "text,label\ngood,pos\nbad,\n", ":3: has no label"),
     ("csv", 'text,label\n"two\nlines",pos\nbad,neg,more\n', ":4: has 3 columns, expected 2"),
-    ("csv", "text,label\ngood,pos\nbad\n", ":3: has 1 columns, expected 2"),
+    ("csv", "text,label\ngood,pos\nbad\n", ":3: has 1 column, expected 2"),
     ("csv", b"text,label\ngood,pos\ncaf\xe9,neg\n", ":3: is not UTF-8"),
     ("csv", "text,label\nä,pos\n".encode() + "ä,neg\n".encode("latin-1"), ":3: is not UTF-8"),
     ("csv", "text,label\ngood,pos\nb\0d,neg\n", ":3: (holds a NUL byte|is no CSV: line contains NUL)"),
-    ("csv", 'text,label\ngood,pos\n"never closed,neg\n', ":3: is no CSV: unexpected end of data"),
+    (
+        "csv",
+        'text,label\ngood,pos\n"never closed,neg\n',
+        ":3: is no CSV: the quote that begins a field here is never closed",
+    ),
     ("csv", 'text,label\ngood,pos\n"bad"quote,neg\n', ":3: is no CSV"),
-    ("csv", "text,label\ngood,pos\n" + "x" * (17 << 20) + ",neg\n", ":3: is no CSV: field larger than"),
+    ("csv", "text,label\ngood,pos\n" + "x" * (17 << 20) + ",neg\n", ":3: is longer than 16 MiB"),
     ("jsonl", '{"text": "a", "label": "b"}\n{"text": \n', ":2: is no JSON"),
     ("jsonl", "[1]\n", ":1: is no JSON object but a list"),
     ("jsonl", '{"label": "b"}\n', ":1: has no field 'text'; it has label"),
@@ -401,7 +448,7 @@ def test_bad_rows_up_to_a_number_are_skipped_and_listed(tmp_path):
     path = write(tmp_path / "r.csv", content + "bad,\none\n")
     dataset = prepared(path, tmp_path / "out", settings=PreparationSettings(skip_bad_rows=2))
     assert (dataset.directory / SKIPPED_ROWS).read_text() == (
-        f"{path}:42: has no label\n{path}:43: has 1 columns, expected 2 as in the first row\n"
+        f"{path}:42: has no label\n{path}:43: has 1 column, expected 2 as in the first row\n"
     )
     assert dataset.source["skipped_rows"] == 2
     with pytest.raises(DataError, match=r"r.csv:43: .*1 bad row was skipped before it"):
@@ -422,13 +469,13 @@ def test_undecodable_bytes_are_replaced_when_asked(tmp_path):
 
 def test_utf16_says_so(tmp_path):
     path = write(tmp_path / "r.csv", "text,label\na,b\n".encode("utf-16"))
-    with pytest.raises(DataError, match=r"r.csv is UTF-16, expected UTF-8; convert it: iconv"):
+    with pytest.raises(DataError, match=r"r.csv is UTF-16, expected UTF-8; pass --encoding utf-16"):
         read(path)
 
 
 def test_unknown_columns_are_told_with_those_there_are(tmp_path):
     path = write(tmp_path / "r.csv", "foo,bar\na,b\n")
-    with pytest.raises(DataError, match=r"no column is named text or .* one of 'foo', 'bar'"):
+    with pytest.raises(DataError, match=r"no column is named text or .* the first row has 'foo', 'bar'"):
         read(path)
     with pytest.raises(DataError, match=r"r.csv:1: there is no column 3; expected 1 to 2"):
         read(path, text_column="3", label_column="1")

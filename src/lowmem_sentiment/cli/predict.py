@@ -1,27 +1,28 @@
 """``predict``."""
 
 import argparse
+import functools
 import json
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ..system.errors import InputMissing, SettingsError
+from ..runs.run_directory import RunDirectory
+from ..system.errors import DataError, InputMissing, SettingsError
 from ..system.progress import Bar
-from ..text.format_settings import TEXT_ERRORS, TEXT_FORMATS, TextSettings
+from ..text.reader_settings import ReaderSettings
 from .commands import add_command, count, print_text, report
 from .console import prediction_lines
+from .options import given
+from .reader_options import add_reader_settings
 
 
 def _predict(options: argparse.Namespace, bar: Bar) -> None:
     from ..evaluation.predict import Predictor, strongest
 
-    settings = TextSettings(
-        **{field.name: getattr(options, field.name) for field in fields(TextSettings)}
-    )
+    settings = ReaderSettings(**given(options, ReaderSettings))
     if options.texts and options.file:
         raise SettingsError("texts were given, and a --file too; expected one of them")
     predictor = Predictor(options.run)
@@ -41,23 +42,41 @@ def _predict(options: argparse.Namespace, bar: Bar) -> None:
         print_text("\n".join(lines))
 
 
-def _blocks_of_texts(options: argparse.Namespace, settings: TextSettings) -> Iterator[list[bytes]]:
+def _blocks_of_texts(options: argparse.Namespace, settings: ReaderSettings) -> Iterator[list[bytes]]:
     from ..text.texts import read_texts
 
     if options.texts:
         return iter([[os.fsencode(text) for text in options.texts]])
+    column = None if settings.text_column else _column_of(options.run)
+    read = functools.partial(read_texts, settings=settings, text_column=column, warn=_warn)
     if options.file and str(options.file) != "-":
-        return read_texts(options.file, settings)
+        return read(options.file)
     if sys.stdin is None:
         raise InputMissing("there are no texts: standard input is closed; name some, or a --file")
     if sys.stdin.isatty():
         report("reading texts from standard input, one a line; Ctrl-D ends")
-    return read_texts(sys.stdin.buffer, settings)
+    return read(sys.stdin.buffer)
+
+
+def _column_of(run: Path) -> str | None:
+    """Return the text column that a run's dataset was prepared from, where its config records a name."""
+    try:
+        config = RunDirectory(run).config()
+    except (InputMissing, DataError):
+        return None  # exported weights have no config
+    dataset = config.get("dataset")
+    source = dataset.get("source") if isinstance(dataset, dict) else None
+    column = source.get("text_column") if isinstance(source, dict) else None
+    return column if isinstance(column, str) and not column.isdecimal() else None
+
+
+def _warn(line: str) -> None:
+    report(f"warning: {line}")
 
 
 def add_predict(commands: Any) -> None:
     predict = add_command(commands, "predict", _predict, "say what label texts have", json_=False)
-    add, default = predict.add_argument, TextSettings
+    add = predict.add_argument
     add("run", type=Path, metavar="RUN", help="a run directory, or what export --format weights made")
     add("texts", nargs="*", metavar="TEXT", help="texts (default: standard input, a text a line, "
         "answered as they come)")  # fmt: skip
@@ -68,12 +87,6 @@ def add_predict(commands: Any) -> None:
         "with the change of the label's log-odds that each makes")  # fmt: skip
     add("--words", type=count, default=5, metavar="N", help="how many words --explain shows in "
         "each direction")  # fmt: skip
-    add("--file", type=Path, metavar="FILE", help="texts in a file, .gz or not; -: standard input")
-    add("--format", choices=TEXT_FORMATS, default=default.format, help="of --file or standard "
-        "input; auto: by the file's name, a text a line where it says nothing")  # fmt: skip
-    add("--text-column", default=default.text_column, metavar="COLUMN", help="of CSV and TSV: a name "
-        "in the first row, or a number from 1 where there is no header")  # fmt: skip
-    add("--text-field", default=default.text_field, metavar="FIELD", help="of JSON Lines")
-    add("--encoding", default=default.encoding, metavar="NAME", help="of --file or standard input")
-    add("--errors", choices=TEXT_ERRORS, default=default.errors, help="what to do with bytes that are "
-        "not in the encoding")  # fmt: skip
+    add("--file", type=Path, metavar="FILE", help="texts in a file; gzip, bzip2 and xz are unpacked on "
+        "the way; -: standard input")  # fmt: skip
+    add_reader_settings(predict, ReaderSettings, ("label_column",))

@@ -1,17 +1,20 @@
 """``prepare imdb``, ``prepare files``, ``prepare synthetic``."""
 
 import argparse
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from ..dataset.preparation import PreparationSettings
+from ..sources.files import FilesSettings
 from ..sources.synthetic import SyntheticSettings
 from ..system.memory import MB
 from ..system.progress import Bar
-from ..text.format_settings import ERRORS, FORMATS, LABEL_NAMES, TEXT_NAMES, FilesSettings
-from .commands import add_command, answer, numbers, report
+from .commands import add_command, answer, report
 from .console import table
+from .options import given
+from .reader_options import add_reader_settings
 
 
 def _prepare_imdb(options: argparse.Namespace, bar: Bar) -> None:
@@ -36,8 +39,13 @@ def _prepare_imdb(options: argparse.Namespace, bar: Bar) -> None:
 def _prepare_files(options: argparse.Namespace, bar: Bar) -> None:
     from ..sources.files import FilesSource
 
-    settings = FilesSettings(**_chosen(options, FilesSettings))
-    _prepare_texts(options, bar, FilesSource(options.paths, settings))
+    settings = FilesSettings(**{**given(options, FilesSettings), "test": tuple(options.test)})
+    source = FilesSource(options.paths, settings, labelled=options.label, warn=_warn)
+    _prepare_texts(options, bar, source)
+
+
+def _warn(line: str) -> None:
+    report(f"warning: {line}")
 
 
 def _prepare_synthetic(options: argparse.Namespace, bar: Bar) -> None:
@@ -65,7 +73,8 @@ def _prepare_texts(options: argparse.Namespace, bar: Bar, source: Any) -> None:
     )
     bar.clear()
     if skipped := dataset.source["skipped_rows"]:
-        report(f"{skipped:,} bad rows were skipped: see {options.out / SKIPPED_ROWS}")
+        were = "row was" if skipped == 1 else "rows were"
+        report(f"{skipped:,} bad {were} skipped: see {options.out / SKIPPED_ROWS}")
     if warning := dataset.imbalance():
         report(f"warning: {warning}")
     _answer_prepared(options, dataset)
@@ -143,32 +152,15 @@ def add_prepare(commands: Any) -> None:
 
 def _add_prepare_files(sources: Any) -> None:
     files = add_command(sources, "files", _prepare_files, "prepare labelled text of your own")
-    add, default = files.add_argument, FilesSettings()
-    add("paths", nargs="+", metavar="PATH",
-        help="files, folders of texts by label, globs, or - for standard input; gzip, bzip2 and "
-        "xz are unpacked on the way")  # fmt: skip
+    add = files.add_argument
+    add("paths", nargs="*", metavar="PATH",
+        help="files, folders of texts by label, globs, - for standard input, or FILE=LABEL for a file "
+        "with a text a line, all of one label; gzip, bzip2 and xz are unpacked on the way")  # fmt: skip
+    add("--label", nargs=2, action="append", default=[], metavar=("LABEL", "FILE"),
+        help="a file with a text a line, all of one label; may be repeated")  # fmt: skip
     add("--out", type=Path, required=True, metavar="DIR", help="the dataset directory to make")
-    add("--format", choices=FORMATS, help="of the files (default: by their names)")
-    add("--text-column", "--text-field", metavar="COLUMN",
-        help=f"name, or number from 1 (default: the first of {', '.join(TEXT_NAMES)})")  # fmt: skip
-    add("--label-column", "--label-field", metavar="COLUMN",
-        help=f"name, or number from 1 (default: the first of {', '.join(LABEL_NAMES)})")  # fmt: skip
-    add("--header", action="store_true",
-        help="the first row is a header, though the columns are given by number")  # fmt: skip
-    add("--no-quotes", dest="quotes", action="store_false", default=default.quotes,
-        help="quotes in CSV and TSV are characters like any other")  # fmt: skip
-    add(
-        "--test", nargs="+", default=default.test, metavar="PATH", help="the test split; the others train"
-    )
-    add("--test-fraction", type=float, default=default.test_fraction, metavar="SHARE",
-        help="share of the texts, by their hash, to test on where neither --test nor a folder "
-        "named test says it")  # fmt: skip
-    add("--label-map", type=_label_map, default=default.label_map, metavar="OLD=NEW,...",
-        help="rename or merge labels; OLD= leaves them out")  # fmt: skip
-    add("--labels", type=numbers(str), default=default.labels, metavar="LABEL,...",
-        help="the labels and their order (default: those found, sorted)")  # fmt: skip
-    add("--errors", choices=ERRORS, default=default.errors,
-        help="bytes that are not UTF-8 are an error, or replaced")  # fmt: skip
+    add("--test", nargs="+", default=[], metavar="PATH", help="the test split; the others train")
+    add_reader_settings(files, FilesSettings)
     _add_preparation(files)
 
 
@@ -197,8 +189,9 @@ def _add_preparation(parser: argparse.ArgumentParser) -> None:
         f"(default: {default.vocabulary_memory // MB})")  # fmt: skip
     add("--min-count", type=int, default=default.min_count, metavar="N", help="leave out rarer words")
     add("--max-vocabulary", type=int, metavar="N", help="keep the N most frequent words (default: all)")
-    add("--skip-bad-rows", type=int, default=default.skip_bad_rows, metavar="N",
-        help="go on after up to N bad rows, and list them in DIR/skipped-rows.txt")  # fmt: skip
+    add("--skip-bad-rows", type=_bad_rows, default=default.skip_bad_rows, metavar="N",
+        help="skip up to N bad rows, or all of them, and list them in DIR/skipped-rows.txt; a row with "
+        "too many or too few columns counts as the lines it takes up")  # fmt: skip
     add("--workers", type=int, metavar="N",
         help="processes; changes no byte of the result (default: one a processor)")  # fmt: skip
     add("--overwrite", action="store_true", help="replace DIR if it exists")
@@ -208,8 +201,5 @@ def _megabytes(text: str) -> int:
     return int(float(text) * MB)
 
 
-def _label_map(text: str) -> dict[str, str]:
-    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
-    if not all(equals for _, equals, _ in pairs):
-        raise ValueError(text)
-    return {old.strip(): new.strip() for old, _, new in pairs}
+def _bad_rows(text: str) -> int:
+    return sys.maxsize if text == "all" else int(text)

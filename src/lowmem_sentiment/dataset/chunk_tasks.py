@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..system.errors import DataError
-from ..text.chunks import BadRow, Chunk
+from ..text.chunks import Chunk
 from ..text.reviews import Reviews
+from ..text.rows import BadRow
 from ..text.tokenizer import tokenise
 from ..text.vocabulary import OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
 from .manifest import MAX_LABELS, SPLITS

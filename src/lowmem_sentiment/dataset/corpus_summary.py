@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..system.errors import DataError, SettingsError, plural, printable
-from ..text.chunks import BadRow
 from ..text.lossy_counting import WordCounts
+from ..text.rows import BadRow
 from ..text.vocabulary import Vocabulary
 from .chunk_tasks import TokenisedChunk, too_many_labels
 from .manifest import MAX_LABELS
@@ -31,6 +31,7 @@ class CorpusSummary:
         self.training_tokens = 0
         self.digest = hashlib.sha256()
         self.bad_rows: list[BadRow] = []
+        self._bad_lines = 0
         self.dropped = 0
 
     def add(self, chunk: TokenisedChunk) -> None:
@@ -47,7 +48,8 @@ class CorpusSummary:
         self.dropped += chunk.dropped
         for row in chunk.bad_rows:
             self.bad_rows.append(row)
-            if len(self.bad_rows) > self._skip_bad_rows:
+            self._bad_lines += row.lines  # a row that takes up many may hold reviews
+            if self._bad_lines > self._skip_bad_rows:
                 raise self._one_too_many(row)
 
     def _one_too_many(self, row: BadRow) -> DataError:

@@ -15,8 +15,8 @@ from ..system.errors import DataError, printable
 from ..system.memory import MB
 from ..system.progress import Progress
 from ..system.settings import check_settings, setting
-from ..text.chunks import BadRow
 from ..text.lossy_counting import WordCounts
+from ..text.rows import BadRow
 from ..text.tokenizer import tokenise
 from ..text.vocabulary import Vocabulary
 from .chunk_tasks import ChunkEncoder, tokenise_chunk

@@ -1,171 +1,233 @@
 """Labelled text of the user's own, in any of the usual forms, compressed or not."""
 
-import bz2
-import contextlib
 import glob
-import gzip
-import io
-import lzma
 import os
-import sys
-import tarfile
-import zlib
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, NamedTuple
 
-from ..system.errors import DataError, InputMissing, SettingsError
-from ..text.chunks import CHUNK_BYTES, Chunk
-from ..text.csv_tsv import csv_chunks
-from ..text.folders import folder_chunks, tar_chunks
-from ..text.format_settings import FORMATS, FilesSettings
-from ..text.json_lines import line_chunks, parse_fasttext, parse_json
+from ..system.errors import DataError, InputMissing, SettingsError, printable
+from ..system.settings import setting
+from ..text.chunks import Chunk, LabelledBlock, ReviewRules
+from ..text.opening import STDIN, open_file, unpacked
+from ..text.reader_settings import COMPRESSED, FORMATS, ReaderSettings, format_by_name
+from ..text.readers.folders import folder_blocks
+from ..text.readers.formats import blocks_in
+from ..text.rows import Block
 
-STDIN = "-"
 
-_CHUNKS = {
-    "csv": partial(csv_chunks, delimiter=","),
-    "tsv": partial(csv_chunks, delimiter="\t"),
-    "jsonl": partial(line_chunks, parse=parse_json),
-    "fasttext": partial(line_chunks, parse=parse_fasttext),
-    "tar": tar_chunks,
-}
+def read_label_map(text: str) -> dict[str, str]:
+    """Return the map that "OLD=NEW,..." says; ValueError for anything else."""
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    if not all(equals for _, equals, _ in pairs):
+        raise ValueError(text)
+    return {old.strip(): new.strip() for old, _, new in pairs}
 
-_SUFFIXES = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".txt": "fasttext",
-    ".tar": "tar",
-    ".tgz": "tar",
-    ".tbz2": "tar",
-    ".txz": "tar",
-}
 
-_COMPRESSED = (".gz", ".bz2", ".xz")
+read_label_map.__name__ = "list of OLD=NEW"
 
-_MAGIC = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+
+@dataclass(frozen=True)
+class FilesSettings(ReaderSettings):
+    """How to read labelled text files, and what makes reviews of them."""
+
+    test: tuple[str, ...] = ()
+    """Files of the test split; all others are then of the training split."""
+    test_fraction: float = setting(
+        0.2,
+        "share of the texts, by their hash, to test on where neither --test nor a folder says it",
+        metavar="SHARE",
+        at_least=0,
+        below=1,
+    )
+    label_map: dict[str, str] = setting(  # noqa: RUF009
+        {}, "rename or merge labels; OLD= leaves them out", metavar="OLD=NEW,...", read=read_label_map
+    )
+    labels: tuple[str, ...] = setting(
+        (), "the labels and their order", metavar="LABEL,...", shown="those found, sorted"
+    )
+    follow_links: bool = setting(False, "read links in a folder, which are refused otherwise")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(set(self.labels)) < len(self.labels):
+            raise SettingsError(f"labels is {','.join(self.labels)}, expected each label once")
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the manifest records."""
+        content = {} if self.test else {"test_fraction": self.test_fraction}
+        content |= {"label_map": self.label_map, "errors": self.errors}
+        if self.text_column is not None:
+            content["text_column"] = self.text_column
+        if self.encoding_name != "utf-8":
+            content["encoding"] = self.encoding_name
+        return content
+
+
+class _File(NamedTuple):
+    """A file or folder to read."""
+
+    path: str
+    split: str | None = None
+    label: str | None = None
+    """Of all its texts, one a line; None: the file says it."""
 
 
 class FilesSource:
-    """Files, folders, globs or "-" (standard input), read once, in the order given."""
+    """Files, folders, globs or "-" (standard input), read once, in the order given.
 
-    def __init__(self, paths: Sequence[str | Path], settings: FilesSettings | None = None):
-        """Find every file; InputMissing when one is not there, SettingsError for an unclear format."""
-        self._settings = settings or FilesSettings()
-        self._paths = [(path, None) for path in _expand(paths)]
+    ``FILE=LABEL`` is a file with a text a line, all of one label; so are the files of `labelled`.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str | Path],
+        settings: FilesSettings | None = None,
+        *,
+        labelled: Sequence[tuple[str, str | Path]] = (),
+        warn: Callable[[str], None] = lambda line: None,
+    ):
+        """Find every file; InputMissing when one is not there, SettingsError for an unclear format.
+
+        `labelled` are pairs of label and file; `warn` gets a line for what may not be as it was meant.
+        """
+        self._settings, self._warn = settings or FilesSettings(), warn
+        self._files = _expand(paths) + [
+            found._replace(label=label) for label, path in labelled for found in _expand([path])
+        ]
+        if not self._files:
+            raise SettingsError("there are no files; expected a PATH, FILE=LABEL, or --label LABEL FILE")
         if self._settings.test:
-            self._paths = [(path, "train") for path, _ in self._paths]
-            self._paths += [(path, "test") for path in _expand(self._settings.test)]
-        for path, _ in self._paths:
-            if not os.path.isdir(path):
-                self._format(path)
-        if [path for path, _ in self._paths].count(STDIN) > 1:
+            test = [file._replace(split="test") for file in _expand(self._settings.test)]
+            _refuse_shared(self._files, test)
+            self._files = [file._replace(split="train") for file in self._files] + test
+        for file in self._files:
+            if not os.path.isdir(file.path):
+                self._format(file)
+        if [file.path for file in self._files].count(STDIN) > 1:
             raise SettingsError("standard input can be read once; '-' was given twice")
-        sizes = [os.path.getsize(path) if os.path.isfile(path) else 0 for path, _ in self._paths]
+        sizes = [os.path.getsize(path) if os.path.isfile(path) else 0 for path, *_ in self._files]
         self._size = sum(sizes) if all(sizes) else None
         self._read = 0
         self.labels = list(self._settings.labels) or None
-        first = self._paths[0][0]
-        self.name = "stdin" if first == STDIN else Path(os.path.abspath(first)).name.split(".")[0]
+        first = self._files[0].path
+        self.name = "stdin" if first == STDIN else _text(Path(os.path.abspath(first)).name.split(".")[0])
 
     def describe(self) -> dict[str, Any]:
-        names = [str(path) for path, _ in self._paths]
-        shown = ", ".join("standard input" if name == STDIN else name for name in names[:3])
+        names = ["standard input" if path == STDIN else _text(path) for path, *_ in self._files]
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         return {
-            "description": shown + more,
+            "description": ", ".join(names[:3]) + more,
             "kind": "files",
-            "files": [{"path": str(path), "split": split} for path, split in self._paths],
+            "files": [
+                {"path": _text(path), "split": split} | ({} if label is None else {"label": label})
+                for path, split, label in self._files
+            ],
             **self._settings.describe(),
         }
 
     def chunks(self) -> Iterator[Chunk]:
-        for path, split in self._paths:
-            if os.path.isdir(path):
-                yield from folder_chunks(Path(path), split, self._settings)
-            else:
-                yield from self._file_chunks(path, split)
+        rules = ReviewRules(self._settings.test_fraction, self._settings.label_map)
+        for file in self._files:
+            empty = True
+            for block in self._blocks(file):
+                empty = False
+                yield LabelledBlock(block, rules, file.split, file.label)
+            if empty:
+                shown = "standard input" if file.path == STDIN else printable(file.path, 1_000)
+                raise DataError(f"{shown} holds no reviews; expected some in each file and folder")
 
     def share(self) -> float | None:
         return self._read / self._size if self._size else None
 
-    def _format(self, path: str) -> str:
+    def _format(self, file: _File) -> str:
+        if file.label is not None:
+            if self._settings.format not in (None, "text"):
+                raise SettingsError(
+                    f"{file.path}={file.label} is a text a line, but --format is "
+                    f"{self._settings.format}; expected no --format"
+                )
+            return "text"
+        if self._settings.format == "text":
+            raise SettingsError(
+                f"the texts of {file.path} have no label; give it as {file.path}=LABEL or "
+                "--label LABEL FILE"
+            )
         if self._settings.format:
             return self._settings.format
-        name = path.lower()
-        for suffix in _COMPRESSED:
-            name = name.removesuffix(suffix)
-        kind = _SUFFIXES.get(os.path.splitext(name)[1])
+        kind = format_by_name(file.path)
+        if kind is None and _without_compression(file.path).endswith(".txt"):
+            kind = "fasttext"
         if kind is None:
-            shown = "standard input" if path == STDIN else path
+            shown = "standard input" if file.path == STDIN else printable(file.path, 1_000)
             raise SettingsError(
                 f"the format of {shown} is not known from its name; say which: --format "
-                f"{' | '.join(FORMATS)}"
+                f"{' | '.join(each for each in FORMATS if each != 'text')}, or {shown}=LABEL for a text "
+                "a line"
             )
         return kind
 
-    def _file_chunks(self, path: str, split: str | None) -> Iterator[Chunk]:
-        name = "<stdin>" if path == STDIN else path
-        chunks = _CHUNKS[self._format(path)]
+    def _blocks(self, file: _File) -> Iterator[Block]:
+        if os.path.isdir(file.path):
+            yield from folder_blocks(Path(file.path), self._settings, self._settings.follow_links)
+            return
         before = self._read
-        with _reading(path, name) as raw, _decompressed(raw, name) as stream:
-            for chunk in chunks(stream, name, split, self._settings):
+        with open_file(file.path) as (raw, name):
+            stream = unpacked(raw, name)
+            for block in blocks_in(stream, name, self._format(file), self._settings, warn=self._warn):
                 self._read = before + (raw.tell() if self._size else 0)
-                yield chunk
-        self._read = before + (os.path.getsize(path) if self._size else 0)
+                yield block
+        self._read = before + (os.path.getsize(file.path) if self._size else 0)
 
 
-def _expand(paths: Sequence[str | Path]) -> list[str]:
-    """Give the paths with globs filled in; InputMissing for what is not there."""
-    found = []
+def _text(path: str) -> str:
+    """Return a path as text that JSON can hold, whatever the locale."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def _without_compression(path: str) -> str:
+    name = path.lower()
+    for suffix in COMPRESSED:
+        name = name.removesuffix(suffix)
+    return name
+
+
+def _expand(paths: Sequence[str | Path]) -> list[_File]:
+    """Return the files with globs filled in; InputMissing for what is not there."""
+    found: list[_File] = []
     for path in map(str, paths):
         if path == STDIN or os.path.exists(path):
-            found.append(path)
+            found.append(_File(path))
             continue
-        matches = sorted(glob.glob(path, recursive=True))
+        matches = [_File(match) for match in sorted(glob.glob(path, recursive=True))]
+        if not matches and "=" in path:
+            pattern, _, label = path.rpartition("=")
+            if pattern == STDIN or os.path.exists(pattern):
+                matches = [_File(pattern)]
+            else:
+                matches = [_File(match) for match in sorted(glob.glob(pattern, recursive=True))]
+            if not label.strip() or any(os.path.isdir(match.path) for match in matches):
+                raise SettingsError(f"{path}: expected FILE=LABEL, a file with a text a line")
+            matches = [match._replace(label=label.strip()) for match in matches]
         if not matches:
-            raise InputMissing(f"{path} is missing; expected a file, a folder, a glob, or '-'")
+            raise InputMissing(
+                f"{printable(path, 1_000)} is missing; expected a file, a folder, a glob, "
+                "FILE=LABEL, or '-'"
+            )
         found += matches
     return found
 
 
-@contextlib.contextmanager
-def _reading(path: str, name: str) -> Iterator[BinaryIO]:
-    """Give a file open for reading; what is wrong with its content becomes a DataError."""
-    try:
-        raw = sys.stdin.buffer if path == STDIN else open(path, "rb", CHUNK_BYTES)  # noqa: SIM115
-    except OSError as error:
-        raise InputMissing(f"cannot read {name}: {error.strerror}") from error
-    try:
-        before = _state(raw, path)
-        yield raw
-        if _state(raw, path) != before:
-            raise DataError(f"{name} changed while it was read; try again when it is whole")
-    except (EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, OSError) as error:
-        raise DataError(f"{name} is damaged or cut short: {error}") from error
-    finally:
-        if path != STDIN:
-            raw.close()
+def _refuse_shared(train: list[_File], test: list[_File]) -> None:
+    """Raise SettingsError for a file that is to be trained on and tested with."""
 
+    def identity(path: str) -> tuple[int, int] | str:
+        return path if path == STDIN else (os.stat(path).st_dev, os.stat(path).st_ino)
 
-def _state(raw: BinaryIO, path: str) -> tuple[int, int] | None:
-    """Give what changes when a file does; None for standard input and pipes."""
-    if not os.path.isfile(path):
-        return None
-    status = os.fstat(raw.fileno())
-    return status.st_size, status.st_mtime_ns
-
-
-def _decompressed(raw: BinaryIO, name: str) -> BinaryIO:
-    """Give the content of a file that may be gzip, bzip2 or xz: its first bytes tell."""
-    if not hasattr(raw, "peek"):
-        raw = io.BufferedReader(raw)
-    head = raw.peek(6)[:6]
-    stream = next((unpack(raw) for magic, unpack in _MAGIC.items() if head.startswith(magic)), None)
-    stream = contextlib.nullcontext(raw) if stream is None else io.BufferedReader(stream, CHUNK_BYTES)
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError(f"{name} is UTF-16, expected UTF-8; convert it: iconv -f UTF-16 -t UTF-8")
-    return stream
+    trained = {identity(file.path) for file in train}
+    for file in test:
+        if identity(file.path) in trained:
+            raise SettingsError(
+                f"{printable(file.path, 1_000)} is given for training and as --test too; expected others"
+            )

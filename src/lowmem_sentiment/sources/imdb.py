@@ -1,9 +1,11 @@
 """The 50,000 IMDb reviews as token ids: Keras' ``imdb.npz``, and its word index."""
 
+import contextlib
 import itertools
 import json
 import os
 import pickle
+import resource
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,9 +40,21 @@ SPLITS = ("described", "tutorial")
 
 _BLOCK = 2_000  # reviews
 
+# What the format can need: the published file has 25,000 reviews and 14 MB in its largest member
+_MAX_MEMBER_BYTES = 64 << 20
+
+_MAX_REVIEWS = 1_000_000
+
+_MAX_DIRECTORY_BYTES = 1 << 16  # of the zip's four members; each entry costs 1 KB when it is read
+
+_MAX_INDEX_BYTES = 16 << 20  # the published one has 1.6 MB
+
+# 25,000 reviews take 120 MB as lists. A pickle of a few bytes can ask for gigabytes (of its memo).
+_UNPICKLING_BYTES = 384 << 20
+
 
 def assign_splits(count: int, split: str) -> np.ndarray:
-    """Give uint8[count], for each review in order: 0 not used, 1 train, 2 test.
+    """Return uint8[count], for each review in order: 0 not used, 1 train, 2 test.
 
     The first fifth is the test split. "described" trains on the rest, as the tutorial
     says; "tutorial" on the last fifth alone, as its printed code (``data[40000:]``) does.
@@ -55,7 +69,7 @@ def assign_splits(count: int, split: str) -> np.ndarray:
 
 
 def keras_cache() -> Path:
-    """Give the directory in which Keras keeps downloaded datasets."""
+    """Return the directory in which Keras keeps downloaded datasets."""
     home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
     return Path(home) / "datasets"
 
@@ -97,13 +111,45 @@ class _Unpickler(pickle.Unpickler):
         raise pickle.UnpicklingError("it refers to objects outside the file")
 
 
+@contextlib.contextmanager
+def _limited_memory(size: int) -> Iterator[None]:
+    """Let the process's address space grow by `size` bytes at most; MemoryError where it would not do."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except OSError:  # not Linux
+        yield
+        return
+    limit = pages * resource.getpagesize() + size
+    if soft != resource.RLIM_INFINITY:
+        limit = min(limit, soft)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
 def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
     version = np.lib.format.read_magic(file)
     if version[0] == 1:
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
     else:
         shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+    if len(shape) != 1 or not 0 <= shape[0] <= _MAX_REVIEWS:
+        raise ValueError(f"it has the shape {shape}, expected one of {_MAX_REVIEWS:,} reviews at most")
     return shape, dtype
+
+
+def _read_labels(file: BinaryIO) -> np.ndarray:
+    """Read an array of whole numbers; its header is believed only as far as its bytes go."""
+    (count,), dtype = _read_header(file)
+    if dtype.kind not in "iu":
+        raise ValueError(f"it holds {dtype}, expected whole numbers")
+    data = file.read(count * dtype.itemsize + 1)
+    if len(data) != count * dtype.itemsize:
+        raise ValueError(f"it holds more or less than the {count:,} labels of its header")
+    return np.frombuffer(data, dtype)
 
 
 def _read_sequences(file: BinaryIO, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -115,7 +161,10 @@ def _read_sequences(file: BinaryIO, size: int) -> tuple[np.ndarray, np.ndarray]:
     (count,), dtype = _read_header(file)
     if not dtype.hasobject:
         raise ValueError(f"it holds {dtype}, expected lists of word indices")
-    array = _Unpickler(file).load()
+    with _limited_memory(_UNPICKLING_BYTES):
+        array = _Unpickler(file).load()
+    if file.read(1):  # the CRC is compared at the end of the member
+        raise ValueError("something follows the pickled array")
     if not isinstance(array, _Inert) or not isinstance(array.state, tuple):
         raise ValueError("it holds no pickled array")
     lists = array.state[-1]
@@ -148,7 +197,7 @@ class ImdbSource:
         assign_splits(0, split)
 
     def _read_sizes(self) -> tuple[int, int]:
-        """Give how many reviews the file's two halves hold, from the labels' headers."""
+        """Return how many reviews the file's two halves hold, from the labels' headers."""
         sizes = []
         with self._open() as archive:
             for half in ("train", "test"):
@@ -158,6 +207,7 @@ class ImdbSource:
 
     def _open(self) -> zipfile.ZipFile:
         try:
+            _check_directory(self._npz)
             return zipfile.ZipFile(self._npz)
         except (zipfile.BadZipFile, OSError) as error:
             raise DataError(f"{self._npz} is no .npz file, or cut short ({error})") from error
@@ -181,7 +231,11 @@ class ImdbSource:
     def vocabulary(self) -> Vocabulary:
         path = self._word_index
         try:
-            index = json.loads(path.read_bytes())
+            with open(path, "rb") as file:
+                content = file.read(_MAX_INDEX_BYTES + 1)
+            if len(content) > _MAX_INDEX_BYTES:
+                raise ValueError(f"it has more than {_MAX_INDEX_BYTES:,} bytes")
+            index = json.loads(content)
             ranked = sorted((rank, word) for word, rank in index.items())
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise DataError(f"{path} is damaged: no JSON map from word to rank ({error})") from error
@@ -207,7 +261,7 @@ class ImdbSource:
             with self._member(archive, f"x_{half}.npy") as (file, size):
                 words, lengths = _read_sequences(file, size)
             with self._member(archive, f"y_{half}.npy") as (file, _):
-                labels = np.lib.format.read_array(file, allow_pickle=False)
+                labels = _read_labels(file)
         if len(labels) != len(lengths) or not np.isin(labels, (0, 1)).all():
             raise DataError(
                 f"{self._npz} is damaged: y_{half} is not a label 0 or 1 for each of the "
@@ -225,6 +279,16 @@ class ImdbSource:
                 yield split, Reviews(np.concatenate(with_start), lengths[some] + 1, labels[some])
 
 
+def _check_directory(path: Path) -> None:
+    """Raise BadZipFile for a zip whose directory alone would fill the memory."""
+    with open(path, "rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - (1 << 16) - 22))
+        tail = file.read()
+    at = tail.rfind(b"PK\5\6")
+    if at >= 0 and int.from_bytes(tail[at + 12 : at + 16], "little") > _MAX_DIRECTORY_BYTES:
+        raise zipfile.BadZipFile("its directory is too large")
+
+
 class _Member:
     """Open a member of an npz file; whatever is wrong with it becomes a DataError that names it."""
 
@@ -234,6 +298,11 @@ class _Member:
     def __enter__(self) -> tuple[BinaryIO, int]:
         try:
             size = self._archive.getinfo(self._name).file_size
+            if size > _MAX_MEMBER_BYTES:
+                raise DataError(
+                    f"{self._npz} is refused: {self._name} has {size:,} bytes, expected "
+                    f"{_MAX_MEMBER_BYTES:,} at most"
+                )
             self._file = self._archive.open(self._name)
         except KeyError:
             held = ", ".join(self._archive.namelist()[:8]) or "nothing"
@@ -246,7 +315,8 @@ class _Member:
         self._file.close()
         if isinstance(error, Exception) and not isinstance(error, DataError):
             # The unpickler, zlib and NumPy raise a dozen kinds of exception on a damaged file.
-            raise DataError(f"{self._npz} is refused: {self._name}: {error}") from error
+            error = str(error) or type(error).__name__
+            raise DataError(f"{self._npz} is refused: {self._name}: {error}") from None
 
 
 def find_imdb(

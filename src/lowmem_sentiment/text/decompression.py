@@ -1,0 +1,103 @@
+"""Streams that may be gzip, bzip2 or xz, known by their first bytes and checked to the last.
+
+The standard library's file objects pass over what follows a bzip2 or xz stream, so a second stream
+with a damaged head would be lost silently. Here everything up to the end of the file must be a whole
+stream or zero padding, and every checksum is compared, since a reader reads to the end.
+"""
+
+import bz2
+import io
+import lzma
+import zlib
+from typing import Any, BinaryIO
+
+from ..system.errors import DataError
+
+# Of compressed bytes at a time; what they expand to is bounded by what is asked for.
+_INPUT_BYTES = 1 << 18
+
+# xz -9 needs 65 MiB; a stream may ask for 4 GiB.
+_XZ_MEMORY = 128 << 20
+
+_MAGIC_BYTES = 6
+
+
+def _gzip() -> Any:
+    return zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+
+
+def _xz() -> Any:
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY)
+
+
+_KINDS = {
+    b"\x1f\x8b": ("gzip", _gzip),
+    b"BZh": ("bzip2", bz2.BZ2Decompressor),
+    b"\xfd7zXZ\0": ("xz", _xz),
+}
+
+
+def compression_of(head: bytes) -> bytes | None:
+    """Return the magic number that `head`, a file's first bytes, begins with; None if uncompressed."""
+    return next((magic for magic in _KINDS if head.startswith(magic)), None)
+
+
+class Decompressed(io.RawIOBase):
+    """The content of a compressed stream; DataError for one that is damaged, cut, or followed by more."""
+
+    def __init__(self, stream: BinaryIO, magic: bytes, name: str):
+        super().__init__()
+        self._kind, self._new = _KINDS[magic]
+        self._stream, self._magic, self._name = stream, magic, name
+        self._decompressor = self._new()
+        self._input = b""  # compressed and not yet used
+        self._ended = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._some(len(buffer)) if len(buffer) else b""
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _some(self, size: int) -> bytes:
+        """Return up to `size` bytes; none at the end of the file."""
+        try:
+            while not self._ended:
+                if self._decompressor.eof:
+                    self._next_stream()
+                    continue
+                if not self._input and getattr(self._decompressor, "needs_input", True):
+                    self._input = self._stream.read1(_INPUT_BYTES)
+                    if not self._input:
+                        raise self._damaged("it is cut short")
+                if data := self._expand(size):
+                    return data
+        except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError) as error:
+            raise self._damaged(str(error)) from error
+        return b""
+
+    def _expand(self, size: int) -> bytes:
+        data = self._decompressor.decompress(self._input, size)
+        # zlib hands back what it has not used; the other two keep it
+        self._input = getattr(self._decompressor, "unconsumed_tail", b"")
+        if self._decompressor.eof:
+            self._input = self._decompressor.unused_data
+        return data
+
+    def _next_stream(self) -> None:
+        """Begin the stream that follows the one that has ended, or end with the file."""
+        rest = self._input.lstrip(b"\0")
+        while len(rest) < _MAGIC_BYTES and (more := self._stream.read1(_INPUT_BYTES)):
+            rest = (rest + more).lstrip(b"\0") if not rest else rest + more
+        self._input = rest
+        if not rest:
+            self._ended = True
+        elif rest.startswith(self._magic):
+            self._decompressor = self._new()
+        else:
+            raise self._damaged("something else follows the compressed data")
+
+    def _damaged(self, reason: str) -> DataError:
+        return DataError(f"{self._name} is damaged or cut short: {self._kind}: {reason}")

@@ -1,0 +1,110 @@
+"""Bytes to checked UTF-8, by one rule for every format.
+
+A stream in another encoding than UTF-8 is transcoded before it is parsed (`Transcoder`). What cannot
+be decoded there becomes half a surrogate in UTF-8, which no check lets pass: so one bad byte makes
+one bad row, whatever the encoding.
+"""
+
+import codecs
+import re
+from typing import BinaryIO
+
+from .reader_settings import ReaderSettings
+
+_HALVES = re.compile("[\ud800-\udfff]")
+
+_REPLACEMENT = {"replace": "\ufffd", "ignore": ""}
+
+DECODE_ERRORS = {"strict": "surrogateescape", "replace": "replace", "ignore": "ignore"}
+"""How to decode a block of which each field is checked later (`checked`)."""
+
+
+def _mark(error: UnicodeError) -> tuple[str, int]:
+    return "\udcff", error.end  # of a UnicodeDecodeError
+
+
+codecs.register_error("lowmem_sentiment.mark", _mark)
+
+
+class NotText(ValueError):
+    """Bytes that are no text; the message completes "this row ..."."""
+
+
+def checked(text: str, settings: ReaderSettings) -> bytes:
+    """Return a text as UTF-8, without NUL and half surrogates; NotText where `errors` is strict.
+
+    Bytes that are not UTF-8 stand in `text` as "surrogateescape" makes them.
+    """
+    try:
+        if "\0" not in text:
+            return text.encode()
+    except UnicodeEncodeError:
+        pass
+    if settings.errors == "strict":
+        raise NotText(_reason(text, settings))
+    other = _REPLACEMENT[settings.errors]
+    return _HALVES.sub(other, text).replace("\0", other).encode()
+
+
+def checked_bytes(data: bytes, settings: ReaderSettings) -> bytes:
+    """Return `data`, text in UTF-8, checked as `checked` does."""
+    if b"\0" not in data:
+        try:
+            data.decode()
+            return data
+        except UnicodeDecodeError:
+            pass
+    return checked(data.decode("utf-8", DECODE_ERRORS[settings.errors]), settings)
+
+
+def decoded_file(data: bytes, settings: ReaderSettings) -> bytes:
+    """Return the whole content of a file as checked UTF-8, without a byte-order mark."""
+    if settings.encoding_name != "utf-8":
+        handler = "lowmem_sentiment.mark" if settings.errors == "strict" else settings.errors
+        data = data.decode(settings.encoding, handler).encode("utf-8", "surrogatepass")
+    return checked_bytes(data.removeprefix(codecs.BOM_UTF8), settings)
+
+
+def _reason(text: str, settings: ReaderSettings) -> str:
+    """Return why a text is refused, and what would read it."""
+    if not _HALVES.search(text):
+        return "holds a NUL byte"
+    if settings.encoding_name not in ("utf-8", "utf-8-sig"):
+        return f"is not {settings.encoding}; pass the right --encoding, or --errors replace"
+    if any("\ud800" <= half < "\udc80" or half > "\udcff" for half in _HALVES.findall(text)):
+        return "is not UTF-8: it holds half a surrogate pair; pass --errors replace"
+    byte = next(ord(half) - 0xDC00 for half in _HALVES.findall(text))
+    reason = f"is not UTF-8 (byte {byte:#04x} at character {_HALVES.search(text).start() + 1})"
+    others = [character for character in text if character > "\x7f" and not _HALVES.match(character)]
+    if not others and _is_cp1252(text):
+        return f"{reason}; it looks like cp1252: pass --encoding cp1252, or another, or --errors replace"
+    return f"{reason}; pass --encoding NAME, or --errors replace"
+
+
+def _is_cp1252(text: str) -> bool:
+    try:
+        text.encode("utf-8", "surrogateescape").decode("cp1252")
+    except UnicodeError:
+        return False
+    return True
+
+
+class Transcoder:
+    """Read a stream in another encoding as UTF-8."""
+
+    def __init__(self, stream: BinaryIO, settings: ReaderSettings):
+        handler = "lowmem_sentiment.mark" if settings.errors == "strict" else settings.errors
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder(settings.encoding)(handler)
+
+    def read(self, size: int) -> bytes:
+        return self._transcoded(self._stream.read, size)
+
+    def read1(self, size: int) -> bytes:
+        return self._transcoded(self._stream.read1, size)
+
+    def _transcoded(self, read, size: int) -> bytes:
+        while data := read(size):
+            if text := self._decoder.decode(data):
+                return text.encode("utf-8", "surrogatepass")
+        return self._decoder.decode(b"", final=True).encode("utf-8", "surrogatepass")

@@ -1,0 +1,106 @@
+"""How texts stand in files: the settings that `prepare files` and `predict` share."""
+
+import codecs
+import os
+from dataclasses import dataclass
+
+from ..system.errors import SettingsError
+from ..system.settings import check_settings, setting
+
+FORMATS = ("csv", "tsv", "jsonl", "fasttext", "text", "tar")
+
+TEXT_NAMES = ("text", "review", "sentence", "content", "comment", "body")
+
+LABEL_NAMES = ("label", "sentiment", "class", "category", "rating", "stars")
+
+ERRORS = ("strict", "replace", "ignore")
+
+COMPRESSED = (".gz", ".bz2", ".xz")
+
+_SUFFIXES = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".tar": "tar",
+    ".tgz": "tar",
+    ".tbz2": "tar",
+    ".txz": "tar",
+}
+
+
+@dataclass(frozen=True)
+class ReaderSettings:
+    """How to read files of texts."""
+
+    format: str | None = setting(None, "format of the files", choices=FORMATS, shown="by their names")
+    text_column: str | None = setting(
+        None,
+        "column of CSV and TSV, by name or number from 1, or field of JSON Lines",
+        metavar="COLUMN",
+        shown=f"the first of {', '.join(TEXT_NAMES)}",
+    )
+    label_column: str | None = setting(
+        None,
+        "column or field of the label",
+        metavar="COLUMN",
+        shown=f"the first of {', '.join(LABEL_NAMES)}",
+    )
+    header: bool = setting(False, "the first row is a header, though the columns are given by number")
+    quotes: bool = setting(True, "quotes in CSV and TSV are characters like any other")
+    delimiter: str | None = setting(
+        None,
+        "one ASCII character between the columns of CSV and TSV",
+        metavar="CHARACTER",
+        shown="a comma, semicolon or tab for CSV, by the first row; a tab for TSV",
+    )
+    encoding: str = setting("utf-8", "encoding of the texts, as Python names it", metavar="NAME")
+    errors: str = setting(
+        "strict",
+        "bytes that are not in the encoding, NUL and half surrogates: an error, U+FFFD, or left out",
+        choices=ERRORS,
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if self.encoding_name == "unknown":
+            raise SettingsError(
+                f"encoding is {self.encoding!r}, expected one that Python knows: utf-8, cp1252, ..."
+            )
+        if self.delimiter is not None and not _can_delimit(self.delimiter):
+            raise SettingsError(
+                f"delimiter is {self.delimiter!r}, expected one ASCII character that is no letter, "
+                "digit, quote or line end"
+            )
+        for name in ("text_column", "label_column"):
+            if (getattr(self, name) or "x").strip("0") == "":
+                raise SettingsError(f"{name} is 0, expected a name or a number from 1")
+
+    @property
+    def encoding_name(self) -> str:
+        """Python's own name of the encoding ("unknown": it has none for text of that name)."""
+        try:
+            "".encode(self.encoding)  # refuses what is no encoding of text, like "hex"
+            return codecs.lookup(self.encoding).name
+        except (LookupError, ValueError):
+            return "unknown"
+
+
+def _can_delimit(character: str) -> bool:
+    return (
+        len(character) == 1
+        and character.isascii()
+        and not (character.isalnum() or character in '"\r\n\0')
+    )
+
+
+def format_by_name(path: str) -> str | None:
+    """Return the format that a file's suffix names, below that of a compression; None if it names none.
+
+    >>> format_by_name("reviews.csv.gz")
+    'csv'
+    """
+    name = path.lower()
+    for suffix in COMPRESSED:
+        name = name.removesuffix(suffix)
+    return _SUFFIXES.get(os.path.splitext(name)[1])

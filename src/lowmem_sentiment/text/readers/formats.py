@@ -1,0 +1,54 @@
+"""The formats by name, and the blocks of a file in any of them."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from ..opening import decoded
+from ..reader_settings import TEXT_NAMES, ReaderSettings
+from ..rows import BLOCK_BYTES, Block, blocks_of
+from .csv_tsv import csv_blocks
+from .fasttext import parse_fasttext
+from .json_lines import parse_json_line
+from .lines import line_blocks, parse_plain
+from .tar import tar_rows
+
+
+def blocks_in(
+    stream: Any,
+    name: str,
+    format_: str,
+    settings: ReaderSettings,
+    *,
+    as_they_come: bool = False,
+    text_names: tuple[str, ...] = TEXT_NAMES,
+    labelled: bool = True,
+    warn: Callable[[str], None] = lambda line: None,
+) -> Iterator[Block]:
+    """Yield the rows of a stream that is unpacked already, in blocks.
+
+    `as_they_come` takes what is there at a time and never waits to fill a block. Without `labelled`,
+    labels are not looked for, and an empty line of text is a text.
+    """
+    if format_ == "tar":
+        yield from blocks_of(tar_rows(stream, name, settings))
+        return
+    stream = decoded(stream, name, settings)
+    read = partial(stream.read1, 1 << 18) if as_they_come else partial(stream.read, BLOCK_BYTES)
+    if format_ in ("csv", "tsv"):
+        yield from csv_blocks(
+            read,
+            name,
+            settings,
+            format_=format_,
+            text_names=text_names,
+            labelled=labelled,
+            warn=warn,
+        )
+    else:
+        parse = {
+            "jsonl": partial(parse_json_line, text_names=text_names, labelled=labelled),
+            "fasttext": parse_fasttext,
+            "text": parse_plain,
+        }[format_]
+        yield from line_blocks(read, name, settings, parse, keep_blank=not labelled and format_ == "text")

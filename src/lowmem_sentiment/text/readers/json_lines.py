@@ -1,0 +1,43 @@
+"""JSON Lines: an object a line."""
+
+import json
+
+from ..encoding import DECODE_ERRORS, checked
+from ..reader_settings import LABEL_NAMES, TEXT_NAMES, ReaderSettings
+
+
+def parse_json_line(
+    line: bytes, settings: ReaderSettings, text_names: tuple[str, ...] = TEXT_NAMES, labelled: bool = True
+) -> tuple[bytes, str | None]:
+    """Return text and label of a line of JSON; a label that is a number or truth stays as written.
+
+    ValueError says why there are none.
+    """
+    try:
+        row = json.loads(line.decode("utf-8", DECODE_ERRORS[settings.errors]))
+    except ValueError as error:
+        raise ValueError(f"is no JSON: {error}") from None
+    except RecursionError:
+        raise ValueError("is no JSON: it is nested too deeply") from None
+    if not isinstance(row, dict):
+        raise ValueError(f"is no JSON object but a {type(row).__name__}")
+    name, text = _field(row, settings.text_column, text_names, "--text-field")
+    if not isinstance(text, str):
+        raise ValueError(f"has no text: its field {name!r} is {json.dumps(text)[:40]}")
+    if not labelled:
+        return checked(text, settings), None
+    name, label = _field(row, settings.label_column, LABEL_NAMES, "--label-field")
+    if label is None or isinstance(label, dict | list):
+        raise ValueError(f"has no label: its field {name!r} is {json.dumps(label)[:40]}")
+    label = label if isinstance(label, str) else json.dumps(label)
+    return checked(text, settings), checked(label, settings).decode()
+
+
+def _field(row: dict, wanted: str | None, usual: tuple[str, ...], option: str) -> tuple[str, object]:
+    """Return name and value of the field `wanted`, or of the first of the usual names."""
+    names = usual if wanted is None else (wanted,)
+    for name in names:
+        if name in row:
+            return name, row[name]
+    held = ", ".join(name[:30] for name in list(row)[:8]) or "nothing"
+    raise ValueError(f"has no field {names[0]!r}; it has {held} ({option} names another)")

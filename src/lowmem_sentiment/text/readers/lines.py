@@ -1,0 +1,90 @@
+"""Files with a text a line, cut at line ends and parsed where the block goes."""
+
+import codecs
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from ..encoding import checked_bytes
+from ..reader_settings import ReaderSettings
+from ..rows import MAX_TEXT_BYTES, TOO_LONG, BadRow, Block, ParsedRows, Row
+
+Read = Callable[[], bytes]
+"""Returns the next bytes of a stream, and none at its end. The caller decides how many there are, and
+whether to wait for more than what is there."""
+
+ParseLine = Callable[[bytes, ReaderSettings], tuple[bytes, str | None]]
+"""Returns text and label of a line without its end; ValueError says why it cannot."""
+
+
+@dataclass(frozen=True)
+class LineBlock:
+    """A block of whole lines, not yet parsed."""
+
+    data: bytes
+    name: str
+    first: int
+    """The line it begins with."""
+    settings: ReaderSettings
+    parse: ParseLine
+    keep_blank: bool
+    """A line without anything in it is a text too."""
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        for number, line in enumerate(self.data.removesuffix(b"\n").split(b"\n"), self.first):
+            line = line.removesuffix(b"\r")
+            if not self.keep_blank and (not line or line.isspace()):
+                continue
+            place = f"{self.name}:{number}"
+            if len(line) > MAX_TEXT_BYTES:
+                yield BadRow(place, TOO_LONG)
+                continue
+            try:
+                text, label = self.parse(line, self.settings)
+            except (ValueError, RecursionError) as error:
+                yield BadRow(place, str(error))
+            else:
+                yield Row(text, label, place)
+
+
+def line_blocks(
+    read: Read, name: str, settings: ReaderSettings, parse: ParseLine, keep_blank: bool = False
+) -> Iterator[Block]:
+    """Yield blocks of the lines that each reading completes."""
+    for data, number in _whole_lines(read):
+        if data is None:
+            yield ParsedRows([BadRow(f"{name}:{number}", TOO_LONG)])
+            continue
+        if number == 1:
+            data = data.removeprefix(codecs.BOM_UTF8)
+        if data and (keep_blank or not data.isspace()):
+            yield LineBlock(data, name, number, settings, parse, keep_blank)
+
+
+def _whole_lines(read: Read) -> Iterator[tuple[bytes | None, int]]:
+    """Yield whole lines and the number of the first; None for a line that is too long.
+
+    In memory are one reading and one line of 16 MiB at most: a longer one is read on and forgotten.
+    """
+    rest, number, skipping = bytearray(), 1, False
+    while block := read():
+        if skipping:
+            end = block.find(b"\n") + 1
+            if not end:
+                continue
+            block, number, skipping = block[end:], number + 1, False
+        end = block.rfind(b"\n") + 1
+        rest += block[:end] if end else block
+        if end:
+            yield bytes(rest), number
+            number += rest.count(b"\n")
+            rest = bytearray(block[end:])
+        if len(rest) > MAX_TEXT_BYTES + 1:  # it may end with a return
+            yield None, number
+            rest, skipping = bytearray(), True
+    if rest:
+        yield bytes(rest), number
+
+
+def parse_plain(line: bytes, settings: ReaderSettings) -> tuple[bytes, None]:
+    """Return a line that is a text."""
+    return checked_bytes(line, settings), None

@@ -1,0 +1,206 @@
+"""Texts in a tar, read as a stream: nothing is unpacked, or even named on the disk.
+
+The format is POSIX ustar with the extensions of pax and GNU tar (pubs.opengroup.org, "pax"). The
+headers are decoded by the standard library; its reader is not used, because it takes a damaged header,
+or a cut between two members, for the end of the archive, and reads names of any length.
+"""
+
+import tarfile
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+from ...system.errors import DataError
+from ..encoding import NotText, decoded_file
+from ..reader_settings import ReaderSettings
+from ..rows import MAX_TEXT_BYTES, BadRow, Row
+from .folders import classify
+
+_UNIT = 512  # bytes: of a header, and of what the sizes of members are rounded up to
+
+_MAX_EXTENSION_BYTES = 1 << 16  # of a long name or a pax header; Linux has paths of 4,096 bytes at most
+
+_MAX_SIZE = 1 << 50  # of a member; numbers in base 256 reach 2^88
+
+_READ_BYTES = 1 << 18
+
+_LONG_NAME, _LONG_LINK = tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK
+
+_EXTENSIONS = (_LONG_NAME, _LONG_LINK, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+
+
+class _Member(NamedTuple):
+    name: str
+    type: bytes
+    size: int
+
+
+def tar_rows(stream: BinaryIO, name: str, settings: ReaderSettings) -> Iterator[Row | BadRow]:
+    """Yield the labelled texts in a tar, in its order.
+
+    Raises DataError where the archive is damaged or ends before its end-of-archive blocks, and reads
+    the stream to its end, so that a compressed one's checksum is compared.
+    """
+    archive = _Archive(stream, name)
+    for member in archive.members():
+        row = _row(archive, member, f"{name}:{member.name}", settings)
+        if row is not None:
+            yield row
+
+
+def _row(
+    archive: "_Archive", member: _Member, place: str, settings: ReaderSettings
+) -> Row | BadRow | None:
+    parts = member.name.split("/")
+    if ".." in parts or member.name.startswith("/"):
+        return BadRow(place, "names a file outside the tar")
+    if member.type in (tarfile.SYMTYPE, tarfile.LNKTYPE):
+        return BadRow(place, "is a link, which is not followed")
+    found = classify([part for part in parts if part != "."])
+    if found is None or member.type in (
+        tarfile.DIRTYPE,
+        tarfile.CHRTYPE,
+        tarfile.BLKTYPE,
+        tarfile.FIFOTYPE,
+    ):
+        return None
+    if member.type == tarfile.GNUTYPE_SPARSE:
+        return BadRow(place, "is a sparse file, which is not read; make the tar without --sparse")
+    if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE):
+        return None
+    if member.size > MAX_TEXT_BYTES:
+        return BadRow(place, f"has {member.size:,} bytes, expected {MAX_TEXT_BYTES:,} at most")
+    try:
+        return Row(decoded_file(archive.content(member), settings), found[0], place, found[1])
+    except NotText as error:
+        return BadRow(place, str(error))
+
+
+class _Archive:
+    """Read a tar member by member."""
+
+    def __init__(self, stream: BinaryIO, name: str):
+        self._stream, self._name = stream, name
+        self._offset = 0
+        self._left = 0
+        """Bytes of the current member that are not yet read, padding included."""
+
+    def members(self) -> Iterator[_Member]:
+        """Yield each member; its content may be read before the next one is asked for."""
+        globally: dict[str, str] = {}
+        extended: dict[str, str] = {}
+        while (header := self._header()) is not None:
+            size = (
+                int(extended.get("size", header.size)) if header.type not in _EXTENSIONS else header.size
+            )
+            has_content = header.type not in (tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE)
+            self._check_size(size)
+            self._left = -(-size // _UNIT) * _UNIT if has_content else 0
+            if header.type in _EXTENSIONS:
+                self._extend(header, size, globally if header.type == tarfile.XGLTYPE else extended)
+                continue
+            if "GNU.sparse.major" in extended or "GNU.sparse.map" in extended:
+                header.type = tarfile.GNUTYPE_SPARSE
+            if header.type == tarfile.GNUTYPE_SPARSE:
+                self._skip_sparse_headers(header)
+            name = extended.get("GNU.sparse.name") or extended.get("path") or globally.get("path")
+            yield _Member(name or header.name, header.type, size)
+            self._skip()
+            extended = {}
+        self._check_end(bool(extended))
+
+    def content(self, member: _Member) -> bytes:
+        """Return the content of the member that was yielded last."""
+        data = self._read(member.size)
+        self._left -= member.size
+        return data
+
+    def _header(self) -> tarfile.TarInfo | None:
+        """Return the next header, or None for the first end-of-archive block."""
+        block = self._read(_UNIT)
+        if not block.strip(b"\0"):
+            return None
+        try:
+            return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        except (tarfile.HeaderError, ValueError) as error:
+            raise self._damaged(
+                f"the header at byte {self._offset - _UNIT:,} is wrong ({error})"
+            ) from None
+
+    def _check_size(self, size: int) -> None:
+        if not 0 <= size <= _MAX_SIZE:
+            raise self._damaged(f"a member claims {size:,} bytes")
+
+    def _extend(self, header: tarfile.TarInfo, size: int, extended: dict[str, str]) -> None:
+        """Take in a long name, or the records of a pax header, which are for the next member."""
+        if size > _MAX_EXTENSION_BYTES:
+            raise self._damaged(
+                f"the extended header of a member has {size:,} bytes, expected "
+                f"{_MAX_EXTENSION_BYTES:,} at most"
+            )
+        data = self._read(size)
+        self._left -= size
+        self._skip()
+        if header.type == _LONG_NAME:
+            extended["path"] = data.split(b"\0", 1)[0].decode("utf-8", "surrogateescape")
+        elif header.type != _LONG_LINK:
+            extended.update(self._pax_records(data))
+
+    def _pax_records(self, data: bytes) -> Iterator[tuple[str, str]]:
+        """Yield the records "LENGTH KEY=VALUE\\n" of a pax header."""
+        at = 0
+        while at < len(data) and data[at]:
+            length, space, _ = data[at : at + 20].partition(b" ")
+            if (
+                not space
+                or not length.isdigit()
+                or not at + len(length) + 2 < at + int(length) <= len(data)
+            ):
+                raise self._damaged("a pax header is wrong")
+            record = data[at + len(length) + 1 : at + int(length)]
+            key, equals, value = record[:-1].partition(b"=")
+            if not equals or record[-1:] != b"\n" or (key == b"size" and not value.isdigit()):
+                raise self._damaged("a pax header is wrong")
+            yield (
+                key.decode("utf-8", "replace"),
+                value[:_MAX_EXTENSION_BYTES].decode("utf-8", "surrogateescape"),
+            )
+            at += int(length)
+
+    def _skip_sparse_headers(self, header: tarfile.TarInfo) -> None:
+        """Read on past the further headers of a sparse file in GNU's old format."""
+        more = bool(getattr(header, "_sparse_structs", (None, False))[1])
+        while more:
+            more = bool(self._read(_UNIT)[504])
+
+    def _skip(self) -> None:
+        while self._left:
+            self._left -= len(self._read(min(self._left, _READ_BYTES)))
+
+    def _read(self, size: int) -> bytes:
+        """Return exactly `size` bytes: what is there is read in parts before more is asked for."""
+        parts, left = [], size
+        while left and (data := self._stream.read(min(left, _READ_BYTES))):
+            parts.append(data)
+            left -= len(data)
+        self._offset += size - left
+        if left:
+            raise self._damaged(f"it ends at byte {self._offset:,}, before its end-of-archive blocks")
+        return b"".join(parts)
+
+    def _check_end(self, dangling: bool) -> None:
+        """Read to the end of the stream; DataError for anything but zeros after the last member."""
+        if dangling:
+            raise self._damaged("its last header has no member")
+        blocks = 1
+        while data := self._stream.read(_READ_BYTES):
+            if data.count(0) < len(data):
+                raise self._damaged(
+                    f"there is more behind the end of the archive at byte {self._offset:,}; of archives "
+                    "that were joined, give each as a file"
+                )
+            blocks += len(data) / _UNIT
+        if blocks < 2:
+            raise self._damaged("it ends within its end-of-archive blocks")
+
+    def _damaged(self, reason: str) -> DataError:
+        return DataError(f"{self._name} is damaged or cut short: {reason}")

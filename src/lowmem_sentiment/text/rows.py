@@ -1,0 +1,72 @@
+"""Rows of texts, and blocks of them, which are what readers yield."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+# Text in a block. It does not depend on the number of workers, so neither does the dataset. A
+# worker needs some 15 times this; smaller blocks repeat more of the common words.
+BLOCK_BYTES = 2 << 20
+
+# One text, line, or row of CSV: the longest IMDb review has 13,704 bytes. A quote that is never
+# closed, and a stream without line ends, stop here.
+MAX_TEXT_BYTES = 16 << 20
+
+TOO_LONG = f"is longer than {MAX_TEXT_BYTES >> 20} MiB"
+
+
+class Row(NamedTuple):
+    """A text as it stands in a file."""
+
+    text: bytes
+    """UTF-8."""
+    label: str | None
+    """None: the file has no labels, or they were not asked for."""
+    place: str
+    """Where it stands: "reviews.csv:17"."""
+    split: str | None = None
+    """"train" or "test", where a folder's name says it."""
+
+
+class BadRow(NamedTuple):
+    """Something that should have been a text."""
+
+    place: str
+    reason: str
+    lines: int = 1
+    """How many lines it takes up."""
+
+    def __str__(self) -> str:
+        more = f" (this row takes up {self.lines:,} lines)" if self.lines > 1 else ""
+        return f"{self.place}: {self.reason}{more}"
+
+
+class Block(Protocol):
+    """Some rows of a file. It can be sent to another process, which does the costly part: parsing."""
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        """Yield them in order."""
+        ...
+
+
+@dataclass(frozen=True)
+class ParsedRows:
+    """A block of rows that are parsed already."""
+
+    parsed: list[Row | BadRow]
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        return iter(self.parsed)
+
+
+def blocks_of(rows: Iterable[Row | BadRow], size: int = BLOCK_BYTES) -> Iterator[ParsedRows]:
+    """Yield parsed rows in blocks of about `size` bytes."""
+    parsed, used = [], 0
+    for row in rows:
+        parsed.append(row)
+        used += 200 + len(row[0])
+        if used >= size:
+            yield ParsedRows(parsed)
+            parsed, used = [], 0
+    if parsed:
+        yield ParsedRows(parsed)

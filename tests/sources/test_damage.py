@@ -1,0 +1,153 @@
+"""Damaged, cut and crafted files: refused, and never read in part without a word."""
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import tarfile
+import tracemalloc
+import zipfile
+
+import pytest
+from helpers import write_imdb
+
+from lowmem_sentiment.sources.files import FilesSettings, FilesSource
+from lowmem_sentiment.sources.imdb import ImdbSource
+from lowmem_sentiment.system.errors import DataError, LowmemError
+from lowmem_sentiment.text.reader_settings import ReaderSettings
+from lowmem_sentiment.text.rows import BadRow
+from lowmem_sentiment.text.texts import read_texts
+
+
+def read(path, **settings):
+    """Give texts and labels; None where the file is refused or has a bad row."""
+    try:
+        rows = [
+            row
+            for chunk in FilesSource([path], FilesSettings(**settings)).chunks()
+            for row in chunk.reviews()
+        ]
+    except LowmemError:
+        return None
+    return None if any(isinstance(row, BadRow) for row in rows) else [row[:3] for row in rows]
+
+
+def small_tar() -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for nth in range(3):
+            info = tarfile.TarInfo(f"texts/{'pos' if nth % 2 else 'neg'}/{nth}.txt")
+            text = f"film number {nth}".encode()
+            info.size = len(text)
+            archive.addfile(info, io.BytesIO(text))
+    return file.getvalue()
+
+
+def test_no_flipped_bit_in_a_header_of_a_tar_changes_what_is_read(tmp_path):
+    whole, path = small_tar(), tmp_path / "r.tar"
+    path.write_bytes(whole)
+    expected = read(path)
+    assert len(expected) == 3
+    for header in (0, 1024, 2048):
+        for at in range(header, header + 512):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :])
+            assert read(path) in (None, expected), at
+
+
+def test_no_cut_of_a_tar_loses_a_text_silently(tmp_path):
+    whole, path = small_tar(), tmp_path / "r.tar"
+    path.write_bytes(whole)
+    expected = read(path)
+    for end in range(0, len(whole), 64):
+        path.write_bytes(whole[:end])
+        assert read(path) == (expected if end >= 4 * 1024 else None), end
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+@pytest.mark.parametrize("suffix, content", [("tar", small_tar()), ("txt", b"__label__a b\n" * 99)])
+def test_every_compressed_stream_is_read_to_its_checksum(tmp_path, compress, suffix, content):
+    packed, path = compress(content), tmp_path / f"r.{suffix}.gz"
+    path.write_bytes(packed)
+    expected = read(path)
+    assert expected
+    for at in range(len(packed)):
+        path.write_bytes(packed[:at] + bytes([packed[at] ^ 0x10]) + packed[at + 1 :])
+        assert read(path) in (None, expected), at
+        path.write_bytes(packed[:at])
+        assert read(path) is None, at
+    path.write_bytes(packed + b"garbage")
+    assert read(path) is None
+    path.write_bytes(packed + compress(b""))
+    assert read(path) == expected
+
+
+def test_a_tar_that_claims_too_much_is_refused_before_it_takes_memory(tmp_path):
+    path = tmp_path / "r.tar.gz"
+    for kind in (tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.REGTYPE):
+        info = tarfile.TarInfo("pos/a.txt")
+        info.type, info.size = kind, 1 << 86 if kind == tarfile.REGTYPE else 1 << 32
+        path.write_bytes(gzip.compress(info.tobuf(tarfile.GNU_FORMAT) + b"a" * (1 << 20)))
+        with pytest.raises(DataError, match="claims|extended header"):
+            list(FilesSource([path]).chunks())
+
+
+@pytest.mark.parametrize("name", ["r.csv", "r.jsonl", "r.txt"])
+def test_a_line_without_end_takes_no_memory(tmp_path, name):
+    path = tmp_path / name
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(b"text,label\n")
+        for _ in range(60):
+            file.write(bytes(1 << 20).replace(b"\0", b"a"))
+    tracemalloc.start()
+    try:
+        rows = [row for chunk in FilesSource([path]).chunks() for row in chunk.reviews()]
+        with pytest.raises(DataError, match="longer than 16 MiB"):
+            list(read_texts(path, ReaderSettings(format="text")))
+        assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    finally:
+        tracemalloc.stop()
+    assert "longer than 16 MiB" in str(rows[-1])
+
+
+def test_links_and_pipes_in_a_folder_are_refused(tmp_path):
+    folder = tmp_path / "texts" / "pos"
+    folder.mkdir(parents=True)
+    (tmp_path / "secret.txt").write_text("secret")
+    (folder / "a.txt").symlink_to(tmp_path / "secret.txt")
+    os.mkfifo(folder / "b.txt")
+    (tmp_path / "texts" / "neg").symlink_to(folder)
+    rows = [row for chunk in FilesSource([tmp_path / "texts"]).chunks() for row in chunk.reviews()]
+    assert [row.reason.split(",")[0] for row in rows] == ["is a link", "is a link", "is no regular file"]
+    settings = FilesSettings(follow_links=True)
+    rows = [
+        row for chunk in FilesSource([tmp_path / "texts"], settings).chunks() for row in chunk.reviews()
+    ]
+    assert b"secret" in [getattr(row, "text", None) for row in rows]
+
+
+def test_a_pickle_that_asks_for_gigabytes_is_refused(tmp_path):
+    npz, index = write_imdb(tmp_path)
+    with zipfile.ZipFile(npz) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    header = b"{'descr': '|O', 'fortran_order': False, 'shape': (100,), }\n"
+    head = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    memo = b"\x80\x02]r" + (1 << 29).to_bytes(4, "little") + b"."
+    members["x_train.npy"] = head + memo
+    with zipfile.ZipFile(npz, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(DataError, match=r"x_train\.npy: MemoryError"):
+        list(ImdbSource(npz, index).blocks())
+
+
+def test_labels_that_claim_too_much_are_refused(tmp_path):
+    npz, index = write_imdb(tmp_path)
+    with zipfile.ZipFile(npz) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["y_train.npy"] = members["y_train.npy"].replace(b"(100,), }   ", b"(9000000000,), }")
+    with zipfile.ZipFile(npz, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(DataError, match=r"refused: y_train\.npy"):
+        ImdbSource(npz, index)
