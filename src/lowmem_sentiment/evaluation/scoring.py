@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..dataset.reader import Dataset
-from ..dataset.splits import _share
+from ..dataset.splits import validation_share
 from ..model.metrics import (
     SCORE_BINS,
     area_under_roc,
@@ -168,7 +168,7 @@ def dataset_batches(
     training; with a share, "train" is the rest.
     """
     words = _Words(dataset)
-    share = _share(validation_split) if split != "test" else Fraction(0)
+    share = validation_share(validation_split) if split != "test" else Fraction(0)
     first = 0
     for block in dataset.read("test" if split == "test" else "train"):
         places = np.arange(first, first + len(block.labels))

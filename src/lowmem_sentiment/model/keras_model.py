@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from ..runs.configuration import TrainingSettings
+from ..system.deprecation import renamed
 from .optimizer import FusedAdam
 
 
@@ -47,6 +48,7 @@ def build_model(
     return model
 
 
+@renamed(network="model")
 def compile_model(
     model: keras.Model, learning_rate: float = TrainingSettings.learning_rate, **options
 ) -> None:
