@@ -53,7 +53,9 @@ def test_a_typo_is_an_error_before_anything_runs(runs, capsys):
         main(["evaluate", runs[0], "--fail-under", "recall:positiv=0.5", "--predictions", "p.csv"]) == 2
     )
     printed = capsys.readouterr()
-    assert printed.out == "" and "no metric 'recall:positiv', expected one of accuracy" in printed.err
+    assert (
+        printed.out == "" and "no metric 'recall:positiv', expected one of loss, accuracy" in printed.err
+    )
 
 
 def test_several_runs_and_datasets_are_a_table_in_every_form(runs, dataset, capsys):
