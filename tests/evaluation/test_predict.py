@@ -11,7 +11,7 @@ import pytest
 from helpers import VOCABULARY, random_texts, run_cli
 
 from lowmem_sentiment.evaluation.predict import UNKNOWN, Predictor, predict
-from lowmem_sentiment.model.weights import load_weights
+from lowmem_sentiment.model.numpy_model import load_with_vocabulary
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.system.errors import DataError, InputMissing, SettingsError
 from lowmem_sentiment.text.tokenizer import PIECE_BYTES, tokenise, tokenise_in_pieces
@@ -46,17 +46,17 @@ def run(request, tmp_path) -> RunDirectory:
 
 def by_hand(run: RunDirectory, texts: list[str], without: str | None = None) -> np.ndarray:
     """Give float64[texts, labels], the probabilities computed from dense multi-hot rows."""
-    weights, vocabulary = load_weights(run)
-    rows = np.zeros((len(texts), weights.num_words))
+    model, vocabulary = load_with_vocabulary(run)
+    rows = np.zeros((len(texts), model.num_words))
     for row, text in zip(rows, texts, strict=True):
         row[vocabulary.encode(tokenise(text.encode()))] = 1
         if without is not None:
             row[vocabulary.ids.get(without.encode(), 2)] = 0
     values = rows
-    for kernel, bias, name in zip(weights.kernels, weights.biases, weights.activations, strict=True):
+    for kernel, bias, name in zip(model.kernels, model.biases, model.metadata.activations, strict=True):
         values = values @ kernel.astype(np.float64) + bias
         values = np.maximum(values, 0) if name == "relu" else values
-    if len(weights.labels) == 2:
+    if len(model.labels) == 2:
         positive = 1 / (1 + np.exp(-values))
         return np.concatenate([1 - positive, positive], axis=1)
     return np.exp(values) / np.exp(values).sum(axis=1, keepdims=True)
@@ -124,10 +124,10 @@ def log_odds(probability: float) -> float:
 
 
 def test_effects_are_those_of_the_network_run_without_the_word(run):
-    weights, _ = load_weights(run)
+    labels = Predictor(run.path).labels
     for text in random_texts(20):
         (prediction,) = predict(run.path, [text], explain=True)
-        label = weights.labels.index(prediction.label)
+        label = labels.index(prediction.label)
         assert [effect.effect for effect in prediction.effects] == sorted(
             (effect.effect for effect in prediction.effects), reverse=True
         )

@@ -67,7 +67,7 @@ def test_a_sweep_is_stopped_by_ctrl_c_goes_on_and_tells_the_best(dataset, tmp_pa
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 75, errors
-    assert "stopped with 0 of 3 runs finished; the same command goes on" in errors
+    assert "stopped with 0 of 3 runs finished; the same command resumes the rest" in errors
     stopped_at = len((first / "metrics.jsonl").read_text().splitlines())
     assert 0 < stopped_at < 25
 

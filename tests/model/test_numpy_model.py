@@ -4,40 +4,73 @@ import pytest
 
 from lowmem_sentiment.dataset.splits import number_in_split
 from lowmem_sentiment.model.keras_model import build_model
+from lowmem_sentiment.model.keras_scores import KerasModel
 from lowmem_sentiment.model.numpy_model import NumpyModel
-from lowmem_sentiment.model.weights import read, to_arrays
+from lowmem_sentiment.model.weights import read_weights, to_arrays
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.training.input_pipeline import batches
 
 
-@pytest.mark.parametrize("labels", [["a", "b"], ["a", "b", "c"]])
-def test_numpy_gives_what_keras_gives(dataset, labels, tmp_path):
-    network = build_model(20, len(labels), hidden=(6, 5), dropout=())
-    network.set_weights([weight + 0.1 for weight in network.get_weights()])
-    np.savez(tmp_path / "weights.npz", **to_arrays(network, labels, 20, ""))
-    dense = NumpyModel.of(read(tmp_path / "weights.npz"))
+def multi_hot(reviews: list[np.ndarray], num_words: int) -> np.ndarray:
+    rows = np.zeros((len(reviews), num_words), np.float32)
+    for row, ids in zip(rows, reviews, strict=True):
+        row[np.where(ids < num_words, ids, 2)] = 1
+    return rows
+
+
+@pytest.fixture(params=[["a", "b"], ["a", "b", "c"]], ids=["two labels", "three labels"])
+def pair(request, tmp_path) -> tuple[keras.Model, NumpyModel]:
+    """The same random model in Keras and in NumPy; it knows 20 ids."""
+    model = build_model(20, len(request.param), hidden=(6, 5), dropout=())
+    model.set_weights([weight + 0.1 for weight in model.get_weights()])
+    np.savez(tmp_path / "weights.npz", **to_arrays(model, request.param, 20, ""))
+    return model, NumpyModel(*read_weights(tmp_path / "weights.npz"))
+
+
+def test_numpy_returns_what_keras_returns(pair, dataset):
+    model, numpy_model = pair
+    keras_model = KerasModel(model, numpy_model.labels, 20)
     for block in dataset.read("test"):
-        scores = dense.scores(block)
-        rows = np.zeros((len(block.lengths), 20), np.float32)
-        for row, ids in zip(rows, block.split(), strict=True):
-            row[np.where(ids < 20, ids, 2)] = 1
-        np.testing.assert_allclose(scores, network(rows).numpy(), atol=1e-5)
-        ids = block.split()[0]
-        effects = dense.effects(ids, 1)
-        assert effects.keys() == {id_ for id_ in ids.tolist() if 2 < id_ < 20}
-        for word, effect in effects.items():
-            without = rows[:1].copy()
-            without[0, word] = 0
-            p, q = (network(r).numpy()[0, 1 if len(labels) > 2 else 0] for r in (rows[:1], without))
-            assert effect == pytest.approx(np.log(p / (1 - p)) - np.log(q / (1 - q)), abs=1e-4)
+        expected = model(multi_hot(block.split(), 20)).numpy()
+        if len(numpy_model.labels) == 2:
+            expected = np.hstack([1 - expected, expected])
+        known = [numpy_model.known_ids(ids) for ids in block.split()]
+        for each in (numpy_model, keras_model):
+            probabilities, losses = each.score(known, block.labels)
+            np.testing.assert_allclose(probabilities, expected, atol=1e-6)
+            truth = expected[np.arange(len(block.labels)), block.labels]
+            np.testing.assert_allclose(losses, -np.log(truth), atol=1e-5)
+
+
+def test_a_loss_is_exact_where_the_probability_rounds_to_0(pair):
+    _, model = pair
+    steep = NumpyModel(model.metadata, model.kernels, [*model.biases[:-1], model.biases[-1].copy()])
+    steep.biases[-1][-1] = 200
+    label = len(model.labels) - 1
+    probabilities, losses = steep.score([np.array([1])], np.array([0]))
+    assert probabilities[0, label] == 1 and 150 < losses[0] < 250
+
+
+def test_effects_are_those_of_the_model_run_without_each_word(pair):
+    model, numpy_model = pair
+    ids = np.array([1, 5, 5, 9, 30, 40])
+    effects = numpy_model.effects(numpy_model.known_ids(ids), 1)
+    assert effects.keys() == {2, 5, 9}  # words out of the vocabulary are one word
+    rows = multi_hot([ids], 20)
+    for word, effect in effects.items():
+        without = rows.copy()
+        without[0, word] = 0
+        column = 1 if len(numpy_model.labels) > 2 else 0
+        p, q = (model(row).numpy()[0, column] for row in (rows, without))
+        assert effect == pytest.approx(np.log(p / (1 - p)) - np.log(q / (1 - q)), abs=1e-4)
 
 
 def test_a_runs_weights_are_its_model(trained, dataset):
     model = keras.models.load_model(trained / "model.keras", compile=False)
     rows, _ = next(iter(batches(dataset, "test", num_words=dataset.num_ids, batch_size=40)))
-    dense = NumpyModel.load(RunDirectory(trained))
-    scores = np.concatenate([dense.scores(block) for block in dataset.read("test")])
-    np.testing.assert_allclose(scores, model(rows).numpy(), atol=1e-5)
+    numpy_model = NumpyModel.load(RunDirectory(trained))
+    reviews = [numpy_model.known_ids(ids) for block in dataset.read("test") for ids in block.split()]
+    np.testing.assert_allclose(numpy_model.probabilities(reviews)[:, 1:], model(rows).numpy(), atol=1e-6)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.3])

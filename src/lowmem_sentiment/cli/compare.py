@@ -18,15 +18,15 @@ def _compare(options: argparse.Namespace, bar: Bar) -> None:
 
 
 def _comparison_lines(comparison: dict[str, Any]) -> list[str]:
-    from ..evaluation.compare import in_words
+    from ..evaluation.significance import in_words
 
     metrics = comparison["metrics"]
-    rows = [["", *(measures["run"] for measures in metrics)]]
+    rows = [["", *(each["run"] for each in metrics)]]
     rows += [[name, *map(plain, values)] for name, values in comparison["settings"].items()]
     rows += [
-        [name, *(f"{measures[name]:.4f}" for measures in metrics)]
+        [name, *(f"{each[name]:.4f}" for each in metrics)]
         for name in metrics[0]
-        if all(isinstance(measures.get(name), float) for measures in metrics)
+        if all(isinstance(each.get(name), float) for each in metrics)
     ]
     tests = [f"{test['run']} against the first: {in_words(test)}" for test in comparison["against_first"]]
     what = f"{comparison['reviews']:,} test reviews of {comparison['data']}"
@@ -35,7 +35,7 @@ def _comparison_lines(comparison: dict[str, Any]) -> list[str]:
 
 def add_compare(commands: Any) -> None:
     compare = add_command(
-        commands, "compare", _compare, "say where runs differ, and whether by more than chance"
+        commands, "compare", _compare, "show where runs differ, and whether by more than chance"
     )
     add = compare.add_argument
     add("runs", type=Path, nargs="+", metavar="RUN", help="two or more finished runs")

@@ -1,69 +1,240 @@
 """``evaluate``."""
 
 import argparse
+import csv
+import io
+import json
 from pathlib import Path
 from typing import Any
 
-from ..system.errors import CheckFailed
+from ..evaluation.settings import EvaluationSettings
+from ..system.errors import CheckFailed, LowmemError, OutputError, SettingsError, printable
 from ..system.progress import Bar
-from .commands import add_command, answer
-from .console import table
-
-
-def _threshold(text: str) -> tuple[str, float]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ValueError(text)
-    return name, float(value)
+from ..text.format_settings import ERRORS, FORMATS, LABEL_NAMES, TEXT_NAMES, FilesSettings
+from .commands import add_command, print_text, report
+from .console import columns, table
+from .options import add_settings, given
 
 
 def _evaluate(options: argparse.Namespace, bar: Bar) -> None:
-    from ..runs.run_directory import RunDirectory
+    from ..evaluation.evaluate import evaluate_runs
 
-    RunDirectory(options.run).config()  # a wrong path is told before TensorFlow's 2 s
-    from ..training import tensorflow_startup
-
-    tensorflow_startup.start()
-    from ..evaluation.evaluate import evaluate, missed
-
-    evaluation = evaluate(
-        options.run,
-        options.data,
-        split=options.split,
-        batch_size=options.batch_size,
+    runs, datasets = _runs_and_datasets(options)
+    evaluations = evaluate_runs(
+        runs,
+        datasets,
+        files=options.file,
+        files_settings=FilesSettings(**given(options, FilesSettings)),
+        settings=EvaluationSettings(**given(options, EvaluationSettings)),
+        limits=dict(options.fail_under),
+        baseline=options.baseline,
+        predictions=options.predictions,
         progress=bar,
     )
     bar.clear()
-    lines = missed(evaluation, dict(options.fail_under))
-    answer(options, evaluation, lambda: _evaluation_lines(evaluation))
-    if lines:
-        raise CheckFailed("; ".join(lines))
+    print_text(_text(options, evaluations))
+    _finish(evaluations)
 
 
-def _evaluation_lines(evaluation: dict[str, Any]) -> list[str]:
-    labels, counts = evaluation["labels"], evaluation["confusion_matrix"]
-    rows = {
-        "run": evaluation["run"],
-        "data": f"{evaluation['data']}, {evaluation['reviews']:,} of the {evaluation['split']} split",
-    }
-    rows |= {name: f"{value:.4f}" for name, value in evaluation.items() if isinstance(value, float)}
-    lines = table(rows)
-    for label, measures in evaluation.get("by_label", {}).items():
-        told = (f"{name} {measures[name]:.4f}" for name in ("precision", "recall", "f1"))
-        lines.append(f"  {label}: {', '.join(told)} ({measures['reviews']:,} reviews)")
+def _runs_and_datasets(options: argparse.Namespace) -> tuple[list[Path], list[Path]]:
+    """Return the runs and the datasets; a run that stands after --data is known by its config.json."""
+    late = [path for path in options.data if (path / "config.json").exists()]
+    runs = [*options.runs, *late]
+    if not runs:
+        raise SettingsError("no run was given, expected one or more: lowmem-sentiment evaluate RUN ...")
+    return runs, [path for path in options.data if path not in late]
+
+
+def _finish(evaluations: list[dict[str, Any]]) -> None:
+    """Save the evaluations, which are printed by now; CheckFailed or OutputError for what failed."""
+    from ..evaluation.evaluate import save
+
+    unsaved: list[LowmemError] = []
+    for evaluation in evaluations:
+        for label, count in evaluation.get("unknown_labels", {}).items():
+            report(
+                f"warning: {count:,} reviews have the label '{printable(label)}', which "
+                f"{evaluation['run']} does not know; they are left out"
+            )
+        try:
+            save(evaluation)
+        except OutputError as error:
+            unsaved.append(error)
+    several = len(evaluations) > 1
+    failed = [
+        f"{evaluation['run']}: {line}" if several else line
+        for evaluation in evaluations
+        for line in evaluation["failed"]
+    ]
+    if failed:
+        for error in unsaved:
+            report(f"warning: the evaluation is not saved: {error}")
+        raise CheckFailed("; ".join(map(printable, failed)))
+    if unsaved:
+        raise OutputError(f"the evaluation is not saved: {'; '.join(map(str, unsaved))}")
+
+
+# --- the answer ---
+
+
+def _text(options: argparse.Namespace, evaluations: list[dict[str, Any]]) -> str:
+    """Return the evaluations in the form asked for."""
+    if options.json:
+        return "\n".join(map(json.dumps, evaluations))
+    if options.csv or options.markdown:
+        rows = _rows(evaluations, "{:.6f}" if options.csv else "{:.4f}")
+        return _csv(rows) if options.csv else "\n".join(_markdown(rows))
+    if len(evaluations) == 1:
+        return "\n".join(_lines(evaluations[0]))
+    verdicts = [line for each in evaluations for line in _baseline_lines(each)]
+    shown = [[printable(cell) for cell in row] for row in _rows(evaluations, "{:.4f}")]
+    return "\n".join([*columns(shown), *verdicts])
+
+
+def _rows(evaluations: list[dict[str, Any]], number: str) -> list[list[str]]:
+    """Return a row of names, and one of values for each evaluation."""
+    names = list(dict.fromkeys(name for each in evaluations for name in _metrics(each)))
+    rows = [["run", "data", "split", "reviews", *names]]
+    for each in evaluations:
+        metrics = _metrics(each)
+        about = [each["run"], each["dataset"] or each["data"], each["split"] or "", str(each["reviews"])]
+        rows.append([*about, *(number.format(metrics[n]) if n in metrics else "" for n in names)])
+    return rows
+
+
+def _metrics(evaluation: dict[str, Any]) -> dict[str, float]:
+    """Return what is one number; the threshold where it is not the usual one."""
+    from ..evaluation.scoring import floats
+
+    numbers = floats(evaluation)
+    if numbers.get("threshold") == 0.5 and "threshold_chosen" not in evaluation:
+        del numbers["threshold"]
+    return numbers
+
+
+def _csv(rows: list[list[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().rstrip("\n")
+
+
+def _markdown(rows: list[list[str]]) -> list[str]:
+    cells = [[printable(cell).replace("|", "\\|") for cell in row] for row in rows]
+    first, *rest = (f"| {' | '.join(row)} |" for row in cells)
+    return [first, f"|{' --- |' * len(rows[0])}", *rest]
+
+
+def _lines(evaluation: dict[str, Any]) -> list[str]:
+    about = f"{evaluation['data']}, {evaluation['reviews']:,}"
+    about += f" of the {evaluation['split']} split" if evaluation["split"] else " reviews"
+    rows = {"run": evaluation["run"], "data": printable(about)}
+    intervals = evaluation["intervals"]
+    for name, value in _metrics(evaluation).items():
+        rows[name] = f"{value:.4f}" + _interval(intervals.get(name), "  ({:.4f} to {:.4f})")
+    if chosen := evaluation.get("threshold_chosen"):
+        rows["threshold"] += f" chosen by {chosen['rule']} on the validation split, and recorded"
+    lines = [*table(rows), *_label_lines(evaluation), *_matrix_lines(evaluation)]
+    for mistake in evaluation.get("mistakes", ()):
+        lines.append(
+            f"review {mistake['number']:,}: {printable(mistake['label'])}, taken for "
+            f"{printable(mistake['predicted'])} at {mistake['probability']:.2%}"
+        )
+        lines.append(f"  {printable(mistake['text'], 300)}")
+    return lines + _baseline_lines(evaluation)
+
+
+def _interval(interval: list[float] | None, form: str) -> str:
+    return form.format(*interval) if interval else ""
+
+
+def _label_lines(evaluation: dict[str, Any]) -> list[str]:
+    lines = []
+    for label, metrics in evaluation["by_label"].items():
+        intervals = evaluation["intervals"]["by_label"][label]
+        shown = (
+            f"{name} {metrics[name]:.4f}{_interval(intervals[name], ' ({:.4f} to {:.4f})')}"
+            for name in ("precision", "recall", "f1")
+        )
+        lines.append(f"  {printable(label)}: {', '.join(shown)} ({metrics['reviews']:,} reviews)")
+    return lines
+
+
+def _matrix_lines(evaluation: dict[str, Any]) -> list[str]:
+    labels = list(map(printable, evaluation["labels"]))
     width = max(10, *(len(label) + 2 for label in labels))
-    lines.append(f"{'':{width}}" + "".join(f"{label:>{width}}" for label in labels) + "  predicted")
-    for label, row in zip(labels, counts, strict=True):
+    lines = [f"{'':{width}}" + "".join(f"{label:>{width}}" for label in labels) + "  predicted"]
+    for label, row in zip(labels, evaluation["confusion_matrix"], strict=True):
         lines.append(f"{label:{width}}" + "".join(f"{count:>{width},}" for count in row))
     return lines
 
 
+def _baseline_lines(evaluation: dict[str, Any]) -> list[str]:
+    from ..evaluation.significance import verdict_in_words
+
+    if "baseline" not in evaluation:
+        return []
+    test = evaluation["baseline"]
+    return [f"{evaluation['run']} against {test['run']}: {verdict_in_words(test)}"]
+
+
+# --- the options ---
+
+
 def add_evaluate(commands: Any) -> None:
-    evaluate = add_command(commands, "evaluate", _evaluate, "measure a trained run on a dataset")
+    """Add the command."""
+    what = "measure trained runs on labelled reviews"
+    evaluate = add_command(commands, "evaluate", _evaluate, what, json_=False)
     add = evaluate.add_argument
-    add("run", type=Path, metavar="RUN", help="a run directory")
-    add("--data", type=Path, metavar="DATASET", help="a dataset directory (default: the run's own)")
-    add("--split", choices=("test", "train"), default="test", help="which reviews")
-    add("--batch-size", type=int, default=32, help="reviews a step; changes no result")
-    add("--fail-under", type=_threshold, action="append", default=[], metavar="METRIC=VALUE",
-        help="exit with 1 when METRIC is below VALUE (loss: above it); may be repeated")  # fmt: skip
+    add("runs", type=Path, nargs="*", metavar="RUN", help="run directories")
+    add("--data", type=Path, nargs="+", action="extend", default=[], metavar="DATASET",
+        help="dataset directories (default: each run's own)")  # fmt: skip
+    add("--file", action="append", default=[], metavar="FILE", help="labelled text, without a dataset: "
+        "all that prepare files reads, - for standard input; may be repeated")  # fmt: skip
+    add_settings(evaluate, EvaluationSettings)
+    add("--batch-size", type=int, default=32, help=argparse.SUPPRESS)  # of 0.1; it changed no result
+    add("--fail-under", type=_limit, action="append", default=[], metavar="METRIC=X",
+        help="exit with 1 when METRIC, such as accuracy or recall:LABEL, is below X (loss, brier and "
+        "calibration_error: above it); may be repeated")  # fmt: skip
+    add("--baseline", type=Path, metavar="RUN", help="exit with 1 when a run is significantly worse than "
+        "this one on the same reviews (exact McNemar test)")  # fmt: skip
+    add("--predictions", type=Path, metavar="FILE", help="write each review's label, predicted label and "
+        "probabilities to a .csv or .jsonl file")  # fmt: skip
+    forms = evaluate.add_mutually_exclusive_group()
+    forms.add_argument("--json", action="store_true", help="print one JSON object a run, a line each")
+    forms.add_argument("--csv", action="store_true", help="print a row a run as CSV")
+    forms.add_argument("--markdown", action="store_true", help="print a row a run as a Markdown table")
+    _add_file_options(evaluate)
+
+
+def _add_file_options(evaluate: argparse.ArgumentParser) -> None:
+    """Add how --file is read; what is not given is not in the namespace."""
+    group = evaluate.add_argument_group("reading --file")
+
+    def add(*names: str, **described: Any) -> None:
+        group.add_argument(*names, default=argparse.SUPPRESS, **described)
+
+    add("--format", choices=FORMATS, help="of the files (default: by their names)")
+    add("--text-column", "--text-field", metavar="COLUMN",
+        help=f"name, or number from 1 (default: the first of {', '.join(TEXT_NAMES)})")  # fmt: skip
+    add("--label-column", "--label-field", metavar="COLUMN",
+        help=f"name, or number from 1 (default: the first of {', '.join(LABEL_NAMES)})")  # fmt: skip
+    add("--header", action="store_true", help="the first row is a header, though columns are numbers")
+    add("--no-quotes", dest="quotes", action="store_false", help="quotes are characters like any other")
+    add("--label-map", type=_label_map, metavar="OLD=NEW,...", help="rename labels; OLD= leaves them out")
+    add("--errors", choices=ERRORS, help="bytes that are not UTF-8 are an error, or replaced")
+
+
+def _limit(text: str) -> tuple[str, float]:
+    from ..evaluation.gates import parse_limit
+
+    try:
+        return parse_limit(text)
+    except SettingsError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _label_map(text: str) -> dict[str, str]:
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    if not all(equals for _, equals, _ in pairs):
+        raise ValueError(text)
+    return {old.strip(): new.strip() for old, _, new in pairs}

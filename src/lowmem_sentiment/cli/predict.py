@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..evaluation.settings import probability_or_run
 from ..runs.run_directory import RunDirectory
 from ..system.errors import DataError, InputMissing, SettingsError
 from ..system.progress import Bar
@@ -21,16 +22,20 @@ from .reader_options import add_reader_settings
 
 def _predict(options: argparse.Namespace, bar: Bar) -> None:
     from ..evaluation.predict import Predictor, strongest
+    from ..evaluation.thresholds import recorded_threshold
 
     settings = ReaderSettings(**given(options, ReaderSettings))
     if options.texts and options.file:
         raise SettingsError("texts were given, and a --file too; expected one of them")
     predictor = Predictor(options.run)
+    threshold = options.threshold
+    if threshold == "run":
+        threshold = recorded_threshold(options.run)
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     number = 0
     for texts in _blocks_of_texts(options, settings):
         lines = []
-        for prediction in predictor.predict(texts, threshold=options.threshold, explain=options.explain):
+        for prediction in predictor.predict(texts, threshold=threshold, explain=options.explain):
             number += 1
             if options.explain:
                 effects = strongest(prediction.effects, options.words)
@@ -81,8 +86,9 @@ def add_predict(commands: Any) -> None:
     add("texts", nargs="*", metavar="TEXT", help="texts (default: standard input, a text a line, "
         "answered as they come)")  # fmt: skip
     add("--json", action="store_true", help="print one JSON object a text")
-    add("--threshold", type=float, metavar="P", help="of two labels, say the second when its "
-        "probability is above P (default: 0.5)")  # fmt: skip
+    add("--threshold", type=probability_or_run, metavar="P", help="of two labels, predict the second "
+        "when its probability is above P (default: 0.5); run: above the threshold that evaluate "
+        "--choose-threshold recorded with the run")  # fmt: skip
     add("--explain", action="store_true", help="show the words that moved the probability most, "
         "with the change of the label's log-odds that each makes")  # fmt: skip
     add("--words", type=count, default=5, metavar="N", help="how many words --explain shows in "

@@ -40,38 +40,43 @@ def _sweep(options: argparse.Namespace, bar: Bar) -> None:
     answer(options, result, lambda: _sweep_lines(result, list(grid)))
     failed = sum("error" in run for run in result["runs"])
     if failed:
-        raise CheckFailed(f"{failed} of {len(result['runs'])} runs failed; the same command tries again")
+        raise CheckFailed(
+            f"{failed} of {len(result['runs'])} runs failed; the same command tries them again"
+        )
 
 
 def _sweep_lines(result: dict[str, Any], varied: list[str]) -> list[str]:
     rows = [["", *varied, "runs", "validation accuracy", "validation loss", "seconds"]]
     lines = []
     for row in result["combinations"]:
-        told = ["-"] * 3
+        cells = ["-"] * 3
         if row["runs"]:
-            told = [
-                f"{row['val_accuracy_mean']:.4f} ± {row['val_accuracy_sd']:.4f}",
-                f"{row['val_loss_mean']:.4f} ± {row['val_loss_sd']:.4f}",
-                f"{row['seconds_mean']:.1f}",
-            ]
+            cells = [_over_seeds(row, "val_accuracy"), _over_seeds(row, "val_loss")]
+            cells.append(f"{row['seconds_mean']:.1f}")
         runs = f"{row['runs']}" + (f" ({row['failed']} failed)" if row["failed"] else "")
-        rows.append(["best" if row.get("best") else "", *(plain(row[n]) for n in varied), runs, *told])
+        rows.append(["best" if row.get("best") else "", *(plain(row[n]) for n in varied), runs, *cells])
         if row.get("best"):
             lines = [
-                f"test accuracy of the best: {row['test_accuracy_mean']:.4f} ± "
-                f"{row['test_accuracy_sd']:.4f} (chosen by validation {result['best_by']})"
+                f"test accuracy of the best: {_over_seeds(row, 'test_accuracy')} "
+                f"(chosen by validation {result['best_by']})"
             ]
     return [*columns(rows), *lines]
 
 
+def _over_seeds(row: dict[str, Any], name: str) -> str:
+    """Return a metric's mean over the seeds, and its deviation where there are several."""
+    mean = f"{row[f'{name}_mean']:.4f}"
+    return f"{mean} ± {row[f'{name}_sd']:.4f}" if row["runs"] > 1 else mean
+
+
 def add_sweep(commands: Any) -> None:
     sweep = add_command(
-        commands, "sweep", _sweep, "train every combination of some settings, and tell the best"
+        commands, "sweep", _sweep, "train every combination of some settings, and find the best"
     )
     add = sweep.add_argument
     add("dataset", type=Path, metavar="DATASET", help="a dataset directory")
     add("--out", type=Path, required=True, metavar="DIR", help="the folder of the runs; finished ones "
-        "in it are kept, interrupted ones go on")  # fmt: skip
+        "in it are kept, interrupted ones resumed")  # fmt: skip
     add("--grid", action="append", default=[], metavar="NAME=V,V", help="values of a setting, such as "
         "epochs=1,2,3 or hidden=50,50,50:32,32; may be repeated")  # fmt: skip
     add("--seeds", type=int, default=1, metavar="N", help="runs of each combination")

@@ -1,25 +1,19 @@
-"""Predict with NumPy alone, from ``weights.npz`` and ``vocabulary.txt``: no TensorFlow, 40 MB.
+"""Predict with NumPy alone, from ``weights.npz`` and ``vocabulary.txt``: no TensorFlow, 40 MB."""
 
-The first layer is what costs. A multi-hot row times its kernel is the sum of the kernel's rows
-for the words that are there, 130 of 10,000 for an IMDb review: taking and adding those is half
-the time of the dense product, and needs no 40 KB row a review.
-"""
-
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..model.numpy_model import NumpyModel, log_odds, softmax
-from ..model.weights import load_weights
+from ..model.numpy_model import load_with_vocabulary
 from ..runs.run_directory import RunDirectory
 from ..system.errors import SettingsError
 from ..text.tokenizer import PIECE_BYTES, tokenise, tokenise_in_pieces
 from ..text.vocabulary import OUT_OF_VOCABULARY_ID, START_ID
 
 UNKNOWN = "#"
-"""Stands for all words out of the vocabulary, which are one word to the network."""
+"""Stands for all words out of the vocabulary, which are one word to the model."""
 
 _BLOCK = 1_000  # texts at a time; more is no faster
 
@@ -30,11 +24,11 @@ class Effect(NamedTuple):
     word: str
     effect: float
     """How much lower the log-odds of the predicted label are when the word is left out: above 0
-    for a word that speaks for the label, below 0 for one that speaks against it."""
+    for a word that counts for the label, below 0 for one that counts against it."""
 
 
 class Prediction(NamedTuple):
-    """What the network says of a text."""
+    """What the model predicts of a text."""
 
     label: str
     probability: float
@@ -45,7 +39,7 @@ class Prediction(NamedTuple):
     """The words' effects, from most for the label to most against it; None if not asked for."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Give what JSON can hold; "effects" only where they were asked for."""
+        """Return what JSON can hold; "effects" only where they were asked for."""
         content = self._asdict()
         if self.effects is None:
             del content["effects"]
@@ -55,52 +49,49 @@ class Prediction(NamedTuple):
 
 
 def strongest(effects: list[Effect], count: int) -> list[Effect]:
-    """Give the `count` strongest effects in either direction, in order."""
+    """Return the `count` strongest effects in either direction, in order."""
     towards = [effect for effect in effects if effect.effect > 0][:count]
     against = [effect for effect in effects if effect.effect < 0][-count:] if count else []
     return towards + against
 
 
+def distinct_ids_of_text(text: bytes, ids: Mapping[bytes, int]) -> np.ndarray:
+    """Return int64[n], the distinct ids of a UTF-8 text: the columns that are 1 in its multi-hot row.
+
+    `ids` are a vocabulary's.
+    """
+    if len(text) <= PIECE_BYTES:
+        found = set(map(ids.get, tokenise(text)))
+    else:
+        found = set()
+        for words in tokenise_in_pieces(text):
+            found.update(map(ids.get, words))
+    if None in found:
+        found.remove(None)
+        found.add(OUT_OF_VOCABULARY_ID)
+    found.add(START_ID)
+    return np.fromiter(found, np.int64, len(found))
+
+
 class Predictor:
-    """A trained network, ready to predict: load once, ask often.
+    """A trained model, ready to predict: load once, ask often.
 
     Costs its weights (2 MB at 10,000 words) and its words (150 bytes each, 1.5 MB).
     """
 
     def __init__(self, run: str | Path):
         """Load a run; InputMissing or DataError where it has no weights or they are damaged."""
-        weights, self._vocabulary = load_weights(RunDirectory(run))
-        self.labels, self.num_words = weights.labels, weights.num_words
-        self._network = NumpyModel.of(weights)
-        self._id_of = self._vocabulary.ids.get
+        self._model, self._vocabulary = load_with_vocabulary(RunDirectory(run))
+        self.labels, self.num_words = self._model.labels, self._model.num_words
 
     def _ids(self, text: bytes) -> np.ndarray:
-        """Give int64[ids], a text's distinct ids, as multi-hot encoding sees them."""
-        if len(text) <= PIECE_BYTES:
-            ids = set(map(self._id_of, tokenise(text)))
-        else:
-            ids = set()
-            for words in tokenise_in_pieces(text):
-                ids.update(map(self._id_of, words))
-        if None in ids:
-            ids.remove(None)
-            ids.add(OUT_OF_VOCABULARY_ID)
-        ids.add(START_ID)
-        return np.fromiter(ids, np.int64, len(ids))
-
-    def _sums(self, texts: Sequence[bytes]) -> np.ndarray:
-        """Give float32[texts, units]: the sums of the first kernel's rows."""
-        kernel = self._network.kernels[0]
-        sums = np.empty((len(texts), kernel.shape[1]), np.float32)
-        for nth, text in enumerate(texts):
-            kernel.take(self._ids(text), axis=0).sum(axis=0, out=sums[nth])
-        return sums
+        return distinct_ids_of_text(text, self._vocabulary.ids)
 
     def probabilities(self, texts: Iterable[str | bytes]) -> np.ndarray:
-        """Give float32[texts, labels]: what `keras.Model.predict` gives, within 1e-5."""
+        """Return float32[texts, labels]: what `keras.Model.predict` gives, within 1e-5."""
         texts = _as_bytes(texts)
         blocks = [
-            softmax(self._network.logits(self._sums(texts[at : at + _BLOCK])))
+            self._model.probabilities([self._ids(text) for text in texts[at : at + _BLOCK]])
             for at in range(0, len(texts), _BLOCK)
         ]
         return np.concatenate(blocks) if blocks else np.empty((0, len(self.labels)), np.float32)
@@ -108,15 +99,12 @@ class Predictor:
     def predict(
         self, texts: Iterable[str | bytes], *, threshold: float | None = None, explain: bool = False
     ) -> list[Prediction]:
-        """Give a `Prediction` for each text.
+        """Return a `Prediction` for each text.
 
         The label is the most probable one; with `threshold` (two labels only) it is the second
         where its probability is above that. `explain` adds the words' effects.
         """
-        if threshold is not None and len(self.labels) != 2:
-            raise SettingsError(f"a threshold is for two labels; these are {', '.join(self.labels)}")
-        if threshold is not None and not 0 <= threshold <= 1:
-            raise SettingsError(f"threshold is {threshold}, expected 0 to 1")
+        check_threshold(threshold, self.labels)
         texts = _as_bytes(texts)
         probabilities = self.probabilities(texts)
         if len(self.labels) == 2:
@@ -135,18 +123,17 @@ class Predictor:
         return predictions
 
     def _effects(self, text: bytes, label: int) -> list[Effect]:
-        """Run the network once without each word, all at once: [words, units] is 28 KB for 140."""
-        ids = self._ids(text)
-        rows = (
-            self._network.kernels[0].take(ids, axis=0).astype(np.float64)
-        )  # so that subtracting is exact enough
-        whole = rows.sum(axis=0)
-        words = ids != START_ID
-        without = np.concatenate([whole[None], whole - rows[words]])
-        odds = log_odds(self._network.logits(without), label)
-        effects = (odds[0] - odds[1:]).tolist()
-        names = [self._vocabulary.decode([id_], UNKNOWN) for id_ in ids[words].tolist()]
-        return sorted(map(Effect, names, effects), key=lambda effect: (-effect.effect, effect.word))
+        effects = self._model.effects(self._ids(text), label)
+        named = (Effect(self._vocabulary.decode([id_], UNKNOWN), each) for id_, each in effects.items())
+        return sorted(named, key=lambda effect: (-effect.effect, effect.word))
+
+
+def check_threshold(threshold: float | None, labels: list[str]) -> None:
+    """Raise SettingsError for a threshold out of 0 to 1, or of other than two labels."""
+    if threshold is not None and len(labels) != 2:
+        raise SettingsError(f"a threshold is for two labels; these are {', '.join(labels)}")
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise SettingsError(f"threshold is {threshold}, expected 0 to 1")
 
 
 def _as_bytes(texts: Iterable[str | bytes]) -> list[bytes]:
@@ -162,7 +149,7 @@ def predict(
     threshold: float | None = None,
     explain: bool = False,
 ) -> list[Prediction]:
-    """Give a `Prediction` for each text, from a trained run (see `Predictor.predict`).
+    """Return a `Prediction` for each text, from a trained run (see `Predictor.predict`).
 
     Raises InputMissing or DataError for a run without weights, or with damaged ones.
 

@@ -1,6 +1,6 @@
 """Train every combination of some settings, each run in a process of its own.
 
-A process of its own, because what TensorFlow holds grows with each network that one process trains.
+A process of its own, because what TensorFlow holds grows with each model that one process trains.
 """
 
 import csv
@@ -11,20 +11,23 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from ..dataset.reader import Dataset
 from ..distributed.tf_config import without_cluster
+from ..model.numpy_model import NumpyModel
 from ..runs.configuration import TrainingSettings
 from ..runs.run_directory import RunDirectory
 from ..system.errors import DataError, LowmemError, OutputExists, Resumable, SettingsError
 from ..system.progress import Progress, no_progress
-from .compare import measure
+from .scoring import dataset_batches, score
 
 Grid = dict[str, list[Any]]
+
+# --- what is swept ---
 
 
 def parse_grid(text: str) -> tuple[str, list[Any]]:
@@ -43,19 +46,22 @@ def parse_grid(text: str) -> tuple[str, list[Any]]:
             f"grid is {text!r}, expected NAME=VALUE,VALUE,... with a NAME of {', '.join(known)} "
             "(for several seeds: --seeds)"
         )
-    default = getattr(TrainingSettings, name)
     try:
-        if isinstance(default, tuple):
-            kind = type(default[0])
-            return name, [
-                tuple(kind(part) for part in value.split(",") if part) for value in values.split(":")
-            ]
-        if isinstance(default, bool):
-            return name, [{"true": True, "false": False}[value] for value in values.split(",")]
-        kind = int if default is None else type(default)
-        return name, [kind(value) for value in values.split(",")]
+        return name, _parse_values(getattr(TrainingSettings, name), values)
     except (ValueError, KeyError) as error:
         raise SettingsError(f"grid is {text!r}: {error} is no value of {name}") from None
+
+
+def _parse_values(default: Any, text: str) -> list[Any]:
+    """Read values of a setting, of the type of its default; ValueError or KeyError for another one."""
+    if isinstance(default, tuple):
+        kind = type(default[0])
+        lists = (value.split(",") for value in text.split(":"))
+        return [tuple(kind(part) for part in parts if part) for parts in lists]
+    if isinstance(default, bool):
+        return [{"true": True, "false": False}[value] for value in text.split(",")]
+    kind = int if default is None else type(default)
+    return [kind(value) for value in text.split(",")]
 
 
 @dataclass
@@ -70,65 +76,8 @@ class _Run:
     error: str | None = None
 
 
-def sweep(
-    dataset: Dataset | str | Path,
-    out: str | Path,
-    settings: TrainingSettings,
-    grid: Grid,
-    *,
-    seeds: int = 1,
-    memory_limit: int | None = None,
-    stop: threading.Event | None = None,
-    progress: Progress = no_progress,
-    report: Callable[[str], None] = lambda line: None,
-) -> dict[str, Any]:
-    """Train a run for each combination of `grid` and each of `seeds` seeds into `out`; give the table.
-
-    `settings` are those of every run, but for the grid's. One run at a time; with `memory_limit`
-    (bytes) as many as it admits, going by what the first took. Finished runs are kept, interrupted
-    ones resumed, and a failed one stops no other. The best combination is that with the best
-    validation; of it alone the test accuracy is told. When `stop` is set, every running process
-    saves its state, and Resumable is raised.
-
-    Raises SettingsError without a validation split, or when a run that is there has other settings.
-    """
-    if not isinstance(dataset, Dataset):
-        dataset = Dataset(dataset)
-    if not settings.validation_split or seeds < 1:
-        raise SettingsError(
-            f"validation_split is {settings.validation_split} and seeds is {seeds}, expected more than 0 "
-            "of both: settings chosen by the test split make the test accuracy look better than it is"
-        )
-    runs = _plan(dataset, Path(out), settings, grid, seeds)
-    stop = stop or threading.Event()
-    try:
-        _run_all(dataset, runs, memory_limit, stop, progress, report)
-    except BaseException:
-        _end_all(runs)
-        raise
-    if stop.is_set():
-        done = sum(run.directory.finished for run in runs)
-        raise Resumable(f"stopped with {done} of {len(runs)} runs finished; the same command goes on")
-    return {
-        "dataset": str(dataset.directory),
-        "data": dataset.source["description"],
-        "best_by": settings.best_by,
-        "seeds": seeds,
-        "runs": [
-            {
-                "run": str(run.directory.path),
-                **run.chosen,
-                "seed": run.settings.seed,
-                **({"error": run.error} if run.error else _measured(run)),
-            }
-            for run in runs
-        ],
-        "combinations": _combine(dataset, runs, settings.best_by),
-    }
-
-
 def _plan(dataset: Dataset, out: Path, settings: TrainingSettings, grid: Grid, seeds: int) -> list[_Run]:
-    """Give the runs in order; SettingsError for settings that cannot be, or a run that has others."""
+    """Return the runs in order; SettingsError for impossible settings, OutputExists for other runs."""
     runs = []
     for values in itertools.product(*grid.values()):
         chosen = dict(zip(grid, values, strict=True))
@@ -159,6 +108,53 @@ def _require_same(run: _Run, dataset: Dataset) -> None:
         )
 
 
+# --- the sweep ---
+
+
+def sweep(
+    dataset: Dataset | str | Path,
+    out: str | Path,
+    settings: TrainingSettings,
+    grid: Grid,
+    *,
+    seeds: int = 1,
+    memory_limit: int | None = None,
+    stop: threading.Event | None = None,
+    progress: Progress = no_progress,
+    report: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Train a run for each combination of `grid` and each of `seeds` seeds into `out`; return the table.
+
+    `settings` are those of every run, but for the grid's. One run at a time; with `memory_limit`
+    (bytes) as many as it admits, by the peak of those that have finished. Finished runs are kept,
+    interrupted ones resumed, and a failed one stops no other. The best combination is the one with the
+    best validation; of it alone the test accuracy is measured. When `stop` is set, every running process
+    saves its state, and Resumable is raised.
+
+    Raises SettingsError without a validation split, OutputExists for a run with other settings.
+    """
+    if not isinstance(dataset, Dataset):
+        dataset = Dataset(dataset)
+    if not settings.validation_split or seeds < 1:
+        raise SettingsError(
+            f"validation_split is {settings.validation_split} and seeds is {seeds}, expected more than 0 "
+            "of both: settings chosen by the test split make the test accuracy look better than it is"
+        )
+    runs = _plan(dataset, Path(out), settings, grid, seeds)
+    stop = stop or threading.Event()
+    try:
+        _run_all(dataset, runs, memory_limit, stop, progress, report)
+    except BaseException:
+        _end_all(runs)
+        raise
+    if stop.is_set():
+        done = sum(run.directory.finished for run in runs)
+        raise Resumable(
+            f"stopped with {done} of {len(runs)} runs finished; the same command resumes the rest"
+        )
+    return _table(dataset, runs, settings.best_by, seeds)
+
+
 def _run_all(
     dataset: Dataset,
     runs: list[_Run],
@@ -175,10 +171,7 @@ def _run_all(
             running.append(waiting.pop(0))
             _start(dataset, running[-1])
         if stop.is_set():
-            for run in running:
-                if run.process.poll() is None and run.error is None:
-                    run.process.terminate()  # it saves its state
-                    run.error = "stopped"
+            _stop_all(running)
         for run in [run for run in running if run.process.poll() is not None]:
             running.remove(run)
             _end(run)
@@ -189,7 +182,7 @@ def _run_all(
 
 
 def _width(runs: list[_Run], memory_limit: int | None) -> int:
-    """Give how many runs fit the memory at a time: one, until the first tells what it took."""
+    """Return how many runs fit the memory at a time: one, until the first has shown what it takes."""
     peaks = [run.directory.summary()["peak_resident_bytes"] for run in runs if run.directory.finished]
     return max(1, memory_limit // max(peaks)) if memory_limit and peaks else 1
 
@@ -210,6 +203,14 @@ def _start(dataset: Dataset, run: _Run) -> None:
     )
 
 
+def _stop_all(running: Iterable[_Run]) -> None:
+    """Ask each process to save its state and end, once."""
+    for run in running:
+        if run.process.poll() is None and run.error is None:
+            run.process.terminate()
+            run.error = "stopped"
+
+
 def _end(run: _Run) -> None:
     """Keep why a process failed, if it did."""
     run.errors.seek(0)
@@ -227,6 +228,28 @@ def _end_all(runs: Iterable[_Run]) -> None:
             run.process.wait()
 
 
+# --- its table ---
+
+
+def _table(dataset: Dataset, runs: list[_Run], best_by: str, seeds: int) -> dict[str, Any]:
+    return {
+        "dataset": str(dataset.directory),
+        "data": dataset.source["description"],
+        "best_by": best_by,
+        "seeds": seeds,
+        "runs": [
+            {
+                "run": str(run.directory.path),
+                **run.chosen,
+                "seed": run.settings.seed,
+                **({"error": run.error} if run.error else _measured(run)),
+            }
+            for run in runs
+        ],
+        "combinations": _combine(dataset, runs, best_by),
+    }
+
+
 def _measured(run: _Run) -> dict[str, Any]:
     summary = run.directory.summary()
     names = ("val_accuracy", "val_loss", "val_f1", "val_auc", "epoch", "peak_resident_bytes")
@@ -235,31 +258,39 @@ def _measured(run: _Run) -> dict[str, Any]:
 
 
 def _combine(dataset: Dataset, runs: list[_Run], best_by: str) -> list[dict[str, Any]]:
-    """Give mean and standard deviation over the seeds of each combination, and say which is best."""
-    combinations = []
+    """Return mean and standard deviation over the seeds of each combination; the best is marked."""
+    rows, rated = [], []
     for _, group in itertools.groupby(runs, key=lambda run: run.chosen):
-        group = list(group)
-        finished = [run for run in group if not run.error]
-        row = {**group[0].chosen, "runs": len(finished), "failed": len(group) - len(finished)}
+        every = list(group)
+        finished = [run for run in every if not run.error]
+        row = {**every[0].chosen, "runs": len(finished), "failed": len(every) - len(finished)}
+        rows.append(row)
         if finished:
             measured = [_measured(run) for run in finished]
             for name in ("val_accuracy", "val_loss", "seconds"):
-                values = [each[name] for each in measured]
-                row[f"{name}_mean"] = statistics.fmean(values)
-                row[f"{name}_sd"] = statistics.stdev(values) if len(values) > 1 else 0.0
-        combinations.append((row, finished))
-    rated = [(row, finished) for row, finished in combinations if finished]
+                row |= _mean_and_deviation(name, [each[name] for each in measured])
+            rated.append((row, finished))
     if rated:
         sign = -1 if best_by == "loss" else 1
-        best, finished = max(rated, key=lambda rated: sign * rated[0][f"val_{best_by}_mean"])
-        try:
-            accuracies = [measure(run.directory, dataset)[0]["accuracy"] for run in finished]
-        except LowmemError as error:
-            raise DataError(f"the best runs cannot be tested: {error}") from error
-        deviation = statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0
-        best |= {"best": True, "test_accuracy_mean": statistics.fmean(accuracies)}
-        best["test_accuracy_sd"] = deviation
-    return [row for row, _ in combinations]
+        best, finished = max(rated, key=lambda each: sign * each[0][f"val_{best_by}_mean"])
+        accuracies = _test_accuracies(dataset, finished)
+        best |= {"best": True, **_mean_and_deviation("test_accuracy", accuracies)}
+    return rows
+
+
+def _mean_and_deviation(name: str, values: Sequence[float]) -> dict[str, float]:
+    """Return a metric's mean and standard deviation over seeds; 0 for one seed, which shows none."""
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return {f"{name}_mean": statistics.fmean(values), f"{name}_sd": deviation}
+
+
+def _test_accuracies(dataset: Dataset, runs: list[_Run]) -> list[float]:
+    try:
+        models = [NumpyModel.load(run.directory) for run in runs]
+        tallies = score(models, dataset_batches(dataset))
+    except LowmemError as error:
+        raise DataError(f"the best runs cannot be tested: {error}") from error
+    return [tally.metrics()["accuracy"] for tally in tallies]
 
 
 def write_csv(combinations: list[dict[str, Any]], file: TextIO) -> None:

@@ -1,8 +1,7 @@
-"""Check a dataset, and that a killed and resumed run ends with the bits of an undisturbed one.
+"""Check that a killed and resumed run ends with the bits of an undisturbed one.
 
-For the second, a training run is started as a process of its own, killed with SIGKILL at a random
-moment, and resumed, again and again until it ends; then it is compared with a run that nobody
-disturbed.
+A training run is started as a process of its own, killed with SIGKILL at a random moment, and resumed,
+again and again until it ends; then it is compared with a run that was not interrupted.
 """
 
 import hashlib
@@ -10,25 +9,24 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ..distributed.tf_config import without_cluster
 from ..monitoring.event_reader import read_values
 from ..runs.run_directory import RunDirectory
 from ..system.errors import LowmemError
 from ..system.files import clear_directory
+from ..system.npz import read_arrays
 from ..system.progress import Progress, no_progress
 
 
 def digests(run: str | Path) -> dict[str, str]:
-    """Give the SHA-256 of a run's weights, of its history, and of its TensorBoard curves."""
+    """Return the SHA-256 of a run's weights, of its history, and of its TensorBoard curves."""
     run = RunDirectory(run)
-    with np.load(run.weights_file) as arrays:
-        weights = b"".join(arrays[name].tobytes() for name in sorted(arrays.files))
+    arrays = read_arrays(run.weights_file, str(run.weights_file))
+    weights = b"".join(arrays[name].tobytes() for name in sorted(arrays))
     parts = {"weights": weights, "history": run.metrics_file.read_bytes(), "curves": _curves(run)}
     return {name: hashlib.sha256(content).hexdigest() for name, content in parts.items()}
 
@@ -52,7 +50,7 @@ def verify_resume(
     options: Sequence[str] = (),
     progress: Progress = no_progress,
 ) -> dict[str, Any]:
-    """Train on `dataset` undisturbed and with `kills` kills, and give both runs' digests.
+    """Train on `dataset` undisturbed and with `kills` kills, and return both runs' digests.
 
     `work` is a directory for the two runs, emptied first; `options` are further ones of `train`.
     The moments are drawn from `seed`, after the process has started up; a run that ends before its
@@ -67,26 +65,36 @@ def verify_resume(
     longest = time.monotonic() - begun
     expected, rounds, done, generator = digests(work / "undisturbed"), [], 0, random.Random(seed)
     while done < kills:
-        run = work / f"killed-{len(rounds) + 1}"
-        here, resumed = 0, False
-        while True:
-            arguments = ["--resume", str(run)] if resumed else ["--run", str(run)]
-            # Starting takes a part of the time; moments before it kill nothing of interest.
-            after = generator.uniform(0.3, 0.7) * longest if done < kills else None
-            if not _killed([*command, *arguments], after):
-                break
-            done, here = done + 1, here + 1
-            resumed = RunDirectory(run).config_file.exists()
-            if not resumed and run.exists():
-                clear_directory(run)
-            progress("kill and resume", done, kills)
-        rounds.append({"kills": here, "identical": digests(run) == expected, **digests(run)})
+        run = RunDirectory(work / f"killed-{len(rounds) + 1}")
+        here = 0
+        for _ in _kills(command, run, longest, kills - done, generator):
+            here += 1
+            progress("kill and resume", done + here, kills)
+        done += here
+        found = digests(run.path)
+        rounds.append({"kills": here, "identical": found == expected, **found})
     return {
         "kills": done,
         "runs": rounds,
         "undisturbed": expected,
         "identical": all(entry["identical"] for entry in rounds),
     }
+
+
+def _kills(
+    command: list[str], run: RunDirectory, longest: float, most: int, generator: random.Random
+) -> Iterator[None]:
+    """Train `run` to its end with up to `most` kills in between, and yield at each."""
+    while True:
+        resumed = run.config_file.exists()
+        if not resumed and run.path.exists():
+            clear_directory(run.path)
+        # Starting takes a part of the time; moments before it kill nothing of interest.
+        after = generator.uniform(0.3, 0.7) * longest if most else None
+        if not _killed([*command, "--resume" if resumed else "--run", str(run.path)], after):
+            return
+        most -= 1
+        yield
 
 
 def _run_to_end(command: list[str]) -> None:
@@ -96,7 +104,7 @@ def _run_to_end(command: list[str]) -> None:
 
 
 def _killed(command: list[str], after: float | None) -> bool:
-    """Run `command`, kill it `after` seconds, and give whether it was killed rather than ended."""
+    """Run `command`, kill it `after` seconds, and return whether it was killed rather than ended."""
     options = {"stderr": subprocess.PIPE, "text": True, "env": without_cluster()}
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, **options)
     try:

@@ -1,1 +1,1 @@
-"""The network in Keras and in NumPy, its optimizer, its metrics, its export."""
+"""The model in Keras and in NumPy, its optimizer, its metrics, its export."""

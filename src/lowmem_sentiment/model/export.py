@@ -9,7 +9,7 @@ from ..system.errors import InputMissing, SettingsError
 from ..system.files import new_directory
 from ..text.tokenizer import FILTERS
 from ..text.vocabulary import FIRST_WORD_ID, OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
-from .weights import load_weights
+from .numpy_model import load_with_vocabulary
 
 EXPORT_FORMATS = ("saved-model", "weights", "keras")
 
@@ -17,7 +17,7 @@ EXPORT_FORMATS = ("saved-model", "weights", "keras")
 def export(
     run: str | Path, out: str | Path, *, format: str = "saved-model", overwrite: bool = False
 ) -> Path:
-    """Write a run into the new directory `out`, and give it.
+    """Write a run into the new directory `out`, and return its path.
 
     "saved-model": a SavedModel that takes raw texts, with tokeniser and vocabulary in its graph.
     "weights": weights.npz and vocabulary.txt, all that `predict` reads. "keras": model.keras,
@@ -30,7 +30,7 @@ def export(
         raise SettingsError(f"format is {format!r}, expected one of {', '.join(EXPORT_FORMATS)}")
     run, out = RunDirectory(run), Path(out)
     if format == "weights":
-        load_weights(run)  # nothing damaged is handed on
+        load_with_vocabulary(run)  # nothing damaged is copied
         files = [run.weights_file, run.vocabulary_file]
     else:
         run.vocabulary()
@@ -53,11 +53,11 @@ def _save(run: RunDirectory, directory: Path) -> None:
     tf.saved_model.save(module, str(directory), signatures={"serving_default": module.serve})
 
 
-def _text_model(network: Any, vocabulary: Vocabulary, labels: list[str]) -> Any:
-    """Give a tf.Module whose `serve` takes string[batch] and gives probabilities and label.
+def _text_model(model: Any, vocabulary: Vocabulary, labels: list[str]) -> Any:
+    """Return a tf.Module whose `serve` takes string[batch] and returns probabilities and label.
 
-    The graph is the token rule of `tokens.py` in TensorFlow's byte-wise string operations, a
-    hash table of the words, and the network.
+    The graph is the rule of `text/tokenizer.py` in TensorFlow's byte-wise string operations, a
+    hash table of the words, and the model.
     """
     import keras
     import tensorflow as tf
@@ -76,7 +76,7 @@ def _text_model(network: Any, vocabulary: Vocabulary, labels: list[str]) -> Any:
         words = tf.strings.split(tf.strings.regex_replace(lower, separators, " "))
         ids = tf.ragged.map_flat_values(ids_of.lookup, words)
         start = tf.fill([tf.size(texts), 1], tf.constant(START_ID, tf.int64))
-        outputs = network(encode(tf.concat([start, ids], axis=1)), training=False)
+        outputs = model(encode(tf.concat([start, ids], axis=1)), training=False)
         if outputs.shape[-1] == 1:
             outputs = tf.concat([1 - outputs, outputs], axis=1)
             chosen = tf.cast(outputs[:, 1] > 0.5, tf.int64)
@@ -89,6 +89,6 @@ def _text_model(network: Any, vocabulary: Vocabulary, labels: list[str]) -> Any:
         }
 
     module = tf.Module()
-    module.tracked = [ids_of, [variable.value for variable in network.variables]]
+    module.tracked = [ids_of, [variable.value for variable in model.variables]]
     module.serve = tf.function(serve, input_signature=[tf.TensorSpec([None], tf.string, name="texts")])
     return module

@@ -1,10 +1,11 @@
-"""The tutorial's network: Dense layers with Dropout between them."""
+"""The tutorial's model: Dense layers with Dropout between them."""
 
 from collections.abc import Sequence
 
 import keras
 
 from ..runs.configuration import TrainingSettings
+from ..system.deprecation import renamed
 from .optimizer import FusedAdam
 
 
@@ -17,7 +18,7 @@ def build_model(
     learning_rate: float = TrainingSettings.learning_rate,
     seed: int = 0,
 ) -> keras.Model:
-    """Give the compiled network, float32[batch, num_words] -> float32[batch, 1].
+    """Return the compiled model, float32[batch, num_words] -> float32[batch, 1].
 
     Two labels: one sigmoid unit, the probability of the second, as in the tutorial. More:
     softmax, float32[batch, num_labels]. Dropout rate n follows hidden layer n; 0 and what is
@@ -33,31 +34,32 @@ def build_model(
         kernel = keras.initializers.GlorotUniform(seed=next(seeds))
         return keras.layers.Dense(units, activation, kernel_initializer=kernel, name=name)
 
-    network = keras.Sequential([keras.Input((num_words,), name="words")], name="sentiment")
+    model = keras.Sequential([keras.Input((num_words,), name="words")], name="sentiment")
     for nth, units in enumerate(hidden):
-        network.add(dense(units, "relu", f"hidden_{nth + 1}"))
+        model.add(dense(units, "relu", f"hidden_{nth + 1}"))
         if nth < len(dropout) and dropout[nth]:
             seed_of_layer = next(seeds)
-            network.add(keras.layers.Dropout(dropout[nth], seed=seed_of_layer, name=f"dropout_{nth + 1}"))
+            model.add(keras.layers.Dropout(dropout[nth], seed=seed_of_layer, name=f"dropout_{nth + 1}"))
     if num_labels == 2:
-        network.add(dense(1, "sigmoid", "output"))
+        model.add(dense(1, "sigmoid", "output"))
     else:
-        network.add(dense(num_labels, "softmax", "output"))
-    compile_model(network, learning_rate)
-    return network
+        model.add(dense(num_labels, "softmax", "output"))
+    compile_model(model, learning_rate)
+    return model
 
 
+@renamed(network="model")
 def compile_model(
-    network: keras.Model, learning_rate: float = TrainingSettings.learning_rate, **options
+    model: keras.Model, learning_rate: float = TrainingSettings.learning_rate, **options
 ) -> None:
     """Compile for binary cross-entropy (one output unit) or sparse categorical (more).
 
     `options` go to `keras.Model.compile` and win over what is set here.
     """
-    binary = network.output_shape[-1] == 1
+    binary = model.output_shape[-1] == 1
     settings = {
         "optimizer": FusedAdam(learning_rate),
         "loss": "binary_crossentropy" if binary else "sparse_categorical_crossentropy",
         "metrics": ["accuracy"],
     }
-    network.compile(**{**settings, **options})
+    model.compile(**{**settings, **options})

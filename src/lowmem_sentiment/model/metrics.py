@@ -1,4 +1,7 @@
-"""What counts of reviews say of a network: accuracy, precision, recall, F1, areas, curves."""
+"""Metrics of a model from counts of reviews: accuracy, precision, recall, F1, areas, curves.
+
+Training's validation, evaluate and compare all take them from here.
+"""
 
 from typing import Any, NamedTuple
 
@@ -14,9 +17,10 @@ def _ratio(part: float, whole: float) -> float:
 
 
 def from_confusion_matrix(counts: np.ndarray, labels: list[str]) -> dict[str, Any]:
-    """Give accuracy, precision, recall and F1 from int[labels, labels], true label by predicted.
+    """Return accuracy, precision, recall and F1 from int[labels, labels], true label by predicted.
 
-    Nothing predicted, or nothing there, counts as 0. With two labels the second is the positive one.
+    Nothing predicted, or nothing there, counts as 0. With two labels the second is the positive one;
+    with more there are means over the labels ("macro") and over the reviews ("weighted").
     """
     right = np.diag(counts)
     by_label = {}
@@ -36,15 +40,14 @@ def from_confusion_matrix(counts: np.ndarray, labels: list[str]) -> dict[str, An
     else:
         weights = counts.sum(axis=1)
         for name in names:
-            values = np.array([measures[name] for measures in by_label.values()])
+            values = np.array([metrics[name] for metrics in by_label.values()])
             result[f"macro_{name}"] = float(values.mean())
             result[f"weighted_{name}"] = _ratio((values * weights).sum(), weights.sum())
-        result["by_label"] = by_label
-    return {**result, "confusion_matrix": counts.tolist()}
+    return {**result, "by_label": by_label, "confusion_matrix": counts.tolist()}
 
 
 def score_bins(scores: np.ndarray) -> np.ndarray:
-    """Give int64[n], the bin of each probability: bin k holds those above k / 2048, up to (k + 1) / 2048.
+    """Return int64[n], the bin of each probability: bin k has those above k / 2048 up to (k + 1) / 2048.
 
     >>> score_bins(np.array([0, 0.5, 0.5000001, 1]))
     array([   0, 1023, 1024, 2047])
@@ -53,51 +56,79 @@ def score_bins(scores: np.ndarray) -> np.ndarray:
 
 
 def to_confusion_matrix(bins: np.ndarray) -> np.ndarray:
-    """Give int[2, 2], true label by predicted, from int[2, bins], true label by probability."""
+    """Return int[2, 2], true label by predicted, from int[2, bins], true label by probability."""
     middle = bins.shape[1] // 2
     return np.stack([bins[:, :middle].sum(axis=1), bins[:, middle:].sum(axis=1)], axis=1)
 
 
 def _above(bins: np.ndarray, thresholds: int) -> np.ndarray:
-    """Give int[2, thresholds + 1]: reviews of each label above 0, 1 / thresholds, ..., 1."""
+    """Return int[2, thresholds + 1]: reviews of each label above 0, 1 / thresholds, ..., 1."""
     groups = bins.reshape(2, thresholds, -1).sum(axis=2)
     above = np.cumsum(groups[:, ::-1], axis=1)[:, ::-1]
     return np.concatenate([above, np.zeros((2, 1), above.dtype)], axis=1)
 
 
 def area_under_roc(bins: np.ndarray) -> float:
-    """Give the share of (positive, negative) pairs that stand in the right order.
+    """Return the share of (positive, negative) pairs that stand in the right order.
 
     Two in one bin count as half: on IMDb that is in the 6th digit.
     """
-    false, true = _above(bins.astype(np.float64), bins.shape[1])
-    pairs = (true[:-1] + true[1:]) / 2 * (false[:-1] - false[1:])
-    return _ratio(pairs.sum(), true[0] * false[0])
+    return float(areas_under_roc(bins[None])[0])
+
+
+def areas_under_roc(bins: np.ndarray) -> np.ndarray:
+    """Return float64[n], the `area_under_roc` of each of [n, 2, bins]; 0 where one label is not there."""
+    negative, positive = bins[:, 0].astype(np.float64), bins[:, 1].astype(np.float64)
+    below = np.cumsum(negative, axis=1) - negative / 2
+    pairs = negative.sum(axis=1) * positive.sum(axis=1)
+    return np.divide((below * positive).sum(axis=1), pairs, out=np.zeros(len(bins)), where=pairs > 0)
+
+
+def calibration_error(confidence: np.ndarray, groups: int = 16) -> float:
+    """Return the expected calibration error from int[2, bins]: wrong and right, by top probability.
+
+    The mean over the reviews of |accuracy - mean confidence| in `groups` ranges of equal width (Guo et
+    al., "On Calibration of Modern Neural Networks", 2017). A review's confidence is taken to be the
+    middle of its bin: off by 1/4096 at most.
+    """
+    reviews = confidence.sum(axis=0)
+    middles = (np.arange(confidence.shape[1]) + 0.5) / confidence.shape[1]
+    gaps = (confidence[1] - reviews * middles).reshape(groups, -1).sum(axis=1)
+    return _ratio(np.abs(gaps).sum(), reviews.sum())
+
+
+def f1_scores(counts: np.ndarray) -> np.ndarray:
+    """Return float64[n, labels], each label's F1 from each of [n, labels, labels], as above."""
+    right = np.diagonal(counts, axis1=1, axis2=2).astype(np.float64)
+    either = counts.sum(axis=1) + counts.sum(axis=2)
+    return np.divide(2 * right, either, out=np.zeros_like(right), where=either > 0)
 
 
 def precision_recall(bins: np.ndarray, thresholds: int = 128) -> dict[str, np.ndarray]:
-    """Give float64[thresholds + 1] each of true and false positives and negatives, precision, recall.
+    """Return float64[thresholds + 1] each of true and false positives and negatives, precision, recall.
 
     Where nothing is above a threshold, precision is 1: the curve ends at recall 0, precision 1.
     """
     false_positives, true_positives = _above(bins.astype(np.float64), thresholds)
     negatives, positives = bins.sum(axis=1)
-    said = true_positives + false_positives
+    predicted = true_positives + false_positives
     return {
         "true_positives": true_positives,
         "false_positives": false_positives,
         "true_negatives": negatives - false_positives,
         "false_negatives": positives - true_positives,
-        "precision": np.divide(true_positives, said, out=np.ones_like(said), where=said > 0),
+        "precision": np.divide(
+            true_positives, predicted, out=np.ones_like(predicted), where=predicted > 0
+        ),
         "recall": true_positives / max(1, positives),
     }
 
 
 class Mistake(NamedTuple):
-    """A review that the network is wrong about."""
+    """A review that a model is wrong about."""
 
     number: int
-    """Its place in the validation reviews."""
+    """Its place in the reviews, from 0."""
     predicted: int
     """The wrong label."""
     probability: float

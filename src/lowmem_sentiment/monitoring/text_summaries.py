@@ -11,7 +11,7 @@ from ..dataset.splits import number_in_split
 from ..model.metrics import Mistake
 from ..model.numpy_model import NumpyModel
 from ..runs.configuration import TrainingSettings
-from ..text.vocabulary import Vocabulary
+from ..text.vocabulary import OUT_OF_VOCABULARY_ID, Vocabulary
 from .markdown import markdown_table
 
 
@@ -104,7 +104,10 @@ def describe_most_wrong(
     ]
     for each, number in zip(most_wrong, numbers, strict=True):
         ids, label = reviews[number]
-        effects = model.effects(ids, each.predicted) if model else {}
+        effects = {}
+        if model:
+            ids = np.where(ids < model.num_words, ids, OUT_OF_VOCABULARY_ID)
+            effects = model.effects(model.known_ids(ids), each.predicted)
         order = sorted(effects, key=effects.get, reverse=True)
         towards = [id_ for id_ in order[:8] if effects[id_] > 0]
         away = [id_ for id_ in order[:-5:-1] if effects[id_] < 0]

@@ -1,0 +1,64 @@
+"""Limits on metrics that decide an exit code: ``accuracy=0.88``, ``recall:spam=0.9``."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..system.errors import SettingsError
+from .scoring import floats
+
+LOWER_IS_BETTER = ("loss", "brier", "calibration_error")
+
+_BY_LABEL = ("precision", "recall", "f1")
+
+
+def metric_names(labels: Sequence[str]) -> list[str]:
+    """Return the names of the metrics that an evaluation with these labels has."""
+    binary = len(labels) == 2
+    means = _BY_LABEL if binary else [f"{m}_{n}" for m in ("macro", "weighted") for n in _BY_LABEL]
+    names = ["loss", "accuracy", *means, *(["auc"] if binary else []), "brier", "calibration_error"]
+    return [*names, *(f"{name}:{label}" for name in _BY_LABEL for label in labels)]
+
+
+def parse_limit(text: str) -> tuple[str, float]:
+    """Read "METRIC=X" or "METRIC:LABEL=X"; SettingsError for anything else.
+
+    >>> parse_limit("recall:spam=0.9")
+    ('recall:spam', 0.9)
+    """
+    name, equals, value = text.rpartition("=")
+    try:
+        limit = float(value)
+    except ValueError:
+        limit = math.nan
+    if not equals or not name or math.isnan(limit):
+        raise SettingsError(f"fail_under is {text!r}, expected METRIC=NUMBER, such as accuracy=0.88")
+    return name, limit
+
+
+def check_metrics(names: Iterable[str], labels: Sequence[str]) -> None:
+    """Raise SettingsError for the first name that is no metric with these labels."""
+    known = metric_names(labels)
+    for name in names:
+        if name not in known:
+            shown = known if len(known) <= 60 else [*known[:60], "..."]
+            raise SettingsError(f"no metric {name!r}, expected one of {', '.join(shown)}")
+
+
+def missed(evaluation: dict[str, Any], limits: dict[str, float]) -> list[str]:
+    """Return a line for each metric below its limit ("loss" and other errors: above it).
+
+    Raises SettingsError for a metric that the evaluation does not have.
+    """
+    numbers = floats(evaluation)
+    for label, metrics in evaluation.get("by_label", {}).items():
+        numbers |= {f"{name}:{label}": value for name, value in floats(metrics).items()}
+    lines = []
+    for name, limit in limits.items():
+        if name not in numbers:
+            raise SettingsError(f"no metric {name!r}, expected one of {', '.join(numbers)}")
+        value, lower = numbers[name], name in LOWER_IS_BETTER
+        by = value - limit if lower else limit - value
+        if not by <= 0:  # so that one that is not a number is missed
+            lines.append(f"{name} is {value:.5f}, {by:.5f} {'above' if lower else 'below'} {limit}")
+    return lines

@@ -1,0 +1,97 @@
+"""Labelled text, straight from files or standard input, as batches to score: a stream, no dataset.
+
+In memory is what the readers hold, a few MB, and one batch.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..sources.files import FilesSource
+from ..system.errors import DataError
+from ..text.chunks import BadRow
+from ..text.format_settings import FilesSettings
+from ..text.vocabulary import Vocabulary
+from .predict import distinct_ids_of_text
+from .scoring import BATCH_REVIEWS, Batch, Model
+
+_BATCH_BYTES = 1 << 20
+
+_MAX_UNKNOWN = 1_000
+"""Labels counted that the run does not know; more, and the label column is most likely the wrong one."""
+
+
+def read_labelled(source: FilesSource) -> Iterator[tuple[bytes, str]]:
+    """Yield each text, as UTF-8, and its label; DataError names the first row that is none."""
+    for chunk in source.chunks():
+        for review in chunk.reviews():
+            if isinstance(review, BadRow):
+                raise DataError(str(review))
+            if review.label is not None:
+                yield review.text, review.label
+
+
+class LabelledTexts:
+    """Batches of labelled texts for models that each have a vocabulary of their own."""
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        settings: FilesSettings,
+        labels: Sequence[str],
+        vocabularies: Sequence[Vocabulary],
+    ):
+        """Find every file; InputMissing when one is not there, SettingsError for an unclear format."""
+        self._source = FilesSource(paths, replace(settings, test_fraction=0.0))
+        self._number_of = {label: number for number, label in enumerate(labels)}
+        self._vocabularies = vocabularies
+        self._digest = hashlib.sha256()
+        self.unknown_labels: Counter[str] = Counter()
+        """Reviews by label, of labels that the models do not know: they are not scored."""
+
+    @property
+    def description(self) -> str:
+        """The names of the files."""
+        return self._source.describe()["description"]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the texts and labels read, in order."""
+        return self._digest.hexdigest()
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield the texts whose label the models know, at most 500 or 1 MiB of them at a time."""
+        texts, labels, size = [], [], 0
+        for text, label in read_labelled(self._source):
+            for part in (text, label.encode()):
+                self._digest.update(len(part).to_bytes(8, "big") + part)
+            number = self._number_of.get(label)
+            if number is None:
+                self._count_unknown(label)
+                continue
+            texts.append(text)
+            labels.append(number)
+            size += len(text)
+            if len(texts) == BATCH_REVIEWS or size >= _BATCH_BYTES:
+                yield self._batch(texts, labels)
+                texts, labels, size = [], [], 0
+        if texts:
+            yield self._batch(texts, labels)
+
+    def _batch(self, texts: list[bytes], labels: list[int]) -> Batch:
+        def encode(nth: int, model: Model) -> list[np.ndarray]:
+            ids = self._vocabularies[nth].ids
+            return [distinct_ids_of_text(text, ids) for text in texts]
+
+        return Batch(np.array(labels, np.int64), encode, lambda nth: texts[nth])
+
+    def _count_unknown(self, label: str) -> None:
+        self.unknown_labels[label] += 1
+        if len(self.unknown_labels) > _MAX_UNKNOWN:
+            raise DataError(
+                f"{self.description} has over {_MAX_UNKNOWN:,} labels that the run does not know, such "
+                f"as {label!r}; expected {', '.join(self._number_of)}: is it another column?"
+            )

@@ -1,0 +1,208 @@
+"""The pass over labelled reviews that evaluate, compare and sweep share: models in, counts out.
+
+Several models are scored in one pass, so that what is compared is the same reviews, and nothing that
+grows with their number is kept: counts, two sums, and what an observer makes of each batch.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from ..dataset.reader import Dataset
+from ..dataset.splits import validation_share
+from ..model.metrics import (
+    SCORE_BINS,
+    area_under_roc,
+    calibration_error,
+    from_confusion_matrix,
+    score_bins,
+)
+from ..system.progress import Progress
+from ..text.vocabulary import Vocabulary
+
+BATCH_REVIEWS = (
+    500  # as ids 0.5 MB for IMDb; the probabilities and logits of a batch are little beside it
+)
+
+
+class Model(Protocol):
+    """What is scored: a `NumpyModel`, or a `KerasModel` where NumPy cannot run it."""
+
+    labels: list[str]
+
+    def known_ids(self, ids: np.ndarray) -> np.ndarray:
+        """Return the distinct ids of a review to this model."""
+        ...
+
+    def score(self, reviews: Sequence[np.ndarray], labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return float32[reviews, labels], the probabilities, and float64[reviews], the losses."""
+        ...
+
+
+class Batch(NamedTuple):
+    """Some reviews, in the order in which they come."""
+
+    labels: np.ndarray
+    """int64[reviews]"""
+    encode: Callable[[int, Model], list[np.ndarray]]
+    """Return each review's distinct ids to a model, given with its place among those scored."""
+    text: Callable[[int], bytes]
+    """Return the text of the review at a place in the batch."""
+
+
+class Scores(NamedTuple):
+    """What a model makes of a batch."""
+
+    probabilities: np.ndarray
+    """float32[reviews, labels]"""
+    predicted: np.ndarray
+    """int64[reviews]: the label chosen."""
+    right: np.ndarray
+    """bool[reviews]"""
+
+
+Observer = Callable[[Batch, list[Scores]], None]
+
+
+class ReportProgress:
+    """Report to a `Progress` how many reviews are scored."""
+
+    def __init__(self, what: str, total: int | None, progress: Progress):
+        """Report to `progress` what is done of `total` (None: not known) reviews."""
+        self._what, self._total, self._progress, self._done = what, total, progress, 0
+
+    def __call__(self, batch: Batch, scores: list[Scores]) -> None:
+        """Count a batch."""
+        self._done += len(batch.labels)
+        self._progress(self._what, self._done, self._total)
+
+
+class Tally:
+    """Count what a model makes of labelled reviews: 70 KB for two labels, however many reviews."""
+
+    def __init__(self, labels: Sequence[str], threshold: float | None = None):
+        """Count for `labels`; with two, the second is predicted where it is above `threshold` (0.5)."""
+        self.labels, self.threshold = list(labels), 0.5 if threshold is None else threshold
+        self.counts = np.zeros((len(labels), len(labels)), np.int64)
+        """Reviews by true label and predicted label."""
+        self.bins = np.zeros((2, SCORE_BINS), np.int64) if len(labels) == 2 else None
+        """With two labels, reviews by true label and probability of the second."""
+        self.confidence = np.zeros((2, SCORE_BINS), np.int64)
+        """Reviews by whether the most probable label is right, and its probability."""
+        self._loss = self._brier = 0.0
+
+    @property
+    def reviews(self) -> int:
+        """How many reviews were counted."""
+        return int(self.counts.sum())
+
+    def add(self, labels: np.ndarray, probabilities: np.ndarray, losses: np.ndarray) -> Scores:
+        """Count a batch, and return what was predicted."""
+        likeliest = probabilities.argmax(axis=1)
+        predicted = likeliest
+        if self.bins is not None:
+            predicted = (probabilities[:, 1] > self.threshold).astype(np.int64)
+            likeliest = (probabilities[:, 1] > 0.5).astype(np.int64)
+            np.add.at(self.bins, (labels, score_bins(probabilities[:, 1])), 1)
+        np.add.at(self.counts, (labels, predicted), 1)
+        sure = score_bins(probabilities.max(axis=1))
+        np.add.at(self.confidence, ((likeliest == labels).astype(np.int64), sure), 1)
+        self._loss += float(losses.sum())
+        wrong_by = probabilities.astype(np.float64)
+        wrong_by[np.arange(len(labels)), labels] -= 1
+        squares = wrong_by[:, 1:] if self.bins is not None else wrong_by
+        self._brier += float((squares**2).sum())
+        return Scores(probabilities, predicted, predicted == labels)
+
+    def metrics(self) -> dict[str, Any]:
+        """Return every metric by name, each label's, and the confusion matrix.
+
+        "loss" is the log loss. "brier" is the mean squared error of the second label's probability, with
+        more than two labels the sum over the labels (Brier, 1950).
+        """
+        reviews = max(1, self.reviews)
+        metrics = {"loss": self._loss / reviews, **from_confusion_matrix(self.counts, self.labels)}
+        if self.bins is not None:
+            metrics["auc"] = area_under_roc(self.bins)
+        metrics["brier"] = self._brier / reviews
+        metrics["calibration_error"] = calibration_error(self.confidence)
+        return metrics
+
+
+def score(
+    models: Sequence[Model],
+    batches: Iterable[Batch],
+    thresholds: Sequence[float | None] = (),
+    observers: Sequence[Observer] = (),
+) -> list[Tally]:
+    """Run each model on the same reviews, and return each one's counts.
+
+    `thresholds` are the models' (none given: 0.5). Each of `observers` is called with each batch and
+    what each model makes of it.
+    """
+    thresholds = thresholds or [None] * len(models)
+    tallies = [Tally(model.labels, at) for model, at in zip(models, thresholds, strict=True)]
+    for batch in batches:
+        scores = []
+        for nth, (model, tally) in enumerate(zip(models, tallies, strict=True)):
+            probabilities, losses = model.score(batch.encode(nth, model), batch.labels)
+            scores.append(tally.add(batch.labels, probabilities, losses))
+        for observe in observers:
+            observe(batch, scores)
+    return tallies
+
+
+def floats(metrics: dict[str, Any]) -> dict[str, float]:
+    """Return the metrics that are one number."""
+    return {name: value for name, value in metrics.items() if isinstance(value, float)}
+
+
+def dataset_batches(
+    dataset: Dataset, split: str = "test", validation_split: float = 0.0
+) -> Iterator[Batch]:
+    """Yield the reviews of "test", "train" or "validation", in the order of the shards.
+
+    "validation" is the share `validation_split` of the training split that `batches` holds out of
+    training; with a share, "train" is the rest.
+    """
+    words = _Words(dataset)
+    share = validation_share(validation_split) if split != "test" else Fraction(0)
+    first = 0
+    for block in dataset.read("test" if split == "test" else "train"):
+        places = np.arange(first, first + len(block.labels))
+        first += len(block.labels)
+        held_out = _held_out(places, share)
+        keep = np.flatnonzero(held_out if split == "validation" else ~held_out)
+        reviews = block.split()
+        for at in range(0, len(keep), BATCH_REVIEWS):
+            chosen = keep[at : at + BATCH_REVIEWS]
+            yield _batch_of_ids([reviews[nth] for nth in chosen], block.labels[chosen], words)
+
+
+def _held_out(places: np.ndarray, share: Fraction) -> np.ndarray:
+    """Return bool[n]: which places of the training split are in the validation split."""
+    top, bottom = share.numerator, share.denominator
+    return (places + 1) * top // bottom > places * top // bottom
+
+
+def _batch_of_ids(reviews: list[np.ndarray], labels: np.ndarray, words: "_Words") -> Batch:
+    return Batch(
+        labels,
+        lambda _, model: [model.known_ids(ids) for ids in reviews],
+        lambda nth: words.text(reviews[nth]),
+    )
+
+
+class _Words:
+    """Decode a dataset's ids; its vocabulary (13 MB for IMDb's 88,584 words) is read when asked for."""
+
+    def __init__(self, dataset: Dataset):
+        self._dataset = dataset
+        self._vocabulary: Vocabulary | None = None
+
+    def text(self, ids: np.ndarray) -> bytes:
+        """Return a review's words, without the start."""
+        self._vocabulary = self._vocabulary or self._dataset.vocabulary()
+        return self._vocabulary.decode(ids[1:]).encode()

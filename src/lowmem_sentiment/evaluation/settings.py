@@ -1,0 +1,53 @@
+"""The settings of an evaluation; each default, help and range stands here alone."""
+
+from dataclasses import dataclass
+
+from ..system.errors import SettingsError
+from ..system.settings import check_settings, setting
+
+SPLITS = ("test", "train", "validation")
+
+RECORDED = "run"
+"""The threshold that is recorded with a run (`thresholds.recorded_threshold`)."""
+
+
+def probability_or_run(text: str) -> float | str:
+    """Read a threshold: a number, or "run" for the one recorded with the run."""
+    return text if text == RECORDED else float(text)
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """What an evaluation measures."""
+
+    split: str = setting("test", "which reviews of the dataset", choices=SPLITS)
+    threshold: float | str | None = setting(
+        None,
+        "of two labels, predict the second when its probability is above P (default: 0.5); run: above "
+        "the threshold recorded with the run",
+        metavar="P",
+        read=probability_or_run,
+    )
+    choose_threshold: str | None = setting(
+        None,
+        "choose the threshold on the validation split, by f1, precision=P or recall=P, and record it "
+        "with the run, for predict --threshold run",
+        metavar="RULE",
+    )
+    alpha: float = setting(
+        0.05,
+        "of --baseline: in how many of the comparisons of a run that is no worse it may be called worse",
+        metavar="SHARE",
+        above=0,
+        below=1,
+    )
+    mistakes: int = setting(
+        0, "show the N mistakes that the model is surest of, as text", metavar="N", at_least=0, shown=""
+    )
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and self.choose_threshold is not None:
+            raise SettingsError("threshold and choose_threshold were given; expected one of them")
+        if isinstance(self.threshold, str) and self.threshold != RECORDED:
+            raise SettingsError(f"threshold is {self.threshold!r}, expected 0 to 1, or {RECORDED!r}")
+        check_settings(self)

@@ -1,0 +1,127 @@
+"""The probability above which the second of two labels is predicted: chosen, recorded, read back.
+
+It is chosen on the validation split, from the counts of a pass over it, and stands in the run's
+``threshold.json`` with the digest of the weights that it was chosen for.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..model.metrics import SCORE_BINS, precision_recall
+from ..runs.run_directory import RunDirectory
+from ..system.errors import CheckFailed, DataError, InputMissing, SettingsError
+from ..system.files import sha256
+from ..system.schema import parse, read_json, write_json
+
+FILE = "threshold.json"
+
+VERSION = 1
+
+RULES = "f1, precision=P or recall=P"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What is best: the most F1, or the best of precision and recall at a least value of the other."""
+
+    metric: str
+    at_least: float | None = None
+
+    def __str__(self) -> str:
+        return self.metric if self.at_least is None else f"{self.metric}={self.at_least:g}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Rule":
+        """Read "f1", "precision=0.95" or "recall=0.9"; SettingsError for anything else."""
+        metric, equals, value = text.partition("=")
+        try:
+            rule = cls(metric, float(value) if equals else None)
+        except ValueError:
+            rule = cls("")
+        if rule.metric == "f1" and rule.at_least is None:
+            return rule
+        if rule.metric in ("precision", "recall") and 0 < (rule.at_least or 0) <= 1:
+            return rule
+        raise SettingsError(f"choose_threshold is {text!r}, expected {RULES}, with P above 0 up to 1")
+
+
+def choose(rule: Rule, bins: np.ndarray) -> tuple[float, dict[str, float]]:
+    """Return a threshold, one of 0, 1/2048, ..., and precision, recall and F1 there.
+
+    `bins` are int[2, 2048], true label by probability. Of equally good thresholds it is the one nearest
+    to 0.5. Raises CheckFailed when no threshold reaches what the rule asks for.
+    """
+    curve = precision_recall(bins, SCORE_BINS)
+    precision, recall, right = curve["precision"], curve["recall"], curve["true_positives"]
+    either = 2 * right + curve["false_positives"] + curve["false_negatives"]
+    f1 = 2 * right / np.maximum(1, either)
+    values, goal = {"precision": precision, "recall": recall, "f1": f1}, f1
+    if rule.at_least is not None:
+        asked = np.where(right > 0, values[rule.metric], 0)  # predicting nothing is no precision
+        if asked.max() < rule.at_least:
+            raise CheckFailed(
+                f"no threshold has a {rule.metric} of {rule.at_least:g} on the validation split; "
+                f"the highest there is {asked.max():.4f}"
+            )
+        goal = np.where(asked >= rule.at_least, recall if rule.metric == "precision" else precision, -1)
+    best = np.flatnonzero(goal == goal.max())
+    place = int(best[np.abs(best - SCORE_BINS // 2).argmin()])
+    return place / SCORE_BINS, {name: float(value[place]) for name, value in values.items()}
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The content of ``threshold.json``."""
+
+    ignores_unknown_keys: ClassVar[bool] = True
+
+    version: int
+    threshold: float
+    rule: str
+    label: str
+    """The second label: predicted above the threshold."""
+    metrics: dict[str, float]
+    """Precision, recall and F1 of `label` at the threshold, on the validation split."""
+    dataset: str
+    fingerprint: str
+    """Of the dataset whose validation split it was chosen on."""
+    weights_sha256: str
+    """Of the model file that it was chosen for."""
+
+
+def _digest(run: RunDirectory) -> str:
+    return sha256(run.weights_file if run.weights_file.exists() else run.model_file)
+
+
+def record(run: RunDirectory, chosen: dict[str, Any]) -> None:
+    """Write ``threshold.json``: `chosen` are the fields of `Recorded` but version and digest."""
+    recorded = Recorded(version=VERSION, weights_sha256=_digest(run), **chosen)
+    write_json(run.path / FILE, asdict(recorded))
+
+
+def recorded_threshold(run: str | Path) -> float:
+    """Return the threshold recorded with a run.
+
+    Raises InputMissing where none is, DataError where it is damaged or was chosen for other weights.
+    """
+    run = RunDirectory(run)
+    path = run.path / FILE
+    if not path.exists():
+        raise InputMissing(
+            f"{run.path} has no {FILE}; choose a threshold: evaluate {run.path} --choose-threshold f1"
+        )
+    recorded = parse(Recorded, read_json(path), str(path))
+    if recorded.version != VERSION or not 0 <= recorded.threshold <= 1:
+        raise DataError(
+            f"{path} has version {recorded.version} and the threshold {recorded.threshold}, expected "
+            f"version {VERSION} and 0 to 1"
+        )
+    if recorded.weights_sha256 != _digest(run):
+        raise DataError(
+            f"{path} was chosen for other weights than the run has now; choose it again: "
+            f"evaluate {run.path} --choose-threshold {recorded.rule}"
+        )
+    return recorded.threshold

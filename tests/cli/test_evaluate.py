@@ -1,0 +1,157 @@
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from lowmem_sentiment.cli import main
+from lowmem_sentiment.runs.configuration import TrainingSettings
+
+
+@pytest.fixture(scope="module")
+def untrained(dataset, tmp_path_factory):
+    """A run that has learnt next to nothing."""
+    from lowmem_sentiment.training.train import train
+
+    run = tmp_path_factory.mktemp("untrained") / "run"
+    train(dataset, run, TrainingSettings(epochs=1, hidden=(2,), dropout=(), learning_rate=1e-6, seed=3))
+    return run
+
+
+@pytest.fixture
+def runs(trained, untrained, tmp_path):
+    """Copies of a good run and a bad one."""
+    return [str(shutil.copytree(run, tmp_path / n)) for n, run in (("good", trained), ("bad", untrained))]
+
+
+def test_a_worse_run_fails_its_gate_and_an_equal_one_does_not(runs, capsys):
+    good, bad = runs
+    assert main(["evaluate", bad, "--baseline", good, "--json"]) == 1
+    printed = capsys.readouterr()
+    report = json.loads(printed.out)
+    assert report["baseline"]["run"] == good and report["baseline"]["significantly_worse"]
+    assert report["failed"] == [f"significantly worse than {good}"]
+    assert f"error: significantly worse than {good}" in printed.err
+    assert main(["evaluate", good, "--baseline", good]) == 0
+    assert main(["evaluate", good, "--baseline", bad]) == 0
+    assert f"{good} against {bad}: not significantly worse: +" in capsys.readouterr().out
+
+
+def test_a_labels_limit_decides_the_exit_code(runs, capsys):
+    assert main(["evaluate", runs[0], "--fail-under", "recall:positive=0.5"]) == 0
+    assert main(["evaluate", runs[0], "--fail-under", "recall:positive=1.01"]) == 1
+    assert "recall:positive is " in capsys.readouterr().err
+    assert main(["evaluate", *runs, "--fail-under", "accuracy=0.9"]) == 1
+    assert f"{runs[1]}: accuracy is " in capsys.readouterr().err
+
+
+def test_a_typo_is_an_error_before_anything_runs(runs, capsys):
+    assert (
+        main(["evaluate", runs[0], "--fail-under", "recall:positiv=0.5", "--predictions", "p.csv"]) == 2
+    )
+    printed = capsys.readouterr()
+    assert (
+        printed.out == "" and "no metric 'recall:positiv', expected one of loss, accuracy" in printed.err
+    )
+
+
+def test_several_runs_and_datasets_are_a_table_in_every_form(runs, dataset, capsys):
+    command = ["evaluate", *runs, "--data", str(dataset.directory), "--split", "train"]
+    assert main([*command, "--json"]) == 0
+    reports = list(map(json.loads, capsys.readouterr().out.splitlines()))
+    assert [report["run"] for report in reports] == runs
+    assert main([*command, "--csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    for row, report in zip(rows, reports, strict=True):
+        assert (row["run"], row["split"], row["reviews"]) == (report["run"], "train", "160")
+        assert float(row["f1"]) == pytest.approx(report["f1"], abs=1e-6)
+    assert main([*command, "--markdown"]) == 0
+    first, line, *rest = capsys.readouterr().out.splitlines()
+    assert first.startswith("| run | data | split |") and set(line) <= set("| -") and len(rest) == 2
+    assert main(command) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_a_run_may_stand_after_the_datasets(runs, dataset, capsys):
+    assert main(["evaluate", "--data", str(dataset.directory), runs[0], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["run"] == runs[0]
+    assert main(["evaluate", "--data", str(dataset.directory)]) == 2
+    assert "no run was given" in capsys.readouterr().err
+
+
+def test_every_prediction_is_written_and_the_surest_mistakes_are_shown(runs, tmp_path, capsys):
+    for name in ("p.csv", "p.jsonl"):
+        path = tmp_path / name
+        assert main(["evaluate", runs[1], "--predictions", str(path), "--mistakes", "3", "--json"]) == 0
+        report = json.loads(capsys.readouterr().out)
+        if name == "p.csv":
+            with open(path, newline="") as file:
+                rows = list(csv.DictReader(file))
+            surest = [max(float(row[f"probability:{each}"]) for each in report["labels"]) for row in rows]
+        else:
+            rows = list(map(json.loads, path.read_text().splitlines()))
+            surest = [max(row["probabilities"].values()) for row in rows]
+        assert [int(row["number"]) for row in rows] == list(range(40))
+        right = sum(row["label"] == row["predicted"] for row in rows)
+        assert right / 40 == report["accuracy"]
+        wrong = sorted(
+            (n for n in range(40) if rows[n]["label"] != rows[n]["predicted"]), key=lambda n: -surest[n]
+        )
+        assert [mistake["number"] for mistake in report["mistakes"]] == wrong[:3]
+        assert all(mistake["text"] for mistake in report["mistakes"])
+    assert main(["evaluate", *runs, "--predictions", str(path)]) == 2
+    assert main(["evaluate", runs[0], "--predictions", "p.txt"]) == 2
+    assert main(["evaluate", runs[0], "--mistakes", "2"]) == 0
+
+
+def test_a_report_says_what_it_was_made_of(runs, dataset):
+    assert main(["evaluate", runs[0]]) == 0
+    with open(f"{runs[0]}/evaluation.json") as file:
+        report = json.load(file)
+    assert report["fingerprint"] == dataset.fingerprint and report["split"] == "test"
+    assert report["threshold"] == 0.5 and {"lowmem-sentiment", "numpy"} <= report["versions"].keys()
+    assert report["time"].endswith("+00:00")
+
+
+def test_metrics_of_a_run_that_cannot_be_written_are_printed_first(runs, monkeypatch, capsys):
+    from lowmem_sentiment.runs import run_directory
+    from lowmem_sentiment.system.errors import OutputError
+
+    def refuse(*_):
+        raise OutputError(f"cannot write {runs[0]}/evaluation.json: Read-only file system")
+
+    monkeypatch.setattr(run_directory, "write_json", refuse)
+    assert main(["evaluate", runs[0], "--json"]) == 74
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["reviews"] == 40
+    assert "the evaluation is not saved: cannot write" in printed.err
+    assert main(["evaluate", runs[0], "--fail-under", "accuracy=1.1"]) == 1
+    assert "warning: the evaluation is not saved" in capsys.readouterr().err
+
+
+def test_unknown_labels_are_named_and_escaped(runs, tmp_path, capsys):
+    path = tmp_path / "new.jsonl"
+    path.write_text('{"text": "great", "label": "positive"}\n{"text": "a", "label": "b\\u001b[2J"}\n')
+    assert main(["evaluate", runs[0], "--file", str(path)]) == 0
+    assert "1 reviews have the label 'b\\x1b[2J'" in capsys.readouterr().err
+
+
+def test_evaluation_imports_no_tensorflow_and_is_small(runs, tmp_path):
+    path = tmp_path / "new.jsonl"
+    path.write_text('{"text": "great", "label": "positive"}\n')
+    calls = [
+        ["evaluate", runs[0], "--baseline", runs[1], "--mistakes", "2"],
+        ["evaluate", runs[0], "--file", str(path)],
+        ["compare", *runs],
+    ]
+    code = (
+        "import sys\n"
+        "from lowmem_sentiment import cli; from lowmem_sentiment.system import memory\n"
+        f"for call in {calls!r}: assert cli.main(call) == 0\n"
+        "assert not {'tensorflow', 'keras', 'tensorboard'} & set(sys.modules)\n"
+        "assert memory.peak_resident() < 100 * memory.MB, memory.peak_resident()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, stdout=subprocess.DEVNULL)

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+
+from lowmem_sentiment.evaluation.intervals import intervals, wilson
+from lowmem_sentiment.evaluation.scoring import Tally
+from lowmem_sentiment.model.metrics import area_under_roc, from_confusion_matrix
+
+
+def tally_of(labels: np.ndarray, scores: np.ndarray) -> Tally:
+    tally = Tally(["bad", "good"])
+    tally.add(labels, np.stack([1 - scores, scores], axis=1), np.zeros(len(labels)))
+    return tally
+
+
+def sample(generator: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    labels = generator.integers(0, 2, count)
+    return labels, np.clip(generator.normal(0.4 + 0.2 * labels, 0.25), 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "expected"),
+    [(0, 0, (0, 1)), (0, 10, (0, 0.2775)), (10, 10, (0.7225, 1)), (9, 10, (0.5958, 0.9821)),
+     (8902, 10_000, (0.8839, 0.8962))],
+)  # fmt: skip
+def test_wilsons_interval_is_that_of_the_tables(successes, trials, expected):
+    assert wilson(successes, trials) == pytest.approx(expected, abs=5e-5)
+
+
+def test_bootstrapping_counts_is_bootstrapping_reviews():
+    generator = np.random.default_rng(2)
+    labels, scores = sample(generator, 800)
+    found = intervals(tally_of(labels, scores))
+    values = {"f1": [], "auc": []}
+    for _ in range(1_000):
+        chosen = generator.integers(0, 800, 800)
+        tally = tally_of(labels[chosen], scores[chosen])
+        values["f1"].append(tally.metrics()["f1"])
+        values["auc"].append(area_under_roc(tally.bins))
+    for name, each in values.items():
+        assert found[name] == pytest.approx(np.quantile(each, [0.025, 0.975]), abs=0.006)
+
+
+@pytest.mark.slow
+def test_intervals_hold_the_truth_in_95_percent_of_samples():
+    generator = np.random.default_rng(4)
+    truth = tally_of(*sample(generator, 400_000)).metrics()
+    held = dict.fromkeys(("accuracy", "recall", "f1", "auc"), 0)
+    for _ in range(100):
+        found = intervals(tally_of(*sample(generator, 300)))
+        for name in held:
+            held[name] += found[name][0] <= truth[name] <= found[name][1]
+    assert all(count >= 88 for count in held.values()), held
+
+
+def test_intervals_are_the_same_each_time_and_around_their_metric():
+    tally = tally_of(*sample(np.random.default_rng(5), 500))
+    found, metrics = intervals(tally), tally.metrics()
+    assert found == intervals(tally)
+    for name in ("accuracy", "precision", "f1", "auc"):
+        low, high = found[name]
+        assert low < metrics[name] < high
+    assert found["f1"] == found["by_label"]["good"]["f1"]
+
+
+def test_many_labels_get_intervals_of_each_and_of_the_means():
+    generator = np.random.default_rng(6)
+    tally = Tally([str(label) for label in range(40)])
+    labels = generator.integers(0, 39, 2_000)  # the last is not there
+    predicted = np.where(generator.random(2_000) < 0.7, labels, generator.integers(0, 40, 2_000))
+    np.add.at(tally.counts, (labels, predicted), 1)
+    found, metrics = intervals(tally), from_confusion_matrix(tally.counts, tally.labels)
+    for name in ("macro_f1", "weighted_recall", "macro_precision"):
+        low, high = found[name]
+        assert low <= metrics[name] <= high and high - low < 0.1
+    assert found["by_label"]["39"]["recall"] == [0, 1]

@@ -1,0 +1,101 @@
+import csv
+import json
+import shutil
+import tracemalloc
+
+import pytest
+from lowmem_sentiment.text.format_settings import FilesSettings
+
+from lowmem_sentiment.evaluation.evaluate import evaluate_runs
+from lowmem_sentiment.evaluation.labelled_texts import LabelledTexts
+from lowmem_sentiment.evaluation.scoring import score
+from lowmem_sentiment.evaluation.settings import EvaluationSettings
+from lowmem_sentiment.model.numpy_model import load_with_vocabulary
+from lowmem_sentiment.runs.run_directory import RunDirectory
+from lowmem_sentiment.system.errors import DataError, InputMissing, SettingsError
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    return shutil.copytree(trained, tmp_path / "run")
+
+
+@pytest.fixture
+def split_csv(dataset, tmp_path):
+    """The test split as a CSV file of texts."""
+    vocabulary, path = dataset.vocabulary(), tmp_path / "test.csv"
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        for block in dataset.read("test"):
+            for ids, label in zip(block.split(), block.labels.tolist(), strict=True):
+                writer.writerow([vocabulary.decode(ids[1:]), dataset.labels[label]])
+    return path
+
+
+def test_a_file_is_evaluated_as_the_dataset_that_is_made_of_it(run, dataset, split_csv):
+    (by_file,) = evaluate_runs([run], files=[str(split_csv)])
+    (by_dataset,) = evaluate_runs([run], [dataset])
+    assert by_file["confusion_matrix"] == by_dataset["confusion_matrix"]
+    assert by_file["loss"] == pytest.approx(by_dataset["loss"], abs=1e-6)
+    assert by_file["reviews"] == 40 and by_file["dataset"] is None
+    assert by_file["unknown_labels"] == {}
+    (again,) = evaluate_runs([run], files=[str(split_csv)])
+    assert by_file["fingerprint"] == again["fingerprint"]
+
+
+def test_a_copied_model_is_all_that_a_file_is_evaluated_with(run, split_csv, tmp_path):
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for name in ("weights.npz", "vocabulary.txt"):
+        shutil.copyfile(run / name, bare / name)
+    (report,) = evaluate_runs([bare], files=[str(split_csv)])
+    assert report["reviews"] == 40
+
+
+def test_unknown_labels_are_counted_and_labels_not_there_have_no_reviews(run, tmp_path):
+    path = tmp_path / "new.jsonl"
+    rows = [
+        ("great", "positive"),
+        ("plot", "spam"),
+        ("funny", "positive"),
+        ("mess", "ham"),
+        ("x", "spam"),
+    ]
+    path.write_text("".join(json.dumps({"text": t, "label": label}) + "\n" for t, label in rows))
+    (report,) = evaluate_runs([run], files=[str(path)])
+    assert report["unknown_labels"] == {"spam": 2, "ham": 1} and report["reviews"] == 2
+    assert report["by_label"]["negative"]["reviews"] == 0
+    (report,) = evaluate_runs(
+        [run], files=[str(path)], files_settings=FilesSettings(label_map={"spam": "negative", "ham": ""})
+    )
+    assert report["unknown_labels"] == {} and report["by_label"]["negative"]["reviews"] == 2
+    path.write_text('{"text": "a", "label": "spam"}\n')
+    with pytest.raises(DataError, match="its labels are spam; expected the labels negative, positive"):
+        evaluate_runs([run], files=[str(path)])
+
+
+def test_a_file_that_cannot_be_read_is_named(run, tmp_path):
+    with pytest.raises(InputMissing, match="none.csv is missing"):
+        evaluate_runs([run], files=[str(tmp_path / "none.csv")])
+    path = tmp_path / "bad.csv"
+    path.write_text("text,label\ngood film,positive\n,positive\n")
+    with pytest.raises(DataError, match=r"bad\.csv.*3.* has no text"):
+        evaluate_runs([run], files=[str(path)])
+    with pytest.raises(SettingsError, match="files were given, and a dataset or split too"):
+        evaluate_runs([run], files=[str(path)], settings=EvaluationSettings(split="train"))
+
+
+def test_memory_does_not_grow_with_the_file(run, tmp_path):
+    model, vocabulary = load_with_vocabulary(RunDirectory(run))
+    peaks = []
+    for megabytes in (4, 16):
+        path = tmp_path / f"{megabytes}.csv"
+        row = "a great film " * 80 + ",positive\n"
+        path.write_text("text,label\n" + row * (megabytes * 1_000_000 // len(row)))
+        texts = LabelledTexts([str(path)], FilesSettings(), model.labels, [vocabulary])
+        tracemalloc.start()
+        score([model], texts.batches())
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]

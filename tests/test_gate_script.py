@@ -1,0 +1,70 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "evaluate.sh"
+
+
+@pytest.fixture
+def gate(dataset, tmp_path):
+    """Run the gate with this Python in place of an environment of its own."""
+    scripts, bin_ = tmp_path / "scripts", tmp_path / "bin"
+    scripts.mkdir()
+    bin_.mkdir()
+    (scripts / "evaluate.sh").write_text(SCRIPT.read_text())
+    (scripts / "environment.sh").write_text(
+        f'set -euo pipefail\nsay() {{ echo "$*" >&2; }}\nexport PATH="{bin_}:$PATH"\n'
+    )
+    command = bin_ / "lowmem-sentiment"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m lowmem_sentiment "$@"\n')
+    command.chmod(0o755)
+
+    def run(*arguments: str, options: str = "") -> subprocess.CompletedProcess:
+        return subprocess.run(
+            ["bash", scripts / "evaluate.sh", "--gate", tmp_path / "live", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env={**os.environ, "DATASET": str(dataset.directory), "GATE": options},
+        )
+
+    return run
+
+
+@pytest.mark.slow
+def test_a_gate_promotes_what_is_no_worse_and_keeps_the_live_run_otherwise(gate, tmp_path):
+    good = [
+        "--hidden",
+        "8",
+        "--dropout",
+        "",
+        "--epochs",
+        "3",
+        "--batch-size",
+        "8",
+        "--learning-rate",
+        "0.02",
+    ]
+    first = gate(*good)
+    assert first.returncode == 0, first.stderr
+    live = tmp_path / "live"
+    promoted = live.resolve()
+    assert live.is_symlink() and json.loads(first.stdout)["run"] == str(promoted)
+    bad = gate("--hidden", "2", "--dropout", "", "--epochs", "1", "--learning-rate", "1e-6")
+    assert bad.returncode == 1 and "is not promoted" in bad.stderr
+    assert json.loads(bad.stdout)["baseline"]["significantly_worse"]
+    assert live.resolve() == promoted
+    assert gate(*good, options="--fail-under accuracy=1.1").returncode == 1
+    assert live.resolve() == promoted
+    again = gate(*good)
+    assert again.returncode == 0 and live.resolve() != promoted
+
+
+def test_a_gate_replaces_no_directory(gate, tmp_path):
+    (tmp_path / "live").mkdir()
+    refused = gate()
+    assert refused.returncode == 2 and "expected the name of a symbolic link" in refused.stderr
