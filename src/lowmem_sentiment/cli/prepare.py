@@ -16,10 +16,11 @@ from .console import table
 
 def _prepare_imdb(options: argparse.Namespace, bar: Bar) -> None:
     from ..dataset.preparation import prepare
+    from ..dataset.manifest import DATASET
     from ..sources.find import find_imdb_source
-    from ..system.files import refuse_existing
+    from ..system.directories import refuse_existing
 
-    refuse_existing(options.out, overwrite=options.overwrite)  # before a download
+    refuse_existing(options.out, DATASET, overwrite=options.overwrite)  # before a download
     source = find_imdb_source(
         options.source,
         npz=options.npz,
@@ -28,7 +29,7 @@ def _prepare_imdb(options: argparse.Namespace, bar: Bar) -> None:
         progress=bar,
         report=report,
     )
-    dataset = prepare(source, options.out, overwrite=options.overwrite, progress=bar)
+    dataset = prepare(source, options.out, overwrite=options.overwrite, progress=bar, report=report)
     bar.clear()
     _answer_prepared(options, dataset)
 
@@ -62,6 +63,7 @@ def _prepare_texts(options: argparse.Namespace, bar: Bar, source: Any) -> None:
         PreparationSettings(**_chosen(options, PreparationSettings)),
         overwrite=options.overwrite,
         progress=bar,
+        report=report,
     )
     bar.clear()
     if skipped := dataset.source["skipped_rows"]:

@@ -73,8 +73,7 @@ def evaluate(
     """
     run = RunDirectory(run)
     config = run.config()
-    if not isinstance(dataset, Dataset):
-        dataset = Dataset(dataset or config["dataset"]["path"])
+    dataset = run.find_dataset(dataset)
     run.require_words_of(dataset)
     network = run.load_model()
     matrix = ConfusionMatrix(len(dataset.labels))

@@ -7,6 +7,7 @@ disturbed.
 
 import hashlib
 import random
+import re
 import subprocess
 import sys
 import time
@@ -18,9 +19,10 @@ import numpy as np
 
 from ..distributed.tf_config import without_cluster
 from ..monitoring.event_reader import read_values
-from ..runs.run_directory import RunDirectory
-from ..system.errors import LowmemError
-from ..system.files import clear_directory
+from ..runs.run_directory import RUN, RunDirectory
+from ..system.directories import remove_directory
+from ..system.errors import LowmemError, OutputExists
+from ..system.files import UNFINISHED, cannot_write
 from ..system.progress import Progress, no_progress
 
 
@@ -54,13 +56,13 @@ def verify_resume(
 ) -> dict[str, Any]:
     """Train on `dataset` undisturbed and with `kills` kills, and give both runs' digests.
 
-    `work` is a directory for the two runs, emptied first; `options` are further ones of `train`.
+    `work` is a directory for the two runs; those of a verification before are removed first, and
+    anything else in it is refused (OutputExists); `options` are further ones of `train`.
     The moments are drawn from `seed`, after the process has started up; a run that ends before its
     kill is followed by another, so that every kill counts.
     """
     work = Path(work)
-    work.mkdir(parents=True, exist_ok=True)
-    clear_directory(work)
+    _empty(work)
     command = [sys.executable, "-m", "lowmem_sentiment", "train", str(dataset), *options]
     begun = time.monotonic()
     _run_to_end([*command, "--run", str(work / "undisturbed")])
@@ -77,8 +79,6 @@ def verify_resume(
                 break
             done, here = done + 1, here + 1
             resumed = RunDirectory(run).config_file.exists()
-            if not resumed and run.exists():
-                clear_directory(run)
             progress("kill and resume", done, kills)
         rounds.append({"kills": here, "identical": digests(run) == expected, **digests(run)})
     return {
@@ -87,6 +87,27 @@ def verify_resume(
         "undisturbed": expected,
         "identical": all(entry["identical"] for entry in rounds),
     }
+
+
+def _empty(work: Path) -> None:
+    """Make a directory, or remove the runs of a verification before from it.
+
+    Raises OutputExists where there is anything else in it.
+    """
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        left = sorted(work.iterdir())
+    except OSError as error:
+        raise cannot_write(error, work) from error
+    for path in left:
+        ours = re.fullmatch(rf"(undisturbed|killed-\d+)({UNFINISHED})?", path.name)
+        if not ours or (not ours[2] and not RUN.recognises(path)):
+            raise OutputExists(
+                f"{work} holds {path.name}, which verify-resume did not make; expected an empty directory"
+            )
+    for path in left:
+        if not path.name.endswith(UNFINISHED):  # what a killed process left, the next one removes
+            remove_directory(path, RUN)
 
 
 def _run_to_end(command: list[str]) -> None:

@@ -75,6 +75,7 @@ def load_weights(run: RunDirectory) -> tuple[Weights, Vocabulary]:
         raise InputMissing(f"{run.path} is no run directory; make one: lowmem-sentiment train")
     if not run.weights_file.exists():
         raise InputMissing(f"{run.path} has no {run.weights_file.name}: {_why_no_weights(run)}")
+    run.check(run.weights_file)
     weights = read(run.weights_file)
     vocabulary = Vocabulary.load(run.vocabulary_file, weights.vocabulary_sha256)
     if len(vocabulary) + MIN_NUM_WORDS != weights.num_words:

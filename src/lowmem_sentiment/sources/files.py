@@ -67,6 +67,7 @@ class FilesSource:
         sizes = [os.path.getsize(path) if os.path.isfile(path) else 0 for path, _ in self._paths]
         self._size = sum(sizes) if all(sizes) else None
         self._read = 0
+        self.inputs = [path for path, _ in self._paths if path != STDIN]
         self.labels = list(self._settings.labels) or None
         first = self._paths[0][0]
         self.name = "stdin" if first == STDIN else Path(os.path.abspath(first)).name.split(".")[0]

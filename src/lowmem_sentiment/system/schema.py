@@ -150,8 +150,17 @@ def _checksum(content: dict[str, Any]) -> str:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write `content` and a checksum of it as indented JSON, atomically; OutputError if it cannot be."""
     with replace_file(path) as file:
-        sealed = {**content, "checksum": _checksum(content)}
-        file.write(json.dumps(sealed, indent=1, ensure_ascii=False).encode() + b"\n")
+        file.write(to_json(content))
+
+
+def to_json(content: dict[str, Any]) -> bytes:
+    """Return what `write_json` writes.
+
+    Half surrogates, of a path that is not UTF-8, stand as the escapes that JSON has for them.
+    """
+    sealed = {**content, "checksum": _checksum(content)}
+    text = json.dumps(sealed, indent=1, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -164,6 +173,9 @@ def read_json(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise InputMissing(f"cannot read {path}: {error.strerror}") from error
     content = parse_json(text, str(path))
-    if not isinstance(content, dict) or content.get("checksum") != _checksum(content):
-        raise DataError(f"{path} is damaged: its content does not match its checksum")
-    return content
+    try:
+        if isinstance(content, dict) and content.get("checksum") == _checksum(content):
+            return content
+    except RecursionError:  # writing JSON takes more of the stack than parsing it
+        raise DataError(f"{path} is damaged: its JSON is nested too deeply") from None
+    raise DataError(f"{path} is damaged: its content does not match its checksum")
