@@ -15,8 +15,8 @@ from .console import table
 
 
 def _prepare_imdb(options: argparse.Namespace, bar: Bar) -> None:
-    from ..dataset.preparation import prepare
     from ..dataset.manifest import DATASET
+    from ..dataset.preparation import prepare
     from ..sources.find import find_imdb_source
     from ..system.directories import refuse_existing
 

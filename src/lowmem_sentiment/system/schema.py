@@ -13,7 +13,7 @@ import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .errors import DataError, InputMissing
+from .errors import DataError, InputMissing, printable
 from .files import replace_file
 
 Schema = TypeVar("Schema")
@@ -53,15 +53,15 @@ def _object(schema: type, content: Any, where: str, key: str) -> Any:
     unknown = [name for name in content if name not in fields]
     if unknown and not getattr(schema, "ignores_unknown_keys", False):
         raise DataError(
-            f"{where}: {prefix}{unknown[0]} is not known to this version; expected no keys but "
-            f"{', '.join(fields)}"
+            f"{where}: {printable(prefix + unknown[0])} is not known to this version; expected no keys "
+            f"but {', '.join(fields)}"
         )
     values = {}
     for name, field in fields.items():
         if name in content:
             values[name] = _value(hints[name], content[name], where, prefix + name)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise DataError(f"{where}: {prefix}{name} is missing")
+            raise DataError(f"{where}: {printable(prefix + name)} is missing")
     return schema(**values)
 
 
@@ -125,8 +125,9 @@ def _wrong(where: str, key: str, value: Any, expected: str) -> DataError:
         shown = json.dumps(value)
     except (RecursionError, ValueError):
         shown = type(value).__name__
-    shown = shown if len(shown) <= 60 else f"{shown[:60]}..."
-    return DataError(f"{where}: {key or 'the whole'} is {shown}, expected {expected}")
+    return DataError(
+        f"{where}: {printable(key) or 'the whole'} is {printable(shown, 60)}, expected {expected}"
+    )
 
 
 def parse_json(text: bytes, where: str) -> Any:

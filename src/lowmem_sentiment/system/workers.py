@@ -1,7 +1,6 @@
 """Run one function over many items in several processes, with the results in order."""
 
 import concurrent.futures
-import contextlib
 import ctypes
 import gc
 import itertools
@@ -16,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from .errors import Unavailable
+from .interrupts import Interrupts
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 
@@ -46,12 +46,12 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers:
     if workers < 2 or len(first) < 2 or not _may_fork():
         yield from map(function, items)
         return
-    with _Interrupts() as interrupts:
+    with Interrupts() as interrupts:
         yield from _from_pool(function, items, workers, interrupts)
 
 
 def _from_pool(
-    function: Callable[[Item], Result], items: Iterator[Item], workers: int, interrupts: "_Interrupts"
+    function: Callable[[Item], Result], items: Iterator[Item], workers: int, interrupts: Interrupts
 ) -> Iterator[Result]:
     pool = concurrent.futures.ProcessPoolExecutor(
         workers, multiprocessing.get_context("fork"), _begin, (function, os.getpid())
@@ -74,50 +74,6 @@ def _from_pool(
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-class _Interrupts:
-    """Ctrl-C that is neither lost nor answered by a worker, while processes are forked.
-
-    Python swallows an exception in what runs around a fork (`os.register_at_fork`) and in callbacks of
-    weak references, of which the pool has several: a KeyboardInterrupt that came there was printed as
-    "Exception ignored in" and the command ran on. And a worker that is not yet deaf to SIGINT prints a
-    traceback. So the handler remembers that it was called, and raises nothing while a process is forked.
-    A handler of the caller's own stays as it is.
-    """
-
-    def __init__(self) -> None:
-        self._came = self._deferring = False
-
-    def __enter__(self) -> "_Interrupts":
-        self._ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        if self._ours:
-            signal.signal(signal.SIGINT, self._handle)
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        if self._ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def _handle(self, number: int, frame: Any) -> None:
-        self._came = True
-        if not self._deferring:
-            raise KeyboardInterrupt
-
-    @contextlib.contextmanager
-    def deferred(self) -> Iterator[None]:
-        """Raise KeyboardInterrupt after the block, where it came in the block or was swallowed before."""
-        self._deferring = True
-        try:
-            yield
-        finally:
-            self._deferring = False
-        self.check()
-
-    def check(self) -> None:
-        """Raise the KeyboardInterrupt that came, wherever it was swallowed."""
-        if self._came:
-            raise KeyboardInterrupt
 
 
 def _may_fork() -> bool:
