@@ -77,3 +77,13 @@ def reviews(*items: tuple[list[int], int]) -> Reviews:
         np.array([len(ids) for ids, _ in items], np.int64),
         np.array([label for _, label in items], np.int64),
     )
+
+
+def run_config(labels: list[str] | None = None) -> dict[str, object]:
+    """Return what config.json holds of a run on `VOCABULARY`, but for what `RunDirectory.create` adds."""
+    return {
+        "settings": {"num_words": VOCABULARY.num_ids},
+        "dataset": {"path": "/data/handmade", "name": "handmade", "source": {}, "fingerprint": "0"},
+        "labels": labels or ["negative", "positive"],
+        "versions": {},
+    }

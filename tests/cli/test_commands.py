@@ -93,6 +93,72 @@ def test_a_mistake_is_one_line_and_its_exit_code(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ("prepare files {proj}/reviews.csv --out {proj} --test-fraction 0.5", "holds the input"),
+        ("prepare files {proj} --out {proj}", "is the input"),
+        ("prepare synthetic --reviews 20 --out {proj}", "is no dataset"),
+        ("prepare synthetic --reviews 20 --out .", "is the working directory"),
+        ("prepare synthetic --reviews 20 --out {run}", "is no dataset"),
+        ("prepare imdb --out {run} --npz {proj}/reviews.csv", "is no dataset"),
+        ("export {run} --out {run} --format weights", "is the input"),
+        ("export {run} --out {run}/.. --format weights", "holds the input"),
+        ("export {run} --out {run}/tensorboard --format weights", "lies within the input"),
+        ("export {run} --out {proj} --format weights", "is no export"),
+        ("export {run} --out {data} --format weights", "is no export"),
+        ("train {data} --run {data}", "is the input"),
+        ("train {data} --run {proj}", "is no run"),
+        ("train {data} --run .", "is the working directory"),
+        ("verify-resume {data} --work {proj}", "holds reviews.csv, which verify-resume did not make"),
+    ],
+)
+def test_nothing_but_its_own_kind_is_overwritten(
+    arguments, reason, dataset, trained, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "proj").mkdir()
+    (tmp_path / "proj" / "reviews.csv").write_text("text,label\n" + "good,1\nbad,0\n" * 20)
+    run, data = tmp_path / "all" / "run", tmp_path / "all" / "data"
+    shutil.copytree(trained, run)
+    shutil.copytree(dataset.directory, data)
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+
+    def everything():
+        files = (path for path in tmp_path.rglob("*") if path.is_file())
+        return {path: path.read_bytes() for path in files}
+
+    before = everything()
+    arguments = arguments.format(proj=tmp_path / "proj", run=run, data=data).split()
+    overwrite = [] if arguments[0] == "verify-resume" else ["--overwrite"]
+    assert main([*arguments, *overwrite]) == 73
+    captured = capsys.readouterr()
+    assert reason in captured.err
+    assert captured.err.count("\n") == 1
+    assert everything() == before
+
+
+def test_what_is_overwritten_is_reported(trained, tmp_path, capsys):
+    for report in ("", "lowmem-sentiment: replaced the export "):
+        out = str(tmp_path / "out")
+        assert main(["export", str(trained), "--format", "weights", "--out", out, "--overwrite"]) == 0
+        assert capsys.readouterr().err == (f"{report}{out}\n" if report else "")
+    assert main(["predict", out, "great"]) == 0
+
+
+@pytest.mark.slow
+def test_the_second_of_two_prepares_is_refused_in_one_line(tmp_path):
+    command = [sys.executable, "-m", "lowmem_sentiment", "prepare", "synthetic", "--reviews", "9000"]
+    command += ["--out", str(tmp_path / "data")]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    both = [subprocess.Popen(command, **options) for _ in range(2)]
+    ended = [(process.communicate()[1], process.returncode) for process in both]
+    assert sorted(code for _, code in ended) == [0, 73]
+    (error,) = (error for error, code in ended if code)
+    assert error.count("\n") == 1
+    assert run_cli("verify", tmp_path / "data").returncode == 0
+
+
 def test_a_mistake_is_told_without_tensorflow_being_imported(tmp_path):
     code = """
 import sys
@@ -262,3 +328,19 @@ def test_an_ascii_locale_prints_what_it_can(tmp_path):
     result = run_cli("verify", tmp_path / "é", env=environment)
     assert result.returncode == 66
     assert result.stderr.count("\n") == 1 and "is no dataset directory" in result.stderr
+
+
+def test_ctrl_c_while_the_commands_are_imported_is_one_line():
+    code = """
+import os, signal, sys
+class Interrupt:  # at the first import of NumPy, which makes an ImportError of it
+    def find_spec(self, name, *_):
+        if name == "numpy" and self in sys.meta_path:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupt())
+from lowmem_sentiment.cli import main
+sys.exit(main(["predict", "none", "a"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "lowmem-sentiment: stopped\n")

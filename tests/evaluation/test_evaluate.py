@@ -89,7 +89,7 @@ def test_a_run_that_is_none_unfinished_or_damaged_is_named(trained, tmp_path):
     model = run / "model.keras"
     whole = model.read_bytes()
     model.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match=r"model\.keras cannot be loaded"):
+    with pytest.raises(DataError, match=r"model\.keras is damaged"):
         evaluate(run)
     model.unlink()
     with pytest.raises(InputMissing, match=r"is not finished: it has no model\.keras"):

@@ -221,6 +221,9 @@ def test_weights_of_another_run_are_refused(tmp_path, trained):
     shutil.copytree(trained, tmp_path / "run")
     other = write_run(tmp_path / "other")
     shutil.copyfile(other.weights_file, tmp_path / "run" / "weights.npz")
+    with pytest.raises(DataError, match=r"weights\.npz is damaged, or another run's"):
+        predict(tmp_path / "run", ["a"])
+    (tmp_path / "run" / "checksums.json").unlink()  # a run of before has none
     with pytest.raises(DataError, match=r"vocabulary\.txt is damaged: its SHA-256"):
         predict(tmp_path / "run", ["a"])
     shutil.copyfile(other.vocabulary_file, tmp_path / "run" / "vocabulary.txt")

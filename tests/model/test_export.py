@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from helpers import VOCABULARY, random_texts, run_cli
+from helpers import VOCABULARY, random_texts, run_cli, run_config
 
 from lowmem_sentiment.evaluation.predict import Predictor, predict
 from lowmem_sentiment.model.export import export
@@ -36,8 +36,7 @@ def write_run(path, labels) -> RunDirectory:
 
     run = RunDirectory(path)
     network = build_model(VOCABULARY.num_ids, len(labels), hidden=(7, 5), seed=len(labels))
-    config = {"settings": {"num_words": VOCABULARY.num_ids}, "labels": labels}
-    run.create(config, VOCABULARY, overwrite=False)
+    run.create(run_config(labels), VOCABULARY, overwrite=False)
     run.write_model(network.save)
     run.write_weights(to_arrays(network, labels, VOCABULARY.num_ids, VOCABULARY.sha256))
     return run
@@ -80,7 +79,7 @@ def test_the_saved_model_gives_what_predict_gives_without_our_package(tmp_path):
 
 def test_exported_weights_are_all_that_predict_needs(trained, tmp_path):
     out = export(trained, tmp_path / "small", format="weights")
-    assert sorted(path.name for path in out.iterdir()) == ["vocabulary.txt", "weights.npz"]
+    assert sorted(path.name for path in out.iterdir()) == ["export.json", "vocabulary.txt", "weights.npz"]
     assert predict(out, ["a great film"]) == predict(trained, ["a great film"])
 
 
@@ -88,7 +87,7 @@ def test_an_exported_keras_model_opens_without_our_package(trained, tmp_path):
     import keras
 
     out = export(trained, tmp_path / "keras", format="keras")
-    assert sorted(path.name for path in out.iterdir()) == ["model.keras", "vocabulary.txt"]
+    assert sorted(path.name for path in out.iterdir()) == ["export.json", "model.keras", "vocabulary.txt"]
     network = keras.models.load_model(out / "model.keras")
     assert network.input_shape == (None, RunDirectory(trained).config()["settings"]["num_words"])
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from lowmem_sentiment.cli.options import add_settings, given
-from lowmem_sentiment.runs.configuration import SaveEvery, TrainingSettings
+from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.system.errors import DataError, SettingsError
 
 OTHER = TrainingSettings(
@@ -89,11 +89,3 @@ def test_json_that_is_no_settings_is_damaged_data(change, message):
 def test_what_is_no_object_is_no_settings(content):
     with pytest.raises(DataError, match="expected an object"):
         TrainingSettings.from_json(content, "c")
-
-
-def test_save_every_is_steps_or_seconds():
-    assert SaveEvery.parse("500") == SaveEvery(500, None)
-    assert SaveEvery.parse("1.5s") == SaveEvery(None, 1.5)
-    for text in ("", "0", "-1", "1.5", "0s", "nans", "infs", "s"):
-        with pytest.raises(SettingsError, match="expected steps"):
-            SaveEvery.parse(text)

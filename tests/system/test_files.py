@@ -1,11 +1,14 @@
+import fcntl
 import os
+import re
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from lowmem_sentiment.system.errors import DataError, InputMissing, OutputError, OutputExists
-from lowmem_sentiment.system.files import new_directory, replace_file
-from lowmem_sentiment.system.schema import read_json, write_json
+from lowmem_sentiment.system.errors import OutputError, OutputExists
+from lowmem_sentiment.system.files import locked, replace_file, replace_path
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -22,42 +25,71 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     assert path.read_bytes() == b"old"
 
 
-def test_a_directory_appears_whole_or_not_at_all(tmp_path):
-    out = tmp_path / "out"
-    with pytest.raises(ZeroDivisionError), new_directory(out) as directory:
-        (directory / "a").write_text("half")
-        raise ZeroDivisionError
-    assert list(tmp_path.iterdir()) == []
+def test_the_file_being_written_keeps_the_suffix_and_has_a_name_of_its_own(tmp_path):
+    with replace_path(tmp_path / "a.keras") as one, replace_path(tmp_path / "a.keras") as other:
+        assert one != other
+        for path in (one, other):
+            assert re.fullmatch(r"a\.[0-9a-f]{8}\.unfinished\.keras", path.name)
+        one.write_bytes(b"one")
+        other.write_bytes(b"other")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.keras"]
 
 
-def test_what_a_killed_process_left_is_started_over(tmp_path):
-    left = tmp_path / "out.unfinished"
-    left.mkdir()
-    (left / "old").write_text("left")
-    with new_directory(tmp_path / "out") as directory:
-        (directory / "new").write_text("")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["new"]
+def test_a_planted_link_is_not_followed(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    for name in ("c.unfinished.csv", "c.00000000.unfinished.csv"):
+        (tmp_path / name).symlink_to(victim)
+    with replace_file(tmp_path / "c.csv") as file:
+        file.write(b"table")
+    assert victim.read_text() == "mine"
+    assert (tmp_path / "c.csv").read_text() == "table"
+
+
+def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path):
+    code = "import sys, os; from pathlib import Path; from lowmem_sentiment.system.files import *\n"
+    code += "with replace_path(Path(sys.argv[1])) as path: os.kill(os.getpid(), 9)"
+    path = tmp_path / "c.csv"
+    assert subprocess.run([sys.executable, "-c", code, path], check=False).returncode == -9
+    (left,) = tmp_path.iterdir()
+    kept = [
+        tmp_path / name
+        for name in ("c.unfinished.csv", "c.0000000g.unfinished.csv", "cc.00000000.unfinished.csv",
+                     "c.00000000.unfinished.tsv", "c.00000000.csv")
+    ]  # fmt: skip
+    for each in kept:
+        each.write_text("the user's")
+    (tmp_path / "c.11111111.unfinished.csv").mkdir()
+    os.mkfifo(tmp_path / "c.22222222.unfinished.csv")
+    with replace_file(path), replace_file(path):  # the outer one's file is locked
+        pass
     assert not left.exists()
+    names = {"c.csv", "c.11111111.unfinished.csv", "c.22222222.unfinished.csv"}
+    assert {each.name for each in tmp_path.iterdir()} == names | {each.name for each in kept}
 
 
-def test_an_existing_directory_is_replaced_only_when_asked(tmp_path):
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "old").write_text("")
-    with pytest.raises(OutputExists, match="--overwrite"), new_directory(out):
+@pytest.mark.parametrize("path", ["/dev/null", "."])
+def test_what_is_no_regular_file_is_not_replaced(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match="is no regular file"), replace_file(Path(path)):
         pass
-    with pytest.raises(ZeroDivisionError), new_directory(out, overwrite=True):
-        raise ZeroDivisionError
-    assert (out / "old").exists()
-    with new_directory(out, overwrite=True) as directory:
-        (directory / "new").write_text("")
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["new", "out"]
 
 
-def test_a_file_is_never_replaced_by_a_directory(tmp_path):
-    (tmp_path / "out").write_text("mine")
-    with pytest.raises(OutputExists, match="is a file"), new_directory(tmp_path / "out", overwrite=True):
+def test_a_directory_that_is_not_there_is_one_line(tmp_path):
+    with pytest.raises(OutputError, match="No such file"), replace_file(tmp_path / "none" / "a"):
         pass
+    with pytest.raises(OutputError, match="No such file"), locked(tmp_path / "none"):
+        pass
+
+
+def test_a_directory_is_held_by_one_at_a_time(tmp_path):
+    with locked(tmp_path), pytest.raises(OutputExists, match="in use"), locked(tmp_path):
+        pass
+    with locked(tmp_path):
+        pass
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(descriptor)
 
 
 @pytest.fixture
@@ -72,34 +104,12 @@ def full_disk(tmp_path):
     subprocess.run(["umount", str(mount)], check=True)
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(full_disk):
+def test_a_full_disk_is_one_line_and_leaves_nothing(full_disk):
+    from lowmem_sentiment.system.directories import Kind, new_directory
+
     with pytest.raises(OutputError, match="No space left"), replace_file(full_disk / "a") as file:
         file.write(bytes(1 << 20))
-    with pytest.raises(OutputError, match="No space left"), new_directory(full_disk / "d") as directory:
+    kind = Kind("box", "box.json", "box")
+    with pytest.raises(OutputError, match="No space"), new_directory(full_disk / "d", kind) as directory:
         (directory / "a").write_bytes(bytes(1 << 20))
     assert list(full_disk.iterdir()) == []
-
-
-def test_json_comes_back_and_a_flipped_bit_is_found(tmp_path):
-    path = tmp_path / "a.json"
-    write_json(path, {"mean": 234.75892, "name": "é", "none": None})
-    assert read_json(path)["mean"] == 234.75892
-    whole = path.read_bytes()
-    for position in range(len(whole)):
-        for bit in (0, 3, 7):
-            damaged = bytearray(whole)
-            damaged[position] ^= 1 << bit
-            path.write_bytes(damaged)
-            try:
-                content = read_json(path)
-            except DataError as error:
-                assert str(path) in str(error)
-            else:  # white space between two values
-                path.write_bytes(whole)
-                assert content == read_json(path)
-    path.write_bytes(whole[:-5])
-    with pytest.raises(DataError, match="is damaged"):
-        read_json(path)
-    path.unlink()
-    with pytest.raises(InputMissing, match="is missing"):
-        read_json(path)

@@ -116,3 +116,51 @@ def test_workers_end_with_a_parent_that_is_killed():
             return
         signal.sigtimedwait([], 0.05)
     pytest.fail(f"process {worker} is alive ({state})")
+
+
+def test_ctrl_c_that_python_swallows_is_raised_all_the_same():
+    done = run("""
+        import os, signal
+        from lowmem_sentiment.system.workers import in_order
+        class Swallowing:
+            def __del__(self):  # an exception here is printed and ignored, as around a fork
+                os.kill(os.getpid(), signal.SIGINT)
+        taken = 0
+        try:
+            for n in in_order(abs, range(1000), 2):
+                taken += 1
+                if n == 5:
+                    swallowing = Swallowing()
+                    del swallowing
+        except KeyboardInterrupt:
+            print("stopped", taken < 20, signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+    """)
+    assert done.stdout == "stopped True True\n", done.stderr
+
+
+def test_ctrl_c_around_a_fork_is_raised_and_no_worker_prints():
+    done = run("""
+        import os, signal
+        from lowmem_sentiment.system.workers import in_order
+        interrupt = lambda: os.kill(os.getpid(), signal.SIGINT)
+        os.register_at_fork(after_in_parent=interrupt, after_in_child=interrupt)
+        try:
+            print(len(list(in_order(abs, range(1000), 2))))
+        except KeyboardInterrupt:
+            print("stopped")
+    """)
+    assert (done.stdout, done.stderr) == ("stopped\n", "")
+
+
+def test_the_callers_own_handler_of_ctrl_c_is_kept():
+    done = run("""
+        import os, signal
+        from lowmem_sentiment.system.workers import in_order
+        calls = []
+        signal.signal(signal.SIGINT, lambda *_: calls.append(1))
+        for n in in_order(abs, range(20), 2):
+            if n == 5:
+                os.kill(os.getpid(), signal.SIGINT)
+        print(n, calls)
+    """)
+    assert done.stdout == "19 [1]\n", done.stderr

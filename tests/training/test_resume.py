@@ -328,7 +328,7 @@ def test_a_disk_that_is_full_at_the_end_is_an_error_and_the_run_can_be_resumed(
 
 
 def test_an_unfinished_run_says_how_it_is_resumed(dataset, stopped):
-    with pytest.raises(OutputExists, match="holds an unfinished run; go on with --resume"):
+    with pytest.raises(OutputExists, match="holds an unfinished run; resume it with --resume"):
         train(dataset, stopped, SETTINGS)
 
 

@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Sequence
 
+from ..system.interrupts import Interrupts
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
@@ -10,8 +12,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     The commands are imported here, 0.1 s, so that Ctrl-C meanwhile is a line too.
     """
     try:
-        from .command_line import run
-
+        with Interrupts() as interrupts, interrupts.deferred():
+            from .command_line import run
         return run(arguments)
     except KeyboardInterrupt:
         # An `exec`, as in the making of a dataclass, that Ctrl-C ended has Python end by the signal

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ..evaluation.settings import EvaluationSettings
+from ..sources.files import FilesSettings
 from ..system.errors import CheckFailed, LowmemError, OutputError, SettingsError, printable
 from ..system.progress import Bar
-from ..text.format_settings import ERRORS, FORMATS, LABEL_NAMES, TEXT_NAMES, FilesSettings
 from .commands import add_command, print_text, report
 from .console import columns, table
 from .options import add_settings, given
+from .reader_options import add_reader_settings
 
 
 def _evaluate(options: argparse.Namespace, bar: Bar) -> None:
@@ -203,25 +204,8 @@ def add_evaluate(commands: Any) -> None:
     forms.add_argument("--json", action="store_true", help="print one JSON object a run, a line each")
     forms.add_argument("--csv", action="store_true", help="print a row a run as CSV")
     forms.add_argument("--markdown", action="store_true", help="print a row a run as a Markdown table")
-    _add_file_options(evaluate)
-
-
-def _add_file_options(evaluate: argparse.ArgumentParser) -> None:
-    """Add how --file is read; what is not given is not in the namespace."""
-    group = evaluate.add_argument_group("reading --file")
-
-    def add(*names: str, **described: Any) -> None:
-        group.add_argument(*names, default=argparse.SUPPRESS, **described)
-
-    add("--format", choices=FORMATS, help="of the files (default: by their names)")
-    add("--text-column", "--text-field", metavar="COLUMN",
-        help=f"name, or number from 1 (default: the first of {', '.join(TEXT_NAMES)})")  # fmt: skip
-    add("--label-column", "--label-field", metavar="COLUMN",
-        help=f"name, or number from 1 (default: the first of {', '.join(LABEL_NAMES)})")  # fmt: skip
-    add("--header", action="store_true", help="the first row is a header, though columns are numbers")
-    add("--no-quotes", dest="quotes", action="store_false", help="quotes are characters like any other")
-    add("--label-map", type=_label_map, metavar="OLD=NEW,...", help="rename labels; OLD= leaves them out")
-    add("--errors", choices=ERRORS, help="bytes that are not UTF-8 are an error, or replaced")
+    unused = ("test", "test_fraction", "labels", "follow_links")
+    add_reader_settings(evaluate.add_argument_group("reading --file"), FilesSettings, unused)
 
 
 def _limit(text: str) -> tuple[str, float]:
@@ -231,10 +215,3 @@ def _limit(text: str) -> tuple[str, float]:
         return parse_limit(text)
     except SettingsError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _label_map(text: str) -> dict[str, str]:
-    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
-    if not all(equals for _, equals, _ in pairs):
-        raise ValueError(text)
-    return {old.strip(): new.strip() for old, _, new in pairs}

@@ -4,17 +4,18 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..model.export import EXPORT_FORMATS
+from ..model.export import EXPORT, EXPORT_FORMATS
 from ..system.progress import Bar
-from .commands import add_command, answer
+from .commands import add_command, answer, report
 from .console import table
 
 
 def _export(options: argparse.Namespace, bar: Bar) -> None:
     from ..runs.run_directory import RunDirectory
-    from ..system.files import refuse_existing
+    from ..system.directories import refuse_existing
 
-    refuse_existing(options.out, overwrite=options.overwrite)  # before TensorFlow's 2 s
+    # before TensorFlow's 2 s
+    refuse_existing(options.out, EXPORT, overwrite=options.overwrite, inputs=[options.run])
     if options.format == "saved-model":
         RunDirectory(options.run).config()
         from ..training import tensorflow_startup
@@ -22,7 +23,9 @@ def _export(options: argparse.Namespace, bar: Bar) -> None:
         tensorflow_startup.start()
     from ..model.export import export
 
-    out = export(options.run, options.out, format=options.format, overwrite=options.overwrite)
+    out = export(
+        options.run, options.out, format=options.format, overwrite=options.overwrite, report=report
+    )
     content = {"run": str(options.run), "format": options.format, "out": str(out)}
     answer(options, content, lambda: table(content))
 

@@ -18,11 +18,12 @@ from .reader_options import add_reader_settings
 
 
 def _prepare_imdb(options: argparse.Namespace, bar: Bar) -> None:
+    from ..dataset.manifest import DATASET
     from ..dataset.preparation import prepare
     from ..sources.find import find_imdb_source
-    from ..system.files import refuse_existing
+    from ..system.directories import refuse_existing
 
-    refuse_existing(options.out, overwrite=options.overwrite)  # before a download
+    refuse_existing(options.out, DATASET, overwrite=options.overwrite)  # before a download
     source = find_imdb_source(
         options.source,
         npz=options.npz,
@@ -31,7 +32,7 @@ def _prepare_imdb(options: argparse.Namespace, bar: Bar) -> None:
         progress=bar,
         report=report,
     )
-    dataset = prepare(source, options.out, overwrite=options.overwrite, progress=bar)
+    dataset = prepare(source, options.out, overwrite=options.overwrite, progress=bar, report=report)
     bar.clear()
     _answer_prepared(options, dataset)
 
@@ -70,6 +71,7 @@ def _prepare_texts(options: argparse.Namespace, bar: Bar, source: Any) -> None:
         PreparationSettings(**_chosen(options, PreparationSettings)),
         overwrite=options.overwrite,
         progress=bar,
+        report=report,
     )
     bar.clear()
     if skipped := dataset.source["skipped_rows"]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ..system.directories import Kind
 from ..system.errors import DataError, InputMissing, printable
 from ..system.files import UNFINISHED
 from ..system.schema import parse, read_json
@@ -19,6 +20,8 @@ MANIFEST = "dataset.json"
 VOCABULARY = "vocabulary.txt"
 
 FORMAT = "lowmem-sentiment dataset"
+
+DATASET = Kind("dataset", MANIFEST, FORMAT)
 
 VERSION = 1
 

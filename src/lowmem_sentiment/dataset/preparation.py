@@ -1,15 +1,16 @@
 """Source -> dataset directory, in bounded memory."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from ..sources.source import TextSource, TokenSource
+from ..system.directories import new_directory
 from ..system.errors import DataError, printable
-from ..system.files import new_directory
 from ..system.progress import Progress, no_progress
 from ..text.reviews import Reviews
-from .manifest import SPLITS
+from .manifest import DATASET, SPLITS
 from .reader import Dataset
 from .text_preparation import SKIPPED_ROWS, PreparationSettings, write_texts
 from .writer import SHARD_BYTES, DatasetWriter
@@ -25,14 +26,19 @@ def prepare(
     overwrite: bool = False,
     shard_bytes: int = SHARD_BYTES,
     progress: Progress = no_progress,
+    report: Callable[[str], None] = lambda line: None,
 ) -> Dataset:
     """Write a source's reviews into a new dataset directory `out`, and return it.
 
-    `settings` are for texts. Raises OutputExists, OutputError (a full disk), SettingsError, DataError (no
-    reviews in a split, one label, a bad row). Nothing appears under the name `out` before it is whole.
+    `settings` are for texts. Nothing appears under the name `out` before it is whole, and `overwrite`
+    replaces only a dataset that is no input, which `report` receives a line about. Raises OutputExists,
+    OutputError (a full disk), SettingsError, DataError (no reviews in a split, one label, a bad row).
     """
     settings = settings or PreparationSettings()
-    with new_directory(Path(out), overwrite=overwrite) as directory:
+    inputs = [*getattr(source, "inputs", ()), *([settings.vocabulary] if settings.vocabulary else [])]
+    with new_directory(
+        Path(out), DATASET, overwrite=overwrite, inputs=inputs, report=report
+    ) as directory:
         if hasattr(source, "blocks"):
             _write_tokens(source, directory, shard_bytes, progress)
         else:

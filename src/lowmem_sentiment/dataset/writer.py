@@ -45,7 +45,7 @@ class _OpenShard:
     """A shard that is being written, under a temporary name."""
 
     def __init__(self, path: Path):
-        self._file = open(path, "wb")  # noqa: SIM115
+        self._file = open(path, "xb")  # noqa: SIM115
         self._digest = hashlib.sha256()
         self.name, self.records, self.bytes = path.name, 0, 0
 

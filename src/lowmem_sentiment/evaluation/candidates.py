@@ -10,8 +10,8 @@ from ..dataset.reader import Dataset
 from ..dataset.splits import num_reviews
 from ..model.numpy_model import load_with_vocabulary
 from ..runs.run_directory import RunDirectory
+from ..sources.files import FilesSettings
 from ..system.errors import DataError, SettingsError
-from ..text.format_settings import FilesSettings
 from ..text.vocabulary import Vocabulary
 from .labelled_texts import LabelledTexts
 from .scoring import Batch, Model, dataset_batches
@@ -106,8 +106,7 @@ def group_by_dataset(
     groups: dict[Any, ReviewGroup] = {}
     for given in datasets or [None]:
         for candidate in candidates:
-            path = given or candidate.run.config()["dataset"]["path"]
-            dataset = path if isinstance(path, Dataset) else Dataset(path)
+            dataset = candidate.run.find_dataset(given)
             candidate.run.require_words_of(dataset)
             share = candidate.validation_share(dataset) if split == "validation" else 0.0
             key = str(dataset.directory.resolve()), share

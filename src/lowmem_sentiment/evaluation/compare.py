@@ -31,8 +31,7 @@ def compare(
         raise SettingsError(f"{len(runs)} run is given, expected two or more to compare")
     directories = [RunDirectory(run) for run in runs]
     configs = [run.config() for run in directories]
-    if not isinstance(dataset, Dataset):
-        dataset = Dataset(dataset or configs[0]["dataset"]["path"])
+    dataset = directories[0].find_dataset(dataset)
     for run in directories:
         run.require_words_of(dataset)
     models = [NumpyModel.load(run) for run in directories]

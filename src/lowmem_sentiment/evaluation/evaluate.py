@@ -15,9 +15,9 @@ import numpy as np
 from .. import __version__
 from ..dataset.reader import Dataset
 from ..runs.run_directory import RunDirectory
+from ..sources.files import FilesSettings
 from ..system.errors import DataError, SettingsError
 from ..system.progress import Progress, no_progress
-from ..text.format_settings import FilesSettings
 from . import thresholds
 from .candidates import (
     Candidate,
@@ -139,7 +139,7 @@ def _set_thresholds(
 def _choose(candidate: Candidate, rule: thresholds.Rule, progress: Progress) -> None:
     """Set the threshold that is best by `rule` on the validation split of the run's own dataset."""
     check_threshold(0.5, candidate.labels)
-    dataset = Dataset(candidate.run.config()["dataset"]["path"])
+    dataset = candidate.run.find_dataset()
     (group,) = group_by_dataset([candidate], None, [dataset], "validation")
     report = ReportProgress("choose the threshold", group.total, progress)
     (tally,) = score([candidate.model], group.batches(), observers=[report])

@@ -10,10 +10,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..sources.files import FilesSource
+from ..sources.files import FilesSettings, FilesSource
 from ..system.errors import DataError
-from ..text.chunks import BadRow
-from ..text.format_settings import FilesSettings
+from ..text.rows import BadRow
 from ..text.vocabulary import Vocabulary
 from .predict import distinct_ids_of_text
 from .scoring import BATCH_REVIEWS, Batch, Model

@@ -190,7 +190,7 @@ def _width(runs: list[_Run], memory_limit: int | None) -> int:
 def _start(dataset: Dataset, run: _Run) -> None:
     path = str(run.directory.path)
     resumed = run.directory.config_file.exists()
-    where = ["--resume", path] if resumed else ["--run", path, "--overwrite"]
+    where = ["--resume", path] if resumed else ["--run", path]
     command = [sys.executable, "-m", "lowmem_sentiment", "train", str(dataset.directory), *where]
     run.errors = tempfile.TemporaryFile()  # noqa: SIM115
     # A session of its own: Ctrl-C reaches it once, from us. Twice would end it at once.

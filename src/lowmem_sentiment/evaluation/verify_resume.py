@@ -6,6 +6,7 @@ again and again until it ends; then it is compared with a run that was not inter
 
 import hashlib
 import random
+import re
 import subprocess
 import sys
 import time
@@ -15,9 +16,10 @@ from typing import Any
 
 from ..distributed.tf_config import without_cluster
 from ..monitoring.event_reader import read_values
-from ..runs.run_directory import RunDirectory
-from ..system.errors import LowmemError
-from ..system.files import clear_directory
+from ..runs.run_directory import RUN, RunDirectory
+from ..system.directories import remove_directory
+from ..system.errors import LowmemError, OutputExists
+from ..system.files import UNFINISHED, cannot_write
 from ..system.npz import read_arrays
 from ..system.progress import Progress, no_progress
 
@@ -52,13 +54,13 @@ def verify_resume(
 ) -> dict[str, Any]:
     """Train on `dataset` undisturbed and with `kills` kills, and return both runs' digests.
 
-    `work` is a directory for the two runs, emptied first; `options` are further ones of `train`.
+    `work` is a directory for the two runs; those of a verification before are removed first, and
+    anything else in it is refused (OutputExists); `options` are further ones of `train`.
     The moments are drawn from `seed`, after the process has started up; a run that ends before its
     kill is followed by another, so that every kill counts.
     """
     work = Path(work)
-    work.mkdir(parents=True, exist_ok=True)
-    clear_directory(work)
+    _empty(work)
     command = [sys.executable, "-m", "lowmem_sentiment", "train", str(dataset), *options]
     begun = time.monotonic()
     _run_to_end([*command, "--run", str(work / "undisturbed")])
@@ -87,14 +89,33 @@ def _kills(
     """Train `run` to its end with up to `most` kills in between, and yield at each."""
     while True:
         resumed = run.config_file.exists()
-        if not resumed and run.path.exists():
-            clear_directory(run.path)
         # Starting takes a part of the time; moments before it kill nothing of interest.
         after = generator.uniform(0.3, 0.7) * longest if most else None
         if not _killed([*command, "--resume" if resumed else "--run", str(run.path)], after):
             return
         most -= 1
         yield
+
+
+def _empty(work: Path) -> None:
+    """Make a directory, or remove the runs of a verification before from it.
+
+    Raises OutputExists where there is anything else in it.
+    """
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        left = sorted(work.iterdir())
+    except OSError as error:
+        raise cannot_write(error, work) from error
+    for path in left:
+        ours = re.fullmatch(rf"(undisturbed|killed-\d+)({UNFINISHED})?", path.name)
+        if not ours or (not ours[2] and not RUN.recognises(path)):
+            raise OutputExists(
+                f"{work} holds {path.name}, which verify-resume did not make; expected an empty directory"
+            )
+    for path in left:
+        if not path.name.endswith(UNFINISHED):  # what a killed process left, the next one removes
+            remove_directory(path, RUN)
 
 
 def _run_to_end(command: list[str]) -> None:

@@ -1,21 +1,32 @@
 """Export a run for use elsewhere: TensorFlow Serving, NumPy, Keras."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..runs.run_directory import RunDirectory
+from ..system.directories import Kind, new_directory
 from ..system.errors import InputMissing, SettingsError
-from ..system.files import new_directory
+from ..system.schema import write_json
 from ..text.tokenizer import FILTERS
 from ..text.vocabulary import FIRST_WORD_ID, OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
 from .numpy_model import load_with_vocabulary
 
 EXPORT_FORMATS = ("saved-model", "weights", "keras")
 
+VERSION = 1
+
+EXPORT = Kind("export", "export.json", "lowmem-sentiment export")
+
 
 def export(
-    run: str | Path, out: str | Path, *, format: str = "saved-model", overwrite: bool = False
+    run: str | Path,
+    out: str | Path,
+    *,
+    format: str = "saved-model",
+    overwrite: bool = False,
+    report: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Write a run into the new directory `out`, and return its path.
 
@@ -23,26 +34,31 @@ def export(
     "weights": weights.npz and vocabulary.txt, all that `predict` reads. "keras": model.keras,
     which takes multi-hot rows, and the vocabulary.txt that numbers their columns.
 
-    Only "saved-model" imports TensorFlow. Raises SettingsError, InputMissing, DataError,
-    OutputExists, OutputError.
+    Each holds an export.json that says what it is. `overwrite` replaces an export, which `report`
+    receives a line about. Only "saved-model" imports TensorFlow. Raises SettingsError, InputMissing,
+    DataError, OutputExists, OutputError.
     """
     if format not in EXPORT_FORMATS:
         raise SettingsError(f"format is {format!r}, expected one of {', '.join(EXPORT_FORMATS)}")
     run, out = RunDirectory(run), Path(out)
     if format == "weights":
-        load_with_vocabulary(run)  # nothing damaged is copied
+        labels = load_with_vocabulary(run)[0].labels  # nothing damaged is copied
         files = [run.weights_file, run.vocabulary_file]
     else:
         run.vocabulary()
+        labels = run.config()["labels"]
         files = [run.model_file, run.vocabulary_file]
         if not run.model_file.exists():
             raise InputMissing(f"{run.path} is not finished: it has no {run.model_file.name}")
-    with new_directory(out, overwrite=overwrite) as directory:
+        run.check(run.model_file)
+    with new_directory(out, EXPORT, overwrite=overwrite, inputs=[run.path], report=report) as directory:
         if format == "saved-model":
             _save(run, directory)
         else:
             for file in files:
                 shutil.copyfile(file, directory / file.name)
+        content = {"format": EXPORT.format, "version": VERSION, "export": format, "labels": labels}
+        write_json(directory / EXPORT.manifest, content)
     return out
 
 

@@ -48,6 +48,7 @@ class NumpyModel:
             raise InputMissing(f"{run.path} is no run directory; make one: lowmem-sentiment train")
         if not run.weights_file.exists():
             raise InputMissing(f"{run.path} has no {run.weights_file.name}: {_why_no_weights(run)}")
+        run.check(run.weights_file)
         return cls(*read_weights(run.weights_file))
 
     @property

@@ -17,7 +17,7 @@ from ..system.errors import SettingsError
 from ..system.memory import MB, Limit
 from .configuration import TrainingSettings
 
-# Anonymous memory of the process when it trains a network of no size on no data: the interpreter,
+# Anonymous memory of the process when it trains a model of no size on no data: the interpreter,
 # TensorFlow's and Keras' objects (197 MB after the import), the traced graphs, the allocator's slack.
 FLOOR = 228 * MB
 
@@ -78,13 +78,13 @@ class Plan:
 
 
 def count_parameters(settings: TrainingSettings, num_words: int, num_labels: int) -> int:
-    """Give how many weights and biases the network has."""
+    """Return how many weights and biases the model has."""
     units = [num_words, *settings.hidden, 1 if num_labels == 2 else num_labels]
     return sum(inputs * outputs + outputs for inputs, outputs in pairwise(units))
 
 
 def plan(dataset: Dataset, settings: TrainingSettings, workers: int = 1) -> Plan:
-    """Give what training on `dataset` with `settings` takes, in each worker. Imports no TensorFlow."""
+    """Return what training on `dataset` with `settings` takes, in each worker. Imports no TensorFlow."""
     num_words = settings.num_words_for(dataset)
     parameters = 4 * count_parameters(settings, num_words, len(dataset.labels))
     reviews = min(settings.batch_size, dataset.num_reviews("train"))
@@ -100,14 +100,14 @@ def plan(dataset: Dataset, settings: TrainingSettings, workers: int = 1) -> Plan
 
 
 def window_content(dataset: Dataset, window_bytes: int) -> tuple[int, int]:
-    """Give reviews and bytes of the training shards that a shuffle window holds at most."""
+    """Return reviews and bytes of the training shards that a shuffle window holds at most."""
     shards = dataset.shards("train")
     largest = sorted(shards, key=lambda shard: -shard.bytes)[: window_width(shards, window_bytes)]
     return sum(shard.records for shard in largest), sum(shard.bytes for shard in largest)
 
 
 def window_width(shards: Sequence[Shard], window_bytes: int) -> int:
-    """Give how many shards are shuffled together: one at least."""
+    """Return how many shards are shuffled together: one at least."""
     largest = max(shard.bytes for shard in shards)
     return max(1, min(len(shards), window_bytes // largest))
 
@@ -115,7 +115,7 @@ def window_width(shards: Sequence[Shard], window_bytes: int) -> int:
 def fit_to(
     limit: Limit, dataset: Dataset, settings: TrainingSettings, workers: int = 1
 ) -> TrainingSettings:
-    """Give `settings` with the largest shuffle window and prefetch that `limit` admits.
+    """Return `settings` with the largest shuffle window and prefetch that `limit` admits.
 
     Nothing else is changed: batch size, words and layers change the result. The validation
     batches are as large as the training ones, and never in memory with them. Raises

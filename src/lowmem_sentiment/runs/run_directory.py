@@ -1,35 +1,48 @@
 """The run directory: every file name in it, and what reads and writes them.
 
 config.json      settings, dataset, labels, versions: written first
-vocabulary.txt   the words that the network knows, a word a line
+vocabulary.txt   the words that the model knows, a word a line
 metrics.jsonl    a line an epoch
 tensorboard/     event files
-state.npz        what a resumed run goes on from (and state.previous.npz)
+state.npz        what a resumed run starts from (and state.previous.npz)
 best.npz         the best epoch's weights, with keep_best
-model.keras      the network, for any Keras
-weights.npz      the network, for prediction with NumPy alone
+model.keras      the model, for any Keras
+weights.npz      the model, for prediction with NumPy alone
 summary.json     accuracy, times, memory: written last, so a run without it is unfinished
 evaluation.json  the last evaluation
+checksums.json   the SHA-256 of each of these, but for event files and the evaluation
 """
 
+import contextlib
 import json
 import os
-from collections.abc import Callable
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..dataset.reader import Dataset
-from ..system.errors import DataError, InputMissing, OutputExists
-from ..system.files import clear_directory, replace_file, replace_path
-from ..system.schema import read_json, write_json
+from ..system.directories import Kind, new_directory
+from ..system.errors import DataError, InputMissing, LowmemError, OutputExists
+from ..system.files import locked
+from ..system.npz import read_arrays, write_arrays
+from ..system.schema import read_json, to_json, write_json
 from ..text.vocabulary import Vocabulary
+from .checksums import Checksums
 from .configuration import TrainingSettings
+from .schemas import FORMAT, VERSION, check_config, check_summary
 
-FORMAT = "lowmem-sentiment run"
+RUN = Kind("run", "config.json", FORMAT)
 
-VERSION = 1
+_UNLOADABLE = (
+    ArithmeticError, AttributeError, EOFError, ImportError, LookupError, NotImplementedError, OSError,
+    RuntimeError, TypeError, ValueError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What Keras, h5py and zipfile raise on a model file of a run that has no checksums."""
 
 
 class RunDirectory:
@@ -48,29 +61,55 @@ class RunDirectory:
         self.weights_file = self.path / "weights.npz"
         self.summary_file = self.path / "summary.json"
         self.evaluation_file = self.path / "evaluation.json"
+        checked = (
+            self.config_file, self.vocabulary_file, self.metrics_file, self.state_file,
+            self.previous_state_file, self.best_file, self.model_file, self.weights_file,
+            self.summary_file,
+        )  # fmt: skip
+        self._checksums = Checksums(self.path, tuple(file.name for file in checked))
 
-    def create(self, config: dict[str, Any], vocabulary: Vocabulary, *, overwrite: bool) -> None:
-        """Fill the directory with its config and the vocabulary that its ids belong to.
+    def create(
+        self,
+        config: dict[str, Any],
+        vocabulary: Vocabulary,
+        *,
+        overwrite: bool,
+        inputs: Iterable[str | Path] = (),
+        report: Callable[[str], None] = lambda line: None,
+        held: ExitStack | None = None,
+    ) -> None:
+        """Make the directory, with its config and the vocabulary that its ids belong to.
 
-        Raises OutputExists when there is a run already and `overwrite` is false.
+        With `held` the run stays locked for this process until that stack ends. Raises OutputExists
+        when something is there already, but for a run that `overwrite` replaces, or is in use.
         """
-        if self.path.is_dir() and any(self.path.iterdir()) and not overwrite:
-            raise OutputExists(self._explain_existing())
-        clear_directory(self.path)
-        vocabulary.save(self.vocabulary_file)
-        sealed = {"sha256": vocabulary.sha256, "words": len(vocabulary)}
-        self.write_config({"format": FORMAT, "version": VERSION, "vocabulary": sealed, **config})
+        if RUN.recognises(self.path) and not overwrite:
+            with locked(self.path):
+                raise OutputExists(self._explain_existing())
+        place = os.path.relpath(config["dataset"]["path"], self.path.resolve())
+        whole = {
+            "format": FORMAT,
+            "version": VERSION,
+            "vocabulary": {"sha256": vocabulary.sha256, "words": len(vocabulary)},
+            **config,
+            "dataset": {**config["dataset"], "relative_path": place},
+        }
+        with new_directory(
+            self.path, RUN, overwrite=overwrite, inputs=inputs, report=report, held=held
+        ) as directory:
+            made = RunDirectory(directory)
+            with made._checksums.replace(made.vocabulary_file) as path:
+                path.write_bytes(vocabulary.to_bytes())
+            made.write_config(whole)
 
     def _explain_existing(self) -> str:
-        if not self.config_file.exists():
-            return f"{self.path} exists and is not empty; choose another name or pass --overwrite"
         if self.finished:
             return (
                 f"{self.path} holds a finished run; train it on with --resume {self.path} "
                 "--epochs N, choose another name, or pass --overwrite"
             )
         return (
-            f"{self.path} holds an unfinished run; go on with --resume {self.path} in place of "
+            f"{self.path} holds an unfinished run; resume it with --resume {self.path} in place of "
             f"--run {self.path}, or start over with --overwrite"
         )
 
@@ -79,9 +118,17 @@ class RunDirectory:
         """Whether training has ended and everything of it is written."""
         return self.summary_file.exists()
 
+    def check(self, file: Path) -> None:
+        """Raise DataError unless a file of the run is the one that was written (`Checksums`)."""
+        self._checksums.check(file)
+
     def write_config(self, config: dict[str, Any]) -> None:
         """Write config.json."""
-        write_json(self.config_file, config)
+        self._write_json(self.config_file, config)
+
+    def _write_json(self, file: Path, content: dict[str, Any]) -> None:
+        with self._checksums.replace(file) as path:
+            path.write_bytes(to_json(content))
 
     def config(self) -> dict[str, Any]:
         """Read config.json; InputMissing or DataError when this is no run of ours."""
@@ -90,11 +137,8 @@ class RunDirectory:
         if not self.config_file.exists():
             raise InputMissing(f"{self.path} holds no run: it has no {self.config_file.name}")
         config = read_json(self.config_file)
-        if config.get("format") != FORMAT or config.get("version") != VERSION:
-            raise DataError(
-                f"{self.config_file} has format {config.get('format')!r} version "
-                f"{config.get('version')!r}, expected {FORMAT!r} version {VERSION}"
-            )
+        check_config(config, str(self.config_file))
+        self.check(self.config_file)
         return config
 
     def settings(self) -> TrainingSettings:
@@ -105,8 +149,53 @@ class RunDirectory:
         """Load the run's vocabulary, checked against its config."""
         return Vocabulary.load(self.vocabulary_file, self.config()["vocabulary"]["sha256"])
 
+    def find_dataset(self, given: Dataset | str | Path | None = None) -> Dataset:
+        """Return the dataset that is given, or the one that the run was trained on, wherever it is now.
+
+        It is looked for where it was relative to the run, where it was, and beside the run; the first
+        with the run's fingerprint is it. A dataset that was prepared anew where it was serves too.
+        Raises InputMissing when there is none.
+        """
+        if given is not None:
+            return given if isinstance(given, Dataset) else Dataset(given)
+        recorded = self.config()["dataset"]
+        for place in self._places(recorded):
+            with contextlib.suppress(LowmemError):
+                if (dataset := Dataset(place)).fingerprint == recorded["fingerprint"]:
+                    return dataset
+        if Path(recorded["path"]).is_dir():
+            return Dataset(recorded["path"])
+        raise InputMissing(
+            f"{recorded['path']}, the dataset that {self.path} was trained on, is not there, nor is it "
+            "beside the run; name it: --data DIR"
+        )
+
+    def _places(self, recorded: dict[str, Any]) -> list[Path]:
+        name, here = Path(recorded["path"]).name, self.path.resolve()
+        relative = recorded.get("relative_path")
+        return [
+            *([(here / relative).resolve()] if relative else []),
+            Path(recorded["path"]),
+            here.parent / name,
+            here.parent.parent / name,
+            here.parent.parent / "data" / name,
+        ]
+
+    def resume(self, epochs: int, dataset: Dataset) -> None:
+        """Write to config.json how many epochs are to be trained, and where the dataset is now.
+
+        A dataset that is not the run's (--force) leaves the record as it is.
+        """
+        config = self.config()
+        if dataset.fingerprint == config["dataset"]["fingerprint"]:
+            path = str(dataset.directory.resolve())
+            place = {"path": path, "relative_path": os.path.relpath(path, self.path.resolve())}
+            config["dataset"] = {**config["dataset"], **place}
+        config["settings"] = {**config["settings"], "epochs": epochs}
+        self.write_config(config)
+
     def require_words_of(self, dataset: Dataset) -> None:
-        """Raise DataError unless ids and labels mean in `dataset` what they mean to the network."""
+        """Raise DataError unless ids and labels mean in `dataset` what they mean to the model."""
         config = self.config()
         num_words = config["settings"]["num_words"]
         if dataset.vocabulary().truncate(num_words).words != self.vocabulary().words:
@@ -121,13 +210,12 @@ class RunDirectory:
             )
 
     def write_metrics(self, epochs: list[dict[str, Any]]) -> None:
-        """Write metrics.jsonl: what training measured, a line an epoch."""
-        with replace_file(self.metrics_file) as file:
-            for epoch in epochs:
-                file.write(json.dumps(epoch).encode() + b"\n")
+        """Write metrics.jsonl: the metrics of training, a line an epoch."""
+        with self._checksums.replace(self.metrics_file) as path:
+            path.write_bytes(b"".join(json.dumps(epoch).encode() + b"\n" for epoch in epochs))
 
     def event_file_sizes(self) -> dict[str, int]:
-        """Give each TensorBoard event file's bytes, by its path in the run directory."""
+        """Return each TensorBoard event file's bytes, by its path in the run directory."""
         files = sorted(self.tensorboard.rglob("*tfevents*"))
         return {str(file.relative_to(self.path)): file.stat().st_size for file in files}
 
@@ -144,43 +232,58 @@ class RunDirectory:
             else:
                 file.unlink()
 
+    def replace_state(self) -> contextlib.AbstractContextManager[Path]:
+        """Return a context that yields a path to write state.npz at, and keeps the one before."""
+        return self._checksums.replace(self.state_file, self.previous_state_file)
+
     def write_best(self, epoch: int, weights: list[np.ndarray]) -> None:
-        """Write best.npz: an epoch's weights, in the network's order."""
-        with replace_file(self.best_file) as file:
-            np.savez(file, epoch, *weights)
+        """Write best.npz: an epoch's weights, in the model's order."""
+        arrays = [np.asarray(epoch), *weights]
+        with self._checksums.replace(self.best_file) as path:
+            write_arrays(path, ((f"arr_{nth}", array) for nth, array in enumerate(arrays)))
 
     def best(self) -> tuple[int, list[np.ndarray]]:
         """Read best.npz: the epoch and its weights; DataError if it is missing or damaged."""
         try:
-            with np.load(self.best_file, allow_pickle=False) as arrays:  # each CRC-32 is checked
-                epoch, *weights = (arrays[f"arr_{nth}"] for nth in range(len(arrays.files)))
-            return int(epoch), weights
-        except Exception as error:  # zipfile, zlib and NumPy raise a dozen kinds
+            arrays = read_arrays(self.best_file, str(self.best_file))
+            self.check(self.best_file)
+            epoch, *weights = (arrays[f"arr_{nth}"] for nth in range(len(arrays)))
+            if epoch.shape != () or epoch.dtype.kind not in "iu":
+                raise DataError(f"its epoch is {epoch.dtype}{list(epoch.shape)}, expected a whole number")
+        except (LowmemError, KeyError, ValueError) as error:
             raise DataError(
                 f"{self.best_file}, the best epoch's weights, cannot be read ({error}); start over "
                 "with --overwrite"
             ) from error
+        return int(epoch), weights
 
     def write_model(self, save: Callable[[Path], None]) -> None:
         """Write model.keras, which `save` writes to the path that it is given."""
-        with replace_path(self.model_file) as path:
+        with self._checksums.replace(self.model_file) as path:
             save(path)
 
     def write_weights(self, weights: dict[str, np.ndarray]) -> None:
         """Write weights.npz."""
-        with replace_file(self.weights_file) as file:
-            np.savez(file, **weights)
+        with self._checksums.replace(self.weights_file) as path:
+            write_arrays(path, weights.items())
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write summary.json: the run is finished."""
-        write_json(self.summary_file, summary)
+        self._write_json(self.summary_file, summary)
 
     def summary(self) -> dict[str, Any]:
-        """Read summary.json."""
-        return read_json(self.summary_file)
+        """Read summary.json; InputMissing or DataError if it is not there or not what was written."""
+        summary = read_json(self.summary_file)
+        check_summary(summary, str(self.summary_file))
+        self.check(self.summary_file)
+        return summary
 
     def write_evaluation(self, evaluation: dict[str, Any]) -> None:
-        """Write evaluation.json."""
+        """Write evaluation.json, which has its own checksum alone.
+
+        It is the only file that is written while another process may train in the run, and two
+        processes must not write checksums.json.
+        """
         write_json(self.evaluation_file, evaluation)
 
     def load_model(self) -> Any:
@@ -190,9 +293,10 @@ class RunDirectory:
         self.config()
         if not self.model_file.exists():
             raise InputMissing(f"{self.path} is not finished: it has no {self.model_file.name}")
+        self.check(self.model_file)
         try:
             return keras.models.load_model(self.model_file, compile=False)
-        except Exception as error:  # Keras, h5py and zipfile raise many kinds on a damaged file
+        except _UNLOADABLE as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DataError(f"{self.model_file} cannot be loaded: {reason}") from error
 

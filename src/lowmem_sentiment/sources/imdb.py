@@ -193,6 +193,7 @@ class ImdbSource:
         for path in (self._npz, self._word_index):
             if not path.is_file():
                 raise InputMissing(f"{path} is missing; expected Keras' {NPZ} and {WORD_INDEX}")
+        self.inputs = [self._npz, self._word_index]
         self._sizes = self._read_sizes()
         assign_splits(0, split)
 

@@ -42,6 +42,7 @@ class MovieReviewsSource:
 
     def __init__(self, wheel: Path, split: str = "described"):
         self._wheel, self._split, self._read = wheel, split, 0
+        self.inputs = [wheel]
         assign_splits(0, split)
 
     def describe(self) -> dict[str, Any]:

@@ -1,10 +1,12 @@
-"""Files and directories that appear under their final name only when they are whole."""
+"""Files that appear under their final name only when they are whole."""
 
 import contextlib
 import fcntl
 import hashlib
 import os
-import shutil
+import re
+import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -14,11 +16,12 @@ from .errors import OutputError, OutputExists
 UNFINISHED = ".unfinished"
 
 
-def _explain(error: OSError, path: Path) -> OutputError:
+def cannot_write(error: OSError, path: Path) -> OutputError:
+    """Return the error for a path that the system refuses to write."""
     return OutputError(f"cannot write {path}: {error.strerror or error}; nothing is left half written")
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     """Make a rename in `directory` survive a power cut."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
@@ -29,24 +32,72 @@ def _sync_directory(directory: Path) -> None:
 
 @contextlib.contextmanager
 def replace_path(path: Path) -> Iterator[Path]:
-    """Give a path to write a file at, which takes the name `path` when the block ends well.
+    """Yield the path of an empty file to write, which takes the name `path` when the block ends well.
 
     It is beside `path` and has the same suffix. It is flushed with fsync and renamed: a kill
     at any moment leaves the old file or the new one. Raises OutputError when the system refuses.
     """
-    temporary = path.with_name(f"{path.stem}{UNFINISHED}{path.suffix}")
+    if path.exists() and not path.is_file():
+        raise OutputError(f"cannot write {path}: it is no regular file; expected the name of a file")
+    try:
+        _remove_leftovers(path)
+        temporary, descriptor = _make_temporary(path)
+    except OSError as error:
+        raise cannot_write(error, path) from error
     try:
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         _remove(temporary)
-        raise _explain(error, path) from error
+        raise cannot_write(error, path) from error
     except BaseException:
         _remove(temporary)
         raise
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def replace_file(path: Path) -> Iterator[BinaryIO]:
+    """Yield a binary file that takes the name `path` when the block ends well (`replace_path`)."""
+    with replace_path(path) as temporary, open(temporary, "rb+") as file:
+        yield file
+
+
+def _make_temporary(path: Path) -> tuple[Path, int]:
+    """Make a file that was not there, under a name that nobody can foresee, and lock it.
+
+    A link that somebody planted is not followed, and two writers of one path do not meet. The lock
+    tells the file of a running process from one that a killed process left.
+    """
+    while True:
+        temporary = path.with_name(f"{path.stem}.{secrets.token_hex(4)}{UNFINISHED}{path.suffix}")
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+        with contextlib.suppress(OSError):  # a file system without locks: nothing is removed there
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_nlink:
+            return temporary, descriptor
+        os.close(descriptor)  # taken for a leftover before it was locked
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what killed processes left of `path`: names that only `_make_temporary` gives."""
+    ours = re.compile(rf"{re.escape(path.stem)}\.[0-9a-f]{{8}}{UNFINISHED}{re.escape(path.suffix)}")
+    with os.scandir(path.parent) as entries:
+        names = [entry.name for entry in entries if ours.fullmatch(entry.name)]
+    for name in names:
+        with contextlib.suppress(OSError):  # gone, locked, a link, or not ours to remove
+            descriptor = os.open(path.with_name(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                status = os.fstat(descriptor)
+                if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    os.unlink(path.with_name(name))
+            finally:
+                os.close(descriptor)
 
 
 def _remove(path: Path) -> None:
@@ -56,90 +107,41 @@ def _remove(path: Path) -> None:
 
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Make `directory` if it is not there, and hold it for this process while the block runs.
+    """Hold a directory for this process while the block runs.
 
-    The lock is the kernel's (flock on the directory itself): a kill lets go of it. Raises
-    OutputExists when another process holds it.
+    Raises OutputExists when another process holds it, OutputError when it cannot be opened.
     """
+    descriptor = lock_directory(directory.resolve(), directory)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    except FileExistsError:
-        raise OutputExists(f"{directory} is a file; expected the name of a directory to make") from None
-    except OSError as error:
-        raise _explain(error, directory) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise OutputExists(f"{directory} is in use by another process; wait for it to end") from None
-    else:
         yield
     finally:
         os.close(descriptor)
 
 
-@contextlib.contextmanager
-def replace_file(path: Path) -> Iterator[BinaryIO]:
-    """Give a binary file that takes the name `path` when the block ends well (`replace_path`)."""
-    with replace_path(path) as temporary, open(temporary, "wb") as file:
-        yield file
-
-
-@contextlib.contextmanager
-def new_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Give an empty directory that takes the name `path` when the block ends without an exception.
-
-    Until then it is `path` + ".unfinished"; what a killed process left there is removed first.
-    Raises OutputExists when `path` is there and `overwrite` is false (an empty directory
-    counts as not there), OutputError when the system refuses.
-    """
-    refuse_existing(path, overwrite=overwrite)
-    temporary = path.with_name(f"{path.name}{UNFINISHED}")
+def lock_directory(directory: Path, shown: Path) -> int:
+    """Open and lock a directory, no link to one, and return its descriptor."""
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        yield temporary
-        _sync_directory(temporary)
-        replaced = path.with_name(f"{path.name}.replaced")
-        if overwrite and path.exists():
-            shutil.rmtree(replaced, ignore_errors=True)
-            os.replace(path, replaced)
-        os.replace(temporary, path)
-        _sync_directory(path.parent)
-        shutil.rmtree(replaced, ignore_errors=True)
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except NotADirectoryError:
+        raise OutputExists(f"{directory} is a file or a link; expected a directory, or nothing") from None
     except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise _explain(error, path) from error
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-
-
-def clear_directory(path: Path) -> None:
-    """Make `path` an empty directory; OutputError if it cannot be."""
+        raise cannot_write(error, shown) from error
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        for item in path.iterdir():
-            if item.is_dir() and not item.is_symlink():
-                shutil.rmtree(item)
-            else:
-                item.unlink()
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Who held it before may have renamed or removed it after it was opened here.
+        if os.path.samestat(os.fstat(descriptor), os.lstat(directory)):
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
     except OSError as error:
-        raise _explain(error, path) from error
-
-
-def refuse_existing(path: Path, *, overwrite: bool) -> None:
-    """Raise OutputExists when something is at `path` that may not be overwritten."""
-    if not path.exists() or (overwrite and path.is_dir()):
-        return
-    if not path.is_dir():
-        raise OutputExists(f"{path} is a file; expected the name of a directory to make")
-    if any(path.iterdir()):
-        raise OutputExists(f"{path} exists and is not empty; choose another name or pass --overwrite")
+        os.close(descriptor)
+        raise cannot_write(error, shown) from error
+    os.close(descriptor)
+    raise OutputExists(f"{shown} is in use by another process; wait for it to end")
 
 
 def hexdigest(path: Path, algorithm: str) -> str:
-    """Give a file's digest by one of `hashlib`'s algorithms, read 1 MiB at a time."""
+    """Return a file's digest by one of `hashlib`'s algorithms, read 1 MiB at a time."""
     digest = hashlib.new(algorithm)
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
@@ -148,5 +150,5 @@ def hexdigest(path: Path, algorithm: str) -> str:
 
 
 def sha256(path: Path) -> str:
-    """Give the hexadecimal SHA-256 of a file."""
+    """Return the hexadecimal SHA-256 of a file."""
     return hexdigest(path, "sha256")

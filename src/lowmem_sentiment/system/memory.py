@@ -18,7 +18,7 @@ MB = 1_000_000
 
 
 def sizes(path: str | Path) -> dict[str, int]:
-    """Give the "Name: N kB" lines of a /proc file in bytes; nothing on a system without it."""
+    """Return the "Name: N kB" lines of a /proc file in bytes; nothing on a system without it."""
     try:
         lines = Path(path).read_text().splitlines()
     except OSError:
@@ -28,7 +28,7 @@ def sizes(path: str | Path) -> dict[str, int]:
 
 
 def peak_resident() -> int:
-    """Give the most bytes this process was ever resident with (0 where it cannot be known)."""
+    """Return the most bytes this process was ever resident with (0 where it cannot be known)."""
     if peak := sizes("/proc/self/status").get("VmHWM"):
         return peak
     import resource  # not everywhere
@@ -39,12 +39,12 @@ def peak_resident() -> int:
 
 
 def anonymous() -> int:
-    """Give the bytes of this process that the kernel cannot reclaim, now (0: not known)."""
+    """Return the bytes of this process that the kernel cannot reclaim, now (0: not known)."""
     return sizes("/proc/self/status").get("RssAnon", 0)
 
 
 def resident() -> int:
-    """Give the bytes this process is resident with, now (0: not known)."""
+    """Return the bytes this process is resident with, now (0: not known)."""
     return sizes("/proc/self/status").get("VmRSS", 0)
 
 
@@ -68,12 +68,12 @@ class Limit(NamedTuple):
     """The directory of the memory cgroup, where it is a cgroup's limit."""
 
     def used(self) -> int:
-        """Give what counts against it and cannot be reclaimed, in bytes."""
+        """Return what counts against it and cannot be reclaimed, in bytes."""
         return anonymous() if self.cgroup is None else _cgroup_anonymous(self.cgroup)
 
 
 def find_limit() -> Limit:
-    """Give the least of the memory that is free and the limits of the cgroups this process is in."""
+    """Return the least of the memory that is free and the limits of the cgroups this process is in."""
     free = Limit(sizes("/proc/meminfo").get("MemAvailable", 1 << 62) + anonymous(), "free memory")
     return min([free, *_cgroup_limits()], key=lambda limit: limit.bytes)
 
@@ -117,7 +117,7 @@ def _cgroups(proc: Path) -> Iterator[tuple[Path, Path, str]]:
 
 
 def _cgroup_anonymous(directory: Path) -> int:
-    """Give the bytes of a memory cgroup that are neither page cache nor otherwise reclaimable."""
+    """Return the bytes of a memory cgroup that are neither page cache nor otherwise reclaimable."""
     try:
         words = (line.split() for line in (directory / "memory.stat").read_text().splitlines())
         stat = {name: int(value) for name, value in words}
@@ -184,12 +184,12 @@ def _container_limit() -> Limit | None:
 
 
 def resident_and_anonymous() -> tuple[int, int]:
-    """Give both at once: reading them takes 40 microseconds."""
+    """Return both at once: reading them takes 40 microseconds."""
     status = sizes("/proc/self/status")
     return status.get("VmRSS", 0), status.get("RssAnon", 0)
 
 
 def container() -> tuple[int, int] | None:
-    """Give the bytes that cannot be reclaimed in the memory cgroup, and its limit; None: no limit."""
+    """Return the bytes that cannot be reclaimed in the memory cgroup, and its limit; None: no limit."""
     limit = _container_limit()
     return (limit.used(), limit.bytes) if limit else None

@@ -13,7 +13,7 @@ import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .errors import DataError, InputMissing
+from .errors import DataError, InputMissing, printable
 from .files import replace_file
 
 Schema = TypeVar("Schema")
@@ -53,15 +53,15 @@ def _object(schema: type, content: Any, where: str, key: str) -> Any:
     unknown = [name for name in content if name not in fields]
     if unknown and not getattr(schema, "ignores_unknown_keys", False):
         raise DataError(
-            f"{where}: {prefix}{unknown[0]} is not known to this version; expected no keys but "
-            f"{', '.join(fields)}"
+            f"{where}: {printable(prefix + unknown[0])} is not known to this version; expected no keys "
+            f"but {', '.join(fields)}"
         )
     values = {}
     for name, field in fields.items():
         if name in content:
             values[name] = _value(hints[name], content[name], where, prefix + name)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise DataError(f"{where}: {prefix}{name} is missing")
+            raise DataError(f"{where}: {printable(prefix + name)} is missing")
     return schema(**values)
 
 
@@ -125,8 +125,9 @@ def _wrong(where: str, key: str, value: Any, expected: str) -> DataError:
         shown = json.dumps(value)
     except (RecursionError, ValueError):
         shown = type(value).__name__
-    shown = shown if len(shown) <= 60 else f"{shown[:60]}..."
-    return DataError(f"{where}: {key or 'the whole'} is {shown}, expected {expected}")
+    return DataError(
+        f"{where}: {printable(key) or 'the whole'} is {printable(shown, 60)}, expected {expected}"
+    )
 
 
 def parse_json(text: bytes, where: str) -> Any:
@@ -150,8 +151,17 @@ def _checksum(content: dict[str, Any]) -> str:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write `content` and a checksum of it as indented JSON, atomically; OutputError if it cannot be."""
     with replace_file(path) as file:
-        sealed = {**content, "checksum": _checksum(content)}
-        file.write(json.dumps(sealed, indent=1, ensure_ascii=False).encode() + b"\n")
+        file.write(to_json(content))
+
+
+def to_json(content: dict[str, Any]) -> bytes:
+    """Return what `write_json` writes.
+
+    Half surrogates, of a path that is not UTF-8, stand as the escapes that JSON has for them.
+    """
+    sealed = {**content, "checksum": _checksum(content)}
+    text = json.dumps(sealed, indent=1, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -164,6 +174,9 @@ def read_json(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise InputMissing(f"cannot read {path}: {error.strerror}") from error
     content = parse_json(text, str(path))
-    if not isinstance(content, dict) or content.get("checksum") != _checksum(content):
-        raise DataError(f"{path} is damaged: its content does not match its checksum")
-    return content
+    try:
+        if isinstance(content, dict) and content.get("checksum") == _checksum(content):
+            return content
+    except RecursionError:  # writing JSON takes more of the stack than parsing it
+        raise DataError(f"{path} is damaged: its JSON is nested too deeply") from None
+    raise DataError(f"{path} is damaged: its content does not match its checksum")

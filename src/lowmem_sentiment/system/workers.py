@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from .errors import Unavailable
+from .interrupts import Interrupts
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 
@@ -26,7 +27,7 @@ _function: Callable[[Any], Any]
 
 
 def available() -> int:
-    """Give how many processors this process may use."""
+    """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -45,18 +46,28 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers:
     if workers < 2 or len(first) < 2 or not _may_fork():
         yield from map(function, items)
         return
+    with Interrupts() as interrupts:
+        yield from _from_pool(function, items, workers, interrupts)
+
+
+def _from_pool(
+    function: Callable[[Item], Result], items: Iterator[Item], workers: int, interrupts: Interrupts
+) -> Iterator[Result]:
     pool = concurrent.futures.ProcessPoolExecutor(
         workers, multiprocessing.get_context("fork"), _begin, (function, os.getpid())
     )
     waiting: deque[concurrent.futures.Future] = deque()
     try:
         for item in items:
-            waiting.append(pool.submit(_run, item))
+            with interrupts.deferred():
+                waiting.append(pool.submit(_run, item))
             del item
             if len(waiting) > _AHEAD * workers:
                 yield waiting.popleft().result()
         while waiting:
+            interrupts.check()
             yield waiting.popleft().result()
+        interrupts.check()
     except BrokenProcessPool as error:
         raise Unavailable(
             "a worker process was killed (out of memory?); try --workers 1, which needs less"

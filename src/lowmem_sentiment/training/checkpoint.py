@@ -25,7 +25,6 @@ from ..dataset.reader import Dataset
 from ..runs.run_directory import RunDirectory
 from ..system import npz
 from ..system.errors import DataError
-from ..system.files import replace_path
 from ..system.schema import parse, parse_json
 
 VERSION = 1
@@ -144,12 +143,9 @@ class State:
 def save(run: RunDirectory, model: keras.Model, position: Position, conditions: dict[str, str]) -> None:
     """Write state.npz; the one before it stays as state.previous.npz. Raises OutputError."""
     saved = variables(model)
-    with replace_path(run.state_file) as temporary:
+    with run.replace_state() as temporary:
         # One array at a time: together they are three times the weights.
         _write(temporary, position, conditions, len(saved), (each.numpy() for each in saved))
-        if run.state_file.exists():
-            # A kill between this rename and the next leaves the previous state under its own name.
-            os.replace(run.state_file, run.previous_state_file)
 
 
 def _write(
@@ -177,6 +173,7 @@ def load(run: RunDirectory, report: Callable[[str], None] = lambda line: None) -
     present = [path for path in (run.state_file, run.previous_state_file) if path.exists()]
     for path in present:
         try:
+            run.check(path)
             state = _read(path, str(path))
         except DataError as error:
             errors.append(str(error))

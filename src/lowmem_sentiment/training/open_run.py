@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -31,17 +32,25 @@ class Opening(NamedTuple):
 
 
 def open_run(
-    job: Job, run: RunDirectory, opening: Opening, report: Callable[[str], None]
+    job: Job, run: RunDirectory, opening: Opening, held: ExitStack, report: Callable[[str], None]
 ) -> State | dict[str, Any] | None:
     """Return the state to resume from (None: the start), or the summary where nothing is left to do.
 
+    A new run stays locked until `held` ends; who resumes one has locked it.
     Raises OutputExists for a new run where one is, SettingsError for settings that are not the run's
     (more epochs are welcome), and DataError for conditions that change the bits, unless forced.
     """
     if opening.resume:
         return _resume(job, run, opening.force, report)
     vocabulary = job.dataset.vocabulary().truncate(job.num_words)
-    run.create(describe(job), vocabulary, overwrite=opening.overwrite)
+    run.create(
+        describe(job),
+        vocabulary,
+        overwrite=opening.overwrite,
+        inputs=[job.dataset.directory],
+        report=report,
+        held=held,
+    )
     return None
 
 
@@ -87,7 +96,8 @@ def _resume(
         return run.summary()
     if job.dataset.fingerprint != trained_on:
         position.step = 0  # a place in an epoch of other reviews means nothing
-    _rewind(run, config, job.settings, position)
+    run.resume(job.settings.epochs, job.dataset)
+    _rewind(run, position)
     return state
 
 
@@ -117,11 +127,8 @@ def _require_same_conditions(
         report(f"warning: other conditions than the run's: {', '.join(changed)}; the result is not exact")
 
 
-def _rewind(
-    run: RunDirectory, config: dict[str, Any], settings: TrainingSettings, position: Position
-) -> None:
-    """Put the run's files where they were when the state was saved, and the epochs to train in it."""
-    run.write_config({**config, "settings": {**config["settings"], "epochs": settings.epochs}})
+def _rewind(run: RunDirectory, position: Position) -> None:
+    """Put the run's files where they were when the state was saved."""
     run.write_metrics(position.epochs)
     run.trim_event_files(position.event_files)
     run.summary_file.unlink(missing_ok=True)  # for more epochs: unfinished again

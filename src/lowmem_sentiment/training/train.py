@@ -94,9 +94,9 @@ def train(
 
         def open_on_chief() -> State | dict[str, Any] | None:
             if resume:
-                directory.config()  # InputMissing before a directory is made
-            held.enter_context(locked(directory.path))
-            return open_run(job, directory, Opening(resume, force, overwrite), report)
+                directory.config()  # InputMissing, or DataError
+                held.enter_context(locked(directory.path))
+            return open_run(job, directory, Opening(resume, force, overwrite), held, report)
 
         opened = strategy.broadcast(open_on_chief)
         if isinstance(opened, dict):  # the summary of a finished run

@@ -1,0 +1,98 @@
+"""What config.json and summary.json of a run hold, as the classes that they are checked against."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..system.errors import DataError, SettingsError
+from ..system.schema import parse
+from ..text.vocabulary import MIN_NUM_WORDS
+from .configuration import TrainingSettings
+
+FORMAT = "lowmem-sentiment run"
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class _Vocabulary:
+    sha256: str
+    words: int
+
+
+@dataclass(frozen=True)
+class _Dataset:
+    path: str
+    name: str
+    source: dict[str, Any]
+    fingerprint: str
+    relative_path: str | None = None
+    """From the run directory; a run of before has none."""
+
+    ignores_unknown_keys = True
+
+
+@dataclass(frozen=True)
+class _Config:
+    format: str
+    version: int
+    vocabulary: _Vocabulary
+    settings: TrainingSettings
+    dataset: _Dataset
+    labels: list[str]
+    versions: dict[str, str]
+
+    ignores_unknown_keys = True  # beside the settings, all it tells is where a result came from
+
+
+@dataclass(frozen=True)
+class _Seconds:
+    training: float
+    epochs: list[float]
+
+
+@dataclass(frozen=True)
+class _Summary:
+    run: str
+    data: str
+    reviews: dict[str, int]
+    validated_on: str
+    epoch: int
+    epochs: int
+    best_epoch: int
+    accuracy: float
+    loss: float
+    val_accuracy: float
+    val_loss: float
+    parameters: int
+    seconds: _Seconds
+    reviews_per_second: float
+    peak_resident_bytes: int
+    peak_anonymous_bytes: int
+    predicted_resident_bytes: int
+    predicted_anonymous_bytes: int
+
+    ignores_unknown_keys = True  # further metrics
+
+
+def check_config(content: Any, where: str) -> None:
+    """Raise DataError unless parsed JSON is a config.json that this version can use."""
+    found = (content.get("format"), content.get("version")) if isinstance(content, dict) else content
+    if found != (FORMAT, VERSION):
+        raise DataError(f"{where} has format and version {found!r}, expected {(FORMAT, VERSION)!r}")
+    try:
+        config = parse(_Config, content, where)
+    except SettingsError as error:
+        raise DataError(f"{where}: settings: {error}") from None
+    expected = config.vocabulary.words + MIN_NUM_WORDS
+    if config.settings.num_words != expected:
+        raise DataError(
+            f"{where}: settings.num_words is {config.settings.num_words}, expected {expected}: the ids "
+            f"of its {config.vocabulary.words:,} words"
+        )
+    if len(config.labels) < 2 or len(set(config.labels)) < len(config.labels):
+        raise DataError(f"{where}: labels is {config.labels!r}, expected two or more that differ")
+
+
+def check_summary(content: Any, where: str) -> None:
+    """Raise DataError unless parsed JSON is a summary.json."""
+    parse(_Summary, content, where)

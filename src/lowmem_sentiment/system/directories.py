@@ -1,0 +1,219 @@
+"""Directories that appear under their final name only when they are whole, and replace only their kind.
+
+A directory is made beside its final name, as NAME.unfinished, and locked by the kernel (flock on the
+directory itself, so that the lock survives the rename and a kill lets go of it). What is replaced is
+put aside as NAME.replaced, and removed when the new one stands. Nothing is ever deleted that this
+software did not make.
+"""
+
+import contextlib
+import os
+import pwd
+import shutil
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import LowmemError, OutputExists
+from .files import UNFINISHED, cannot_write, lock_directory, locked, sync_directory
+
+REPLACED = ".replaced"
+
+_MARKER = ".lowmem-sentiment-unfinished"  # in an unfinished directory: so that it is known as ours
+
+_HEAD = 4096  # bytes in which a manifest names its format; `write_json` writes it first
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of directory that this software makes, known by the manifest in it."""
+
+    name: str
+    manifest: str
+    """The manifest's file name."""
+    format: str
+    """What its key "format" holds."""
+
+    def recognises(self, directory: Path) -> bool:
+        """Whether a directory carries a manifest of this kind, whole or damaged."""
+        path = directory / self.manifest
+        try:
+            if not stat.S_ISREG(path.lstat().st_mode):
+                return False
+            with open(path, "rb") as file:
+                return f'"format": "{self.format}"'.encode() in file.read(_HEAD)
+        except OSError:
+            return False
+
+
+def refuse_existing(
+    path: Path, kind: Kind, *, overwrite: bool, inputs: Iterable[str | Path] = ()
+) -> None:
+    """Raise OutputExists when something is at `path` that may not be replaced.
+
+    What may be is an empty directory, and with `overwrite` one of the same kind; never one that is or
+    holds the working directory, a home, a root or one of `inputs`, or lies within an input. Raises
+    OutputError where it cannot be looked at.
+    """
+    try:
+        _refuse_existing(path, kind, overwrite, inputs)
+    except OSError as error:
+        raise cannot_write(error, path) from error
+
+
+def _refuse_existing(path: Path, kind: Kind, overwrite: bool, inputs: Iterable[str | Path]) -> None:
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise OutputExists(f"{path} is a file; expected the name of a directory to make")
+    if reason := _protected(path.resolve(), inputs):
+        raise OutputExists(f"{path} {reason}, so it is not replaced; choose another name")
+    if not any(path.iterdir()):
+        return
+    if not kind.recognises(path):
+        advice = ", so --overwrite does not replace it" if overwrite else ""
+        raise OutputExists(
+            f"{path} exists and is not empty, and it is no {kind.name} (it has no {kind.manifest} of "
+            f"lowmem-sentiment){advice}; choose another name"
+        )
+    if not overwrite:
+        raise OutputExists(f"{path} exists and is not empty; choose another name or pass --overwrite")
+
+
+def _protected(path: Path, inputs: Iterable[str | Path]) -> str | None:
+    """Return why a directory may never be replaced, None if it may be."""
+    if os.path.ismount(path):
+        return "is the root of a file system"
+    homes = [os.path.expanduser("~")]
+    with contextlib.suppress(KeyError):
+        homes.append(pwd.getpwuid(os.geteuid()).pw_dir)
+    places = [("the working directory", os.getcwd()), *(("a home directory", home) for home in homes)]
+    for name, place in [*places, *((f"the input {each}", each) for each in inputs)]:
+        resolved = Path(place).resolve()
+        if resolved == path:
+            return f"is {name}"
+        if path in resolved.parents:
+            return f"holds {name}"
+        if name.startswith("the input") and resolved in path.parents:
+            return f"lies within {name}"
+    return None
+
+
+@contextlib.contextmanager
+def new_directory(
+    path: Path,
+    kind: Kind,
+    *,
+    overwrite: bool = False,
+    inputs: Iterable[str | Path] = (),
+    report: Callable[[str], None] = lambda line: None,
+    held: ExitStack | None = None,
+) -> Iterator[Path]:
+    """Yield an empty directory that takes the name `path` when the block ends without an exception.
+
+    The block writes the manifest of `kind`. Until it ends, the directory is NAME.unfinished; what a
+    killed process left there is removed first. With `held` the lock on the directory is kept until
+    that stack ends. Raises OutputExists when `path` may not be replaced (`refuse_existing`) or another
+    process makes it, OutputError when the system refuses.
+    """
+    inputs, final = list(inputs), path.resolve()
+    refuse_existing(path, kind, overwrite=overwrite, inputs=inputs)
+    temporary = final.with_name(f"{final.name}{UNFINISHED}")
+    with ExitStack() as locks:
+        lock = _make_unfinished(temporary, path, kind, locks)
+        try:
+            _recover(final, kind, report)
+            if final.is_dir():
+                locks.enter_context(locked(final))
+            refuse_existing(path, kind, overwrite=overwrite, inputs=inputs)
+            yield temporary
+            (temporary / _MARKER).unlink()
+            sync_directory(temporary)
+            refuse_existing(path, kind, overwrite=overwrite, inputs=inputs)
+            _rename(temporary, final, kind, report)
+        except BaseException as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise cannot_write(error, path) from error
+            raise
+        if held:
+            held.callback(os.close, os.dup(lock))
+
+
+def _make_unfinished(temporary: Path, path: Path, kind: Kind, locks: ExitStack) -> int:
+    """Make or take over an unfinished directory, empty but for its marker, and return its lock."""
+    try:
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            temporary.mkdir()
+        lock = lock_directory(temporary, path)
+        locks.callback(os.close, lock)
+        left = list(temporary.iterdir())
+        ours = os.fstat(lock).st_uid == os.geteuid()
+        if not ours or (left and temporary / _MARKER not in left and not kind.recognises(temporary)):
+            raise OutputExists(
+                f"{temporary} is in the way, and lowmem-sentiment did not make it; move it, or choose "
+                "another name"
+            )
+        (temporary / _MARKER).touch()
+        for item in left:
+            if item.name != _MARKER:
+                _remove(item)
+        return lock
+    except OSError as error:
+        raise cannot_write(error, path) from error
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _recover(final: Path, kind: Kind, report: Callable[[str], None]) -> None:
+    """Put back, or remove where it was replaced, what a process that was killed put aside."""
+    aside = final.with_name(f"{final.name}{REPLACED}")
+    if not kind.recognises(aside):
+        return
+    if final.exists():
+        shutil.rmtree(aside)
+    else:
+        report(f"put back {aside} as {final}, where a killed process had put it aside")
+        os.replace(aside, final)
+
+
+def _rename(temporary: Path, final: Path, kind: Kind, report: Callable[[str], None]) -> None:
+    """Give a whole directory its final name; what is there stays aside until it has it."""
+    aside = final.with_name(f"{final.name}{REPLACED}")
+    if not (final.is_dir() and any(final.iterdir())):
+        os.replace(temporary, final)
+        sync_directory(final.parent)
+        return
+    if aside.exists() or aside.is_symlink():
+        raise OutputExists(f"{aside} is in the way of what --overwrite puts aside; move it")
+    try:
+        os.replace(final, aside)
+        os.replace(temporary, final)
+        sync_directory(final.parent)
+    except BaseException:
+        if not final.exists():
+            os.replace(aside, final)
+        raise
+    report(f"replaced the {kind.name} {final}")
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def remove_directory(path: Path, kind: Kind) -> None:
+    """Remove a directory of a kind, with what is in it; OutputExists where it is none or in use."""
+    if not kind.recognises(path):
+        raise OutputExists(f"{path} is no {kind.name} of lowmem-sentiment, so it is not removed")
+    try:
+        with locked(path):
+            shutil.rmtree(path)
+    except LowmemError:
+        raise
+    except OSError as error:
+        raise cannot_write(error, path) from error
