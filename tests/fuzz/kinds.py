@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from helpers import handmade_reviews, write_imdb
+from helpers import WORDS, handmade_reviews, write_imdb
 
 from lowmem_sentiment.cli import main
 from lowmem_sentiment.system.files import sha256
@@ -30,13 +30,11 @@ _IMDB = ("prepare", "imdb", "--source", "npz", "--npz", "{case}/imdb.npz", "--ou
 _DATASET = (
     ("explore", "{case}/data", "--json"),
     ("verify", "{case}/data", "--json"),
-    # ("evaluate", "{run}", "--data", "{case}/data", "--json"),
     ("train", "{case}/data", "--run", "{out}", "--epochs", "0"),  # stops before TensorFlow is imported
 )
 _RUN = (
     ("predict", "{case}/run", "great film", "--json"),
     ("predict", "{case}/run", "great film", "--explain"),
-    # ("evaluate", "{case}/run", "--data", "{data}", "--json"),
     ("compare", "{run}", "{case}/run", "--data", "{data}", "--json"),
 )
 _CURVES = (("curves", "{case}/run", "--json"), ("curves", "{case}/run", "--chart", "all"))
@@ -169,8 +167,6 @@ def _tar(rows: list[tuple[str, str]]) -> bytes:
 
 def write_examples(folder: Path) -> None:
     """Write a whole file of every kind into `folder`, except for a run: that takes TensorFlow."""
-    from helpers import WORDS
-
     ranks, numbers = handmade_reviews(40)
     texts = [" ".join(WORDS[rank - 1] for rank in review) for review in ranks]
     rows = [(text, ("negative", "positive")[number]) for text, number in zip(texts, numbers, strict=True)]

@@ -12,9 +12,10 @@ from lowmem_sentiment.system.schema import write_json
 Change = Callable[[Random, Path], None]
 
 _PIECES = [
-    b"", b"\n", b"\r", b"\r\n", b"\0", b'"', b"'", b",", b"\t", b"\\", b"{", b"}", b"[", b"]", b":", b" ",
-    b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\x1b[2J", b"\xe2\x80\xae", b"\\ud800", b"-1", b"1e999",
-    b"NaN", b"null", b"9" * 30, b"__label__", b"\x1f\x8b", b"PK\x03\x04", b"[" * 5_000, b'"' * 99, b"A" * 70_000,
+    b"", b"\n", b"\r", b"\r\n", b"\0", b'"', b"'", b",", b"\t", b"\\", b"{", b"}", b"[", b"]", b":",
+    b" ", b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\x1b[2J", b"\xe2\x80\xae", b"\\ud800",
+    b"-1", b"1e999", b"NaN", b"null", b"9" * 30, b"__label__", b"\x1f\x8b", b"PK\x03\x04",
+    b"[" * 5_000, b'"' * 99, b"A" * 70_000,
 ]  # fmt: skip
 
 _NUMBERS = [0, 1, -1, 127, 255, 65_535, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**88, 10**40]
@@ -95,8 +96,8 @@ def _write_digits(random: Random, data: bytes) -> bytes:
 
 
 _MUTATIONS = [
-    _flip_bits, _flip_bits, _flip_bits, _cut, _cut, _remove, _repeat, _swap, _insert, _overwrite, _write_number,
-    _write_digits,
+    _flip_bits, _flip_bits, _flip_bits, _cut, _cut, _remove, _repeat, _swap, _insert, _overwrite,
+    _write_number, _write_digits,
 ]  # fmt: skip
 
 
