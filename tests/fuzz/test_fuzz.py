@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+
 from fuzz.fuzzer import MEMORY, Answer, complaint
 from fuzz.kinds import KINDS, Kind
 from fuzz.mutations import mutate
