@@ -1,8 +1,8 @@
 """Run a command on damaged files within limits, and judge what it did.
 
 A failure is: an exception other than the command line's own errors, an exit code that does not speak of
-the input, an error that is not one printable line, more time or memory than the limits, and an answer with
-exit code 0 that differs though a checksum covers the bytes.
+the input, an error that is not one printable line, more time or memory than the limits, and an answer
+with exit code 0 that differs though a checksum covers the bytes.
 """
 
 import contextlib
