@@ -8,7 +8,7 @@ this software is compared with comes with the extra `benchmark`. Nothing else sh
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from benchmarks.measuring import RESULTS
 from lowmem_sentiment.system.errors import LowmemError
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     first, _, rest = __doc__.partition("\n\n")
     parser = argparse.ArgumentParser(description=first, epilog=rest)
     commands = parser.add_subparsers(metavar="BENCHMARK", required=True)
@@ -69,7 +69,7 @@ def main() -> None:
     )
     add("plots", "draw the pictures of scaling.json again", scaling.add_plots_options, scaling.run_plots)
     add("report", "write README's figures from the JSON", report.add_options, report.run)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     try:
         options.run(options)
     except LowmemError as error:

@@ -34,7 +34,7 @@ def handmade_reviews(count: int, seed: int = 1) -> tuple[list[list[int]], list[i
 
 def write_imdb(folder: Path, half: int = 100) -> tuple[Path, Path]:
     """Write an imdb.npz with twice `half` reviews and its word index, as Keras' files are made."""
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for nth, name in enumerate(("train", "test")):
         reviews, labels = handmade_reviews(half, seed=nth + 1)
         sequences = np.empty(half, object)

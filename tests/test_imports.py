@@ -1,6 +1,8 @@
-"""The plan of the house, held by reading the imports."""
+"""The plan of the house, held by reading the source: which folder imports which, and a few rules."""
 
 import ast
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import lowmem_sentiment
@@ -19,74 +21,113 @@ TENSORFLOW = (
     "model/keras_scores.py",
 )  # fmt: skip
 
+OF_THE_ROOT = {"__init__.py", "__main__.py"}
 
+
+@cache
 def modules() -> dict[str, ast.Module]:
-    """Return each module's syntax tree by its path in the package, those at the root left out."""
-    paths = sorted(PACKAGE.glob("*/**/*.py"))
+    """Return each module's syntax tree by its path in the package."""
+    paths = sorted(PACKAGE.rglob("*.py"))
     return {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text()) for path in paths}
 
 
-def imported(path: str, tree: ast.AST) -> set[str]:
-    """Return the modules of the package that one of them imports, as paths, functions' imports too."""
+def folder(path: str) -> str:
+    return path.split("/")[0]
+
+
+def at_module_level(node: ast.AST) -> Iterator[ast.stmt]:
+    """Yield the statements that run when a module is imported: not those of functions."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"):
+            continue
+        if isinstance(child, ast.stmt):
+            yield child
+        yield from at_module_level(child)
+
+
+@cache
+def imported(path: str, *, by_functions: bool = True) -> set[str]:
+    """Return the modules of the package that one of them imports, as paths.
+
+    `from .a import b` names the module a/b.py, or else what is in a.py or a/__init__.py. Without
+    `by_functions` it is those that are imported when the module is.
+    """
     found = set()
-    for node in ast.walk(tree):
+    tree = modules()[path]
+    for node in ast.walk(tree) if by_functions else at_module_level(tree):
         if isinstance(node, ast.ImportFrom) and node.level:
-            folder = (PACKAGE / path).parents[node.level - 1]
-            base = folder.joinpath(*(node.module or "").split("."))
-            targets = [base / alias.name for alias in node.names] + [base]
-            files = [target.with_suffix(".py") for target in targets]
-            found |= {file.relative_to(PACKAGE).as_posix() for file in files if file.is_file()}
+            base = (PACKAGE / path).parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            for alias in node.names:
+                candidates = [(base / alias.name).with_suffix(".py"), base / alias.name / "__init__.py",
+                              base.with_suffix(".py"), base / "__init__.py"]  # fmt: skip
+                target = next((each for each in candidates if each.is_file()), None)
+                assert target, f"{path}, line {node.lineno}: no module has {alias.name}"
+                found.add(target.relative_to(PACKAGE).as_posix())
     return found
 
 
+def packages(node: ast.AST) -> set[str]:
+    """Return the packages of others that a statement imports."""
+    if isinstance(node, ast.Import):
+        return {alias.name.split(".")[0] for alias in node.names}
+    if isinstance(node, ast.ImportFrom) and not node.level:
+        return {(node.module or "").split(".")[0]}
+    return set()
+
+
+def imports_tensorflow(tree: ast.Module) -> bool:
+    return any(packages(node) & {"tensorflow", "keras"} for node in at_module_level(tree))
+
+
 def test_every_folder_stands_in_the_plan():
-    assert {path.split("/")[0] for path in modules()} == set(FOLDERS)
-    assert {path.name for path in PACKAGE.glob("*.py")} == {"__init__.py", "__main__.py"}
+    assert {folder(path) for path in modules()} - OF_THE_ROOT == set(FOLDERS)
+    assert {path for path in modules() if "/" not in path} == OF_THE_ROOT
+
+
+def test_modules_of_the_package_are_imported_by_relative_names():
+    """Others are not seen by the tests below."""
+    absolute = [
+        path
+        for path, tree in modules().items()
+        if any("lowmem_sentiment" in packages(node) for node in ast.walk(tree))
+    ]
+    assert absolute == []
 
 
 def test_imports_go_one_way():
-    def floor(path: str) -> int:
-        return FOLDERS.index(path.split("/")[0])
-
     upside_down = [
         f"{path} imports {target}"
-        for path, tree in modules().items()
-        for target in imported(path, tree)
-        if floor(target) > floor(path)
+        for path in modules().keys() - OF_THE_ROOT
+        for target in imported(path) - {"__init__.py"}  # the version
+        if FOLDERS.index(folder(target)) > FOLDERS.index(folder(path))
     ]
-    assert not upside_down
+    assert upside_down == []
 
 
 def test_no_imports_go_in_a_circle():
-    arrows = {path: imported(path, tree) - {path} for path, tree in modules().items()}
+    arrows = {path: imported(path) - {path} for path in modules()}
     while leaves := [path for path, targets in arrows.items() if not targets & arrows.keys()]:
         for path in leaves:
             del arrows[path]
-    assert not arrows
+    assert arrows == {}
 
 
 def test_only_what_trains_imports_tensorflow_at_module_level():
-    def packages(node: ast.stmt) -> set[str]:
-        if isinstance(node, ast.ImportFrom):
-            return set() if node.level else {(node.module or "").split(".")[0]}
-        return (
-            {alias.name.split(".")[0] for alias in node.names} if isinstance(node, ast.Import) else set()
-        )
-
-    found = {
-        path
-        for path, tree in modules().items()
-        if any(packages(node) & {"tensorflow", "keras"} for node in tree.body)
-    }
+    found = {path for path, tree in modules().items() if imports_tensorflow(tree)}
     assert {path for path in found if not path.startswith(TENSORFLOW)} == set()
+
+
+def test_no_other_module_imports_one_of_those_on_the_way():
+    arrows = {path: imported(path, by_functions=False) for path in modules()}
+    reached = {path for path, tree in modules().items() if imports_tensorflow(tree)}
+    while more := {path for path, targets in arrows.items() if targets & reached} - reached:
+        reached |= more
+    assert {path for path in reached if not path.startswith(TENSORFLOW)} == set()
 
 
 def test_one_process_trains_without_the_folder_of_several_machines():
     """It could be deleted: only the command that trains, and finds TF_CONFIG, knows it."""
-    users = {
-        path
-        for path, tree in modules().items()
-        if not path.startswith("distributed/")
-        and any(target.startswith("distributed/") for target in imported(path, tree))
-    }
-    assert {path.split("/")[0] for path in users} <= {"cli", "evaluation"}
+    users = {path for path in modules() if any(folder(each) == "distributed" for each in imported(path))}
+    assert {folder(path) for path in users} - {"distributed"} <= {"cli", "evaluation"}

@@ -210,12 +210,8 @@ def run(options: argparse.Namespace) -> None:
                 f"{number + 1}/{options.runs} {contender.name}: {record['seconds']:.1f} s, "
                 f"{record['peak_resident_bytes'] / MB:.0f} MB"
             )
-    result = {
-        "data": data,
-        "peer_versions": peers,
-        "contenders": summarise([(each, runs[each.name], reasons[each.name]) for each in chosen]),
-    }
-    result["goals"] = goals.check(result["contenders"])
+    rows = summarise([(each, runs[each.name], reasons[each.name]) for each in chosen])
+    result = {"data": data, "peer_versions": peers, "contenders": rows, "goals": goals.check(rows)}
     save(options.out, result)
     print("\n".join(table(result)))
 

@@ -104,7 +104,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     hierarchy = find_hierarchy()
-    if reason := reason_to_skip(hierarchy):
+    reason = reason_to_skip(hierarchy)
+    if reason or hierarchy is None:
         sys.exit(f"benchmark: limits are skipped: {reason}")
     sizes = sorted(options.sizes, reverse=True)
     runs: dict[int | None, list[dict]] = {size: [] for size in (None, *sizes)}

@@ -111,12 +111,13 @@ def _limited(results: Path) -> list[str] | None:
     if not file.exists():
         return None
     result = json.loads(file.read_text())
-    least = limits.least_bearable(result)
-    rows = [row for row in result["rows"] if least and row["limit_bytes"] == least]
-    return rows and [
+    if not (least := limits.least_bearable(result)):
+        return None
+    row = next(row for row in result["rows"] if row["limit_bytes"] == least)
+    return [
         f"the same in a memory cgroup of {_mb(least)}, page cache cold",
         _mb(least),
-        f"{rows[0]['seconds']:.1f} s",
+        f"{row['seconds']:.1f} s",
         "the same",
     ]
 

@@ -1,3 +1,5 @@
+"""`python -m lowmem_sentiment` is the command `lowmem-sentiment`."""
+
 from .cli import main
 
 raise SystemExit(main())

@@ -120,7 +120,7 @@ def find_runs(logdir: Path) -> set[Path]:
     return {_run_of(file.parent) for file in logdir.rglob("*tfevents*")}
 
 
-def run_names(logdir: Path) -> Callable[[str], str]:
+def run_names(logdir: str | Path) -> Callable[[str], str]:
     """Return what gives a directory of event files the name of its run: "X", "X/train", "X/validation".
 
     TensorBoard's is "X/tensorboard/train". Of names such as a sweep's, "hidden=50-50,epochs=1,seed=0",
@@ -181,7 +181,7 @@ def _show_what_varies() -> None:
             experiment.hparam_infos.extend(
                 sorted(varied, key=lambda info: order.get(info.name, len(order)))
             )
-        metrics = {}
+        metrics: dict[tuple[str, str], Any] = {}
         for tags in contents.values():
             if include_metrics and (content := tags.get(metadata.EXPERIMENT_TAG)) is not None:
                 for info in metadata.parse_experiment_plugin_data(content).metric_infos:

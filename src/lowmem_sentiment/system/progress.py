@@ -196,7 +196,8 @@ class _Pace:
 
     def __init__(self, done: int, now: float):
         self._first, self._start = done, now
-        self._done, self._left, self._at = done, None, now
+        self._done, self._at = done, now
+        self._left: float | None = None
 
     def update(self, done: int, remaining: int | None, now: float) -> None:
         if done == self._done:

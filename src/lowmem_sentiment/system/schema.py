@@ -81,7 +81,7 @@ def _value(kind: Any, value: Any, where: str, key: str) -> Any:
         )
     elif origin is dict:
         return {name: _value(arguments[1], each, where, f"{key}.{name}") for name, each in value.items()}
-    elif dataclasses.is_dataclass(kind):
+    elif isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return _object(kind, value, where, key)
     else:
         return float(value) if kind is float else value

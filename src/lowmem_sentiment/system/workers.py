@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 from .errors import Unavailable
 from .interrupts import Interrupts
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _AHEAD = 2  # items a worker that are read, at work, or done and not yet taken
 

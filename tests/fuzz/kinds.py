@@ -1,0 +1,199 @@
+"""The kinds of file that this software reads, each with a whole example and the commands that read it."""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import struct
+import tarfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from helpers import WORDS, handmade_reviews, write_imdb
+
+from lowmem_sentiment.cli import main
+from lowmem_sentiment.system.files import sha256
+from lowmem_sentiment.system.schema import write_json
+
+from .mutations import Change, mutate, mutate_file, mutate_json
+
+Command = tuple[str, ...]
+
+_FILES = ("prepare", "files", "{target}", "--out", "{out}", "--workers", "1", "--json")
+_WITH_VOCABULARY = (*_FILES[:2], "{case}/reviews.csv", *_FILES[3:])
+_IMDB = ("prepare", "imdb", "--source", "npz", "--npz", "{case}/imdb.npz", "--out", "{out}", "--json")
+_DATASET = (
+    ("explore", "{case}/data", "--json"),
+    ("verify", "{case}/data", "--json"),
+    ("train", "{case}/data", "--run", "{out}", "--epochs", "0"),  # stops before TensorFlow is imported
+)
+_RUN = (
+    ("predict", "{case}/run", "great film", "--json"),
+    ("predict", "{case}/run", "great film", "--explain"),
+    ("compare", "{run}", "{case}/run", "--data", "{data}", "--json"),
+)
+_CURVES = (("curves", "{case}/run", "--json"), ("curves", "{case}/run", "--chart", "all"))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A file to damage, and what reads it."""
+
+    target: str
+    """The file in the case's folder; of several that match a pattern, any."""
+    commands: tuple[Command, ...]
+    change: Change = mutate_file
+    same: str = "nothing"
+    """What an answer with exit code 0 must have in common with that to the whole file: "result" where a
+    checksum covers the bytes, "count" of the reviews, "result or warning", "nothing"."""
+
+
+def _change_inside(unpack: Callable[[bytes], bytes], pack: Callable[[bytes], bytes]) -> Change:
+    """Return a change of what is in a compressed file, whose checksum is then right again."""
+
+    def change(random: Random, path: Path) -> None:
+        path.write_bytes(pack(mutate(random, unpack(path.read_bytes()))))
+
+    return change
+
+
+def _change_member(random: Random, path: Path) -> None:
+    """Damage a file in a zip, name included, with a CRC-32 that is right again."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    name = random.choice(list(members))
+    action = random.randrange(8)
+    if action == 0:
+        del members[name]
+    elif action == 1:
+        members[random.choice([" ", "../x", "\x1b[2J", "variable_99.npy"])] = members.pop(name)
+    else:
+        members[name] = mutate(random, members[name])
+    method = zipfile.ZIP_DEFLATED if random.random() < 0.1 else zipfile.ZIP_STORED
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+
+
+def _crc32c(data: bytes) -> int:
+    """Return the masked CRC-32C of TFRecord, a bit at a time: not by the code under test."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    crc ^= 0xFFFFFFFF
+    return (crc >> 15 | crc << 17) + 0xA282EAD8 & 0xFFFFFFFF
+
+
+def _change_record(random: Random, path: Path) -> None:
+    """Damage a record of a TFRecord file, whose checksums are then right again."""
+    data, records = path.read_bytes(), []
+    while data:
+        size = struct.unpack_from("<Q", data)[0]
+        records.append(data[: size + 16])
+        data = data[size + 16 :]
+    nth = random.randrange(len(records))
+    record = mutate(random, records[nth][12:-4])
+    head = struct.pack("<Q", len(record))
+    ends = struct.pack("<I", _crc32c(head)), struct.pack("<I", _crc32c(record))
+    records[nth] = head + ends[0] + record + ends[1]
+    path.write_bytes(b"".join(records))
+
+
+def _change_record_of_shard(random: Random, path: Path) -> None:
+    """Damage a shard's record, and give the manifest the shard's new size and digest."""
+    _change_record(random, path)
+    manifest_file = path.parent / "dataset.json"
+    manifest = json.loads(manifest_file.read_bytes())
+    del manifest["checksum"]
+    for split in manifest["splits"].values():
+        for shard in split["shards"]:
+            if shard["file"] == path.name:
+                shard |= {"bytes": path.stat().st_size, "sha256": sha256(path)}
+    write_json(manifest_file, manifest)
+
+
+KINDS = {
+    "csv": Kind("reviews.csv", (_FILES, ("predict", "{run}", "--file", "{target}", "--json"))),
+    "tsv": Kind("reviews.tsv", (_FILES, (*_FILES, "--no-quotes"))),
+    "jsonl": Kind("reviews.jsonl", (_FILES, ("predict", "{run}", "--file", "{target}", "--json"))),
+    "fasttext": Kind("reviews.txt", (_FILES, (*_FILES, "--errors", "replace", "--skip-bad-rows", "9"))),
+    "lines": Kind("lines.txt", (("predict", "{run}", "--file", "{target}", "--json"),)),
+    "csv.gz": Kind("reviews.csv.gz", (_FILES,), same="result"),
+    "csv.bz2": Kind("reviews.csv.bz2", (_FILES,), same="result"),
+    "csv.xz": Kind("reviews.csv.xz", (_FILES,), same="result"),
+    "csv in gz": Kind("reviews.csv.gz", (_FILES,), _change_inside(gzip.decompress, gzip.compress)),
+    "tar": Kind("reviews.tar", (_FILES,), same="count"),
+    "tar.gz": Kind("reviews.tar.gz", (_FILES,), same="result"),
+    "tar in xz": Kind(
+        "reviews.tar.xz", (_FILES,), _change_inside(lzma.decompress, lzma.compress), same="count"
+    ),
+    "imdb.npz": Kind("imdb.npz", (_IMDB,), same="result"),
+    "imdb.npz arrays": Kind("imdb.npz", (_IMDB,), _change_member),
+    "imdb_word_index.json": Kind("imdb_word_index.json", (_IMDB,)),
+    "dataset.json": Kind("data/dataset.json", _DATASET, same="result"),
+    "dataset.json values": Kind("data/dataset.json", _DATASET, mutate_json),
+    "dataset vocabulary": Kind("data/vocabulary.txt", _DATASET, same="result"),
+    "given vocabulary": Kind("data/vocabulary.txt", ((*_WITH_VOCABULARY, "--vocabulary", "{target}"),)),
+    "shard": Kind("data/*.tfrecord", _DATASET, same="result"),
+    "shard records": Kind("data/*.tfrecord", _DATASET, _change_record_of_shard),
+    "config.json": Kind("run/config.json", _RUN, same="result"),
+    "config.json values": Kind("run/config.json", _RUN, mutate_json),
+    "run vocabulary": Kind("run/vocabulary.txt", _RUN, same="result"),
+    "weights.npz": Kind("run/weights.npz", _RUN, same="result"),
+    "weights.npz arrays": Kind("run/weights.npz", _RUN, _change_member),
+    "summary.json values": Kind("run/summary.json", _RUN[-1:], mutate_json),
+    "events": Kind("run/tensorboard/**/*tfevents*", _CURVES, same="result or warning"),
+    "event records": Kind("run/tensorboard/**/*tfevents*", _CURVES, _change_record),
+}  # fmt: skip
+
+
+def _tar(rows: list[tuple[str, str]]) -> bytes:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for nth, (text, label) in enumerate(rows):
+            name = f"reviews/{label}/{nth}.txt" if nth % 7 else f"reviews/{label}/{'é' * 90}{nth}.txt"
+            member = tarfile.TarInfo(name)
+            member.size = len(text.encode())
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return content.getvalue()
+
+
+def write_examples(folder: Path) -> None:
+    """Write a whole file of every kind into `folder`, except for a run: that takes TensorFlow."""
+    ranks, numbers = handmade_reviews(40)
+    texts = [" ".join(WORDS[rank - 1] for rank in review) for review in ranks]
+    rows = [(text, ("negative", "positive")[number]) for text, number in zip(texts, numbers, strict=True)]
+    write = {
+        "reviews.csv": "text,label\n" + "".join(f'"{text},\n""é""",{label}\n' for text, label in rows),
+        "reviews.tsv": "text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in rows),
+        "reviews.jsonl": "".join(
+            json.dumps({"text": text, "label": label}) + "\n" for text, label in rows
+        ),
+        "reviews.txt": "".join(f"__label__{label} {text}\n" for text, label in rows),
+        "lines.txt": "".join(f"{text}\n" for text, _ in rows),
+    }
+    for name, text in write.items():
+        (folder / name).write_text(text)
+    csv, tar = (folder / "reviews.csv").read_bytes(), _tar(rows)
+    for suffix, pack in {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}.items():
+        (folder / f"reviews.csv.{suffix}").write_bytes(pack(csv))
+        (folder / f"reviews.tar.{suffix}").write_bytes(pack(tar))
+    (folder / "reviews.tar").write_bytes(tar)
+    npz, _ = write_imdb(folder, half=20)
+    prepared = main(["prepare", "imdb", "--npz", str(npz), "--out", str(folder / "data"), "--json"])
+    assert prepared == 0
+
+
+def result_of(command: Command, output: str, out: Path) -> Any:
+    """Return what of a command's answer may not change: the bytes of a dataset, or what it printed."""
+    if command[0] != "prepare":
+        return output
+    manifest = json.loads((out / "dataset.json").read_bytes())
+    return manifest["labels"], manifest["splits"], manifest["vocabulary"]
