@@ -4,7 +4,6 @@ import shutil
 import tracemalloc
 
 import pytest
-from lowmem_sentiment.text.format_settings import FilesSettings
 
 from lowmem_sentiment.evaluation.evaluate import evaluate_runs
 from lowmem_sentiment.evaluation.labelled_texts import LabelledTexts
@@ -12,6 +11,7 @@ from lowmem_sentiment.evaluation.scoring import score
 from lowmem_sentiment.evaluation.settings import EvaluationSettings
 from lowmem_sentiment.model.numpy_model import load_with_vocabulary
 from lowmem_sentiment.runs.run_directory import RunDirectory
+from lowmem_sentiment.sources.files import FilesSettings
 from lowmem_sentiment.system.errors import DataError, InputMissing, SettingsError
 
 

@@ -37,7 +37,7 @@ def _predict(options: argparse.Namespace, bar: Bar) -> None:
         lines = []
         for prediction in predictor.predict(texts, threshold=threshold, explain=options.explain):
             number += 1
-            if options.explain:
+            if prediction.effects is not None:
                 effects = strongest(prediction.effects, options.words)
                 prediction = prediction._replace(effects=effects)
             if options.json:

@@ -39,7 +39,7 @@ def prepare(
     with new_directory(
         Path(out), DATASET, overwrite=overwrite, inputs=inputs, report=report
     ) as directory:
-        if hasattr(source, "blocks"):
+        if isinstance(source, TokenSource):
             _write_tokens(source, directory, shard_bytes, progress)
         else:
             write_texts(source, directory, settings, shard_bytes, progress)

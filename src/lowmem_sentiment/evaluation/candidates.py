@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 from ..dataset.reader import Dataset
@@ -96,7 +97,7 @@ class ReviewGroup:
 def group_by_dataset(
     candidates: Sequence[Candidate],
     baseline: Candidate | None,
-    datasets: Sequence[Dataset | str],
+    datasets: Sequence[Dataset | str | Path],
     split: str,
 ) -> list[ReviewGroup]:
     """Return each dataset's split with the candidates to score on it, checked to fit it.
@@ -104,7 +105,8 @@ def group_by_dataset(
     Without `datasets` each run has the one that it was trained on; runs that share it are together.
     """
     groups: dict[Any, ReviewGroup] = {}
-    for given in datasets or [None]:
+    choices: Sequence[Dataset | str | Path | None] = datasets or [None]
+    for given in choices:
         for candidate in candidates:
             dataset = candidate.run.find_dataset(given)
             candidate.run.require_words_of(dataset)

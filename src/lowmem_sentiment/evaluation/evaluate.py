@@ -29,8 +29,8 @@ from .gates import check_metrics, missed
 from .intervals import intervals
 from .predict import check_threshold
 from .predictions import SurestMistakes, predictions_format, write_predictions
-from .scoring import Model, ReportProgress, Tally, score
-from .settings import RECORDED, EvaluationSettings
+from .scoring import Model, Observer, ReportProgress, Tally, score
+from .settings import EvaluationSettings
 from .significance import Pairs, worse_than
 
 
@@ -98,7 +98,7 @@ def evaluate_runs(
     for candidate in candidates:
         check_metrics(limits, candidate.labels)
     _set_thresholds(candidates, live, settings, progress)
-    reports = []
+    reports: list[dict[str, Any]] = []
     for group in groups:
         reports += _evaluate_group(group, live, settings, predictions, progress)
     for report in reports:
@@ -126,10 +126,10 @@ def _set_thresholds(
     """Set each run's threshold; where one is chosen, the baseline's is the recorded one, if any."""
     rule = thresholds.Rule.parse(settings.choose_threshold) if settings.choose_threshold else None
     for candidate in [*candidates, baseline] if baseline else candidates:
-        recorded = settings.threshold == RECORDED
+        recorded = bool(rule) and (candidate.run.path / thresholds.FILE).exists()
         if rule and candidate is not baseline:
             _choose(candidate, rule, progress)
-        elif recorded or (rule and (candidate.run.path / thresholds.FILE).exists()):
+        elif recorded or isinstance(settings.threshold, str):  # RECORDED
             candidate.threshold = thresholds.recorded_threshold(candidate.run.path)
         else:
             candidate.threshold = settings.threshold
@@ -143,6 +143,8 @@ def _choose(candidate: Candidate, rule: thresholds.Rule, progress: Progress) -> 
     (group,) = group_by_dataset([candidate], None, [dataset], "validation")
     report = ReportProgress("choose the threshold", group.total, progress)
     (tally,) = score([candidate.model], group.batches(), observers=[report])
+    if tally.bins is None:  # `check_threshold` has refused more than two labels
+        return
     candidate.threshold, metrics = thresholds.choose(rule, tally.bins)
     candidate.chosen = {
         "threshold": candidate.threshold,
@@ -171,7 +173,7 @@ def _evaluate_group(
     mistakes = [SurestMistakes(nth, labels, settings.mistakes) for nth in places if settings.mistakes]
     report = ReportProgress("evaluate", group.total, progress)
     with write_predictions(predictions, labels, 0) as written:
-        observers = [report, *pairs, *mistakes, *written]
+        observers: list[Observer] = [report, *pairs, *mistakes, *written]
         models, at = [each.model for each in scored], [each.threshold for each in scored]
         tallies = score(models, group.batches(), at, observers)
         _require_reviews(group, tallies[0])
@@ -201,11 +203,11 @@ def _require_reviews(group: ReviewGroup, tally: Tally) -> None:
 
 
 def _report(candidate: Candidate, tally: Tally, group: ReviewGroup) -> dict[str, Any]:
-    texts = {}
+    texts: dict[str, Any] = {}
     if group.texts:
         texts["fingerprint"] = group.texts.fingerprint
         texts["unknown_labels"] = dict(group.texts.unknown_labels)
-    threshold = {"threshold": tally.threshold} if tally.bins is not None else {}
+    threshold: dict[str, Any] = {"threshold": tally.threshold} if tally.bins is not None else {}
     if candidate.chosen:
         threshold["threshold_chosen"] = candidate.chosen
     return {

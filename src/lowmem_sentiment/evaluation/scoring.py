@@ -30,7 +30,10 @@ BATCH_REVIEWS = (
 class Model(Protocol):
     """What is scored: a `NumpyModel`, or a `KerasModel` where NumPy cannot run it."""
 
-    labels: list[str]
+    @property
+    def labels(self) -> list[str]:
+        """The labels, in the order of the columns of every result."""
+        ...
 
     def known_ids(self, ids: np.ndarray) -> np.ndarray:
         """Return the distinct ids of a review to this model."""

@@ -172,7 +172,7 @@ def _run_all(
             _start(dataset, running[-1])
         if stop.is_set():
             _stop_all(running)
-        for run in [run for run in running if run.process.poll() is not None]:
+        for run in [run for run in running if _has_ended(run)]:
             running.remove(run)
             _end(run)
             if run.error and not stop.is_set():
@@ -206,13 +206,19 @@ def _start(dataset: Dataset, run: _Run) -> None:
 def _stop_all(running: Iterable[_Run]) -> None:
     """Ask each process to save its state and end, once."""
     for run in running:
-        if run.process.poll() is None and run.error is None:
+        if run.process and not _has_ended(run) and run.error is None:
             run.process.terminate()
             run.error = "stopped"
 
 
+def _has_ended(run: _Run) -> bool:
+    return run.process is not None and run.process.poll() is not None
+
+
 def _end(run: _Run) -> None:
     """Keep why a process failed, if it did."""
+    if run.errors is None or run.process is None:
+        return
     run.errors.seek(0)
     lines = run.errors.read().decode(errors="replace").strip().splitlines()
     run.errors.close()

@@ -65,7 +65,8 @@ def verify_resume(
     begun = time.monotonic()
     _run_to_end([*command, "--run", str(work / "undisturbed")])
     longest = time.monotonic() - begun
-    expected, rounds, done, generator = digests(work / "undisturbed"), [], 0, random.Random(seed)
+    expected, done, generator = digests(work / "undisturbed"), 0, random.Random(seed)
+    rounds: list[dict[str, Any]] = []
     while done < kills:
         run = RunDirectory(work / f"killed-{len(rounds) + 1}")
         here = 0
@@ -126,8 +127,9 @@ def _run_to_end(command: list[str]) -> None:
 
 def _killed(command: list[str], after: float | None) -> bool:
     """Run `command`, kill it `after` seconds, and return whether it was killed rather than ended."""
-    options = {"stderr": subprocess.PIPE, "text": True, "env": without_cluster()}
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, **options)
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=without_cluster()
+    )
     try:
         _, errors = process.communicate(timeout=after)
     except subprocess.TimeoutExpired:

@@ -104,11 +104,11 @@ def describe_most_wrong(
     ]
     for each, number in zip(most_wrong, numbers, strict=True):
         ids, label = reviews[number]
-        effects = {}
+        effects: dict[int, float] = {}
         if model:
             ids = np.where(ids < model.num_words, ids, OUT_OF_VOCABULARY_ID)
             effects = model.effects(model.known_ids(ids), each.predicted)
-        order = sorted(effects, key=effects.get, reverse=True)
+        order = sorted(effects, key=effects.__getitem__, reverse=True)
         towards = [id_ for id_ in order[:8] if effects[id_] > 0]
         away = [id_ for id_ in order[:-5:-1] if effects[id_] < 0]
         words = vocabulary.decode(ids[1:], unknown="·").split(" ")

@@ -151,9 +151,9 @@ class SaveEvery:
         """Read "500" (steps) or "30s" (seconds); SettingsError for anything else."""
         number = text.removesuffix("s")
         try:
-            every = float(number) if number != text else int(number)
+            every = cls(None, float(number)) if number != text else cls(int(number), None)
         except ValueError:
-            every = 0
-        if not 0 < every < float("inf"):
+            every = cls(0, None)
+        if not 0 < (every.steps or every.seconds or 0) < float("inf"):
             raise SettingsError(f"save_every is {text!r}, expected steps (500) or seconds (30s)")
-        return cls(None, every) if number != text else cls(every, None)
+        return every

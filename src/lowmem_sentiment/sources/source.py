@@ -1,13 +1,14 @@
 """What a source of labelled reviews is: token ids, or texts."""
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ..text.chunks import Chunk
 from ..text.reviews import Reviews
 from ..text.vocabulary import Vocabulary
 
 
+@runtime_checkable
 class TokenSource(Protocol):
     """Reviews that are token ids already."""
 
@@ -15,11 +16,11 @@ class TokenSource(Protocol):
     labels: list[str]
 
     def describe(self) -> dict[str, Any]:
-        """Give what the manifest records as the data's origin: at least "description"."""
+        """Return what the manifest records as the data's origin: at least "description"."""
         ...
 
     def vocabulary(self) -> Vocabulary:
-        """Give the vocabulary the ids belong to."""
+        """Return the vocabulary the ids belong to."""
         ...
 
     def blocks(self) -> Iterator[tuple[str, Reviews]]:
@@ -35,7 +36,7 @@ class TextSource(Protocol):
     """The labels in order; None: those that are found, sorted."""
 
     def describe(self) -> dict[str, Any]:
-        """Give what the manifest records as the data's origin: at least "description"."""
+        """Return what the manifest records as the data's origin: at least "description"."""
         ...
 
     def chunks(self) -> Iterator[Chunk]:
@@ -43,5 +44,5 @@ class TextSource(Protocol):
         ...
 
     def share(self) -> float | None:
-        """Give how much of the source `chunks` has yielded, 0 to 1 (None: not known)."""
+        """Return how much of the source `chunks` has yielded, 0 to 1 (None: not known)."""
         ...

@@ -242,7 +242,7 @@ def write_result(
     metrics = {(part, tag): name for tag, name in columns.items() if tag in values}
     writer, labels = EventWriter(run.tensorboard), dataset.labels
     pictures = _pictures(np.array(kept["counts"]), labels) if "counts" in kept else []
-    writer.write(part, epoch["step"], [*event_writer.scalars(values, DESCRIPTIONS), *pictures])
+    writer.write(part, int(epoch["step"]), [*event_writer.scalars(values, DESCRIPTIONS), *pictures])
     hparams = _hparams(settings, dataset, epoch["epoch"])
     trial = f"{run.path.name} ({run.path.parent})"  # the table cuts it; it has to be unique
     writer.write("", 0, event_writer.hyperparameters(trial, hparams, metrics))
@@ -250,7 +250,7 @@ def write_result(
     wrong = describe_most_wrong(model, dataset, settings, most_wrong, run.vocabulary())
     result = describe_result(epoch, len(position.epochs), split, kept.get("measures", {}))
     texts = [event_writer.text("result", result), event_writer.text("most wrong", wrong)]
-    writer.write("", position.epochs[-1]["step"], texts)
+    writer.write("", int(position.epochs[-1]["step"]), texts)
     writer.flush()
 
 
