@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -224,7 +225,7 @@ def test_a_dataset_that_is_nowhere_is_asked_for(dataset, trained, tmp_path):
     with pytest.raises(InputMissing, match="is not there, nor is it beside the run; name it: --data"):
         run.find_dataset()
     assert run.find_dataset(place).fingerprint == dataset.fingerprint
-    run.resume(5, run.find_dataset(place))
+    run.resume(replace(run.settings(), epochs=5), run.find_dataset(place))
     assert run.find_dataset().directory == place
     assert run.settings().epochs == 5
 

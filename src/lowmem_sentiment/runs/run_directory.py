@@ -181,8 +181,8 @@ class RunDirectory:
             here.parent.parent / "data" / name,
         ]
 
-    def resume(self, epochs: int, dataset: Dataset) -> None:
-        """Write to config.json how many epochs are to be trained, and where the dataset is now.
+    def resume(self, settings: TrainingSettings, dataset: Dataset) -> None:
+        """Write to config.json the epochs and optimizer of what follows, and where the dataset is.
 
         A dataset that is not the run's (--force) leaves the record as it is.
         """
@@ -191,7 +191,8 @@ class RunDirectory:
             path = str(dataset.directory.resolve())
             place = {"path": path, "relative_path": os.path.relpath(path, self.path.resolve())}
             config["dataset"] = {**config["dataset"], **place}
-        config["settings"] = {**config["settings"], "epochs": epochs}
+        changed = {"epochs": settings.epochs, "optimizer": settings.optimizer}
+        config["settings"] = {**config["settings"], **changed}
         self.write_config(config)
 
     def require_words_of(self, dataset: Dataset) -> None:

@@ -144,8 +144,9 @@ def save(run: RunDirectory, model: keras.Model, position: Position, conditions: 
     """Write state.npz; the one before it stays as state.previous.npz. Raises OutputError."""
     saved = variables(model)
     with run.replace_state() as temporary:
-        # One array at a time: together they are three times the weights.
-        _write(temporary, position, conditions, len(saved), (each.numpy() for each in saved))
+        # One array at a time, and not a copy of it: together they are three times the weights.
+        arrays = (np.asarray(memoryview(tf.convert_to_tensor(each))) for each in saved)
+        _write(temporary, position, conditions, len(saved), arrays)
 
 
 def _write(
