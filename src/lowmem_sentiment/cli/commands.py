@@ -54,7 +54,7 @@ class Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFo
             return text
         if isinstance(action.default, tuple):
             return f"{text} (default: {','.join(map(str, action.default))})"
-        return super()._get_help_string(action)
+        return super()._get_help_string(action) or text
 
 
 def add_command(commands: Any, name: str, run: Callable, what: str, json_: bool = True):
