@@ -40,7 +40,7 @@ def read_events(path: Path, warn: Warn = lambda line: None) -> Iterator[Any]:
     Every checksum is checked. `warn` is called where the file is damaged, with the place and the reason:
     a record with a wrong checksum is left out; behind a damaged length nothing can be found.
     """
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
     from tensorboard.compat.proto.event_pb2 import Event
 
     with open(path, "rb") as file:
