@@ -56,7 +56,7 @@ class FilesSettings(ReaderSettings):
 
     def describe(self) -> dict[str, Any]:
         """Return what the manifest records."""
-        content = {} if self.test else {"test_fraction": self.test_fraction}
+        content: dict[str, Any] = {} if self.test else {"test_fraction": self.test_fraction}
         content |= {"label_map": self.label_map, "errors": self.errors}
         if self.text_column is not None:
             content["text_column"] = self.text_column
@@ -110,8 +110,8 @@ class FilesSource:
         sizes = [os.path.getsize(path) if os.path.isfile(path) else 0 for path, *_ in self._files]
         self._size = sum(sizes) if all(sizes) else None
         self._read = 0
-        self.inputs = [path for path, _ in self._paths if path != STDIN]
-        self.labels = list(self._settings.labels) or None
+        self.inputs = [file.path for file in self._files if file.path != STDIN]
+        self.labels: list[str] | None = list(self._settings.labels) or None
         first = self._files[0].path
         self.name = "stdin" if first == STDIN else _text(Path(os.path.abspath(first)).name.split(".")[0])
 

@@ -9,7 +9,7 @@ import resource
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -130,7 +130,7 @@ def _limited_memory(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
-def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
+def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     version = np.lib.format.read_magic(file)
     if version[0] == 1:
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
@@ -141,7 +141,7 @@ def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
     return shape, dtype
 
 
-def _read_labels(file: BinaryIO) -> np.ndarray:
+def _read_labels(file: IO[bytes]) -> np.ndarray:
     """Read an array of whole numbers; its header is believed only as far as its bytes go."""
     (count,), dtype = _read_header(file)
     if dtype.kind not in "iu":
@@ -152,7 +152,7 @@ def _read_labels(file: BinaryIO) -> np.ndarray:
     return np.frombuffer(data, dtype)
 
 
-def _read_sequences(file: BinaryIO, size: int) -> tuple[np.ndarray, np.ndarray]:
+def _read_sequences(file: IO[bytes], size: int) -> tuple[np.ndarray, np.ndarray]:
     """Read an object array of lists of ints as int32 ids, one after the other, and int64 lengths.
 
     The lists of 25,000 reviews cost 120 MB as Python objects, and are gone when this returns;
@@ -296,7 +296,7 @@ class _Member:
     def __init__(self, archive: zipfile.ZipFile, name: str, npz: Path):
         self._archive, self._name, self._npz = archive, name, npz
 
-    def __enter__(self) -> tuple[BinaryIO, int]:
+    def __enter__(self) -> tuple[IO[bytes], int]:
         try:
             size = self._archive.getinfo(self._name).file_size
             if size > _MAX_MEMBER_BYTES:

@@ -38,7 +38,7 @@ class MovieReviewsSource:
     """The rows of the package's CSV whose source is IMDb: negative ones first, then positive."""
 
     name = "imdb"
-    labels = LABELS
+    labels: list[str] | None = LABELS
 
     def __init__(self, wheel: Path, split: str = "described"):
         self._wheel, self._split, self._read = wheel, split, 0

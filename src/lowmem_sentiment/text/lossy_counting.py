@@ -65,7 +65,7 @@ class WordCounts:
         upper = error + np.fromiter(self.counts.values(), np.int64, count)
         costs = np.fromiter(map(len, self.counts), np.int64, count) + WORD_BYTES * (1 + (error > 0))
         order = np.argsort(-upper, kind="stable")
-        fitting = np.searchsorted(np.cumsum(costs[order]), _KEEP * self._memory, side="right")
+        fitting = int(np.searchsorted(np.cumsum(costs[order]), _KEEP * self._memory, side="right"))
         self.error_bound = int(upper[order[min(fitting, count - 1)]])
         kept = upper > self.error_bound
         # first delete, then copy, which closes the holes: two full dictionaries are more than

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,10 +52,10 @@ def open_file(path: str | Path) -> Iterator[tuple[BinaryIO, str]]:
 def _state(raw: BinaryIO) -> tuple[int, int] | None:
     """Return what changes when a file does; None for pipes."""
     status = os.fstat(raw.fileno())
-    return (status.st_size, status.st_mtime_ns) if os.path.stat.S_ISREG(status.st_mode) else None
+    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
 
 
-def unpacked(raw: BinaryIO, name: str) -> BinaryIO:
+def unpacked(raw: Any, name: str) -> Any:
     """Return the content of a stream that may be gzip, bzip2 or xz: its first bytes tell."""
     if not hasattr(raw, "peek"):
         raw = io.BufferedReader(raw)
@@ -66,7 +67,7 @@ def unpacked(raw: BinaryIO, name: str) -> BinaryIO:
     return raw
 
 
-def decoded(stream: BinaryIO, name: str, settings: ReaderSettings) -> Any:
+def decoded(stream: Any, name: str, settings: ReaderSettings) -> Any:
     """Return a stream as UTF-8; bytes that are not in the encoding are left to the check of each row."""
     if settings.encoding_name != "utf-8":
         return Transcoder(stream, settings)

@@ -31,9 +31,9 @@ def read_texts(
     Raises InputMissing, and DataError, after the texts before it, for a row that is none.
     """
     settings = settings or ReaderSettings()
-    if not hasattr(source, "read1") and Path(source).is_dir():
+    if isinstance(source, str | Path) and Path(source).is_dir():
         raise InputMissing(f"cannot read {source}: it is a folder, expected a file")
-    opened = _stream(source) if hasattr(source, "read1") else open_file(source)
+    opened = open_file(source) if isinstance(source, str | Path) else _stream(source)
     names = TEXT_NAMES if text_column is None else (text_column, *TEXT_NAMES)
     with opened as (raw, name):
         format_ = settings.format or format_by_name(name) or "text"
@@ -52,7 +52,7 @@ def read_texts(
             warn=warn,
         )
         for block in blocks:
-            texts = []
+            texts: list[bytes] = []
             for row in block.rows():
                 if isinstance(row, BadRow):
                     if texts:

@@ -16,7 +16,7 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -38,8 +38,11 @@ _DELIMITERS = {"csv": (",", ";", "\t"), "tsv": ("\t",)}
 class _Columns(NamedTuple):
     text: int
     label: int | None
-    count: int
-    """Of the first row: every other one has as many."""
+    width: int
+    """Columns of the first row: every other one has as many."""
+
+
+_UNKNOWN = _Columns(0, None, 0)
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,8 @@ class CsvFile:
     name: str
     settings: ReaderSettings
     delimiter: str
-    columns: _Columns | None = None
-    """None: for finding them in the first row."""
+    columns: _Columns = _UNKNOWN
+    """`_UNKNOWN`: for finding them in the first row."""
 
     @property
     def lines_are_rows(self) -> bool:
@@ -60,9 +63,9 @@ class CsvFile:
     def row(self, cells: list[str], line: int, lines: int) -> Row | BadRow:
         """Return the row of the cells of a line."""
         place, columns = f"{self.name}:{line}", self.columns
-        if len(cells) != columns.count:
+        if len(cells) != columns.width:
             plural = "" if len(cells) == 1 else "s"
-            reason = f"has {len(cells)} column{plural}, expected {columns.count} as in the first row"
+            reason = f"has {len(cells)} column{plural}, expected {columns.width} as in the first row"
             return BadRow(place, reason, lines)
         try:
             text = checked(cells[columns.text], self.settings)
@@ -72,6 +75,10 @@ class CsvFile:
         except NotText as error:
             return BadRow(place, str(error))
         return Row(text, label, place)
+
+
+def _quoting(settings: ReaderSettings) -> Literal[0, 3]:
+    return csv.QUOTE_MINIMAL if settings.quotes else csv.QUOTE_NONE
 
 
 class _Literal(Exception):
@@ -91,7 +98,7 @@ class _RowParser:
         self._stop = len(data) if at_end else cut
         self._end = self._lines = self._first_end = 0
         self._out_of_lines = self._first_fits = self._last_fits = False
-        self._quoting = csv.QUOTE_MINIMAL if file.settings.quotes else csv.QUOTE_NONE
+        self._quoting = _quoting(file.settings)
 
     def rows(self) -> Iterator[tuple[int, int, list[str] | str]]:
         """Yield line, number of lines, and cells, or why there are none, of each row that is not empty.
@@ -122,7 +129,7 @@ class _RowParser:
         """Yield lines from `start` on; csv.Error in the place of one that makes a row too long."""
         self._end, self._lines, self._out_of_lines = self.start, 0, False
         errors, nul = DECODE_ERRORS[self._file.settings.errors], self._file.settings.errors != "strict"
-        rows_of_tsv = self._file.lines_are_rows and self._file.columns is not None
+        rows_of_tsv = self._file.lines_are_rows and self._file.columns != _UNKNOWN
         for match in _LINE.finditer(self._data, self.start, self._stop):
             self._end = match.end()
             if not self._lines:
@@ -144,7 +151,7 @@ class _RowParser:
         A text of several lines has no tab in most of them: if it is the last column, its first line
         has all columns and no other has; if not, no line in its middle has.
         """
-        count = self._file.columns.count
+        count = self._file.columns.width
         fits = count > 1 and line.count("\t") == count - 1
         if self._lines == 1:
             self._first_fits = fits
@@ -201,8 +208,7 @@ class CsvBlock:
         csv.field_size_limit(MAX_TEXT_BYTES)
         errors = DECODE_ERRORS[file.settings.errors]
         text = io.TextIOWrapper(io.BytesIO(self.data), "utf-8", errors=errors, newline="")
-        quoting = csv.QUOTE_MINIMAL if file.settings.quotes else csv.QUOTE_NONE
-        reader = csv.reader(text, delimiter=file.delimiter, quoting=quoting, strict=True)
+        reader = csv.reader(text, delimiter=file.delimiter, quoting=_quoting(file.settings), strict=True)
         line = 0
         for cells in reader:
             if cells:

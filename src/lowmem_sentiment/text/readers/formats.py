@@ -10,7 +10,7 @@ from ..rows import BLOCK_BYTES, Block, blocks_of
 from .csv_tsv import csv_blocks
 from .fasttext import parse_fasttext
 from .json_lines import parse_json_line
-from .lines import line_blocks, parse_plain
+from .lines import ParseLine, line_blocks, parse_plain
 from .tar import tar_rows
 
 
@@ -46,9 +46,10 @@ def blocks_in(
             warn=warn,
         )
     else:
-        parse = {
+        parsers: dict[str, ParseLine] = {
             "jsonl": partial(parse_json_line, text_names=text_names, labelled=labelled),
             "fasttext": parse_fasttext,
             "text": parse_plain,
-        }[format_]
+        }
+        parse = parsers[format_]
         yield from line_blocks(read, name, settings, parse, keep_blank=not labelled and format_ == "text")
