@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lowmem_sentiment.system.errors import OutputError, OutputExists
-from lowmem_sentiment.system.files import locked, replace_file, replace_path
+from lowmem_sentiment.system.files import locked, open_partial, replace_file, replace_path
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -113,3 +113,15 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(full_disk):
     with pytest.raises(OutputError, match="No space"), new_directory(full_disk / "d", kind) as directory:
         (directory / "a").write_bytes(bytes(1 << 20))
     assert list(full_disk.iterdir()) == []
+
+
+def test_a_partial_file_is_completed_and_never_written_through_a_link(tmp_path):
+    for content, keep in ((b"one", False), (b"two", True)):
+        with open_partial(tmp_path / "a", keep=keep) as file:
+            file.write(content)
+    assert (tmp_path / "a").read_bytes() == b"onetwo"
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    for keep in (False, True):
+        with pytest.raises(OSError, match="symbolic links"):
+            open_partial(tmp_path / "link", keep=keep)
+    assert (tmp_path / "a").read_bytes() == b"onetwo"

@@ -25,8 +25,8 @@ def weights(run):
 
 def test_a_run_directory_holds_all_of_a_run(trained, dataset):
     assert sorted(path.name for path in trained.iterdir()) == [
-        "config.json", "metrics.jsonl", "model.keras", "state.npz", "state.previous.npz",
-        "summary.json", "tensorboard", "vocabulary.txt", "weights.npz",
+        "checksums.json", "config.json", "metrics.jsonl", "model.keras", "state.npz",
+        "state.previous.npz", "summary.json", "tensorboard", "vocabulary.txt", "weights.npz",
     ]  # fmt: skip
     config = RunDirectory(trained).config()
     assert config["settings"]["num_words"] == dataset.num_ids

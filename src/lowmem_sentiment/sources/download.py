@@ -6,7 +6,7 @@ import urllib.request
 from pathlib import Path
 
 from ..system.errors import OutputError, Unavailable
-from ..system.files import UNFINISHED, hexdigest
+from ..system.files import UNFINISHED, hexdigest, open_partial
 from ..system.progress import Progress, no_progress
 
 TIMEOUT = 20  # seconds without a byte
@@ -46,7 +46,7 @@ def _fetch(url: str, partial: Path, progress: Progress) -> None:
         if error.code == 416:  # nothing is left to send
             return
         raise
-    with response, open(partial, "ab" if response.status == 206 else "wb") as file:
+    with response, open_partial(partial, keep=response.status == 206) as file:
         done = file.tell()
         length = response.headers.get("Content-Length")
         total = done + int(length) if length else None

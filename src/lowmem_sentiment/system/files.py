@@ -140,6 +140,12 @@ def lock_directory(directory: Path, shown: Path) -> int:
     raise OutputExists(f"{shown} is in use by another process; wait for it to end")
 
 
+def open_partial(path: Path, *, keep: bool) -> BinaryIO:
+    """Open a file that a later run completes, at its end with `keep`, or empty; never through a link."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (os.O_APPEND if keep else os.O_TRUNC)
+    return open(os.open(path, flags, 0o666), "ab" if keep else "wb")
+
+
 def hexdigest(path: Path, algorithm: str) -> str:
     """Return a file's digest by one of `hashlib`'s algorithms, read 1 MiB at a time."""
     digest = hashlib.new(algorithm)
