@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..dataset.reader import Dataset
+from ..system import npz
 from ..system.errors import DataError, InputMissing, OutputExists
 from ..system.files import clear_directory, replace_file, replace_path
 from ..system.schema import read_json, write_json
@@ -169,7 +170,7 @@ class RunDirectory:
     def write_weights(self, weights: dict[str, np.ndarray]) -> None:
         """Write weights.npz."""
         with replace_file(self.weights_file) as file:
-            np.savez(file, **weights)
+            npz.write_arrays(file, weights.items())
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write summary.json: the run is finished."""

@@ -26,11 +26,13 @@ def finish(
         restore_best(model, run, epoch["epoch"])
     vocabulary = run.vocabulary().sha256
     arrays = to_arrays(model, job.dataset.labels, job.num_words, vocabulary)
+    runs_in_numpy = bool(arrays)
     if arrays:
         run.write_weights(arrays)
+    del arrays  # a copy of the weights
     run.write_model(lambda path: save_as_plain_adam(model, path))
     summary = _summarise(job, model, run, position, peak_anonymous)
-    numpy_model = NumpyModel.load(run) if arrays else None
+    numpy_model = NumpyModel.load(run) if runs_in_numpy else None
     write_result(run, position, job.settings, job.dataset, numpy_model, summary["peak_resident_bytes"])
     run.write_summary(summary)
     return summary
