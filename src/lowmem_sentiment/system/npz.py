@@ -37,6 +37,7 @@ def write_arrays(file: Path | BinaryIO, arrays: Iterable[tuple[str, np.ndarray]]
                 header = np.lib.format.header_data_from_array_1_0(array)
                 np.lib.format.write_array_header_1_0(member, header)
                 member.write(array.reshape(-1).view(np.uint8).data)
+            del array  # before the next is made
 
 
 def read_arrays(file: Path | BinaryIO, where: str) -> dict[str, np.ndarray]:

@@ -9,6 +9,7 @@
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import platform
@@ -160,7 +161,10 @@ def _write(
 
     def named() -> Iterator[tuple[str, np.ndarray]]:
         yield "metadata", np.frombuffer(json.dumps(metadata).encode(), np.uint8)
-        yield from ((f"variable_{nth}", array) for nth, array in enumerate(arrays))
+        nth = itertools.count()
+        for array in arrays:
+            yield f"variable_{next(nth)}", array
+            del array  # before the next is made; `enumerate` would hold it until then
 
     npz.write_arrays(file, named())
 
