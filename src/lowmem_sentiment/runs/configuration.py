@@ -10,6 +10,8 @@ from ..system.schema import parse
 from ..system.settings import check_settings, setting
 from ..text.vocabulary import DEFAULT_NUM_WORDS, MIN_NUM_WORDS
 
+OPTIMIZERS = ("adam", "lazy-adam")
+
 CLASS_WEIGHTS = ("none", "balanced")
 
 BEST_BY = ("accuracy", "loss")
@@ -28,6 +30,12 @@ class TrainingSettings:
         shown=f"{DEFAULT_NUM_WORDS}, or all where there are fewer",
     )
     learning_rate: float = setting(0.001, "of Adam", metavar="RATE", above=0, below=float("inf"))
+    optimizer: str = setting(
+        "adam",
+        "lazy-adam: the weights of a word move only in steps in which it occurs, so that a step does not "
+        "take longer with more words",
+        choices=OPTIMIZERS,
+    )
     hidden: tuple[int, ...] = setting(
         (50, 50, 50), "units of each hidden layer", metavar="N,N,...", at_least=1
     )

@@ -1,7 +1,9 @@
 """What one training run is about: the same object on every worker, and for everything that trains."""
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -9,11 +11,11 @@ import tensorflow as tf
 
 from ..dataset.reader import Dataset
 from ..dataset.splits import num_reviews
-from ..model.keras_model import build_model
+from ..model.keras_model import build_model, call_on_own_words
 from ..runs.configuration import TrainingSettings
 from ..system.errors import SettingsError
 from . import checkpoint
-from .input_pipeline import Order, batches, worker_batches
+from .input_pipeline import Order, batches, sparse_batches, worker_batches
 from .single_process import SingleProcess
 
 
@@ -25,9 +27,18 @@ class Job:
     settings: TrainingSettings
     """With `num_words` filled in."""
     strategy: SingleProcess
+    own_model: bool = False
+    """Whether the model is the caller's, which takes rows over all words."""
 
     def __post_init__(self) -> None:
-        """Raise SettingsError if nothing is left to train or to validate on."""
+        """Raise SettingsError if no reviews are left to train or validate on, or for the optimizer."""
+        if self.settings.optimizer == "lazy-adam" and not self.sparse:
+            why = (
+                "a model of your own has its own"
+                if self.own_model
+                else "one process on one device has it"
+            )
+            raise SettingsError(f"optimizer is lazy-adam, expected adam: {why}")
         if not all(self.reviews.values()):
             train, validation = self.reviews.values()
             raise SettingsError(
@@ -48,6 +59,14 @@ class Job:
         return {split: num_reviews(self.dataset, split, share) for split in splits}
 
     @property
+    def sparse(self) -> bool:
+        """Whether batches are rows over their own words, not over all.
+
+        Several workers, whose words are not the same, add up dense gradients.
+        """
+        return not self.own_model and self.strategy.share is None
+
+    @property
     def steps(self) -> int:
         """The number of steps in an epoch."""
         return math.ceil(self.reviews["train"] / self.settings.batch_size)
@@ -65,6 +84,8 @@ class Job:
     def conditions(self) -> dict[str, str]:
         """What changes the bits of a result beside the settings."""
         found = checkpoint.conditions(self.dataset)
+        if self.sparse:  # the order in which sums are taken
+            found["input"] = "sparse"
         if self.strategy.share:  # a run of one process does not mention workers
             counts = {"workers": self.strategy.workers, "replicas": self.strategy.replicas}
             found |= {name: str(count) for name, count in counts.items()}
@@ -80,11 +101,16 @@ class Job:
         """Return the compiled model that the settings describe."""
         settings = self.settings
         options: dict[str, Any] = {
-            name: getattr(settings, name) for name in ("hidden", "dropout", "learning_rate", "seed")
+            name: getattr(settings, name)
+            for name in ("hidden", "dropout", "learning_rate", "seed", "optimizer")
         }
         return self.strategy.build(
             lambda: build_model(self.num_words, len(self.dataset.labels), **options)
         )
+
+    def call(self, model: keras.Model) -> Callable[..., tf.Tensor]:
+        """Return what predicts from the `x` of these batches."""
+        return partial(call_on_own_words, model) if self.sparse else model
 
     def batches(self, split: str, first_epoch: int = 0, first_step: int = 0) -> tf.data.Dataset:
         """Return this worker's batches of a split, from a step of an epoch on."""
@@ -98,8 +124,9 @@ class Job:
             first_step,
             settings.window_bytes,
         )
-        words, prefetch = self.num_words, settings.prefetch
+        size: dict[str, int] = {"num_words": self.num_words, "prefetch": settings.prefetch}
         if share:
-            options = {"num_words": words, "prefetch": prefetch}
-            return worker_batches(self.dataset, split, share, order, **options)
-        return batches(self.dataset, split, **order._asdict(), num_words=words, prefetch=prefetch)
+            return worker_batches(self.dataset, split, share, order, **size)
+        if self.sparse:
+            return sparse_batches(self.dataset, split, order, **size)
+        return batches(self.dataset, split, **order._asdict(), **size)

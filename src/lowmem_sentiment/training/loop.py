@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import keras
 import tensorflow as tf
 
+from ..model.keras_model import call_on_own_words
 from ..system import memory
 from .checkpoint import Position
 from .execution import Execute, Step
@@ -30,8 +31,10 @@ def fit(
     `callbacks` come in the order in which they are called; one of them keeps `position`.
     """
     strategy, steps, epochs = job.strategy, job.steps, job.settings.epochs
-    train = strategy.compile_execution(model, train_step(model, job.class_weight))
-    test = strategy.compile_execution(model, validation.test_step(model, strategy.replicas))
+    train = strategy.compile_execution(model, train_step(job, model))
+    test = strategy.compile_execution(
+        model, validation.test_step(model, job.call(model), strategy.replicas)
+    )
     held_out = job.batches(job.settings.validated_on)
     callback_list = keras.callbacks.CallbackList(
         list(callbacks), add_history=True, model=model, epochs=epochs, steps=steps, verbose=0
@@ -99,9 +102,33 @@ def to_floats(logs: dict[str, tf.Tensor]) -> dict[str, float]:
     return {name: float(value) for name, value in logs.items()}
 
 
-def train_step(model: keras.Model, class_weight: Sequence[float] | None) -> Step:
+def train_step(job: Job, model: keras.Model) -> Step:
     """Return the model's own step, on reviews weighted by their label."""
-    if class_weight is None:
-        return model.train_step
-    weights = tf.constant(class_weight, tf.float32)
-    return lambda batch: model.train_step((*batch, tf.gather(weights, batch[1])))
+    step = _sparse_train_step(model) if job.sparse else model.train_step
+    if job.class_weight is None:
+        return step
+    weights = tf.constant(job.class_weight, tf.float32)
+    return lambda batch: step((*batch, tf.gather(weights, batch[1])))
+
+
+def _sparse_train_step(model: keras.Model) -> Step:
+    """Return `keras.Model.train_step` for `sparse_batches`, written out in Keras' public methods.
+
+    Loss, metrics, optimizer and variables are the model's, so that callbacks, the state and what is saved
+    know of no difference.
+    """
+    [mean_loss] = [metric for metric in model.metrics if metric.name == "loss"]
+    model.jit_compile = False  # each batch has a width of its own: XLA would compile for each
+
+    def step(batch: tuple) -> dict[str, tf.Tensor]:
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+        with tf.GradientTape() as tape:
+            y_pred = call_on_own_words(model, x, training=True)
+            loss = model.compute_loss(x, y, y_pred, sample_weight, training=True)
+            mean_loss.update_state(loss, sample_weight=tf.shape(y)[0])
+            scaled = model.optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, model.trainable_weights)
+        model.optimizer.apply_gradients(zip(gradients, model.trainable_weights, strict=True))
+        return model.compute_metrics(x, y, y_pred, sample_weight)
+
+    return step

@@ -17,7 +17,7 @@ def measure_speed(dataset: Dataset, settings: TrainingSettings, seconds: float =
     settings = replace(settings, num_words=settings.num_words_for(dataset))
     job = Job(dataset, settings, SingleProcess())
     model = job.build_model()
-    train = job.strategy.compile_execution(model, train_step(model, None))
+    train = job.strategy.compile_execution(model, train_step(job, model))
     batches, steps = job.batches("train"), 0
     count = min(_STEPS, job.steps)
     iterator, left = iter(batches), job.steps

@@ -82,7 +82,8 @@ def train(
     dataset = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
     strategy = strategy or SingleProcess()
     settings = settings or TrainingSettings()
-    job = Job(dataset, replace(settings, num_words=settings.num_words_for(dataset)), strategy)
+    settings = replace(settings, num_words=settings.num_words_for(dataset))
+    job = Job(dataset, settings, strategy, own_model=model is not None)
     if model is not None and strategy.replicas > 1:
         raise SettingsError("a model of your own is trained by one process on one device; expected none")
     directory = RunDirectory(run) if strategy.is_chief else NoRunDirectory(run)

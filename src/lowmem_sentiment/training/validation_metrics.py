@@ -4,6 +4,8 @@ Another pass would cost a fifth of the training time; this costs a few operation
 instead of scores, and the few reviews that the model is most wrong about.
 """
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -43,8 +45,10 @@ class ValidationMetrics:
             variable.assign(tf.zeros_like(variable))
         self._probability.assign(tf.fill([MOST_WRONG], -1.0))
 
-    def test_step(self, model: keras.Model, replicas: int = 1) -> Step:
+    def test_step(self, model: keras.Model, call: Callable[..., tf.Tensor], replicas: int = 1) -> Step:
         """Return the model's own test step, which also counts what it predicts.
+
+        `call` is the model, or what returns the same for another form of its input.
 
         Keras' `test_step` does not return its predictions, so it is written out here in Keras' public
         methods. A model that has one of its own keeps it, and predicts a second time.
@@ -55,11 +59,11 @@ class ValidationMetrics:
 
         def test_step(batch: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
             x, y = batch
-            y_pred = model(x, training=False)
+            y_pred = call(x, training=False)
             loss = model.compute_loss(x=x, y=y, y_pred=y_pred, training=False)
             if replicas > 1:  # Keras divides a loss by them
                 loss *= replicas
-            mean_loss.update_state(loss, sample_weight=tf.shape(x)[0])
+            mean_loss.update_state(loss, sample_weight=tf.shape(y)[0])
             self._add(y, y_pred)
             return model.compute_metrics(x, y, y_pred)
 
