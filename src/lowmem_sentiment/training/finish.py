@@ -25,7 +25,7 @@ def finish(
     if epoch["epoch"] < position.epoch:
         restore_best(model, run, epoch["epoch"])
     vocabulary = run.vocabulary().sha256
-    arrays = to_arrays(model, job.dataset.labels, job.num_words, vocabulary)
+    arrays = to_arrays(model, job.dataset.labels, job.num_words, vocabulary, run.ngrams())
     if arrays:
         run.write_weights(arrays)
     run.write_model(lambda path: save_as_plain_adam(model, path))

@@ -42,10 +42,11 @@ def open_run(
     """
     if opening.resume:
         return _resume(job, run, opening.force, report)
-    vocabulary = job.dataset.vocabulary().truncate(job.num_words)
+    vocabulary, features = job.dataset.input_vocabulary().truncate(job.num_words), job.dataset.features
     run.create(
         describe(job),
         vocabulary,
+        ngrams=features.ngrams if features else None,
         overwrite=opening.overwrite,
         inputs=[job.dataset.directory],
         report=report,
