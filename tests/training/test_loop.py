@@ -24,10 +24,10 @@ class NoFiles:
         pass
 
 
-def fit(dataset, model, *callbacks, steps_per_execution=7, **settings):
+def fit(dataset, model, *callbacks, steps_per_execution=7, own_model=True, **settings):
     """Train for 2 epochs of 20 steps, each followed by 5 of validation; return the metrics of each."""
     settings = {"epochs": 2, "batch_size": 8, "num_words": dataset.num_ids, **settings}
-    job = Job(dataset, TrainingSettings(**settings), SingleProcess())
+    job = Job(dataset, TrainingSettings(**settings), SingleProcess(), own_model=own_model)
     position, validation = Position(), ValidationMetrics(dataset.labels)
     checkpoint.make_variables(model, dataset.num_ids)
     callbacks = [Track(NoFiles(), position, print), *callbacks]

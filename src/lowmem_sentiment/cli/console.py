@@ -76,6 +76,9 @@ def exploration_lines(found: dict[str, Any]) -> list[str]:
     for label, words in found["leaning"].items():
         leaning = [f"{printable(word['word'])} {word['log_odds']:+.2f}" for word in words]
         lines += ["", f"words that lean to {printable(label)} (log-odds)", *_wrapped(leaning)]
+    for label, words in found.get("leaning_features", {}).items():
+        leaning = [f"{printable(word['word'])} {word['log_odds']:+.2f}" for word in words]
+        lines += ["", f"n-grams that lean to {printable(label)} (log-odds)", *_wrapped(leaning)]
     if found["warnings"]:
         lines += ["", *(f"warning: {warning}" for warning in found["warnings"])]
     return lines
@@ -118,13 +121,22 @@ def prediction_lines(prediction: Any, colour: bool) -> list[str]:
     lines = [line]
     for name, sign, code in (("for", 1, "32"), ("against", -1, "31")):
         shown = [
-            f"{printable(word)} {effect:+.2f}"
-            for word, effect in prediction.effects[::sign]
-            if effect * sign > 0
+            f"{printable(each.word)} {each.effect:+.2f}{_left_out_with(each)}"
+            for each in prediction.effects[::sign]
+            if each.effect * sign > 0
         ]
         text = f"  {name:8} {', '.join(shown) or '-'}"
         lines.append(f"\x1b[{code}m{text}\x1b[0m" if colour else text)
     return lines
+
+
+def _left_out_with(effect: Any, shown: int = 3) -> str:
+    """Return the n-grams that are left out with a word, in brackets; nothing where there are none."""
+    others = [printable(ngram) for ngram in effect.ngrams or () if ngram != effect.word]
+    if not others:
+        return ""
+    more = f" and {len(others) - shown} more" if len(others) > shown else ""
+    return f" (in {', '.join(others[:shown])}{more})"
 
 
 def plain(value: Any) -> str:

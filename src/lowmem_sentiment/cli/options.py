@@ -45,7 +45,7 @@ def add_settings(
         if shown is None:
             shown = "" if default in (None, (), dataclasses.MISSING) else _text(default)
         parser.add_argument(
-            option,
+            *filter(None, (option, field.metadata["alias"])),
             dest=field.name,
             default=argparse.SUPPRESS,
             required=default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING,

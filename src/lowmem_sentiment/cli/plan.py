@@ -9,8 +9,8 @@ from ..system.memory import MB, find_limit
 from ..system.progress import Bar
 from .commands import add_command, answer
 from .console import table
-from .options import add_settings, given
-from .training_options import set_threads
+from .options import add_settings
+from .training_options import add_recipe, chosen_settings, set_threads
 
 
 def _plan(options: argparse.Namespace, bar: Bar) -> None:
@@ -18,7 +18,7 @@ def _plan(options: argparse.Namespace, bar: Bar) -> None:
     from ..runs.memory_plan import FLOOR, LIBRARIES, count_parameters, plan
 
     dataset = Dataset(options.dataset)
-    settings = TrainingSettings(**given(options, TrainingSettings))
+    settings = TrainingSettings(**chosen_settings(options, dataset))
     planned, limit = plan(dataset, settings), find_limit()
     parameters = count_parameters(settings, settings.num_words_for(dataset), len(dataset.labels))
     parts = {
@@ -77,4 +77,5 @@ def add_plan(commands: Any) -> None:
     plan.add_argument(
         "--measure", action="store_true", help="train for a second, and show the time the whole will take"
     )
+    add_recipe(plan)
     add_settings(plan, TrainingSettings)

@@ -6,14 +6,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ..dataset.preparation import PreparationSettings
+from ..dataset.preparation import FeatureSettings, PreparationSettings
 from ..sources.files import FilesSettings
 from ..sources.synthetic import SyntheticSettings
 from ..system.memory import MB
 from ..system.progress import Bar
 from .commands import add_command, answer, report
 from .console import table
-from .options import given
+from .options import add_settings, given
 from .reader_options import add_reader_settings
 
 
@@ -32,7 +32,10 @@ def _prepare_imdb(options: argparse.Namespace, bar: Bar) -> None:
         progress=bar,
         report=report,
     )
-    dataset = prepare(source, options.out, overwrite=options.overwrite, progress=bar, report=report)
+    settings = FeatureSettings(**given(options, FeatureSettings))
+    dataset = prepare(
+        source, options.out, settings, overwrite=options.overwrite, progress=bar, report=report
+    )
     bar.clear()
     _answer_prepared(options, dataset)
 
@@ -68,7 +71,7 @@ def _prepare_texts(options: argparse.Namespace, bar: Bar, source: Any) -> None:
     dataset = prepare(
         source,
         options.out,
-        PreparationSettings(**_chosen(options, PreparationSettings)),
+        PreparationSettings(**given(options, PreparationSettings)),
         overwrite=options.overwrite,
         progress=bar,
         report=report,
@@ -96,6 +99,7 @@ def _answer_prepared(options: argparse.Namespace, dataset: Any) -> None:
             )
         ),
         "vocabulary": f"{manifest['vocabulary']['words']:,} words",
+        **_features_row(manifest.get("features")),
         "on disk": f"{_disk(dataset) / MB:.1f} MB in {_shards(dataset)} shards",
     }
     if dropped := dataset.source.get("dropped_reviews"):
@@ -103,6 +107,18 @@ def _answer_prepared(options: argparse.Namespace, dataset: Any) -> None:
     if bound := dataset.source.get("vocabulary", {}).get("count_error_bound"):
         rows["vocabulary"] += f"; counts are low by {bound:,} at most (--vocabulary-memory was full)"
     answer(options, {"dataset": str(options.out), **manifest}, lambda: table(rows))
+
+
+def _features_row(features: dict[str, Any] | None) -> dict[str, str]:
+    if not features:
+        return {}
+    row = (
+        f"{features['features']:,} of {features['candidates']:,} n-grams of 1 to "
+        f"{features['ngrams']} words, by {features['rank']}"
+    )
+    if bound := features["count_error_bound"]:
+        row += f"; counts are low by {bound:,} at most (--vocabulary-memory was full)"
+    return {"features": row}
 
 
 def _disk(dataset: Any) -> int:
@@ -147,6 +163,7 @@ def add_prepare(commands: Any) -> None:
         help="described: test on the first 20%%, train on the other 80%%; tutorial: train on the "
         "last 20%% alone, as the tutorial's printed code does",
     )
+    add_settings(imdb, FeatureSettings)
     imdb.add_argument("--overwrite", action="store_true", help="replace DIR if it exists")
     _add_prepare_files(sources)
     _add_prepare_synthetic(sources)
@@ -186,21 +203,12 @@ def _add_preparation(parser: argparse.ArgumentParser) -> None:
     add, default = parser.add_argument, PreparationSettings
     add("--vocabulary", type=Path, metavar="FILE",
         help="use this vocabulary.txt (default: count the words of the training split)")  # fmt: skip
-    add("--vocabulary-memory", type=_megabytes, default=default.vocabulary_memory, metavar="MB",
-        help="for counting words; when it is full, the rarest are dropped "
-        f"(default: {default.vocabulary_memory // MB})")  # fmt: skip
-    add("--min-count", type=int, default=default.min_count, metavar="N", help="leave out rarer words")
     add("--max-vocabulary", type=int, metavar="N", help="keep the N most frequent words (default: all)")
     add("--skip-bad-rows", type=_bad_rows, default=default.skip_bad_rows, metavar="N",
         help="skip up to N bad rows, or all of them, and list them in DIR/skipped-rows.txt; a row with "
         "too many or too few columns counts as the lines it takes up")  # fmt: skip
-    add("--workers", type=int, metavar="N",
-        help="processes; changes no byte of the result (default: one a processor)")  # fmt: skip
+    add_settings(parser, FeatureSettings)
     add("--overwrite", action="store_true", help="replace DIR if it exists")
-
-
-def _megabytes(text: str) -> int:
-    return int(float(text) * MB)
 
 
 def _bad_rows(text: str) -> int:

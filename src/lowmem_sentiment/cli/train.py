@@ -13,8 +13,8 @@ from ..system.memory import MB, Limit, find_limit, parse_size
 from ..system.progress import Bar
 from .commands import add_command, answer, report
 from .console import table
-from .options import add_settings, given
-from .training_options import set_threads, stop_on_signals
+from .options import add_settings
+from .training_options import add_recipe, chosen_settings, set_threads, stop_on_signals
 
 
 def _train(options: argparse.Namespace, bar: Bar) -> None:
@@ -23,7 +23,7 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
     # A mistake is reported before TensorFlow's 2 s.
     cluster = find_cluster()
     dataset = Dataset(options.dataset)
-    settings = _settings(options)
+    settings = _settings(options, dataset)
     if (warning := dataset.imbalance()) and settings.class_weight == "none":
         report(f"warning: {warning}")
     save_every = SaveEvery.parse(options.save_every)
@@ -59,11 +59,11 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
     answer(options, summary, lambda: _summary_lines(summary))
 
 
-def _settings(options: argparse.Namespace) -> TrainingSettings:
+def _settings(options: argparse.Namespace, dataset: Any) -> TrainingSettings:
     """Return the settings: the options', and of a run to resume its own."""
     from ..runs.run_directory import RunDirectory
 
-    chosen = given(options, TrainingSettings)
+    chosen = chosen_settings(options, dataset)
     if options.resume:
         return replace(RunDirectory(options.resume).settings(), **chosen)
     return TrainingSettings(**chosen)
@@ -174,4 +174,5 @@ def add_train(commands: Any) -> None:
         metavar="SECONDS",
         help="with several workers in TF_CONFIG: how long to wait until all are there",
     )
+    add_recipe(train)
     add_settings(train, TrainingSettings)

@@ -1,12 +1,35 @@
 """What every command that trains needs: threads, and a stop at a signal."""
 
+import argparse
 import contextlib
 import signal
 import threading
 from collections.abc import Iterator
 from typing import Any
 
+from ..dataset.reader import Dataset
 from ..runs.configuration import TrainingSettings
+from ..runs.recipes import RECIPES, recipe_settings
+from .options import given
+
+
+def add_recipe(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names settings which belong together."""
+    settings = "; ".join(
+        f"{name}: {' '.join(TrainingSettings(**recipe).options())}" for name, recipe in RECIPES.items()
+    )
+    parser.add_argument(
+        "--recipe",
+        choices=RECIPES,
+        help="settings for n-grams (prepare --ngrams 3) that belong together; an option that is given "
+        f"beside it wins. {settings}",
+    )
+
+
+def chosen_settings(options: argparse.Namespace, dataset: Dataset) -> dict[str, Any]:
+    """Return the training settings that were given: a recipe's, and the options', which win."""
+    recipe = recipe_settings(options.recipe, dataset) if options.recipe else {}
+    return {**recipe, **given(options, TrainingSettings)}
 
 
 def set_threads(dataset: Any, settings: TrainingSettings) -> None:

@@ -1,6 +1,7 @@
 """Reviews as serialised ``tf.train.Example`` messages, and back, without TensorFlow.
 
-An Example of ours has the features ``label`` (one int64) and ``tokens`` (int64 list, packed), so that
+An Example of ours has the features ``label`` (one int64) and ``tokens`` (int64 list, packed), in a
+dataset with n-grams also ``features`` (int64 list, packed: distinct ids in the order of rank), so that
 ``tf.io.parse_example`` of any program reads it
 (https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/example/example.proto).
 
@@ -9,12 +10,13 @@ over many reviews makes some ten times that.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ..system.errors import DataError
+from ..text.ngrams import Features
 from ..text.reviews import Reviews
 
 
@@ -25,15 +27,35 @@ class Bounds(NamedTuple):
     num_labels: int = 1 << 31
 
 
-def encode_examples(reviews: Reviews) -> list[bytes]:
-    """Return each review as a serialised Example."""
-    tokens, token_sizes = _varints(reviews.token_ids)
-    token_ends = np.concatenate(([0], np.cumsum(token_sizes)))[np.cumsum(reviews.lengths)]
-    view, parts, start = tokens.data, [], 0
-    for label, end in zip(reviews.labels.tolist(), token_ends.tolist(), strict=True):
-        parts.append(_example_head(label, end - start) + view[start:end])
-        start = end
+ID_LISTS = {"tokens": "token id", "features": "feature id"}
+"""The lists of ids that an Example may hold, and what messages call one of them."""
+
+
+def encode_examples(reviews: Reviews, features: Features | None = None) -> list[bytes]:
+    """Return each review as a serialised Example, with its `features` where they are given."""
+    packed = _pack(reviews.token_ids, reviews.lengths)
+    labels = reviews.labels.tolist()
+    if features is None:
+        return [
+            _example_head(label, len(tokens)) + tokens
+            for label, tokens in zip(labels, packed, strict=True)
+        ]
+    parts = []
+    for label, tokens, ids in zip(labels, packed, _pack(*features), strict=True):
+        entry = _list_head(b"features", len(ids)) + ids
+        head = _label_entry(label) + _list_head(b"tokens", len(tokens))
+        size = len(entry) + len(head) + len(tokens)
+        parts.append(b"\x0a" + _varint(size) + entry + head + tokens)  # Example.features
     return parts
+
+
+def _pack(ids: np.ndarray, lengths: np.ndarray) -> Iterator[bytes]:
+    """Yield the packed varints of lists of ids that stand one after the other."""
+    varints, sizes = _varints(ids)
+    view, start = varints.tobytes(), 0
+    for end in np.concatenate(([0], np.cumsum(sizes)))[np.cumsum(lengths)].tolist():
+        yield view[start:end]
+        start = end
 
 
 def _varints(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -70,24 +92,37 @@ def _field(number: int, content: bytes) -> bytes:
 @functools.lru_cache(maxsize=1 << 14)  # ~200 bytes each: 3 MB
 def _example_head(label: int, tokens_size: int) -> bytes:
     """Return an Example's bytes up to its packed tokens, which come last."""
-    label_list = _field(3, _field(1, _varint(label)))
-    label_entry = _field(1, _field(1, b"label") + _field(2, label_list))
-    # Each level's head holds the size of all that follows in it, tokens included.
-    head = b"\x0a" + _varint(tokens_size)  # Int64List.value
-    for tag in (b"\x1a", b"\x12"):  # Feature.int64_list, entry.value
-        head = tag + _varint(len(head) + tokens_size) + head
-    head = _field(1, b"tokens") + head  # entry.key
-    head = b"\x0a" + _varint(len(head) + tokens_size) + head  # Features.feature
-    head = label_entry + head
+    head = _label_entry(label) + _list_head(b"tokens", tokens_size)
     return b"\x0a" + _varint(len(head) + tokens_size) + head  # Example.features
 
 
-def decode(records: list[bytes], name: str, numbers: Sequence[int], bounds: Bounds) -> Reviews:
+@functools.lru_cache(maxsize=1 << 10)
+def _label_entry(label: int) -> bytes:
+    """Return the map entry of the label."""
+    label_list = _field(3, _field(1, _varint(label)))
+    return _field(1, _field(1, b"label") + _field(2, label_list))
+
+
+@functools.lru_cache(maxsize=1 << 14)  # ~100 bytes each: 2 MB
+def _list_head(name: bytes, size: int) -> bytes:
+    """Return a map entry's bytes up to its packed list, which comes last."""
+    # Each level's head holds the size of all that follows in it, the list included.
+    head = b"\x0a" + _varint(size)  # Int64List.value
+    for tag in (b"\x1a", b"\x12"):  # Feature.int64_list, entry.value
+        head = tag + _varint(len(head) + size) + head
+    head = _field(1, name) + head  # entry.key
+    return b"\x0a" + _varint(len(head) + size) + head  # Features.feature
+
+
+def decode(
+    records: list[bytes], name: str, numbers: Sequence[int], bounds: Bounds, ids: str = "tokens"
+) -> Reviews:
     """Return the reviews of serialised Examples, with every id and label within `bounds`.
 
-    Raises DataError with the file's `name` and the record's number, one of `numbers`, for a record that
-    holds anything else.
+    `ids` is the list that becomes the reviews' ids, one of `ID_LISTS`. Raises DataError with the file's
+    `name` and the record's number, one of `numbers`, for a record that holds anything else.
     """
+    key, called = ids.encode(), ID_LISTS[ids]
 
     def wrong(nth: int, what: object) -> DataError:
         return DataError(f"{name} holds something else than reviews: record {numbers[nth]}: {what}")
@@ -95,7 +130,7 @@ def decode(records: list[bytes], name: str, numbers: Sequence[int], bounds: Boun
     labels, tokens = [], []
     for nth, record in enumerate(records):
         try:
-            label, packed = _parse_example(record)
+            label, packed = _parse_example(record, key)
         except ValueError as error:
             raise wrong(nth, error) from None
         if label >= bounds.num_labels:
@@ -108,28 +143,28 @@ def decode(records: list[bytes], name: str, numbers: Sequence[int], bounds: Boun
     filled = np.flatnonzero(np.diff(record_ends, prepend=0))
     cut = filled[data[record_ends[filled] - 1] >= 0x80]
     if len(cut):
-        raise wrong(int(cut[0]), "its last token id is cut short")
+        raise wrong(int(cut[0]), f"its last {called} is cut short")
     counts = np.searchsorted(ends, record_ends, side="right")
     above = np.flatnonzero(values >= bounds.num_ids)
     if len(above):
         nth = int(np.searchsorted(counts, above[0], side="right"))
-        raise wrong(nth, f"a token id is {values[above[0]]}, expected below {bounds.num_ids}")
+        raise wrong(nth, f"a {called} is {values[above[0]]}, expected below {bounds.num_ids}")
     return Reviews(values.view(np.int32), np.diff(counts, prepend=0), np.array(labels, np.int64))
 
 
-def _parse_example(data: bytes) -> tuple[int, bytes]:
-    """Return label and packed tokens of an Example; ValueError if it is another."""
+def _parse_example(data: bytes, key: bytes) -> tuple[int, bytes]:
+    """Return label and a packed list of ids of an Example; ValueError if it is another."""
     at, end = _enter(data, 0, 0x0A, len(data))
     features = {}
     while at < end:
-        key, start, value_end, at = _parse_entry(data, at, end)
-        features[key] = data[start:value_end]
-    if not {b"label", b"tokens"} <= features.keys():
-        raise ValueError("an Example has no features 'label' and 'tokens'")
+        name, start, value_end, at = _parse_entry(data, at, end)
+        features[name] = data[start:value_end]
+    if not {b"label", key} <= features.keys():
+        raise ValueError(f"an Example has no features 'label' and '{key.decode()}'")
     label, label_end = _read_varint(features[b"label"], 0)
     if label_end != len(features[b"label"]):
         raise ValueError("there are several labels")
-    return label, features[b"tokens"]
+    return label, features[key]
 
 
 def _parse_entry(data: bytes, at: int, end: int) -> tuple[bytes, int, int, int]:

@@ -22,8 +22,12 @@ VOCABULARY = "vocabulary.txt"
 FORMAT = "lowmem-sentiment dataset"
 
 DATASET = Kind("dataset", MANIFEST, FORMAT)
+FEATURES = "features.txt"
 
 VERSION = 1
+
+VERSION_WITH_FEATURES = 2
+"""Of a dataset whose records also hold features; without them version 1 is written, as ever."""
 
 SPLITS = ("train", "test")
 
@@ -63,6 +67,22 @@ class VocabularyFile:
 
 
 @dataclass(frozen=True)
+class FeaturesFile:
+    """What ``features.txt`` holds, and how it was chosen (`feature_selection.py`)."""
+
+    features: int
+    sha256: str
+    ngrams: int
+    """The most words that a feature has."""
+    rank: str
+    """ "evidence" or "frequency"."""
+    candidates: int
+    """How many n-grams were ranked."""
+    count_error_bound: int
+    """How much the number of reviews of a candidate was too low at most; 0: all were exact."""
+
+
+@dataclass(frozen=True)
 class Lengths:
     """Ids a review, over both splits; the start id counts, as in the tutorial."""
 
@@ -87,6 +107,8 @@ class Manifest:
     tokens: int
     splits: dict[str, Split]
     checksum: str
+    features: FeaturesFile | None = None
+    """None in version 1."""
 
 
 def read_manifest(directory: Path) -> tuple[Manifest, dict[str, Any]]:
@@ -107,9 +129,11 @@ def read_manifest(directory: Path) -> tuple[Manifest, dict[str, Any]]:
         raise DataError(
             f"{path} is of another program: format {_shown(content.get('format'))}, expected {FORMAT!r}"
         )
-    if content.get("version") != VERSION:
+    version = content.get("version")
+    if version not in (VERSION, VERSION_WITH_FEATURES):
         raise DataError(
-            f"{path} has version {_shown(content.get('version'))}, expected {VERSION}; prepare it again"
+            f"{path} has version {_shown(version)}, expected {VERSION} or {VERSION_WITH_FEATURES}; "
+            "prepare it again"
         )
     manifest = parse(Manifest, content, str(path))
     _check(manifest, str(path))
@@ -136,6 +160,10 @@ def _check(manifest: Manifest, where: str) -> None:
         wrong("source.description is missing, expected a text")
     if not 0 <= manifest.vocabulary.words < 1 << 31:
         wrong(f"vocabulary.words is {manifest.vocabulary.words}, expected 0 to {(1 << 31) - 1:,}")
+    if (manifest.features is not None) != (manifest.version == VERSION_WITH_FEATURES):
+        wrong(f"version {manifest.version} with or without features, expected them in version 2 alone")
+    if manifest.features and not 0 < manifest.features.features < 1 << 31:
+        wrong(f"features.features is {manifest.features.features}, expected 1 to {(1 << 31) - 1:,}")
     if set(manifest.splits) != set(SPLITS):
         wrong(f"the splits are {_shown(list(manifest.splits))}, expected {', '.join(SPLITS)}")
     for name, split in manifest.splits.items():

@@ -10,18 +10,19 @@ from ..system.directories import new_directory
 from ..system.errors import DataError, printable
 from ..system.progress import Progress, no_progress
 from ..text.reviews import Reviews
+from .feature_preparation import FeatureSettings, add_features
 from .manifest import DATASET, SPLITS
 from .reader import Dataset
 from .text_preparation import SKIPPED_ROWS, PreparationSettings, write_texts
 from .writer import SHARD_BYTES, DatasetWriter
 
-__all__ = ["SKIPPED_ROWS", "PreparationSettings", "prepare"]
+__all__ = ["SKIPPED_ROWS", "FeatureSettings", "PreparationSettings", "prepare"]
 
 
 def prepare(
     source: TokenSource | TextSource,
     out: str | Path,
-    settings: PreparationSettings | None = None,
+    settings: FeatureSettings | None = None,
     *,
     overwrite: bool = False,
     shard_bytes: int = SHARD_BYTES,
@@ -30,11 +31,12 @@ def prepare(
 ) -> Dataset:
     """Write a source's reviews into a new dataset directory `out`, and return it.
 
-    `settings` are for texts. Nothing appears under the name `out` before it is whole, and `overwrite`
-    replaces only a dataset that is no input, which `report` receives a line about. Raises OutputExists,
-    OutputError (a full disk), SettingsError, DataError (no reviews in a split, one label, a bad row).
+    `settings` are PreparationSettings for texts. Nothing appears under the name `out` before it is
+    whole, and `overwrite` replaces only a dataset that is no input, which `report` receives a line
+    about. Raises OutputExists, OutputError (a full disk), SettingsError, DataError (no reviews in a
+    split, one label, a bad row).
     """
-    settings = settings or PreparationSettings()
+    settings = PreparationSettings(**vars(settings)) if settings else PreparationSettings()
     inputs = [*getattr(source, "inputs", ()), *([settings.vocabulary] if settings.vocabulary else [])]
     with new_directory(
         Path(out), DATASET, overwrite=overwrite, inputs=inputs, report=report
@@ -43,7 +45,10 @@ def prepare(
             _write_tokens(source, directory, shard_bytes, progress)
         else:
             write_texts(source, directory, settings, shard_bytes, progress)
-        _check_splits(Dataset(directory))
+        dataset = Dataset(directory)
+        _check_splits(dataset)
+        if settings.wanted:
+            add_features(dataset, settings, progress)
     return Dataset(out)
 
 

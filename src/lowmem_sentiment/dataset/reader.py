@@ -5,6 +5,12 @@
     train-00000-of-00010.tfrecord     tf.train.Example with `tokens` and `label`
     test-00000-of-00003.tfrecord
 
+A dataset prepared with n-grams also has
+
+    features.txt                      an n-gram a line, by rank
+
+and in each Example `features`: the ids of those that stand in the review, which are what a model reads.
+
 A shard holds the full sequences in ids of the full vocabulary, so that it decodes back to its
 text and any `num_words` can be applied when batches are made.
 """
@@ -21,7 +27,7 @@ from ..text.reviews import Reviews
 from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
 from . import records
 from .examples import Bounds
-from .manifest import VOCABULARY, Lengths, Shard, Split, check_file, read_manifest
+from .manifest import FEATURES, VOCABULARY, FeaturesFile, Lengths, Shard, Split, check_file, read_manifest
 
 IMBALANCE = 0.8  # the share of one label from which accuracy says little
 
@@ -52,6 +58,8 @@ class Dataset:
                 f"{self.directory / VOCABULARY} is damaged: {size:,} bytes cannot hold "
                 f"{plural(self.num_words, 'word')}; prepare the data again"
             )
+        if self.features:
+            check_file(self.directory / FEATURES)
         for split in self._splits:
             for shard, path in zip(self.shards(split), self.paths(split), strict=True):
                 check_file(path, shard.bytes)
@@ -106,22 +114,51 @@ class Dataset:
             )
         return vocabulary
 
-    def read(self, split: str) -> Iterator[Reviews]:
+    @property
+    def features(self) -> FeaturesFile | None:
+        """What a model reads in place of words, where the dataset was prepared with n-grams."""
+        return self._manifest.features
+
+    @property
+    def inputs(self) -> str:
+        """The list of ids that a model reads: "tokens" or "features"."""
+        return "features" if self.features else "tokens"
+
+    @property
+    def num_inputs(self) -> int:
+        """One more than the largest id in `inputs`."""
+        return self.features.features + FIRST_WORD_ID if self.features else self.num_ids
+
+    def input_vocabulary(self) -> Vocabulary:
+        """Return what the ids in `inputs` stand for, read and checked against the manifest."""
+        if not self.features:
+            return self.vocabulary()
+        path = self.directory / FEATURES
+        vocabulary = Vocabulary.load(path, self.features.sha256)
+        if len(vocabulary) != self.features.features:
+            raise DataError(
+                f"{path} has {plural(len(vocabulary), 'feature')}, the manifest says "
+                f"{self.features.features:,}"
+            )
+        return vocabulary
+
+    def read(self, split: str, ids: str = "tokens") -> Iterator[Reviews]:
         """Yield a split's reviews in order, in blocks of about 1 MiB (12 MB as arrays and temporaries).
 
+        `ids` is the list that becomes `Reviews.token_ids`: "tokens", or "features" where there are any.
         Everything is checked: each CRC, each id and label against the vocabulary and the labels,
         and, at a shard's end, its SHA-256 and its number of records. A reader that does not use what it
         got before the end of the iteration uses no damaged data. Raises DataError.
         """
         for nth in range(len(self.shards(split))):
-            yield from self.read_shard(split, nth)
+            yield from self.read_shard(split, nth, ids)
 
-    def read_shard(self, split: str, nth: int) -> Iterator[Reviews]:
+    def read_shard(self, split: str, nth: int, ids: str = "tokens") -> Iterator[Reviews]:
         """Yield the reviews of a split's `nth` shard, checked as in `read`."""
         shard, path = self.shards(split)[nth], self.paths(split)[nth]
         digest, count = hashlib.sha256(), 0
         with records.open_file(path) as file:
-            for reviews in records.read(file, str(path), self._bounds, digest.update):
+            for reviews in records.read(file, str(path), self._bounds(ids), digest.update, ids=ids):
                 count += len(reviews.lengths)
                 yield reviews
         if digest.hexdigest() != shard.sha256:
@@ -132,12 +169,13 @@ class Dataset:
                 "prepare the data again"
             )
 
-    @property
-    def _bounds(self) -> Bounds:
-        return Bounds(self.num_ids, len(self.labels))
+    def _bounds(self, ids: str) -> Bounds:
+        return Bounds(self.num_ids if ids == "tokens" else self.num_inputs, len(self.labels))
 
-    def pick(self, split: str, numbers: Iterable[int]) -> dict[int, tuple[np.ndarray, int]]:
-        """Return token ids (int32) and label of the reviews at some places in a split, by place."""
+    def pick(
+        self, split: str, numbers: Iterable[int], ids: str = "tokens"
+    ) -> dict[int, tuple[np.ndarray, int]]:
+        """Return ids (int32) and label of the reviews at some places in a split, by place."""
         numbers, first = sorted(set(numbers)), 0
         picked: dict[int, tuple[np.ndarray, int]] = {}
         for shard, path in zip(self.shards(split), self.paths(split), strict=True):
@@ -145,7 +183,7 @@ class Dataset:
             if here:
                 places = [number - first for number in here]
                 with records.open_file(path) as file:
-                    block = records.pick(file, str(path), places, self._bounds)
+                    block = records.pick(file, str(path), places, self._bounds(ids), ids)
                 picked |= zip(here, zip(block.split(), block.labels.tolist(), strict=True), strict=True)
             first += shard.records
         return picked

@@ -14,6 +14,7 @@ from typing import BinaryIO
 import numpy as np
 
 from ..system.errors import DataError
+from ..text.ngrams import Features
 from ..text.reviews import Reviews
 from .crc32c import crc32c, masked
 from .examples import Bounds, decode, encode_examples
@@ -26,12 +27,12 @@ _FRAME = 16  # bytes of a record that are not data: 12 before it, 4 after
 _HEAD = struct.Struct("<QI")
 
 
-def encode(reviews: Reviews) -> tuple[bytes, np.ndarray]:
+def encode(reviews: Reviews, features: Features | None = None) -> tuple[bytes, np.ndarray]:
     """Return a block of reviews as TFRecord bytes, and int64[reviews], each record's size.
 
     Needs about 25 bytes a token while it runs. Raises DataError for a review above 16 MiB.
     """
-    parts = encode_examples(reviews)
+    parts = encode_examples(reviews, features)
     sizes = np.fromiter(map(len, parts), np.int64, len(parts))
     if sizes.max(initial=0) > MAX_RECORD_BYTES:
         raise DataError(
@@ -64,11 +65,13 @@ def read(
     bounds: Bounds = Bounds(),  # noqa: B008, immutable
     digest: Callable[[bytes], object] | None = None,
     block_bytes: int = 1 << 20,
+    ids: str = "tokens",
 ) -> Iterator[Reviews]:
     """Yield the reviews of a TFRecord file, of about `block_bytes` at a time.
 
-    Every CRC is checked. `digest` is called with all bytes of the file, in order. Raises DataError with
-    `name` and the record's number for a record that is damaged, cut short, or no Example of ours.
+    `ids` is the list to read, one of `examples.ID_LISTS`. Every CRC is checked. `digest` is called with
+    all bytes of the file, in order. Raises DataError with `name` and the record's number for a record
+    that is damaged, cut short, or no Example of ours.
     """
     left = file.seek(0, 2)
     file.seek(0)
@@ -81,7 +84,7 @@ def read(
         block = rest + new
         records, used = _whole_records(block, name, count)
         if records:
-            yield decode(records, name, range(count, count + len(records)), bounds)
+            yield decode(records, name, range(count, count + len(records)), bounds, ids)
         count += len(records)
         rest = block[used:]
         wanted = max(block_bytes, _missing_bytes(rest, left, name, count))
@@ -142,7 +145,13 @@ def _checked_length(head: bytes, name: str, number: int) -> int:
     return length
 
 
-def pick(file: BinaryIO, name: str, places: list[int], bounds: Bounds = Bounds()) -> Reviews:  # noqa: B008
+def pick(
+    file: BinaryIO,
+    name: str,
+    places: list[int],
+    bounds: Bounds = Bounds(),  # noqa: B008, immutable
+    ids: str = "tokens",
+) -> Reviews:
     """Return the reviews at some places of a TFRecord file, in ascending order; others are skipped.
 
     For a look at a few of 4,000 that have just been read: no CRC is checked (the tables alone take
@@ -165,4 +174,4 @@ def pick(file: BinaryIO, name: str, places: list[int], bounds: Bounds = Bounds()
             file.seek(length + 4, 1)
         records.append(file.read(length))
         file.seek(4, 1)
-    return decode(records, name, places, bounds)
+    return decode(records, name, places, bounds, ids)

@@ -57,6 +57,7 @@ def explore(
         "out_of_vocabulary": words.out_of_vocabulary(),
         "most_frequent": words.most_frequent(vocabulary, top),
         "leaning": words.leaning(vocabulary, dataset.labels, top),
+        **_features(dataset, num_words, top),
         "empty": lengths.empty,
         "duplicates": duplicates.summary(),
     }
@@ -71,6 +72,21 @@ def check_num_words(num_words: int | None, dataset: Dataset) -> int:
     if num_words < MIN_NUM_WORDS:
         raise SettingsError(f"num_words is {num_words}, expected {MIN_NUM_WORDS} or more")
     return min(num_words, dataset.num_ids)
+
+
+def _features(dataset: Dataset, num_words: int, top: int) -> dict[str, Any]:
+    """Return what is known of n-grams: those that lean most to each label; nothing without any."""
+    if not dataset.features:
+        return {}
+    num_features = min(num_words, dataset.num_inputs)
+    features = WordCounter(dataset.num_inputs, num_features, len(dataset.labels))
+    totals = np.zeros(len(dataset.labels), np.int64)
+    for split in SPLITS:
+        totals += dataset.label_counts(split)
+        for reviews in dataset.read(split, "features"):
+            features.add(reviews)
+    leaning = features.leaning(dataset.input_vocabulary(), dataset.labels, top, totals)
+    return {"features": vars(dataset.features), "leaning_features": leaning}
 
 
 def _count(

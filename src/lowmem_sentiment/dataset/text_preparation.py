@@ -12,15 +12,15 @@ from pathlib import Path
 from ..sources.source import TextSource
 from ..system import workers
 from ..system.errors import DataError, printable
-from ..system.memory import MB
 from ..system.progress import Progress
-from ..system.settings import check_settings, setting
+from ..system.settings import setting
 from ..text.lossy_counting import WordCounts
 from ..text.rows import BadRow
 from ..text.tokenizer import tokenise
 from ..text.vocabulary import Vocabulary
 from .chunk_tasks import ChunkEncoder, tokenise_chunk
 from .corpus_summary import CorpusSummary
+from .feature_preparation import FeatureSettings
 from .manifest import SPLITS
 from .spill import Spill
 from .writer import DatasetWriter
@@ -32,12 +32,8 @@ SKIPPED_ROWS = "skipped-rows.txt"
 _MAX_OPEN_SHARDS = 128
 
 
-def _megabytes(text: str) -> int:
-    return int(float(text) * MB)
-
-
 @dataclass(frozen=True)
-class PreparationSettings:
+class PreparationSettings(FeatureSettings):
     """How texts become a dataset; beside `workers`, each setting changes what is written."""
 
     vocabulary: Path | None = setting(  # noqa: RUF009, a field
@@ -46,16 +42,6 @@ class PreparationSettings:
         metavar="FILE",
         read=Path,
     )
-    vocabulary_memory: int = setting(
-        256 * MB,
-        "for counting words; when it is full, the rarest are dropped",
-        metavar="MB",
-        read=_megabytes,
-        shown="256",
-        at_least=MB,
-    )
-    """In bytes (`lossy_counting.py`)."""
-    min_count: int = setting(1, "leave out rarer words", metavar="N", at_least=1)
     max_vocabulary: int | None = setting(
         None, "keep the N most frequent words (default: all)", metavar="N", at_least=1
     )
@@ -65,15 +51,6 @@ class PreparationSettings:
         metavar="N",
         at_least=0,
     )
-    workers: int | None = setting(
-        None,
-        "processes; changes no byte of the result (default: one a processor)",
-        metavar="N",
-        at_least=1,
-    )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 def write_texts(

@@ -15,6 +15,7 @@ def verify(dataset: Dataset, progress: Progress = no_progress) -> dict[str, Any]
     Return what was checked. Raises DataError for the first thing that is wrong.
     """
     dataset.vocabulary()
+    dataset.input_vocabulary()
     size = reviews = 0
     for split in dataset.splits:
         labels, tokens = np.zeros(len(dataset.labels), np.int64), 0
@@ -28,6 +29,9 @@ def verify(dataset: Dataset, progress: Progress = no_progress) -> dict[str, Any]
                 f"{tokens:,} token ids, the manifest says {dataset.label_counts(split)} and "
                 f"{dataset.num_tokens(split):,}"
             )
+        if dataset.features:
+            for _ in dataset.read(split, "features"):
+                pass
         reviews += int(labels.sum())
         size += sum(shard.bytes for shard in dataset.shards(split))
     return {"dataset": str(dataset.directory), "reviews": reviews, "bytes": size}

@@ -6,12 +6,9 @@ import numpy as np
 
 from ..text.reviews import Reviews
 from ..text.vocabulary import FIRST_WORD_ID, OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
+from .evidence import log_odds_ratio
 
 COVERAGES = (1_000, 5_000, 10_000)
-
-_PRIOR_WORDS = 1_000
-"""How many words of the whole data each label is given beforehand, so that a word seen twice
-cannot lean further than one seen a thousand times."""
 
 
 class WordCounter:
@@ -56,20 +53,20 @@ class WordCounter:
         ]
 
     def leaning(
-        self, vocabulary: Vocabulary, labels: list[str], top: int
+        self, vocabulary: Vocabulary, labels: list[str], top: int, totals: np.ndarray | None = None
     ) -> dict[str, list[dict[str, Any]]]:
         """Return the words that lean most to each label, against all the others.
 
-        Log-odds ratio with an informative Dirichlet prior, ordered by its z-score (Monroe,
-        Colaresi and Quinn 2008, "Fightin' Words", equations 16, 20 and 22): plain log-odds
-        would list the rarest words.
+        Ordered by the z-score of the log-odds ratio: plain log-odds would list the rarest words.
+        `totals` int64[labels] is how often each could have occurred, such as the reviews of a label;
+        None: the words of each label.
         """
         counts = self._by_label[:, FIRST_WORD_ID:]
+        totals = counts.sum(axis=1) if totals is None else totals
         whole = counts.sum(axis=0)
-        prior = whole * (_PRIOR_WORDS / max(1, int(whole.sum())))
         result = {}
         for nth, label in enumerate(labels):
-            odds, score = _log_odds(counts[nth] + prior, whole - counts[nth] + prior)
+            odds, score = log_odds_ratio(counts[nth], whole, totals[nth], totals.sum())
             result[label] = [
                 {
                     "word": vocabulary.decode([int(word) + FIRST_WORD_ID]),
@@ -81,12 +78,3 @@ class WordCounter:
                 if score[word] > 0
             ]
         return result
-
-
-def _log_odds(here: np.ndarray, there: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return float64[words], the log-odds ratio, and float64[words], its z-score (0: never occurs)."""
-    with np.errstate(divide="ignore", invalid="ignore"):  # words that never occur
-        odds = np.log(here / (here.sum() - here)) - np.log(there / (there.sum() - there))
-        score = odds / np.sqrt(1 / here + 1 / there)
-    score[~np.isfinite(score)] = 0
-    return odds, score

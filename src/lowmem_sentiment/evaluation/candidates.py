@@ -13,6 +13,7 @@ from ..model.numpy_model import load_with_vocabulary
 from ..runs.run_directory import RunDirectory
 from ..sources.files import FilesSettings
 from ..system.errors import DataError, SettingsError
+from ..text.encoders import TextEncoder, text_encoder
 from ..text.vocabulary import Vocabulary
 from .labelled_texts import LabelledTexts
 from .scoring import Batch, Model, dataset_batches
@@ -28,20 +29,22 @@ class Candidate:
     """What is recorded of a threshold that was chosen."""
 
     @cached_property
-    def _loaded(self) -> tuple[Model, Vocabulary]:
+    def _loaded(self) -> tuple[Model, Vocabulary, int | None]:
         if self.run.weights_file.exists() or not self.run.config_file.exists():
-            return load_with_vocabulary(self.run)
-        return _load_keras_model(self.run), self.run.vocabulary()
+            model, vocabulary = load_with_vocabulary(self.run)
+            return model, vocabulary, model.metadata.ngrams
+        return _load_keras_model(self.run), self.run.vocabulary(), self.run.ngrams()
 
     @property
     def model(self) -> Model:
         """The model in NumPy, or, where there is no weights.npz but a model.keras, in Keras."""
         return self._loaded[0]
 
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """The words that the model knows."""
-        return self._loaded[1]
+    @cached_property
+    def encoder(self) -> TextEncoder:
+        """What makes ids of texts for the model."""
+        _, vocabulary, ngrams = self._loaded
+        return text_encoder(vocabulary, ngrams)
 
     @property
     def labels(self) -> list[str]:
@@ -77,7 +80,7 @@ def _load_keras_model(run: RunDirectory) -> Model:
     model = run.load_model()
     from ..model.keras_scores import KerasModel
 
-    return KerasModel(model, config["labels"], config["settings"]["num_words"])
+    return KerasModel(model, config["labels"], config["settings"]["num_words"], run.ngrams())
 
 
 @dataclass
@@ -159,6 +162,6 @@ def group_of_texts(
                 f"{each.run.path} has the labels {', '.join(each.labels)} and {scored[0].run.path} has "
                 f"{', '.join(labels)}; expected runs with the same labels"
             )
-    texts = LabelledTexts(files, settings, labels, [each.vocabulary for each in scored])
+    texts = LabelledTexts(files, settings, labels, [each.encoder for each in scored])
     about = {"data": texts.description, "dataset": None, "split": None, "files": list(map(str, files))}
     return ReviewGroup(about, texts.batches, None, list(candidates), texts)

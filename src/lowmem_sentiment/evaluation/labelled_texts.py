@@ -12,9 +12,8 @@ import numpy as np
 
 from ..sources.files import FilesSettings, FilesSource
 from ..system.errors import DataError
+from ..text.encoders import TextEncoder
 from ..text.rows import BadRow
-from ..text.vocabulary import Vocabulary
-from .predict import distinct_ids_of_text
 from .scoring import BATCH_REVIEWS, Batch, Model
 
 _BATCH_BYTES = 1 << 20
@@ -34,19 +33,19 @@ def read_labelled(source: FilesSource) -> Iterator[tuple[bytes, str]]:
 
 
 class LabelledTexts:
-    """Batches of labelled texts for models that each have a vocabulary of their own."""
+    """Batches of labelled texts for models that each have an encoder of their own."""
 
     def __init__(
         self,
         paths: Sequence[str],
         settings: FilesSettings,
         labels: Sequence[str],
-        vocabularies: Sequence[Vocabulary],
+        encoders: Sequence[TextEncoder],
     ):
         """Find every file; InputMissing when one is not there, SettingsError for an unclear format."""
         self._source = FilesSource(paths, replace(settings, test_fraction=0.0))
         self._number_of = {label: number for number, label in enumerate(labels)}
-        self._vocabularies = vocabularies
+        self._encoders = encoders
         self._digest = hashlib.sha256()
         self.unknown_labels: Counter[str] = Counter()
         """Reviews by label, of labels that the models do not know: they are not scored."""
@@ -82,8 +81,7 @@ class LabelledTexts:
 
     def _batch(self, texts: list[bytes], labels: list[int]) -> Batch:
         def encode(nth: int, model: Model) -> list[np.ndarray]:
-            ids = self._vocabularies[nth].ids
-            return [distinct_ids_of_text(text, ids) for text in texts]
+            return self._encoders[nth].encode(texts)
 
         return Batch(np.array(labels, np.int64), encode, lambda nth: texts[nth])
 

@@ -1,16 +1,16 @@
 """Predict with NumPy alone, from ``weights.npz`` and ``vocabulary.txt``: no TensorFlow, 40 MB."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..model.ngram_effects import ngram_effects
 from ..model.numpy_model import load_with_vocabulary
 from ..runs.run_directory import RunDirectory
 from ..system.errors import SettingsError
-from ..text.tokenizer import PIECE_BYTES, tokenise, tokenise_in_pieces
-from ..text.vocabulary import OUT_OF_VOCABULARY_ID, START_ID
+from ..text.encoders import text_encoder
 
 UNKNOWN = "#"
 """Stands for all words out of the vocabulary, which are one word to the model."""
@@ -25,6 +25,15 @@ class Effect(NamedTuple):
     effect: float
     """How much lower the log-odds of the predicted label are when the word is left out: above 0
     for a word that counts for the label, below 0 for one that counts against it."""
+    ngrams: list[str] | None = None
+    """Where the model reads n-grams: those that are left out with the word, all that it is in."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold; "ngrams" only of a model that reads them."""
+        content = self._asdict()
+        if self.ngrams is None:
+            del content["ngrams"]
+        return content
 
 
 class Prediction(NamedTuple):
@@ -44,7 +53,7 @@ class Prediction(NamedTuple):
         if self.effects is None:
             del content["effects"]
         else:
-            content["effects"] = [effect._asdict() for effect in self.effects]
+            content["effects"] = [effect.as_dict() for effect in self.effects]
         return content
 
 
@@ -55,43 +64,23 @@ def strongest(effects: list[Effect], count: int) -> list[Effect]:
     return towards + against
 
 
-def distinct_ids_of_text(text: bytes, ids: Mapping[bytes, int]) -> np.ndarray:
-    """Return int64[n], the distinct ids of a UTF-8 text: the columns that are 1 in its multi-hot row.
-
-    `ids` are a vocabulary's.
-    """
-    if len(text) <= PIECE_BYTES:
-        found = set(map(ids.get, tokenise(text)))
-    else:
-        found = set()
-        for words in tokenise_in_pieces(text):
-            found.update(map(ids.get, words))
-    if None in found:
-        found.remove(None)
-        found.add(OUT_OF_VOCABULARY_ID)
-    found.add(START_ID)
-    return np.fromiter(found, np.int64, len(found))
-
-
 class Predictor:
     """A trained model, ready to predict: load once, ask often.
 
-    Costs its weights (2 MB at 10,000 words) and its words (150 bytes each, 1.5 MB).
+    Costs its weights (2 MB at 10,000 words) and its words (`text.encoders`).
     """
 
     def __init__(self, run: str | Path):
         """Load a run; InputMissing or DataError where it has no weights or they are damaged."""
         self._model, self._vocabulary = load_with_vocabulary(RunDirectory(run))
         self.labels, self.num_words = self._model.labels, self._model.num_words
-
-    def _ids(self, text: bytes) -> np.ndarray:
-        return distinct_ids_of_text(text, self._vocabulary.ids)
+        self._encoder = text_encoder(self._vocabulary, self._model.metadata.ngrams)
 
     def probabilities(self, texts: Iterable[str | bytes]) -> np.ndarray:
         """Return float32[texts, labels]: what `keras.Model.predict` gives, within 1e-5."""
         texts = _as_bytes(texts)
         blocks = [
-            self._model.probabilities([self._ids(text) for text in texts[at : at + _BLOCK]])
+            self._model.probabilities(self._encoder.encode(texts[at : at + _BLOCK]))
             for at in range(0, len(texts), _BLOCK)
         ]
         return np.concatenate(blocks) if blocks else np.empty((0, len(self.labels)), np.float32)
@@ -123,8 +112,12 @@ class Predictor:
         return predictions
 
     def _effects(self, text: bytes, label: int) -> list[Effect]:
-        effects = self._model.effects(self._ids(text), label)
-        named = (Effect(self._vocabulary.decode([id_], UNKNOWN), each) for id_, each in effects.items())
+        (ids,) = self._encoder.encode([text])
+        if self._model.metadata.ngrams is None:
+            effects = self._model.effects(ids, label).items()
+            named = [Effect(self._vocabulary.decode([id_], UNKNOWN), each) for id_, each in effects]
+        else:
+            named = [Effect(*each) for each in ngram_effects(self._model, self._vocabulary, ids, label)]
         return sorted(named, key=lambda effect: (-effect.effect, effect.word))
 
 

@@ -20,6 +20,7 @@ from ..model.metrics import (
     score_bins,
 )
 from ..system.progress import Progress
+from ..text.reviews import Reviews
 from ..text.vocabulary import Vocabulary
 
 BATCH_REVIEWS = (
@@ -173,15 +174,28 @@ def dataset_batches(
     words = _Words(dataset)
     share = validation_share(validation_split) if split != "test" else Fraction(0)
     first = 0
-    for block in dataset.read("test" if split == "test" else "train"):
+    for block, inputs in _read(dataset, "test" if split == "test" else "train"):
         places = np.arange(first, first + len(block.labels))
         first += len(block.labels)
         held_out = _held_out(places, share)
         keep = np.flatnonzero(held_out if split == "validation" else ~held_out)
-        reviews = block.split()
+        reviews, tokens = inputs.split(), block.split()
         for at in range(0, len(keep), BATCH_REVIEWS):
             chosen = keep[at : at + BATCH_REVIEWS]
-            yield _batch_of_ids([reviews[nth] for nth in chosen], block.labels[chosen], words)
+            yield _batch_of_ids(
+                [reviews[nth] for nth in chosen],
+                [tokens[nth] for nth in chosen],
+                block.labels[chosen],
+                words,
+            )
+
+
+def _read(dataset: Dataset, split: str) -> Iterator[tuple[Reviews, Reviews]]:
+    """Yield blocks of reviews as token ids, and as the ids that a model reads."""
+    if not dataset.features:
+        yield from ((block, block) for block in dataset.read(split))
+        return
+    yield from zip(dataset.read(split), dataset.read(split, dataset.inputs), strict=True)
 
 
 def _held_out(places: np.ndarray, share: Fraction) -> np.ndarray:
@@ -190,11 +204,13 @@ def _held_out(places: np.ndarray, share: Fraction) -> np.ndarray:
     return (places + 1) * top // bottom > places * top // bottom
 
 
-def _batch_of_ids(reviews: list[np.ndarray], labels: np.ndarray, words: "_Words") -> Batch:
+def _batch_of_ids(
+    reviews: list[np.ndarray], tokens: list[np.ndarray], labels: np.ndarray, words: "_Words"
+) -> Batch:
     return Batch(
         labels,
         lambda _, model: [model.known_ids(ids) for ids in reviews],
-        lambda nth: words.text(reviews[nth]),
+        lambda nth: words.text(tokens[nth]),
     )
 
 

@@ -65,15 +65,15 @@ def export(
 def _save(run: RunDirectory, directory: Path) -> None:
     import tensorflow as tf
 
-    module = _text_model(run.load_model(), run.vocabulary(), run.config()["labels"])
+    module = _text_model(run.load_model(), run.vocabulary(), run.config()["labels"], run.ngrams())
     tf.saved_model.save(module, str(directory), signatures={"serving_default": module.serve})
 
 
-def _text_model(model: Any, vocabulary: Vocabulary, labels: list[str]) -> Any:
+def _text_model(model: Any, vocabulary: Vocabulary, labels: list[str], ngrams: int | None) -> Any:
     """Return a tf.Module whose `serve` takes string[batch] and returns probabilities and label.
 
     The graph is the rule of `text/tokenizer.py` in TensorFlow's byte-wise string operations, a
-    hash table of the words, and the model.
+    hash table of the words or n-grams, and the model.
     """
     import keras
     import tensorflow as tf
@@ -83,16 +83,24 @@ def _text_model(model: Any, vocabulary: Vocabulary, labels: list[str]) -> Any:
         tf.range(FIRST_WORD_ID, vocabulary.num_ids, dtype=tf.int64),
     )
     ids_of = tf.lookup.StaticHashTable(initializer, OUT_OF_VOCABULARY_ID)
-    encode = keras.layers.CategoryEncoding(vocabulary.num_ids, output_mode="multi_hot")
+    encoding = keras.layers.CategoryEncoding(vocabulary.num_ids, output_mode="multi_hot")
     separators = "[" + "".join(f"\\x{ord(letter):02x}" for letter in FILTERS) + "\\t\\n\\v\\f\\r]"
     names = tf.constant(labels)
+
+    def encode(words: tf.RaggedTensor) -> tf.RaggedTensor:
+        if ngrams is None:
+            ids = tf.ragged.map_flat_values(ids_of.lookup, words)
+            start = tf.fill([tf.shape(words.row_splits)[0] - 1, 1], tf.constant(START_ID, tf.int64))
+            return tf.concat([start, ids], axis=1)
+        ids = tf.ragged.map_flat_values(
+            ids_of.lookup, tf.strings.ngrams(words, [*range(1, ngrams + 1)], " ")
+        )
+        return tf.ragged.boolean_mask(ids, ids != OUT_OF_VOCABULARY_ID)
 
     def serve(texts: tf.Tensor) -> dict[str, tf.Tensor]:
         lower = tf.strings.lower(texts)  # of ASCII letters only
         words = tf.strings.split(tf.strings.regex_replace(lower, separators, " "))
-        ids = tf.ragged.map_flat_values(ids_of.lookup, words)
-        start = tf.fill([tf.size(texts), 1], tf.constant(START_ID, tf.int64))
-        outputs = model(encode(tf.concat([start, ids], axis=1)), training=False)
+        outputs = model(encoding(encode(words)), training=False)
         if outputs.shape[-1] == 1:
             outputs = tf.concat([1 - outputs, outputs], axis=1)
             chosen = tf.cast(outputs[:, 1] > 0.5, tf.int64)

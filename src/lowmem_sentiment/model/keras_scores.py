@@ -17,8 +17,8 @@ _BATCH = 32  # reviews; larger is no faster, and each review in it is 40 KB of r
 class KerasModel:
     """A model of float32[batch, num_words] -> sigmoid [batch, 1] or softmax [batch, labels]."""
 
-    def __init__(self, model: keras.Model, labels: list[str], num_words: int):
-        self.labels, self.num_words = labels, num_words
+    def __init__(self, model: keras.Model, labels: list[str], num_words: int, ngrams: int | None = None):
+        self.labels, self.num_words, self._ngrams = labels, num_words, ngrams
         binary = len(labels) == 2
 
         @tf.function(
@@ -37,7 +37,7 @@ class KerasModel:
 
     def known_ids(self, ids: np.ndarray) -> np.ndarray:
         """Return int[n], the distinct ids of a review to this model (`distinct_ids`)."""
-        return distinct_ids(ids, self.num_words)
+        return distinct_ids(ids, self.num_words, self._ngrams)
 
     def score(self, reviews: Sequence[np.ndarray], labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return float32[reviews, labels], the probabilities, and float64[reviews], the losses."""

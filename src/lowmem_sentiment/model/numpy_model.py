@@ -16,11 +16,14 @@ from ..text.vocabulary import MIN_NUM_WORDS, OUT_OF_VOCABULARY_ID, START_ID, Voc
 from .weights import Metadata, read_weights
 
 
-def distinct_ids(ids: np.ndarray, num_words: int) -> np.ndarray:
+def distinct_ids(ids: np.ndarray, num_words: int, ngrams: int | None = None) -> np.ndarray:
     """Return int[n], the columns that are 1 in the multi-hot row of a review's ids, ascending.
 
-    All words out of the vocabulary are one word to a model: ids from `num_words` on become 2.
+    All words out of the vocabulary are one word to a model: ids from `num_words` on become 2. Of n-grams,
+    whose ids are distinct and ascending as they are, those from `num_words` on are nothing.
     """
+    if ngrams is not None:
+        return ids[ids < num_words]
     known = np.where(ids < num_words, ids, OUT_OF_VOCABULARY_ID)
     known.sort()
     first = np.ones(len(known), bool)
@@ -63,7 +66,7 @@ class NumpyModel:
 
     def known_ids(self, ids: np.ndarray) -> np.ndarray:
         """Return int[n], the distinct ids of a review to this model (`distinct_ids`)."""
-        return distinct_ids(ids, self.num_words)
+        return distinct_ids(ids, self.num_words, self.metadata.ngrams)
 
     def logits(self, reviews: Sequence[np.ndarray]) -> np.ndarray:
         """Return float32[reviews, labels], whose softmax is the probabilities."""
@@ -94,12 +97,23 @@ class NumpyModel:
         The start of the review is no word and has no effect of its own. The model runs once without each
         word, all at once: [words, units] is 28 KB for 140 words.
         """
+        words = np.flatnonzero(ids != START_ID)
+        effects = self.effects_of(ids, label, words, np.ones(len(words), np.int64))
+        return dict(zip(ids[words].tolist(), effects.tolist(), strict=True))
+
+    def effects_of(
+        self, ids: np.ndarray, label: int, left_out: np.ndarray, counts: np.ndarray
+    ) -> np.ndarray:
+        """Return float64[sets], how much lower the label's log-odds are without some of a review's ids.
+
+        `left_out` int64[sum of counts] are places in `ids`, one set after the other; `counts`
+        int64[sets], each 1 or more, how many each set has.
+        """
         rows = self.kernels[0].take(ids, axis=0).astype(np.float64)  # so that subtracting is exact enough
-        words = ids != START_ID
-        whole = rows.sum(axis=0)
-        without = np.concatenate([whole[None], whole - rows[words]])
-        odds = log_odds(self._logits_of(without), label)
-        return dict(zip(ids[words].tolist(), (odds[0] - odds[1:]).tolist(), strict=True))
+        whole = rows.sum(axis=0)[None]
+        sums = np.add.reduceat(rows[left_out], np.cumsum(counts) - counts) if len(counts) else rows[:0]
+        odds = log_odds(self._logits_of(np.concatenate([whole, whole - sums])), label)
+        return odds[0] - odds[1:]
 
     def _logits_of(self, sums: np.ndarray) -> np.ndarray:
         """Return [n, labels] from [n, units], sums of the first kernel's rows, in their dtype."""

@@ -1,7 +1,7 @@
 """``weights.npz``: a model for NumPy, self-contained but for the vocabulary's words.
 
 metadata                       JSON: format version, labels, num_words, activations,
-                               SHA-256 of vocabulary.txt
+                               SHA-256 of vocabulary.txt, and, with n-grams, their longest
 kernel_0, bias_0, kernel_1 ... float32[inputs, units] and float32[units] of each Dense layer
 """
 
@@ -34,18 +34,26 @@ class Metadata:
     """Of each layer."""
     vocabulary_sha256: str
     """Of the ``vocabulary.txt`` that the ids belong to."""
+    ngrams: int | None = None
+    """The most words that an n-gram has, where the ids are those of n-grams; None, of words."""
 
 
 def to_arrays(
-    model: Any, labels: list[str], num_words: int, vocabulary_sha256: str
+    model: Any,
+    labels: list[str],
+    num_words: int,
+    vocabulary_sha256: str,
+    ngrams: int | None = None,
 ) -> dict[str, np.ndarray] | None:
     """Return the arrays of a Keras model of Dense and Dropout layers; None for any other model."""
     layers = [layer for layer in model.layers if type(layer).__name__ not in ("InputLayer", "Dropout")]
     if type(model).__name__ != "Sequential" or not all(map(_is_plain_dense, layers)):
         return None
     activations = [layer.activation.__name__ for layer in layers]
-    metadata = Metadata(VERSION, labels, num_words, activations, vocabulary_sha256)
-    arrays = {"metadata": np.frombuffer(json.dumps(asdict(metadata)).encode(), np.uint8)}
+    metadata = asdict(Metadata(VERSION, labels, num_words, activations, vocabulary_sha256, ngrams))
+    if ngrams is None:  # what read words before there were n-grams reads words still
+        del metadata["ngrams"]
+    arrays = {"metadata": np.frombuffer(json.dumps(metadata).encode(), np.uint8)}
     for nth, layer in enumerate(layers):
         kernel, bias = layer.get_weights()
         arrays[f"kernel_{nth}"], arrays[f"bias_{nth}"] = kernel, bias

@@ -30,9 +30,11 @@ def exploration_texts(exploration: dict[str, Any]) -> dict[str, str]:
         "explore/labels": markdown_table(["label", "train", "test"], counts),
         "explore/most_frequent_words": markdown_table(["word", "count"], frequent),
     }
-    for label, words in exploration["leaning"].items():
-        rows = [[word["word"], f"{word['log_odds']:+.2f}", word["count"]] for word in words]
-        texts[f"explore/words_of_{label}"] = markdown_table(["word", "log-odds", "count"], rows)
+    for kind, noun in (("leaning", "word"), ("leaning_features", "n-gram")):
+        for label, words in exploration.get(kind, {}).items():
+            rows = [[word["word"], f"{word['log_odds']:+.2f}", word["count"]] for word in words]
+            columns = [noun, "log-odds", "count" if noun == "word" else "reviews"]
+            texts[f"explore/{noun.replace('-', '')}s_of_{label}"] = markdown_table(columns, rows)
     if exploration["warnings"]:
         texts["explore/warnings"] = "\n".join(f"- {warning}" for warning in exploration["warnings"])
     return texts

@@ -9,9 +9,10 @@ import numpy as np
 from ..dataset.reader import Dataset
 from ..dataset.splits import number_in_split
 from ..model.metrics import Mistake
+from ..model.ngram_effects import ngram_effects
 from ..model.numpy_model import NumpyModel
 from ..runs.configuration import TrainingSettings
-from ..text.vocabulary import OUT_OF_VOCABULARY_ID, Vocabulary
+from ..text.vocabulary import Vocabulary
 from .markdown import markdown_table
 
 
@@ -96,7 +97,10 @@ def describe_most_wrong(
         number_in_split(each.number, settings.validation_split) if split == "validation" else each.number
         for each in most_wrong
     ]
-    reviews = dataset.pick("test" if split == "test" else "train", numbers)
+    on_disk = "test" if split == "test" else "train"
+    reviews = dataset.pick(on_disk, numbers)
+    inputs = dataset.pick(on_disk, numbers, dataset.inputs) if dataset.features else reviews
+    words = dataset.vocabulary() if dataset.features else vocabulary
     lines = [
         f"The {split} reviews whose wrong label the model is surest of. Words in **bold** move it most "
         "towards that label, words in *italics* away from it; the number is how much lower the log-odds "
@@ -104,20 +108,13 @@ def describe_most_wrong(
     ]
     for each, number in zip(most_wrong, numbers, strict=True):
         ids, label = reviews[number]
-        effects: dict[int, float] = {}
-        if model:
-            ids = np.where(ids < model.num_words, ids, OUT_OF_VOCABULARY_ID)
-            effects = model.effects(model.known_ids(ids), each.predicted)
+        effects = _effects(model, inputs[number][0], each.predicted, vocabulary)
         order = sorted(effects, key=effects.__getitem__, reverse=True)
-        towards = [id_ for id_ in order[:8] if effects[id_] > 0]
-        away = [id_ for id_ in order[:-5:-1] if effects[id_] < 0]
-        words = vocabulary.decode(ids[1:], unknown="·").split(" ")
-        marks = {**dict.fromkeys(towards, "**"), **dict.fromkeys(away, "*")}
-        marked = [f"{marks.get(id_, '')}{word}{marks.get(id_, '')}"
-                  for id_, word in zip(ids[1:].tolist(), words, strict=True)]  # fmt: skip
-        weighted = ", ".join(
-            f"{vocabulary.decode([id_], '·')} {effects[id_]:+.2f}" for id_ in (*towards, *away[::-1])
-        )
+        towards = [word for word in order[:8] if effects[word] > 0]
+        away = [word for word in order[:-5:-1] if effects[word] < 0]
+        text = words.decode(ids[1:], unknown="·").split(" ")
+        marked = _mark(text, {**dict.fromkeys(towards, "**"), **dict.fromkeys(away, "*")})
+        weighted = ", ".join(f"{word} {effects[word]:+.2f}" for word in (*towards, *away[::-1]))
         labels = dataset.labels
         lines += [
             f"### {labels[label]}, predicted {labels[each.predicted]} at {each.probability:.2%}",
@@ -125,6 +122,31 @@ def describe_most_wrong(
             "> " + " ".join(marked),
         ]
     return "\n\n".join(lines)
+
+
+def _effects(
+    model: NumpyModel | None, ids: np.ndarray, label: int, vocabulary: Vocabulary
+) -> dict[str, float]:
+    """Return what each word, or n-gram, of a review does; without a `model` nothing."""
+    if not model:
+        return {}
+    known = model.known_ids(ids)
+    if model.metadata.ngrams is None:
+        effects = model.effects(known, label)
+        return {vocabulary.decode([id_], "·"): effect for id_, effect in effects.items()}
+    return {each.words: each.effect for each in ngram_effects(model, vocabulary, known, label)}
+
+
+def _mark(words: list[str], marks: dict[str, str]) -> list[str]:
+    """Return the words of a review with a mark around each that is, or is part of, one of `marks`."""
+    marked = list(words)
+    for item, mark in sorted(marks.items(), key=lambda each: each[0].count(" ")):
+        parts = item.split(" ")
+        for at in range(len(words) - len(parts) + 1):
+            if words[at : at + len(parts)] == parts:
+                for nth in range(at, at + len(parts)):
+                    marked[nth] = f"{mark}{words[nth]}{mark}"
+    return marked
 
 
 def draw_confusion_matrix(counts: np.ndarray, labels: list[str]) -> np.ndarray:

@@ -25,8 +25,9 @@ class TrainingSettings:
     batch_size: int = setting(32, "reviews a step", metavar="N", at_least=1)
     num_words: int | None = setting(  # its range is the dataset's: `num_words_for`
         None,
-        "ids below N are known words, as in Keras",
+        "ids below N are known words, as in Keras, or known n-grams, the first by rank",
         metavar="N",
+        alias="--num-features",
         shown=f"{DEFAULT_NUM_WORDS}, or all where there are fewer",
     )
     learning_rate: float = setting(0.001, "of Adam", metavar="RATE", above=0, below=float("inf"))
@@ -137,11 +138,12 @@ class TrainingSettings:
     def num_words_for(self, dataset: Dataset) -> int:
         """Return `num_words`, checked against the dataset's vocabulary."""
         if self.num_words is None:
-            return min(DEFAULT_NUM_WORDS, dataset.num_ids)
-        if not MIN_NUM_WORDS <= self.num_words <= dataset.num_ids:
+            return min(DEFAULT_NUM_WORDS, dataset.num_inputs)
+        if not MIN_NUM_WORDS <= self.num_words <= dataset.num_inputs:
+            what = "n-grams" if dataset.features else "words"
             raise SettingsError(
                 f"num_words is {self.num_words:,}, expected {MIN_NUM_WORDS} to "
-                f"{dataset.num_ids:,} (the ids of the {dataset.num_ids - MIN_NUM_WORDS:,} words "
+                f"{dataset.num_inputs:,} (the ids of the {dataset.num_inputs - MIN_NUM_WORDS:,} {what} "
                 f"in {dataset.directory})"
             )
         return self.num_words

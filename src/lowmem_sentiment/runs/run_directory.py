@@ -1,7 +1,7 @@
 """The run directory: every file name in it, and what reads and writes them.
 
 config.json      settings, dataset, labels, versions: written first
-vocabulary.txt   the words that the model knows, a word a line
+vocabulary.txt   the words, or n-grams, that the model knows, one a line
 metrics.jsonl    a line an epoch
 tensorboard/     event files
 state.npz        what a resumed run starts from (and state.previous.npz)
@@ -73,6 +73,7 @@ class RunDirectory:
         config: dict[str, Any],
         vocabulary: Vocabulary,
         *,
+        ngrams: int | None = None,
         overwrite: bool,
         inputs: Iterable[str | Path] = (),
         report: Callable[[str], None] = lambda line: None,
@@ -80,8 +81,9 @@ class RunDirectory:
     ) -> None:
         """Make the directory, with its config and the vocabulary that its ids belong to.
 
-        With `held` the run stays locked for this process until that stack ends. Raises OutputExists
-        when something is there already, but for a run that `overwrite` replaces, or is in use.
+        `ngrams` is the most words that an n-gram has, where the vocabulary is of n-grams. With `held`
+        the run stays locked for this process until that stack ends. Raises OutputExists when something
+        is there already, but for a run that `overwrite` replaces, or is in use.
         """
         if RUN.recognises(self.path) and not overwrite:
             with locked(self.path):
@@ -90,7 +92,11 @@ class RunDirectory:
         whole = {
             "format": FORMAT,
             "version": VERSION,
-            "vocabulary": {"sha256": vocabulary.sha256, "words": len(vocabulary)},
+            "vocabulary": {
+                "sha256": vocabulary.sha256,
+                "words": len(vocabulary),
+                **({} if ngrams is None else {"ngrams": ngrams}),
+            },
             **config,
             "dataset": {**config["dataset"], "relative_path": place},
         }
@@ -195,11 +201,21 @@ class RunDirectory:
         config["settings"] = {**config["settings"], **changed}
         self.write_config(config)
 
+    def ngrams(self) -> int | None:
+        """Return the most words that an n-gram of the vocabulary has; None where it is of words."""
+        return self.config()["vocabulary"].get("ngrams")
+
     def require_words_of(self, dataset: Dataset) -> None:
         """Raise DataError unless ids and labels mean in `dataset` what they mean to the model."""
         config = self.config()
         num_words = config["settings"]["num_words"]
-        if dataset.vocabulary().truncate(num_words).words != self.vocabulary().words:
+        if bool(self.ngrams()) != bool(dataset.features):
+            has, reads = ("n-grams" if each else "words" for each in (dataset.features, self.ngrams()))
+            raise DataError(
+                f"{dataset.directory} was prepared for {has}, {self.path} was trained on {reads}; "
+                f"expected the dataset {config['dataset']['path']} or one with its vocabulary"
+            )
+        if dataset.input_vocabulary().truncate(num_words).words != self.vocabulary().words:
             raise DataError(
                 f"{dataset.directory} has another vocabulary than {self.path} was trained with; "
                 f"expected the dataset {config['dataset']['path']} or one with its vocabulary"

@@ -25,11 +25,13 @@ def setting(
     below: float | None = None,
     read: Callable[[str], Any] | None = None,
     shown: str | None = None,
+    alias: str | None = None,
 ) -> Any:
     """Return a dataclass field with the range that `check_settings` holds; of a tuple, for each part.
 
     `help` is the option's. `metavar` names its value there, `read` reads it (default: by the field's
-    type), and `shown` is how help names the default ("": not at all).
+    type), and `shown` is how help names the default ("": not at all). `alias` is another name of the
+    option.
     """
     described = {
         "help": help,
@@ -41,6 +43,7 @@ def setting(
         "below": below,
         "read": read,
         "shown": shown,
+        "alias": alias,
     }
     if isinstance(default, dict | list):
         return dataclasses.field(default_factory=lambda: type(default)(default), metadata=described)

@@ -25,7 +25,7 @@ def finish(
     if epoch["epoch"] < position.epoch:
         restore_best(model, run, epoch["epoch"])
     vocabulary = run.vocabulary().sha256
-    arrays = to_arrays(model, job.dataset.labels, job.num_words, vocabulary)
+    arrays = to_arrays(model, job.dataset.labels, job.num_words, vocabulary, run.ngrams())
     runs_in_numpy = bool(arrays)
     if arrays:
         run.write_weights(arrays)

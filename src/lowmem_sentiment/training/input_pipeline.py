@@ -61,11 +61,12 @@ def batches(
     the next epoch, from `first_epoch` on. `first_step` batches are left out of every
     iteration: for the first epoch of a resumed run.
 
-    Ids from `num_words` on become 2, out of vocabulary, as `imdb.load_data` does it.
+    Ids from `num_words` on become 2, out of vocabulary, as `imdb.load_data` does it. Of a dataset that
+    was prepared with n-grams the columns are its features, and those from `num_words` on are left out.
     """
     order = Order(batch_size, shuffle, seed, validation_split, first_epoch, first_step, window_bytes)
     records = batched_records(dataset, split, order).skip(first_step)
-    return _finish(records.map(encoder(num_words)), dataset, split, order, prefetch)
+    return _finish(records.map(encoder(num_words, dataset.inputs)), dataset, split, order, prefetch)
 
 
 def sparse_batches(
@@ -78,7 +79,9 @@ def sparse_batches(
     words of 10,000, and 2,150 of 88,584.
     """
     records = batched_records(dataset, split, order).skip(order.first_step)
-    return _finish(records.map(sparse_encoder(num_words)), dataset, split, order, prefetch)
+    return _finish(
+        records.map(sparse_encoder(num_words, dataset.inputs)), dataset, split, order, prefetch
+    )
 
 
 def worker_batches(
@@ -97,7 +100,7 @@ def worker_batches(
     the number is that of the whole batch. Each worker reads all records, 400 bytes each, and parses and
     encodes its own only.
     """
-    encode, (worker, workers) = encoder(num_words), share
+    encode, (worker, workers) = encoder(num_words, dataset.inputs), share
 
     @no_autograph
     def encode_part(step, records):
@@ -118,19 +121,22 @@ def _finish(
     return rows.prefetch(prefetch).apply(cardinality).with_options(_options())
 
 
-def encoder(num_words: int) -> Callable:
-    """Return the function from string[batch] of records to (float32[batch, num_words], int64[batch])."""
+def encoder(num_words: int, inputs: str = "tokens") -> Callable:
+    """Return the function from string[batch] of records to (float32[batch, num_words], int64[batch]).
+
+    `inputs` is the list of ids in the records that becomes rows: "tokens" or "features".
+    """
     encoding = keras.layers.CategoryEncoding(num_words, output_mode="multi_hot")
 
     @no_autograph
     def encode(records):
-        ids, labels = _parse(records, num_words)
+        ids, labels = _parse(records, num_words, inputs)
         return encoding(ids), labels
 
     return encode
 
 
-def sparse_encoder(num_words: int) -> Callable:
+def sparse_encoder(num_words: int, inputs: str = "tokens") -> Callable:
     """Return the function from string[batch] of records to what `sparse_batches` yields.
 
     `CategoryEncoding` has a fixed width. Of a few, each twice as wide as the one before, the least that
@@ -143,7 +149,7 @@ def sparse_encoder(num_words: int) -> Callable:
 
     @no_autograph
     def encode(records):
-        ids, labels = _parse(records, num_words)
+        ids, labels = _parse(records, num_words, inputs)
         own, positions = tf.unique(ids.values, out_idx=tf.int64)
         ids = ids.with_values(positions)
         words = tf.size(own)
@@ -167,15 +173,17 @@ def _doubled(first: int, below: int) -> list[int]:
     return list(itertools.takewhile(lambda width: width < below, (first << n for n in itertools.count())))
 
 
-def _parse(records: tf.Tensor, num_words: int) -> tuple[tf.RaggedTensor, tf.Tensor]:
+def _parse(records: tf.Tensor, num_words: int, inputs: str) -> tuple[tf.RaggedTensor, tf.Tensor]:
     """Return int64[batch, None] ids, all below `num_words`, and int64[batch] labels."""
     features = {
         "label": tf.io.FixedLenFeature((), tf.int64),
         # int64 splits: RaggedBincount fails on int32 ones when the batch size is static
-        "tokens": tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64),
+        inputs: tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64),
     }
     examples = tf.io.parse_example(records, features)
-    ids = examples["tokens"]
+    ids = examples[inputs]
+    if inputs == "features":  # those of lower rank are not there to the model
+        return tf.ragged.boolean_mask(ids, ids < num_words), examples["label"]
     # CategoryEncoding would drop these ids without a word
     known = tf.where(ids.values < num_words, ids.values, OUT_OF_VOCABULARY_ID)
     return ids.with_values(known), examples["label"]

@@ -1,0 +1,166 @@
+"""Give the reviews of a dataset their features: choose them, then write each shard anew with them."""
+
+import hashlib
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..system import workers
+from ..system.errors import SettingsError
+from ..system.files import replace_file
+from ..system.memory import MB
+from ..system.progress import Progress, no_progress
+from ..system.schema import write_json
+from ..system.settings import check_settings, setting
+from ..text.ngrams import MAX_NGRAM, FeatureTable
+from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
+from . import records
+from .feature_selection import RANKS, select_features
+from .manifest import FEATURES, MANIFEST, SPLITS, VERSION_WITH_FEATURES, FeaturesFile, Shard
+from .reader import Dataset
+
+
+def _megabytes(text: str) -> int:
+    return int(float(text) * MB)
+
+
+@dataclass(frozen=True)
+class FeatureSettings:
+    """What a model is to read of a review; each setting but `workers` changes what is written."""
+
+    ngrams: int = setting(
+        1,
+        "what a model reads are n-grams of 1 to N neighbouring words; 1: words",
+        metavar="N",
+        at_least=1,
+        at_most=MAX_NGRAM,
+    )
+    rank: str | None = setting(
+        None,
+        "which n-grams come first, and are kept: those that tell the labels apart most surely in the "
+        "training reviews, or the most frequent",
+        choices=RANKS,
+        shown="evidence with --ngrams 2 or more, frequency with 1",
+    )
+    max_features: int = setting(400_000, "keep the K first n-grams", metavar="K", at_least=1)
+    vocabulary_memory: int = setting(
+        256 * MB,
+        "for counting words and n-grams; when it is full, the rarest are dropped",
+        metavar="MB",
+        read=_megabytes,
+        shown="256",
+        at_least=MB,
+    )
+    """In bytes (`lossy_counting.py`, `document_counts.py`)."""
+    min_count: int = setting(
+        1, "leave out words that occur less often, n-grams in fewer reviews", metavar="N", at_least=1
+    )
+    workers: int | None = setting(
+        None,
+        "processes; changes no byte of the result (default: one a processor)",
+        metavar="N",
+        at_least=1,
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    @property
+    def ranked_by(self) -> str:
+        """The ranking, its default filled in."""
+        return self.rank or ("evidence" if self.ngrams > 1 else "frequency")
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a model is to read anything but words in the order of their frequency."""
+        return (self.ngrams, self.ranked_by) != (1, "frequency")
+
+
+def add_features(
+    dataset: Dataset, settings: FeatureSettings, progress: Progress = no_progress
+) -> Dataset:
+    """Write features into each record of a dataset that nobody else reads yet, and return it.
+
+    Shards are read once for each length of n-grams and once more; the records keep their order and the
+    rest of what they hold. Raises DataError, SettingsError (there is nothing to rank), OutputError.
+    """
+    processes = settings.workers or workers.available()
+    selection = select_features(
+        dataset,
+        ngrams=settings.ngrams,
+        rank=settings.ranked_by,
+        max_features=settings.max_features,
+        min_count=settings.min_count,
+        memory=settings.vocabulary_memory,
+        processes=processes,
+        progress=progress,
+    )
+    if not selection.features:
+        raise SettingsError("no n-gram stands in the training reviews; expected one at least")
+    features = Vocabulary(selection.features)
+    features.save(dataset.directory / FEATURES)
+    splits = _write_shards(dataset, features, processes, progress)
+    described = FeaturesFile(
+        len(features),
+        features.sha256,
+        settings.ngrams,
+        settings.ranked_by,
+        selection.candidates,
+        selection.error_bound,
+    )
+    manifest = {key: value for key, value in dataset.manifest.items() if key != "checksum"}
+    for split, shards in splits.items():
+        manifest["splits"][split]["shards"] = [asdict(shard) for shard in shards]
+    write_json(
+        dataset.directory / MANIFEST,
+        {**manifest, "version": VERSION_WITH_FEATURES, "features": asdict(described)},
+    )
+    return Dataset(dataset.directory)
+
+
+class FeatureEncoder:
+    """What a worker does: encode the reviews of a shard anew, with their features."""
+
+    def __init__(self, dataset: Dataset, features: Vocabulary):
+        """Take the features that are to be found; the table is made here, so that forks share it."""
+        self._dataset, self._table = dataset, FeatureTable(features.words)
+        numbers = self._table.numbers_of(dataset.vocabulary().words)
+        # ids that are no words, such as the start, are in no feature
+        self._numbers = np.concatenate([np.full(FIRST_WORD_ID, -1, np.int32), numbers])
+
+    def __call__(self, place: tuple[str, int]) -> list[bytes]:
+        """Return the records of a split's shard, in blocks."""
+        blocks = []
+        for reviews in self._dataset.read_shard(*place):
+            found = self._table.find(self._numbers[reviews.token_ids], reviews.lengths)
+            blocks.append(records.encode(reviews, found)[0])
+        return blocks
+
+
+def _write_shards(
+    dataset: Dataset, features: Vocabulary, processes: int, progress: Progress
+) -> dict[str, list[Shard]]:
+    """Replace each shard by one with features, and return what the manifest lists."""
+    encoder = FeatureEncoder(dataset, features)
+    places = [(split, nth) for split in SPLITS for nth in range(len(dataset.shards(split)))]
+    written: dict[str, list[Shard]] = {split: [] for split in SPLITS}
+    encoded = workers.in_order(encoder, places, processes)
+    done, total = 0, sum(map(dataset.num_reviews, SPLITS))
+    for (split, nth), blocks in zip(places, encoded, strict=True):
+        shard, path = dataset.shards(split)[nth], dataset.paths(split)[nth]
+        written[split].append(_replace(path, shard, blocks))
+        done += shard.records
+        progress("write features", done, total)
+    return written
+
+
+def _replace(path: Path, shard: Shard, blocks: list[bytes]) -> Shard:
+    """Write a shard in place of the one that holds the same reviews."""
+    digest, size = hashlib.sha256(), 0
+    with replace_file(path) as file:
+        for block in blocks:
+            file.write(block)
+            digest.update(block)
+            size += len(block)
+    return replace(shard, bytes=size, sha256=digest.hexdigest())

@@ -1,0 +1,283 @@
+"""Features of n-grams: which are chosen, what the records hold, and that nothing else changes."""
+
+import filecmp
+import json
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from helpers import GOOD, WORDS, handmade_reviews, reviews, run_cli
+
+from lowmem_sentiment.dataset.evidence import log_odds_ratio
+from lowmem_sentiment.dataset.feature_selection import MIN_REVIEWS, select_features
+from lowmem_sentiment.dataset.preparation import FeatureSettings, PreparationSettings, prepare
+from lowmem_sentiment.dataset.reader import Dataset
+from lowmem_sentiment.dataset.statistics import explore
+from lowmem_sentiment.dataset.verify import verify
+from lowmem_sentiment.sources.imdb import ImdbSource
+from lowmem_sentiment.sources.synthetic import SyntheticSettings, SyntheticSource
+from lowmem_sentiment.system.errors import DataError, SettingsError
+from lowmem_sentiment.text.vocabulary import FIRST_WORD_ID, START_ID, Vocabulary
+
+
+class Source:
+    """Reviews as lists of words, with labels, all for training but the last of each label."""
+
+    name = "handmade"
+
+    def __init__(self, items: list[tuple[list[str], int]], labels: list[str]):
+        self._items, self.labels = items, labels
+
+    def describe(self):
+        return {"description": "handmade"}
+
+    def vocabulary(self):
+        return Vocabulary(word.encode() for word in WORDS)
+
+    def blocks(self):
+        held_out = {label: nth for nth, (_, label) in enumerate(self._items)}.values()
+        for split in ("train", "test"):
+            chosen = [
+                item for nth, item in enumerate(self._items) if (nth in held_out) == (split == "test")
+            ]
+            ids = [
+                ([START_ID, *(WORDS.index(word) + FIRST_WORD_ID for word in words)], label)
+                for words, label in chosen
+            ]
+            yield split, reviews(*ids)
+
+
+def handmade(count: int, labels: int = 2, seed: int = 1) -> Source:
+    items, _ = handmade_reviews(count, seed)
+    generator = np.random.default_rng(seed)
+    named = []
+    for nth, ranks in enumerate(items):
+        words = [WORDS[rank - 1] for rank in ranks]
+        label = nth % 2 if labels == 2 else int(generator.integers(labels))
+        named.append((words + [WORDS[label]] * 2 if labels > 2 else words, label))
+    return Source(named, [f"label{nth}" for nth in range(labels)])
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def words_only(request, tmp_path_factory) -> Dataset:
+    source = handmade(120, request.param)
+    return prepare(source, tmp_path_factory.mktemp("data") / "words", shard_bytes=1_000)
+
+
+def training_words(dataset: Dataset, split: str = "train") -> tuple[list[list[bytes]], list[int]]:
+    vocabulary, words, labels = dataset.vocabulary(), [], []
+    for block in dataset.read(split):
+        words += [vocabulary.decode(ids[1:]).encode().split() for ids in block.split()]
+        labels += block.labels.tolist()
+    return words, labels
+
+
+def ngrams_of(words: list[bytes], longest: int) -> set[bytes]:
+    return {
+        b" ".join(words[at : at + size])
+        for size in range(1, longest + 1)
+        for at in range(len(words) - size + 1)
+    }
+
+
+def select(dataset: Dataset, **options):
+    defaults = {"ngrams": 3, "rank": "evidence", "max_features": 10**6, "memory": 10**7, "processes": 1}
+    return select_features(dataset, **{**defaults, **options})
+
+
+def expected_ranking(dataset: Dataset, longest: int, rank: str, min_count: int = 1) -> list[bytes]:
+    """Return every candidate by rank, from counts made review by review."""
+    whole, by_label = Counter(), Counter()
+    for words, label in zip(*training_words(dataset), strict=True):
+        for ngram in ngrams_of(words, longest):
+            whole[ngram] += 1
+            by_label[ngram, label] += 1
+    totals = np.array(dataset.label_counts("train"))
+    scores = {}
+    for ngram, number in whole.items():
+        if number < max(min_count, MIN_REVIEWS if b" " in ngram else 1):
+            continue
+        score = float(number)
+        if rank == "evidence":
+            z = [
+                log_odds_ratio(
+                    np.array([by_label[ngram, nth]]), np.array([number]), totals[nth], totals.sum()
+                )[1]
+                for nth in range(len(totals))
+            ]
+            score = round(float(np.abs(z).max()), 6)
+        scores[ngram] = score
+    word_ids = dataset.vocabulary().ids
+    # ties: fewer words, then words of lower ids
+    order = [
+        (-score, ngram.count(b" "), [word_ids[w] for w in ngram.split()])
+        for ngram, score in scores.items()
+    ]
+    return [ngram for _, ngram in sorted(zip(order, scores, strict=True))]
+
+
+@pytest.mark.parametrize("rank", ["evidence", "frequency"])
+@pytest.mark.parametrize("longest", [1, 2, 4])
+def test_selection_ranks_every_ngram_of_the_training_reviews(words_only, rank, longest):
+    selection = select(words_only, ngrams=longest, rank=rank)
+    expected = expected_ranking(words_only, longest, rank)
+    assert selection.features == expected
+    assert (selection.candidates, selection.error_bound) == (len(expected), 0)
+    assert select(words_only, ngrams=longest, rank=rank, max_features=5).features == expected[:5]
+
+
+def test_min_count_leaves_out_what_stands_in_fewer_reviews(words_only):
+    assert select(words_only, min_count=6).features == expected_ranking(words_only, 3, "evidence", 6)
+
+
+def test_the_number_of_processes_changes_nothing_even_when_memory_is_full(words_only):
+    for memory in (10**7, 4_000):
+        one, two = (select(words_only, memory=memory, processes=count) for count in (1, 2))
+        assert one == two
+    assert one.error_bound > 0
+    assert 0 < one.candidates < select(words_only).candidates
+
+
+def test_test_reviews_do_not_change_what_is_selected(tmp_path):
+    class Changed(Source):
+        def blocks(self):
+            for split, block in super().blocks():
+                yield split, block if split == "train" else reviews(*[([1, 9, 9, 8, 9], 0)] * 30)
+
+    source = handmade(60)
+    changed = Changed(source._items, source.labels)
+    settings = FeatureSettings(ngrams=3)
+    one = prepare(source, tmp_path / "one", settings)
+    other = prepare(changed, tmp_path / "other", settings)
+    assert one.num_reviews("test") != other.num_reviews("test")
+    assert one.input_vocabulary().words == other.input_vocabulary().words
+
+
+@pytest.fixture(scope="module")
+def with_features(tmp_path_factory) -> Dataset:
+    out = tmp_path_factory.mktemp("data") / "features"
+    return prepare(handmade(120), out, FeatureSettings(ngrams=3, max_features=60), shard_bytes=1_000)
+
+
+def test_a_record_holds_its_features_in_order_of_rank(with_features):
+    features = with_features.input_vocabulary().words
+    assert len(features) == 60 == with_features.features.features
+    for split in ("train", "test"):
+        expected = [
+            [
+                nth + FIRST_WORD_ID
+                for nth, feature in enumerate(features)
+                if feature in ngrams_of(words, 3)
+            ]
+            for words in training_words(with_features, split)[0]
+        ]
+        found = [ids.tolist() for block in with_features.read(split, "features") for ids in block.split()]
+        assert found == expected
+        numbers = [0, with_features.num_reviews(split) - 1]
+        picked = with_features.pick(split, numbers, "features")
+        assert [picked[nth][0].tolist() for nth in numbers] == [expected[nth] for nth in numbers]
+
+
+def test_words_labels_and_their_order_are_as_without_features(with_features, tmp_path):
+    plain = prepare(handmade(120), tmp_path / "plain", shard_bytes=1_000)
+    for split in ("train", "test"):
+        assert training_words(plain, split) == training_words(with_features, split)
+    same = ("labels", "vocabulary", "length", "tokens", "source", "name")
+    assert all(plain.manifest[key] == with_features.manifest[key] for key in same)
+    assert plain.features is None and plain.inputs == "tokens" and plain.num_inputs == plain.num_ids
+
+
+def test_without_the_option_a_dataset_is_what_it_was(tmp_path):
+    plain = prepare(handmade(60), tmp_path / "plain")
+    asked = prepare(handmade(60), tmp_path / "asked", FeatureSettings(ngrams=1, rank="frequency"))
+    names = [path.name for path in plain.directory.iterdir()]
+    assert plain.manifest["version"] == 1 and "features" not in plain.manifest
+    assert filecmp.cmpfiles(plain.directory, asked.directory, names, shallow=False)[0] == names
+
+
+def test_the_manifest_records_how_features_were_chosen(with_features):
+    assert with_features.manifest["version"] == 2
+    chosen = with_features.manifest["features"]
+    assert chosen["ngrams"] == 3 and chosen["rank"] == "evidence" and chosen["count_error_bound"] == 0
+    assert chosen["candidates"] > 60
+    assert verify(with_features)["reviews"] == 120
+
+
+def test_words_alone_can_be_ranked_by_evidence(tmp_path):
+    dataset = prepare(handmade(60), tmp_path / "words", FeatureSettings(rank="evidence"))
+    assert dataset.features.ngrams == 1
+    assert dataset.input_vocabulary().words[0].decode() not in WORDS[:12]  # none of the plain ones
+
+
+def test_explore_shows_the_features_that_lean_most(with_features):
+    leaning = explore(with_features, top=5)["leaning_features"]
+    words = {word for found in leaning["label1"] for word in found["word"].split(" ")}
+    assert words & set(GOOD) and not words & set(WORDS[-5:])
+    assert all(one["z"] >= other["z"] for one, other in pairwise(leaning["label1"]))
+
+
+def test_damaged_features_are_found(with_features, tmp_path):
+    import shutil
+
+    def copy(name):
+        return shutil.copytree(with_features.directory, tmp_path / name)
+
+    (copy("gone") / "features.txt").unlink()
+    with pytest.raises(DataError, match=r"features\.txt is missing"):
+        Dataset(tmp_path / "gone")
+    path = copy("changed") / "features.txt"
+    path.write_bytes(path.read_bytes()[::-1])
+    with pytest.raises(DataError, match=r"features\.txt is damaged"):
+        verify(Dataset(tmp_path / "changed"))
+
+
+def test_settings_out_of_range_are_refused():
+    with pytest.raises(SettingsError, match="ngrams is 6, expected 1 to 5"):
+        FeatureSettings(ngrams=6)
+    with pytest.raises(SettingsError, match="rank is 'best', expected one of evidence, frequency"):
+        FeatureSettings(rank="best")
+    with pytest.raises(SettingsError, match="max_features is 0, expected 1 or more"):
+        FeatureSettings(max_features=0)
+
+
+@pytest.mark.slow
+def test_texts_give_the_same_bytes_with_any_number_of_workers(tmp_path):
+    source = SyntheticSource(SyntheticSettings(reviews=12_000, seed=1))
+    for workers in (1, 2):
+        settings = PreparationSettings(ngrams=2, workers=workers)
+        prepare(source, tmp_path / str(workers), settings, shard_bytes=200_000)
+    names = [path.name for path in (tmp_path / "1").iterdir()]
+    assert filecmp.cmpfiles(tmp_path / "1", tmp_path / "2", names, shallow=False)[0] == names
+
+
+@pytest.mark.slow
+def test_the_commands_prepare_and_explore_ngrams(imdb_files, tmp_path):
+    npz, index = imdb_files
+    out = tmp_path / "out"
+    prepared = run_cli(
+        "prepare", "imdb", "--npz", npz, "--word-index", index, "--out", out,
+        "--ngrams", 2, "--max-features", 50, "--json",
+    )  # fmt: skip
+    assert prepared.returncode == 0, prepared.stderr
+    assert json.loads(prepared.stdout)["features"]["features"] == 50
+    explored = run_cli("explore", out)
+    assert "n-grams that lean to positive (log-odds)" in explored.stdout
+    assert run_cli("verify", out).returncode == 0
+
+
+def test_tensorflow_reads_tokens_and_features(with_features):
+    import tensorflow as tf
+
+    (path, *_) = with_features.paths("train")
+    lists = {name: tf.io.RaggedFeature(tf.int64) for name in ("tokens", "features")}
+    (record, *_) = tf.data.TFRecordDataset(str(path)).take(1)
+    example = tf.io.parse_single_example(record, lists)
+    for name in lists:
+        first = next(iter(with_features.read("train", name))).split()[0]
+        assert example[name].numpy().tolist() == first.tolist()
+
+
+def test_imdb_files_take_the_same_settings(imdb_files, tmp_path):
+    dataset = prepare(ImdbSource(*imdb_files), tmp_path / "imdb", FeatureSettings(ngrams=2))
+    assert dataset.features.features == len(dataset.input_vocabulary())
