@@ -12,7 +12,7 @@ from lowmem_sentiment.model.optimizer import FusedAdam
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.system.errors import DataError, OutputExists, SettingsError
-from lowmem_sentiment.training.input_pipeline import batches
+from lowmem_sentiment.training.input_pipeline import batches, sparse_batches
 from lowmem_sentiment.training.train import train
 
 SMALL = TrainingSettings(epochs=2, batch_size=8, hidden=(6, 4), learning_rate=0.02)
@@ -90,11 +90,11 @@ def test_validation_split_leaves_the_test_split_alone(dataset, tmp_path, monkeyp
 
     asked = []
 
-    def spy(dataset, split, **options):
+    def spy(dataset, split, *rest, **options):
         asked.append(split)
-        return batches(dataset, split, **options)
+        return sparse_batches(dataset, split, *rest, **options)
 
-    monkeypatch.setattr(job, "batches", spy)
+    monkeypatch.setattr(job, "sparse_batches", spy)
     settings = TrainingSettings(**{**vars(SMALL), "validation_split": 0.25})
     summary = train(dataset, tmp_path / "run", settings)
     assert sorted(asked) == ["train", "validation"]
