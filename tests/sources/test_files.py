@@ -81,6 +81,7 @@ def decoded(dataset: Dataset, split: str) -> list[tuple[str, str]]:
 def test_csv_with_quoted_line_ends(tmp_path):
     rows = read(write(tmp_path / "r.csv", CSV))
     assert texts(rows) == REVIEWS
+    assert read(tmp_path / "r.csv", format="auto") == rows
     assert rows[3].place == f"{tmp_path}/r.csv:6"
 
 
