@@ -374,7 +374,7 @@ def test_labels_are_sorted_numbers_as_numbers_or_as_given(tmp_path):
     assert prepared(path, tmp_path / "b", labels=("x", "9", "10")).labels == ["x", "9", "10"]
     with pytest.raises(DataError, match=r"r.csv:4: the label is 'x', expected one of 9, 10"):
         prepared(path, tmp_path / "c", labels=("9", "10"))
-    with pytest.raises(DataError, match="no review has the label 'y'; there are 10, 9, x"):
+    with pytest.raises(DataError, match="no review has the label 'y'; there are 9, 10, x"):
         prepared(path, tmp_path / "c", labels=("9", "10", "x", "y"))
 
 

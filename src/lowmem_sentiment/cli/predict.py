@@ -64,14 +64,18 @@ def _blocks_of_texts(options: argparse.Namespace, settings: ReaderSettings) -> I
 
 
 def _column_of(run: Path) -> str | None:
-    """Return the text column that a run's dataset was prepared from, where its config records a name."""
+    """Return the text column that a run's dataset was prepared from, where it is recorded by name."""
     try:
         config = RunDirectory(run).config()
     except (InputMissing, DataError):
         return None  # exported weights have no config
     dataset = config.get("dataset")
     source = dataset.get("source") if isinstance(dataset, dict) else None
-    column = source.get("text_column") if isinstance(source, dict) else None
+    columns = source.get("columns") if isinstance(source, dict) else None
+    if isinstance(columns, dict):
+        column = columns.get("text")
+    else:  # JSON Lines
+        column = source.get("text_column") if isinstance(source, dict) else None
     return column if isinstance(column, str) and not column.isdecimal() else None
 
 

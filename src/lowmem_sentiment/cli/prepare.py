@@ -9,6 +9,7 @@ from typing import Any
 from ..dataset.preparation import PreparationSettings
 from ..sources.files import FilesSettings
 from ..sources.synthetic import SyntheticSettings
+from ..system.errors import plural
 from ..system.memory import MB
 from ..system.progress import Bar
 from .commands import add_command, answer, report
@@ -58,7 +59,7 @@ def _prepare_synthetic(options: argparse.Namespace, bar: Bar) -> None:
 
 
 def _chosen(options: argparse.Namespace, settings: type) -> dict[str, Any]:
-    """Give the options that are fields of `settings`."""
+    """Return the options that are fields of `settings`."""
     return {field.name: getattr(options, field.name) for field in fields(settings)}
 
 
@@ -75,10 +76,12 @@ def _prepare_texts(options: argparse.Namespace, bar: Bar, source: Any) -> None:
     )
     bar.clear()
     if skipped := dataset.source["skipped_rows"]:
-        were = "row was" if skipped == 1 else "rows were"
-        report(f"{skipped:,} bad {were} skipped: see {options.out / SKIPPED_ROWS}")
-    if warning := dataset.imbalance():
-        report(f"warning: {warning}")
+        lines = dataset.source["skipped_lines"]
+        taken = f"{plural(skipped, 'bad row')}{f' of {lines:,} lines' if lines > skipped else ''}"
+        were = "was" if skipped == 1 else "were"
+        report(f"{taken} {were} skipped: see {options.out / SKIPPED_ROWS}")
+    for warning in dataset.warnings():
+        _warn(warning)
     _answer_prepared(options, dataset)
 
 

@@ -21,6 +21,8 @@ class Review(NamedTuple):
     """Where it stands: "reviews.csv:17"."""
     hash: bytes
     """8 bytes that depend on the text alone, on any machine (BLAKE2b)."""
+    label_read: str
+    """As it stands in the source, before the user's label map."""
 
 
 class Chunk(Protocol):
@@ -58,7 +60,8 @@ class ReviewRules:
         if split is None:
             in_test = int.from_bytes(hashed, "big") < self.test_fraction * (1 << 64)
             split = "test" if in_test else "train"
-        return Review(split, text, self.label_map.get(label, label) or None, place, hashed)
+        renamed = self.label_map.get(label, label) or None
+        return Review(split, text, renamed, place, hashed, label)
 
 
 @dataclass(frozen=True)

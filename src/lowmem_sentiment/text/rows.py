@@ -23,7 +23,7 @@ class Row(NamedTuple):
     label: str | None
     """None: the file has no labels, or they were not asked for."""
     place: str
-    """Where it stands: "reviews.csv:17"."""
+    """Where it stands: "reviews.csv:17". Printable (`system.errors.printable`)."""
     split: str | None = None
     """"train" or "test", where a folder's name says it."""
 

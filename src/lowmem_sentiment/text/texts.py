@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from ..system.errors import DataError, InputMissing, SettingsError
+from ..system.errors import DataError, InputMissing, SettingsError, printable
 from .opening import open_file, unpacked
 from .reader_settings import TEXT_NAMES, ReaderSettings, format_by_name
 from .readers.formats import blocks_in
@@ -32,7 +32,7 @@ def read_texts(
     """
     settings = settings or ReaderSettings()
     if not hasattr(source, "read1") and Path(source).is_dir():
-        raise InputMissing(f"cannot read {source}: it is a folder, expected a file")
+        raise InputMissing(f"cannot read {printable(source, 1_000)}: it is a folder, expected a file")
     opened = _stream(source) if hasattr(source, "read1") else open_file(source)
     names = TEXT_NAMES if text_column is None else (text_column, *TEXT_NAMES)
     with opened as (raw, name):
@@ -69,4 +69,4 @@ def read_texts(
 @contextlib.contextmanager
 def _stream(stream: BinaryIO) -> Iterator[tuple[BinaryIO, str]]:
     name = getattr(stream, "name", "input")
-    yield stream, name if isinstance(name, str) else "input"
+    yield stream, printable(name, 1_000) if isinstance(name, str) else "input"

@@ -16,7 +16,7 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,14 +32,32 @@ _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 
 _ANY_LINE_END = re.compile(rb"\r\n|\r|\n")
 
+_NAMES = 50  # columns that are named in messages and in the manifest
+
 _DELIMITERS = {"csv": (",", ";", "\t"), "tsv": ("\t",)}
 
 
-class _Columns(NamedTuple):
+@dataclass(frozen=True)
+class _Columns:
     text: int
     label: int | None
     count: int
     """Of the first row: every other one has as many."""
+    names: tuple[str, ...]
+    """The first `_NAMES` of them; none where there is no header."""
+
+    def described(self) -> dict[str, Any]:
+        """Return the names of the columns, or their numbers from 1, as JSON can hold them."""
+
+        def name(index: int | None) -> str | None:
+            if index is None or index >= len(self.names):
+                return None if index is None else str(index + 1)
+            return self.names[index].encode("utf-8", "replace").decode()
+
+        others = set(range(min(self.count, _NAMES))) - {self.text, self.label}
+        return {
+            "text": name(self.text), "label": name(self.label), "others": [*map(name, sorted(others))]
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -268,16 +286,20 @@ def csv_blocks(
     text_names: tuple[str, ...] = TEXT_NAMES,
     labelled: bool = True,
     warn: Callable[[str], None] = lambda line: None,
+    report_columns: Callable[[dict[str, Any]], object] = lambda columns: None,
 ) -> Iterator[Block]:
     """Yield blocks of the rows that each reading completes; quoted fields may hold line ends.
 
     `text_names` are the usual names of the column of texts, the likeliest first. Without `labelled` no
-    label is looked for. Raises DataError where the first row does not have the columns.
+    label is looked for. `report_columns` gets the names, or numbers from 1, of the columns of text and
+    label, and of others. Raises DataError where the first row does not have the columns.
     """
     rest = _Rest(read)
     rest.more(b"\n\r")
     rest.data = rest.data.removeprefix(codecs.BOM_UTF8)
     file = _open(rest, name, settings, format_, _Wanted(settings, text_names, labelled), warn)
+    if file is not None and file.columns is not None:
+        report_columns(file.columns.described())
     while file is not None and (rest.data or not rest.at_end):
         fits = len(rest.data) <= MAX_TEXT_BYTES
         end = _last_row_end(rest.data if fits else rest.data[: 2 * BLOCK_BYTES], file)
@@ -397,7 +419,9 @@ def _find_columns(cells: list[str], place: str, wanted: _Wanted) -> tuple[_Colum
     if wanted.labelled:
         label, also = _find_column(header, place, settings.label_column, LABEL_NAMES, "--label-column")
         named = named or also
-    return _Columns(text, label, len(cells)), named or settings.header
+    has_header = named or settings.header
+    names = [cell[:200] for cell in header[:_NAMES]] if has_header else ()
+    return _Columns(text, label, len(cells), tuple(names)), has_header
 
 
 def _find_column(
@@ -409,14 +433,15 @@ def _find_column(
         if not 0 <= index < len(header):
             raise DataError(f"{place}: there is no column {column}; expected 1 to {len(header)}")
         return index, False
-    names = usual if column is None else (column,)
+    names = tuple(name.lower() for name in usual) if column is None else (column,)
     folded = [cell.lower() for cell in header] if column is None else header
     name = next((name for name in names if name in folded), None)
     if name is None:
         shown = ", ".join(repr(cell[:30]) for cell in header[:8])
         raise DataError(
-            f"{place}: no column is named {' or '.join(names)}; the first row has {shown}: choose one "
-            f"of them, or a number from 1 where there is no header ({option}); or another --delimiter"
+            f"{place}: no column is named {printable(' or '.join(names))}; the first row has {shown}: "
+            f"choose one of them, or a number from 1 where there is no header ({option}); or another "
+            "--delimiter"
         )
     if folded.count(name) > 1:
         numbers = [str(nth) for nth, cell in enumerate(folded, 1) if cell == name]

@@ -24,6 +24,7 @@ def blocks_in(
     text_names: tuple[str, ...] = TEXT_NAMES,
     labelled: bool = True,
     warn: Callable[[str], None] = lambda line: None,
+    report_columns: Callable[[dict[str, Any]], object] = lambda columns: None,
 ) -> Iterator[Block]:
     """Yield the rows of a stream that is unpacked already, in blocks.
 
@@ -44,6 +45,7 @@ def blocks_in(
             text_names=text_names,
             labelled=labelled,
             warn=warn,
+            report_columns=report_columns,
         )
     else:
         parse = {

@@ -2,6 +2,7 @@
 
 import json
 
+from ...system.errors import printable
 from ..encoding import DECODE_ERRORS, checked
 from ..reader_settings import LABEL_NAMES, TEXT_NAMES, ReaderSettings
 
@@ -39,5 +40,5 @@ def _field(row: dict, wanted: str | None, usual: tuple[str, ...], option: str) -
     for name in names:
         if name in row:
             return name, row[name]
-    held = ", ".join(name[:30] for name in list(row)[:8]) or "nothing"
+    held = ", ".join(printable(name, 30) for name in list(row)[:8]) or "nothing"
     raise ValueError(f"has no field {names[0]!r}; it has {held} ({option} names another)")
