@@ -1,7 +1,6 @@
 """``prepare imdb``, ``prepare files``, ``prepare synthetic``."""
 
 import argparse
-import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from ..system.progress import Bar
 from .commands import add_command, answer, report
 from .console import table
 from .options import given
-from .reader_options import add_reader_settings
+from .reader_options import add_reader_settings, bad_rows
 
 
 def _prepare_imdb(options: argparse.Namespace, bar: Bar) -> None:
@@ -194,7 +193,7 @@ def _add_preparation(parser: argparse.ArgumentParser) -> None:
         f"(default: {default.vocabulary_memory // MB})")  # fmt: skip
     add("--min-count", type=int, default=default.min_count, metavar="N", help="leave out rarer words")
     add("--max-vocabulary", type=int, metavar="N", help="keep the N most frequent words (default: all)")
-    add("--skip-bad-rows", type=_bad_rows, default=default.skip_bad_rows, metavar="N",
+    add("--skip-bad-rows", type=bad_rows, default=default.skip_bad_rows, metavar="N",
         help="skip up to N bad rows, or all of them, and list them in DIR/skipped-rows.txt; a row with "
         "too many or too few columns counts as the lines it takes up")  # fmt: skip
     add("--workers", type=int, metavar="N",
@@ -204,7 +203,3 @@ def _add_preparation(parser: argparse.ArgumentParser) -> None:
 
 def _megabytes(text: str) -> int:
     return int(float(text) * MB)
-
-
-def _bad_rows(text: str) -> int:
-    return sys.maxsize if text == "all" else int(text)

@@ -56,7 +56,7 @@ class FilesSettings(ReaderSettings):
 
     def describe(self) -> dict[str, Any]:
         """Return what the manifest records."""
-        content = {} if self.test else {"test_fraction": self.test_fraction}
+        content: dict[str, Any] = {} if self.test else {"test_fraction": self.test_fraction}
         content |= {"label_map": self.label_map, "errors": self.errors}
         if self.text_column is not None:
             content["text_column"] = self.text_column

@@ -9,7 +9,7 @@ import resource
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -62,10 +62,10 @@ def assign_splits(count: int, split: str) -> np.ndarray:
     if split not in SPLITS:
         raise SettingsError(f"split is {split!r}, expected one of {', '.join(SPLITS)}")
     test = count // TEST_SHARE
-    sides = np.zeros(count, np.uint8)
-    sides[test if split == "described" else count - test :] = 1
-    sides[:test] = 2
-    return sides
+    assigned = np.zeros(count, np.uint8)
+    assigned[test if split == "described" else count - test :] = 1
+    assigned[:test] = 2
+    return assigned
 
 
 def keras_cache() -> Path:
@@ -130,7 +130,7 @@ def _limited_memory(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
-def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
+def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     version = np.lib.format.read_magic(file)
     if version[0] == 1:
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
@@ -141,7 +141,7 @@ def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
     return shape, dtype
 
 
-def _read_labels(file: BinaryIO) -> np.ndarray:
+def _read_labels(file: IO[bytes]) -> np.ndarray:
     """Read an array of whole numbers; its header is believed only as far as its bytes go."""
     (count,), dtype = _read_header(file)
     if dtype.kind not in "iu":
@@ -152,7 +152,7 @@ def _read_labels(file: BinaryIO) -> np.ndarray:
     return np.frombuffer(data, dtype)
 
 
-def _read_sequences(file: BinaryIO, size: int) -> tuple[np.ndarray, np.ndarray]:
+def _read_sequences(file: IO[bytes], size: int) -> tuple[np.ndarray, np.ndarray]:
     """Read an object array of lists of ints as int32 ids, one after the other, and int64 lengths.
 
     The lists of 25,000 reviews cost 120 MB as Python objects, and are gone when this returns;
@@ -245,17 +245,17 @@ class ImdbSource:
         return Vocabulary(word.encode("utf-8", "surrogatepass") for _, word in ranked)
 
     def blocks(self) -> Iterator[tuple[str, Reviews]]:
-        sides = assign_splits(sum(self._sizes), self._split)
+        assigned = assign_splits(sum(self._sizes), self._split)
         generator = np.random.RandomState(KERAS_SEED)
         first = 0
         for half, size in zip(("train", "test"), self._sizes, strict=True):
             order = np.arange(size)
             generator.shuffle(order)
-            yield from self._half_blocks(half, order, sides[first : first + size])
+            yield from self._half_blocks(half, order, assigned[first : first + size])
             first += size
 
     def _half_blocks(
-        self, half: str, order: np.ndarray, sides: np.ndarray
+        self, half: str, order: np.ndarray, assigned: np.ndarray
     ) -> Iterator[tuple[str, Reviews]]:
         """Yield one half's reviews in `order`; the other half is not in memory meanwhile."""
         with self._open() as archive:
@@ -271,8 +271,8 @@ class ImdbSource:
         ends = np.cumsum(lengths)
         words += FIRST_WORD_ID - 1  # the word of rank r has id r + 3
         start_id = np.array([START_ID], np.int32)
-        for side, split in ((2, "test"), (1, "train")):
-            chosen = order[sides == side]
+        for number, split in ((2, "test"), (1, "train")):
+            chosen = order[assigned == number]
             for at in range(0, len(chosen), _BLOCK):
                 some = chosen[at : at + _BLOCK]
                 pieces = [words[ends[i] - lengths[i] : ends[i]] for i in some]
@@ -296,7 +296,7 @@ class _Member:
     def __init__(self, archive: zipfile.ZipFile, name: str, npz: Path):
         self._archive, self._name, self._npz = archive, name, npz
 
-    def __enter__(self) -> tuple[BinaryIO, int]:
+    def __enter__(self) -> tuple[IO[bytes], int]:
         try:
             size = self._archive.getinfo(self._name).file_size
             if size > _MAX_MEMBER_BYTES:

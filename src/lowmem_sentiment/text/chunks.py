@@ -46,7 +46,7 @@ class ReviewRules:
 
         Without a split it is the text's hash that decides: equal texts are always in one split.
         """
-        text, label, place, split = row
+        text, label, place, split, _ = row
         label = label.strip() if label else ""
         if "\0" in label:
             return BadRow(place, "holds a NUL byte")
@@ -80,7 +80,7 @@ class LabelledBlock:
         for row in self.block.rows():
             if isinstance(row, Row):
                 if split is not None or label is not None:
-                    row = Row(row.text, label or row.label, row.place, split or row.split)
+                    row = row._replace(label=label or row.label, split=split or row.split)
                 yield review(row)
             else:
                 yield row

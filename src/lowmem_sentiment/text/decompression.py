@@ -9,7 +9,7 @@ import bz2
 import io
 import lzma
 import zlib
-from typing import Any, BinaryIO
+from typing import Any
 
 from ..system.errors import DataError
 
@@ -45,7 +45,8 @@ def compression_of(head: bytes) -> bytes | None:
 class Decompressed(io.RawIOBase):
     """The content of a compressed stream; DataError for one that is damaged, cut, or followed by more."""
 
-    def __init__(self, stream: BinaryIO, magic: bytes, name: str):
+    def __init__(self, stream: Any, magic: bytes, name: str):
+        """Decompress a binary stream, which has `read1`, of the kind that `magic` begins."""
         super().__init__()
         self._kind, self._new = _KINDS[magic]
         self._stream, self._magic, self._name = stream, magic, name

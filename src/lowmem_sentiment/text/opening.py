@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,10 +52,10 @@ def open_file(path: str | Path) -> Iterator[tuple[BinaryIO, str]]:
 def _state(raw: BinaryIO) -> tuple[int, int] | None:
     """Return what changes when a file does; None for pipes."""
     status = os.fstat(raw.fileno())
-    return (status.st_size, status.st_mtime_ns) if os.path.stat.S_ISREG(status.st_mode) else None
+    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
 
 
-def unpacked(raw: BinaryIO, name: str) -> BinaryIO:
+def unpacked(raw: Any, name: str) -> BinaryIO:
     """Return the content of a stream that may be gzip, bzip2 or xz: its first bytes tell."""
     if not hasattr(raw, "peek"):
         raw = io.BufferedReader(raw)

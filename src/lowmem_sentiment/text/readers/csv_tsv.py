@@ -16,7 +16,7 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -43,6 +43,7 @@ class _Columns:
     label: int | None
     count: int
     """Of the first row: every other one has as many."""
+    kept: tuple[int, ...]
     names: tuple[str, ...]
     """The first `_NAMES` of them; none where there is no header."""
 
@@ -67,13 +68,18 @@ class CsvFile:
     name: str
     settings: ReaderSettings
     delimiter: str
-    columns: _Columns | None = None
-    """None: for finding them in the first row."""
+    columns: _Columns = _Columns(0, None, 0, (), ())
+    """No column: they are still to be found in the first row."""
 
     @property
     def lines_are_rows(self) -> bool:
         """Whether a row with a line end in it is the exception that only the parser may find."""
         return self.delimiter == "\t"
+
+    @property
+    def quoting(self) -> Literal[0, 3]:
+        """The `csv` module's constant."""
+        return csv.QUOTE_MINIMAL if self.settings.quotes else csv.QUOTE_NONE
 
     def row(self, cells: list[str], line: int, lines: int) -> Row | BadRow:
         """Return the row of the cells of a line."""
@@ -87,9 +93,10 @@ class CsvFile:
             label = columns.label
             if label is not None:
                 label = checked(cells[label], self.settings).decode()
+            kept = tuple(checked(cells[index], self.settings).decode() for index in columns.kept)
         except NotText as error:
             return BadRow(place, str(error))
-        return Row(text, label, place)
+        return Row(text, label, place, None, kept)
 
 
 class _Literal(Exception):
@@ -109,7 +116,6 @@ class _RowParser:
         self._stop = len(data) if at_end else cut
         self._end = self._lines = self._first_end = 0
         self._out_of_lines = self._first_fits = self._last_fits = False
-        self._quoting = csv.QUOTE_MINIMAL if file.settings.quotes else csv.QUOTE_NONE
 
     def rows(self) -> Iterator[tuple[int, int, list[str] | str]]:
         """Yield line, number of lines, and cells, or why there are none, of each row that is not empty.
@@ -119,7 +125,10 @@ class _RowParser:
         csv.field_size_limit(MAX_TEXT_BYTES)
         while self.start < self._stop:
             reader = csv.reader(
-                self._given_lines(), delimiter=self._file.delimiter, quoting=self._quoting, strict=True
+                self._given_lines(),
+                delimiter=self._file.delimiter,
+                quoting=self._file.quoting,
+                strict=True,
             )
             while True:
                 try:
@@ -140,7 +149,7 @@ class _RowParser:
         """Yield lines from `start` on; csv.Error in the place of one that makes a row too long."""
         self._end, self._lines, self._out_of_lines = self.start, 0, False
         errors, nul = DECODE_ERRORS[self._file.settings.errors], self._file.settings.errors != "strict"
-        rows_of_tsv = self._file.lines_are_rows and self._file.columns is not None
+        rows_of_tsv = self._file.lines_are_rows and self._file.columns.count > 0
         for match in _LINE.finditer(self._data, self.start, self._stop):
             self._end = match.end()
             if not self._lines:
@@ -151,7 +160,7 @@ class _RowParser:
             line = match.group().decode("utf-8", errors)
             if nul and "\0" in line:  # which csv refuses up to Python 3.10
                 line = checked(line, self._file.settings).decode()
-            if rows_of_tsv and self._quoting == csv.QUOTE_MINIMAL:
+            if rows_of_tsv and self._file.settings.quotes:
                 self._look_for_rows(line)
             yield line
         self._out_of_lines = True
@@ -219,8 +228,7 @@ class CsvBlock:
         csv.field_size_limit(MAX_TEXT_BYTES)
         errors = DECODE_ERRORS[file.settings.errors]
         text = io.TextIOWrapper(io.BytesIO(self.data), "utf-8", errors=errors, newline="")
-        quoting = csv.QUOTE_MINIMAL if file.settings.quotes else csv.QUOTE_NONE
-        reader = csv.reader(text, delimiter=file.delimiter, quoting=quoting, strict=True)
+        reader = csv.reader(text, delimiter=file.delimiter, quoting=file.quoting, strict=True)
         line = 0
         for cells in reader:
             if cells:
@@ -285,20 +293,22 @@ def csv_blocks(
     format_: str = "csv",
     text_names: tuple[str, ...] = TEXT_NAMES,
     labelled: bool = True,
+    keep: tuple[str, ...] = (),
     warn: Callable[[str], None] = lambda line: None,
     report_columns: Callable[[dict[str, Any]], object] = lambda columns: None,
 ) -> Iterator[Block]:
     """Yield blocks of the rows that each reading completes; quoted fields may hold line ends.
 
     `text_names` are the usual names of the column of texts, the likeliest first. Without `labelled` no
-    label is looked for. `report_columns` gets the names, or numbers from 1, of the columns of text and
-    label, and of others. Raises DataError where the first row does not have the columns.
+    label is looked for. `keep` are columns whose values are kept. `report_columns` gets the names, or
+    numbers from 1, of the columns of text and label, and of others. Raises DataError where the first row
+    does not have the columns.
     """
     rest = _Rest(read)
     rest.more(b"\n\r")
     rest.data = rest.data.removeprefix(codecs.BOM_UTF8)
-    file = _open(rest, name, settings, format_, _Wanted(settings, text_names, labelled), warn)
-    if file is not None and file.columns is not None:
+    file = _open(rest, name, settings, format_, _Wanted(settings, text_names, labelled, keep), warn)
+    if file is not None:
         report_columns(file.columns.described())
     while file is not None and (rest.data or not rest.at_end):
         fits = len(rest.data) <= MAX_TEXT_BYTES
@@ -356,6 +366,7 @@ class _Wanted(NamedTuple):
     settings: ReaderSettings
     text_names: tuple[str, ...]
     labelled: bool
+    keep: tuple[str, ...] = ()
 
 
 def _open(
@@ -419,9 +430,14 @@ def _find_columns(cells: list[str], place: str, wanted: _Wanted) -> tuple[_Colum
     if wanted.labelled:
         label, also = _find_column(header, place, settings.label_column, LABEL_NAMES, "--label-column")
         named = named or also
+    kept = []
+    for column in wanted.keep:
+        index, also = _find_column(header, place, column, (), "--keep")
+        kept.append(index)
+        named = named or also
     has_header = named or settings.header
     names = [cell[:200] for cell in header[:_NAMES]] if has_header else ()
-    return _Columns(text, label, len(cells), tuple(names)), has_header
+    return _Columns(text, label, len(cells), tuple(kept), tuple(names)), has_header
 
 
 def _find_column(

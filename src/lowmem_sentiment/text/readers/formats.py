@@ -10,7 +10,7 @@ from ..rows import BLOCK_BYTES, Block, blocks_of
 from .csv_tsv import csv_blocks
 from .fasttext import parse_fasttext
 from .json_lines import parse_json_line
-from .lines import line_blocks, parse_plain
+from .lines import ParseLine, line_blocks, parse_plain
 from .tar import tar_rows
 
 
@@ -23,6 +23,7 @@ def blocks_in(
     as_they_come: bool = False,
     text_names: tuple[str, ...] = TEXT_NAMES,
     labelled: bool = True,
+    keep: tuple[str, ...] = (),
     warn: Callable[[str], None] = lambda line: None,
     report_columns: Callable[[dict[str, Any]], object] = lambda columns: None,
 ) -> Iterator[Block]:
@@ -44,13 +45,15 @@ def blocks_in(
             format_=format_,
             text_names=text_names,
             labelled=labelled,
+            keep=keep,
             warn=warn,
             report_columns=report_columns,
         )
     else:
-        parse = {
-            "jsonl": partial(parse_json_line, text_names=text_names, labelled=labelled),
+        parsers: dict[str, ParseLine] = {
+            "jsonl": partial(parse_json_line, text_names=text_names, labelled=labelled, keep=keep),
             "fasttext": parse_fasttext,
             "text": parse_plain,
-        }[format_]
+        }
+        parse = parsers[format_]
         yield from line_blocks(read, name, settings, parse, keep_blank=not labelled and format_ == "text")
