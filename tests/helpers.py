@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.text.reviews import Reviews
 from lowmem_sentiment.text.vocabulary import Vocabulary
 
@@ -44,6 +45,28 @@ def write_imdb(folder: Path, half: int = 100) -> tuple[Path, Path]:
     index = {word: rank for rank, word in enumerate(WORDS, 1)}
     (folder / "imdb_word_index.json").write_text(json.dumps(index))
     return folder / "imdb.npz", folder / "imdb_word_index.json"
+
+
+def write_run(path, labels=("negative", "positive"), hidden=(5, 4), seed=1) -> RunDirectory:
+    """Write the two files of a run that predict reads, with random weights."""
+    generator = np.random.default_rng(seed)
+    units = [VOCABULARY.num_ids, *hidden, 1 if len(labels) == 2 else len(labels)]
+    metadata = {
+        "version": 1,
+        "labels": list(labels),
+        "num_words": VOCABULARY.num_ids,
+        "activations": ["relu"] * len(hidden) + ["sigmoid" if len(labels) == 2 else "softmax"],
+        "vocabulary_sha256": VOCABULARY.sha256,
+    }
+    arrays = {"metadata": np.frombuffer(json.dumps(metadata).encode(), np.uint8)}
+    for nth in range(len(units) - 1):
+        arrays[f"kernel_{nth}"] = generator.normal(size=units[nth : nth + 2]).astype(np.float32)
+        arrays[f"bias_{nth}"] = generator.normal(size=units[nth + 1]).astype(np.float32)
+    run = RunDirectory(path)
+    run.path.mkdir()
+    run.write_weights(arrays)
+    VOCABULARY.save(run.vocabulary_file)
+    return run
 
 
 def run_cli(*arguments: object, **options) -> subprocess.CompletedProcess:

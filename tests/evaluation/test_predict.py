@@ -8,35 +8,13 @@ import time
 
 import numpy as np
 import pytest
-from helpers import VOCABULARY, random_texts, run_cli
+from helpers import VOCABULARY, random_texts, run_cli, write_run
 
 from lowmem_sentiment.evaluation.predict import UNKNOWN, Predictor, predict
 from lowmem_sentiment.model.numpy_model import load_with_vocabulary
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.system.errors import DataError, InputMissing, SettingsError
 from lowmem_sentiment.text.tokenizer import PIECE_BYTES, tokenise, tokenise_in_pieces
-
-
-def write_run(path, labels=("negative", "positive"), hidden=(5, 4), seed=1) -> RunDirectory:
-    """Write the two files that predict reads, with random weights."""
-    generator = np.random.default_rng(seed)
-    units = [VOCABULARY.num_ids, *hidden, 1 if len(labels) == 2 else len(labels)]
-    metadata = {
-        "version": 1,
-        "labels": list(labels),
-        "num_words": VOCABULARY.num_ids,
-        "activations": ["relu"] * len(hidden) + ["sigmoid" if len(labels) == 2 else "softmax"],
-        "vocabulary_sha256": VOCABULARY.sha256,
-    }
-    arrays = {"metadata": np.frombuffer(json.dumps(metadata).encode(), np.uint8)}
-    for nth in range(len(units) - 1):
-        arrays[f"kernel_{nth}"] = generator.normal(size=units[nth : nth + 2]).astype(np.float32)
-        arrays[f"bias_{nth}"] = generator.normal(size=units[nth + 1]).astype(np.float32)
-    run = RunDirectory(path)
-    run.path.mkdir()
-    run.write_weights(arrays)
-    VOCABULARY.save(run.vocabulary_file)
-    return run
 
 
 @pytest.fixture(params=[2, 3], ids=["two labels", "three labels"])

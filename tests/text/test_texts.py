@@ -155,6 +155,7 @@ def test_the_format_follows_the_files_name_and_gz_is_unpacked(tmp_path):
     (tmp_path / "a.log").write_bytes(b"good\n")
     for path in tmp_path.iterdir():
         assert list(read_texts(path)) == [[b"good"]]
+        assert list(read_texts(path, ReaderSettings(format="auto"))) == [[b"good"]]
 
 
 def test_a_gz_cut_short_is_refused_after_what_it_holds(tmp_path):
@@ -184,7 +185,7 @@ def test_a_line_without_end_is_refused_before_it_fills_the_memory():
         ({"encoding": "klingon"}, "encoding is 'klingon'"),
         ({"encoding": "hex"}, "encoding is 'hex'"),
         ({"errors": "panic"}, "expected one of strict, replace, ignore"),
-        ({"format": "xml"}, "expected one of csv, tsv, jsonl, fasttext, text, tar"),
+        ({"format": "xml"}, "expected one of auto, csv, tsv, jsonl, fasttext, text, tar"),
         ({"text_column": "0"}, "text_column is 0"),
     ],
 )

@@ -1,7 +1,6 @@
 """``prepare imdb``, ``prepare files``, ``prepare synthetic``."""
 
 import argparse
-import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,12 +8,13 @@ from typing import Any
 from ..dataset.preparation import FeatureSettings, PreparationSettings
 from ..sources.files import FilesSettings
 from ..sources.synthetic import SyntheticSettings
+from ..system.errors import plural
 from ..system.memory import MB
 from ..system.progress import Bar
 from .commands import add_command, answer, report
 from .console import table
-from .options import add_settings, given
-from .reader_options import add_reader_settings
+from .options import given
+from .reader_options import add_reader_settings, bad_rows
 
 
 def _prepare_imdb(options: argparse.Namespace, bar: Bar) -> None:
@@ -61,7 +61,7 @@ def _prepare_synthetic(options: argparse.Namespace, bar: Bar) -> None:
 
 
 def _chosen(options: argparse.Namespace, settings: type) -> dict[str, Any]:
-    """Give the options that are fields of `settings`."""
+    """Return the options that are fields of `settings`."""
     return {field.name: getattr(options, field.name) for field in fields(settings)}
 
 
@@ -78,10 +78,12 @@ def _prepare_texts(options: argparse.Namespace, bar: Bar, source: Any) -> None:
     )
     bar.clear()
     if skipped := dataset.source["skipped_rows"]:
-        were = "row was" if skipped == 1 else "rows were"
-        report(f"{skipped:,} bad {were} skipped: see {options.out / SKIPPED_ROWS}")
-    if warning := dataset.imbalance():
-        report(f"warning: {warning}")
+        lines = dataset.source["skipped_lines"]
+        taken = f"{plural(skipped, 'bad row')}{f' of {lines:,} lines' if lines > skipped else ''}"
+        were = "was" if skipped == 1 else "were"
+        report(f"{taken} {were} skipped: see {options.out / SKIPPED_ROWS}")
+    for warning in dataset.warnings():
+        _warn(warning)
     _answer_prepared(options, dataset)
 
 
@@ -204,12 +206,12 @@ def _add_preparation(parser: argparse.ArgumentParser) -> None:
     add("--vocabulary", type=Path, metavar="FILE",
         help="use this vocabulary.txt (default: count the words of the training split)")  # fmt: skip
     add("--max-vocabulary", type=int, metavar="N", help="keep the N most frequent words (default: all)")
-    add("--skip-bad-rows", type=_bad_rows, default=default.skip_bad_rows, metavar="N",
+    add("--skip-bad-rows", type=bad_rows, default=default.skip_bad_rows, metavar="N",
         help="skip up to N bad rows, or all of them, and list them in DIR/skipped-rows.txt; a row with "
         "too many or too few columns counts as the lines it takes up")  # fmt: skip
     add_settings(parser, FeatureSettings)
     add("--overwrite", action="store_true", help="replace DIR if it exists")
 
 
-def _bad_rows(text: str) -> int:
-    return sys.maxsize if text == "all" else int(text)
+def _megabytes(text: str) -> int:
+    return int(float(text) * MB)

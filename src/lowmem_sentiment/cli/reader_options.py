@@ -1,10 +1,11 @@
 """The options for reading files of texts, of `prepare files` and `predict`."""
 
 import argparse
+import sys
 from collections.abc import Iterable
 
 from ..text.reader_settings import ReaderSettings
-from .options import add_settings
+from .options import add_settings, whole_number
 
 
 def add_reader_settings(
@@ -19,3 +20,8 @@ def add_reader_settings(
         parser.add_argument(
             "--label-field", dest="label_column", default=argparse.SUPPRESS, help=argparse.SUPPRESS
         )
+
+
+def bad_rows(text: str) -> int:
+    """Read how many bad rows to skip: a whole number, or "all"."""
+    return sys.maxsize if text.strip() == "all" else whole_number(0)(text)

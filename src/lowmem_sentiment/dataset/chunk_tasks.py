@@ -36,8 +36,11 @@ class TokenisedChunk(NamedTuple):
     packed: bytes
     """Words and reviews as `spill.pack` makes them: the parent reads only the words."""
     bad_rows: list[BadRow]
+    """At most those of one chunk: none is kept once it is counted and written."""
     dropped: int
     """Reviews that the user's label map leaves out."""
+    labels_read: set[str]
+    """The labels as they stand in the source, before the user's label map."""
 
 
 def _numbering() -> defaultdict[Any, int]:
@@ -80,7 +83,7 @@ class _ChunkTokeniser:
                 raise too_many_labels(place)
         self.digest += hashed, label.encode(), b"\n"
 
-    def result(self, bad_rows: list[BadRow], dropped: int) -> TokenisedChunk:
+    def result(self, bad_rows: list[BadRow], dropped: int, labels_read: set[str]) -> TokenisedChunk:
         labels = list(self.labels)
         splits = [buffer.numbered(len(self.words)) for buffer in self.splits.values()]
         return TokenisedChunk(
@@ -92,28 +95,32 @@ class _ChunkTokeniser:
             pack(b" ".join(self.words), labels, splits),
             bad_rows,
             dropped,
+            labels_read,
         )
 
 
 def tokenise_chunk(chunk: Chunk) -> TokenisedChunk:
     """Return a chunk's reviews as numbers, and what has to be known of all chunks to continue."""
-    tokeniser, bad_rows, dropped = _ChunkTokeniser(), [], 0
+    tokeniser, bad_rows, dropped, labels_read = _ChunkTokeniser(), [], 0, set()
     for row in chunk.reviews():
         if isinstance(row, BadRow):
             bad_rows.append(row)
-        elif row.label is None:
+            continue
+        labels_read.add(row.label_read)  # no more than MAX_LABELS and those of the label map
+        if row.label is None:
             dropped += 1
         else:
             tokeniser.add(row.split, row.text, row.label, row.place, row.hash)
-    return tokeniser.result(bad_rows, dropped)
+    return tokeniser.result(bad_rows, dropped, labels_read)
 
 
-def too_many_labels(place: str) -> DataError:
+class WrongLabelColumn(DataError):
+    """There are so many labels that they are most likely ids, or texts."""
+
+
+def too_many_labels(place: str) -> WrongLabelColumn:
     """Return the error for one label too many, first seen at `place`."""
-    return DataError(
-        f"{place}: there are more than {MAX_LABELS:,} labels; is this the label's column? "
-        "(--label-column)"
-    )
+    return WrongLabelColumn(f"{place}: there are more than {MAX_LABELS:,} labels")
 
 
 class ChunkEncoder:

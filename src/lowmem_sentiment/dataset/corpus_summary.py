@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ from ..system.errors import DataError, SettingsError, plural, printable
 from ..text.lossy_counting import WordCounts
 from ..text.rows import BadRow
 from ..text.vocabulary import Vocabulary
-from .chunk_tasks import TokenisedChunk, too_many_labels
+from .chunk_tasks import TokenisedChunk, WrongLabelColumn, too_many_labels
 from .manifest import MAX_LABELS
 from .spill import packed_words
+
+_FEW_LABELS = 5  # as in five stars: with fewer, each may well be seen once in a handful of rows
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 
@@ -20,19 +23,28 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 class CorpusSummary:
     """Add up, in the parent process, what the chunks hold.
 
-    Memory is that of the words (`word_counts`) and of the bad rows that may be skipped.
+    Memory is that of the words (`word_counts`) and of the labels.
     """
 
-    def __init__(self, word_counts: WordCounts | None, skip_bad_rows: int):
-        """Count words into `word_counts`, unless the vocabulary is given; skip so many bad rows."""
+    def __init__(
+        self,
+        word_counts: WordCounts | None,
+        skip_bad_rows: int,
+        on_bad_row: Callable[[BadRow], object] = lambda row: None,
+    ):
+        """Count words into `word_counts`, unless the vocabulary is given.
+
+        Up to `skip_bad_rows` bad rows are skipped: `on_bad_row` gets each, as none is kept.
+        """
         self._word_counts, self._skip_bad_rows = word_counts, skip_bad_rows
+        self._on_bad_row = on_bad_row
         self._places: dict[str, str] = {}  # where each label is first seen
         self._by_label: dict[str, np.ndarray] = {}  # int64[2]: training and test reviews
         self.training_tokens = 0
         self.digest = hashlib.sha256()
-        self.bad_rows: list[BadRow] = []
-        self._bad_lines = 0
+        self._bad_rows = self._bad_lines = 0
         self.dropped = 0
+        self._labels_read: set[str] = set()
 
     def add(self, chunk: TokenisedChunk) -> None:
         """Add a chunk; DataError for one bad row or one label too many."""
@@ -46,11 +58,13 @@ class CorpusSummary:
                 raise too_many_labels(place)
         self.digest.update(chunk.digest)
         self.dropped += chunk.dropped
+        self._labels_read |= chunk.labels_read
         for row in chunk.bad_rows:
-            self.bad_rows.append(row)
+            self._bad_rows += 1
             self._bad_lines += row.lines  # a row that takes up many may hold reviews
             if self._bad_lines > self._skip_bad_rows:
                 raise self._one_too_many(row)
+            self._on_bad_row(row)
 
     def _one_too_many(self, row: BadRow) -> DataError:
         limit = self._skip_bad_rows
@@ -96,7 +110,8 @@ class CorpusSummary:
         """Return what the manifest records of the texts."""
         return {
             "texts_sha256": self.digest.hexdigest(),
-            "skipped_rows": len(self.bad_rows),
+            "skipped_rows": self._bad_rows,
+            "skipped_lines": self._bad_lines,
             "dropped_reviews": self.dropped,
         }
 
@@ -105,6 +120,22 @@ class CorpusSummary:
         """How many training and test reviews there are so far."""
         train, test = sum(self._by_label.values(), np.zeros(2, np.int64)).tolist()
         return train, test
+
+    def check_label_map(self, names: Iterable[str]) -> None:
+        """Raise DataError for a name of the user's label map that no review has."""
+        for name in names:
+            if name not in self._labels_read:
+                raise DataError(
+                    f"--label-map names '{printable(name)}', but no review has that label; expected one "
+                    f"of {_listed(self._labels_read)}"
+                )
+
+    def check_label_column(self) -> None:
+        """Raise WrongLabelColumn where there are more labels than half of the reviews."""
+        found, reviews = len(self._places), sum(self.reviews)
+        if found >= _FEW_LABELS and 2 * found > reviews:
+            seen = "each seen once" if found == reviews else f"in {plural(reviews, 'review')}"
+            raise WrongLabelColumn(f"there are {plural(found, 'label')}, {seen}")
 
     def order_labels(self, wanted: list[str] | None) -> list[str]:
         """Return the labels: as wanted, or those found, sorted (numbers as numbers).
@@ -116,7 +147,7 @@ class CorpusSummary:
             shown = printable(label)
             if wanted is not None and label not in wanted:
                 raise DataError(
-                    f"{place}: the label is '{shown}', expected one of {', '.join(wanted)}; rename "
+                    f"{place}: the label is '{shown}', expected one of {_listed(wanted)}; rename "
                     f"or leave out others: --label-map '{shown}='"
                 )
             if not self._by_label[label][0]:
@@ -126,9 +157,17 @@ class CorpusSummary:
                 )
         for label in wanted or ():
             if label not in self._places:
-                found = ", ".join(map(printable, self._places))
-                raise DataError(f"no review has the label {label!r}; there are {found}")
+                raise DataError(
+                    f"no review has the label '{printable(label)}'; there are {_listed(self._places)}"
+                )
         return wanted or sorted(self._places, key=_label_order)
+
+
+def _listed(labels: Iterable[str], limit: int = 20) -> str:
+    """Return labels for a message, sorted, the first `limit` of them."""
+    names = [printable(label, 60) for label in sorted(labels, key=_label_order)]
+    more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
 
 
 def _label_order(label: str) -> tuple[bool, float, str]:

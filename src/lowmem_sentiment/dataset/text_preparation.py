@@ -5,9 +5,12 @@ halves are spread over processes chunk by chunk. What a chunk is does not depend
 are, and the parent takes the results in order, so neither does a byte of the dataset.
 """
 
+import contextlib
 import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..sources.source import TextSource
 from ..system import workers
@@ -18,7 +21,7 @@ from ..text.lossy_counting import WordCounts
 from ..text.rows import BadRow
 from ..text.tokenizer import tokenise
 from ..text.vocabulary import Vocabulary
-from .chunk_tasks import ChunkEncoder, tokenise_chunk
+from .chunk_tasks import ChunkEncoder, WrongLabelColumn, tokenise_chunk
 from .corpus_summary import CorpusSummary
 from .feature_preparation import FeatureSettings
 from .manifest import SPLITS
@@ -62,11 +65,15 @@ def write_texts(
 ) -> None:
     """Write a source's texts into an empty directory as a dataset."""
     given = None if settings.vocabulary is None else _load_vocabulary(Path(settings.vocabulary))
-    with tempfile.TemporaryFile(dir=directory) as file:
+    with tempfile.TemporaryFile(dir=directory) as file, _wrong_column_explained(source):
         spill = Spill(file)
-        summary = _read_texts(source, spill, settings, progress)
+        with _skipped_rows(directory / SKIPPED_ROWS) as write_bad_row:
+            summary = _read_texts(source, spill, settings, progress, write_bad_row)
+        summary.check_label_map(source.describe().get("label_map", ()))
         if not any(summary.reviews):
             raise DataError("there are no reviews; expected some for train and test")
+        if source.labels is None:
+            summary.check_label_column()
         labels = summary.order_labels(source.labels)
         counting = {"min_count": settings.min_count, "count_error_bound": summary.count_error_bound}
         vocabulary = given or summary.take_vocabulary(settings.min_count, settings.max_vocabulary)
@@ -75,7 +82,6 @@ def write_texts(
         encoder = ChunkEncoder(spill, vocabulary, labels)
         try:
             _write_shards(writer, encoder, spill, settings, sum(summary.reviews), progress)
-            _write_skipped_rows(directory, summary.bad_rows)
             chosen = {"file": str(settings.vocabulary)} if given else counting
             description = {**source.describe(), **summary.describe(), "vocabulary": chosen}
             writer.finish(source.name, description)
@@ -84,11 +90,15 @@ def write_texts(
 
 
 def _read_texts(
-    source: TextSource, spill: Spill, settings: PreparationSettings, progress: Progress
+    source: TextSource,
+    spill: Spill,
+    settings: PreparationSettings,
+    progress: Progress,
+    write_bad_row: Callable[[BadRow], object],
 ) -> CorpusSummary:
     """Tokenise every text into `spill`, and return what all hold together."""
     word_counts = WordCounts(settings.vocabulary_memory) if settings.vocabulary is None else None
-    summary = CorpusSummary(word_counts, settings.skip_bad_rows)
+    summary = CorpusSummary(word_counts, settings.skip_bad_rows, write_bad_row)
     processes = settings.workers or workers.available()
     for chunk in workers.in_order(tokenise_chunk, source.chunks(), processes):
         summary.add(chunk)
@@ -115,10 +125,37 @@ def _write_shards(
         progress("write shards", done, total)
 
 
-def _write_skipped_rows(directory: Path, bad_rows: list[BadRow]) -> None:
-    if bad_rows:
-        text = "".join(f"{row}\n" for row in bad_rows)
-        (directory / SKIPPED_ROWS).write_bytes(text.encode("utf-8", "backslashreplace"))
+@contextlib.contextmanager
+def _skipped_rows(path: Path) -> Iterator[Callable[[BadRow], object]]:
+    """Yield the function that writes a bad row, a line each, to `path`, which the first one makes."""
+    with contextlib.ExitStack() as stack:
+        file: Any = None
+
+        def write(row: BadRow) -> None:
+            nonlocal file
+            if file is None:
+                opened = open(path, "w", encoding="utf-8", errors="backslashreplace", newline="")  # noqa: SIM115
+                file = stack.enter_context(opened)
+            file.write(f"{row}\n")
+
+        yield write
+
+
+@contextlib.contextmanager
+def _wrong_column_explained(source: TextSource) -> Iterator[None]:
+    """Add to the error for labels that look like ids which column they are from, and the others."""
+    try:
+        yield
+    except WrongLabelColumn as error:
+        columns = source.describe().get("columns")
+        read, choose = "", "--label-column names it"
+        if columns is not None:
+            read = f" (column '{printable(columns['label'])}')"
+            others = [printable(each, 60) for each in columns["others"]]
+            choose = f"the other columns are {', '.join(others)} (--label-column)" if others else choose
+        raise DataError(
+            f"{error}: are these{read} ids and not labels? {choose}; --labels NAME,... accepts them"
+        ) from None
 
 
 def _load_vocabulary(path: Path) -> Vocabulary:

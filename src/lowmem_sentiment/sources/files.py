@@ -110,8 +110,9 @@ class FilesSource:
         sizes = [os.path.getsize(path) if os.path.isfile(path) else 0 for path, *_ in self._files]
         self._size = sum(sizes) if all(sizes) else None
         self._read = 0
+        self._columns: dict[str, Any] | None = None
         self.inputs = [file.path for file in self._files if file.path != STDIN]
-        self.labels: list[str] | None = list(self._settings.labels) or None
+        self.labels = list(self._settings.labels) or None
         first = self._files[0].path
         self.name = "stdin" if first == STDIN else _text(Path(os.path.abspath(first)).name.split(".")[0])
 
@@ -126,6 +127,7 @@ class FilesSource:
                 for path, split, label in self._files
             ],
             **self._settings.describe(),
+            **({} if self._columns is None else {"columns": self._columns}),
         }
 
     def chunks(self) -> Iterator[Chunk]:
@@ -146,14 +148,14 @@ class FilesSource:
         if file.label is not None:
             if self._settings.format not in (None, "text"):
                 raise SettingsError(
-                    f"{file.path}={file.label} is a text a line, but --format is "
+                    f"{printable(f'{file.path}={file.label}', 1_000)} is a text a line, but --format is "
                     f"{self._settings.format}; expected no --format"
                 )
             return "text"
         if self._settings.format == "text":
+            shown = printable(file.path, 1_000)
             raise SettingsError(
-                f"the texts of {file.path} have no label; give it as {file.path}=LABEL or "
-                "--label LABEL FILE"
+                f"the texts of {shown} have no label; give it as {shown}=LABEL or --label LABEL FILE"
             )
         if self._settings.format:
             return self._settings.format
@@ -176,10 +178,21 @@ class FilesSource:
         before = self._read
         with open_file(file.path) as (raw, name):
             stream = unpacked(raw, name)
-            for block in blocks_in(stream, name, self._format(file), self._settings, warn=self._warn):
+            blocks = blocks_in(
+                stream,
+                name,
+                self._format(file),
+                self._settings,
+                warn=self._warn,
+                report_columns=self._note_columns,
+            )
+            for block in blocks:
                 self._read = before + (raw.tell() if self._size else 0)
                 yield block
         self._read = before + (os.path.getsize(file.path) if self._size else 0)
+
+    def _note_columns(self, columns: dict[str, Any]) -> None:
+        self._columns = self._columns or columns  # the first file's
 
 
 def _text(path: str) -> str:
@@ -209,7 +222,9 @@ def _expand(paths: Sequence[str | Path]) -> list[_File]:
             else:
                 matches = [_File(match) for match in sorted(glob.glob(pattern, recursive=True))]
             if not label.strip() or any(os.path.isdir(match.path) for match in matches):
-                raise SettingsError(f"{path}: expected FILE=LABEL, a file with a text a line")
+                raise SettingsError(
+                    f"{printable(path, 1_000)}: expected FILE=LABEL, a file with a text a line"
+                )
             matches = [match._replace(label=label.strip()) for match in matches]
         if not matches:
             raise InputMissing(

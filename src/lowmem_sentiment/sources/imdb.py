@@ -62,10 +62,10 @@ def assign_splits(count: int, split: str) -> np.ndarray:
     if split not in SPLITS:
         raise SettingsError(f"split is {split!r}, expected one of {', '.join(SPLITS)}")
     test = count // TEST_SHARE
-    sides = np.zeros(count, np.uint8)
-    sides[test if split == "described" else count - test :] = 1
-    sides[:test] = 2
-    return sides
+    assigned = np.zeros(count, np.uint8)
+    assigned[test if split == "described" else count - test :] = 1
+    assigned[:test] = 2
+    return assigned
 
 
 def keras_cache() -> Path:
@@ -245,17 +245,17 @@ class ImdbSource:
         return Vocabulary(word.encode("utf-8", "surrogatepass") for _, word in ranked)
 
     def blocks(self) -> Iterator[tuple[str, Reviews]]:
-        sides = assign_splits(sum(self._sizes), self._split)
+        assigned = assign_splits(sum(self._sizes), self._split)
         generator = np.random.RandomState(KERAS_SEED)
         first = 0
         for half, size in zip(("train", "test"), self._sizes, strict=True):
             order = np.arange(size)
             generator.shuffle(order)
-            yield from self._half_blocks(half, order, sides[first : first + size])
+            yield from self._half_blocks(half, order, assigned[first : first + size])
             first += size
 
     def _half_blocks(
-        self, half: str, order: np.ndarray, sides: np.ndarray
+        self, half: str, order: np.ndarray, assigned: np.ndarray
     ) -> Iterator[tuple[str, Reviews]]:
         """Yield one half's reviews in `order`; the other half is not in memory meanwhile."""
         with self._open() as archive:
@@ -271,8 +271,8 @@ class ImdbSource:
         ends = np.cumsum(lengths)
         words += FIRST_WORD_ID - 1  # the word of rank r has id r + 3
         start_id = np.array([START_ID], np.int32)
-        for side, split in ((2, "test"), (1, "train")):
-            chosen = order[sides == side]
+        for number, split in ((2, "test"), (1, "train")):
+            chosen = order[assigned == number]
             for at in range(0, len(chosen), _BLOCK):
                 some = chosen[at : at + _BLOCK]
                 pieces = [words[ends[i] - lengths[i] : ends[i]] for i in some]

@@ -61,9 +61,9 @@ class MovieReviewsSource:
 
     def _rows(self) -> Iterator[Row]:
         # The file is sorted by label, so the splits are drawn at random, with the seed that Keras uses.
-        sides = np.empty(_COUNT, np.uint8)
+        assigned = np.empty(_COUNT, np.uint8)
         order = np.random.RandomState(KERAS_SEED).permutation(_COUNT)
-        sides[order] = assign_splits(_COUNT, self._split)
+        assigned[order] = assign_splits(_COUNT, self._split)
         nth = 0
         with zipfile.ZipFile(self._wheel) as archive, archive.open(_CSV) as file:
             rows = csv.reader(io.TextIOWrapper(file, "utf-8", newline=""))
@@ -71,8 +71,8 @@ class MovieReviewsSource:
             for text, label, source in rows:
                 if source != "imdb":
                     continue
-                if side := sides[nth]:
-                    split = "train" if side == 1 else "test"
+                if number := assigned[nth]:
+                    split = "train" if number == 1 else "test"
                     place = f"{self._wheel}:{rows.line_num}"
                     yield Row(text.encode(), LABELS[int(label)], place, split)
                 nth += 1

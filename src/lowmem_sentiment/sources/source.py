@@ -16,11 +16,11 @@ class TokenSource(Protocol):
     labels: list[str]
 
     def describe(self) -> dict[str, Any]:
-        """Return what the manifest records as the data's origin: at least "description"."""
+        """Return what the manifest records of the data's origin: at least "description"."""
         ...
 
     def vocabulary(self) -> Vocabulary:
-        """Return the vocabulary the ids belong to."""
+        """Return the vocabulary that the ids belong to."""
         ...
 
     def blocks(self) -> Iterator[tuple[str, Reviews]]:
@@ -36,11 +36,11 @@ class TextSource(Protocol):
     """The labels in order; None: those that are found, sorted."""
 
     def describe(self) -> dict[str, Any]:
-        """Return what the manifest records as the data's origin: at least "description"."""
+        """Return what the manifest records of the data's origin: at least "description"."""
         ...
 
     def chunks(self) -> Iterator[Chunk]:
-        """Yield the reviews, about `CHUNK_BYTES` of text at a time."""
+        """Yield the reviews, about `text.rows.BLOCK_BYTES` of text at a time."""
         ...
 
     def share(self) -> float | None:

@@ -21,6 +21,8 @@ class Review(NamedTuple):
     """Where it stands: "reviews.csv:17"."""
     hash: bytes
     """8 bytes that depend on the text alone, on any machine (BLAKE2b)."""
+    label_read: str
+    """As it stands in the source, before the user's label map."""
 
 
 class Chunk(Protocol):
@@ -44,7 +46,7 @@ class ReviewRules:
 
         Without a split it is the text's hash that decides: equal texts are always in one split.
         """
-        text, label, place, split = row
+        text, label, place, split, _ = row
         label = label.strip() if label else ""
         if "\0" in label:
             return BadRow(place, "holds a NUL byte")
@@ -58,7 +60,8 @@ class ReviewRules:
         if split is None:
             in_test = int.from_bytes(hashed, "big") < self.test_fraction * (1 << 64)
             split = "test" if in_test else "train"
-        return Review(split, text, self.label_map.get(label, label) or None, place, hashed)
+        renamed = self.label_map.get(label, label) or None
+        return Review(split, text, renamed, place, hashed, label)
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class LabelledBlock:
         for row in self.block.rows():
             if isinstance(row, Row):
                 if split is not None or label is not None:
-                    row = Row(row.text, label or row.label, row.place, split or row.split)
+                    row = row._replace(label=label or row.label, split=split or row.split)
                 yield review(row)
             else:
                 yield row

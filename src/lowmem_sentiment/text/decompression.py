@@ -45,7 +45,8 @@ def compression_of(head: bytes) -> bytes | None:
 class Decompressed(io.RawIOBase):
     """The content of a compressed stream; DataError for one that is damaged, cut, or followed by more."""
 
-    def __init__(self, stream: io.BufferedIOBase, magic: bytes, name: str):
+    def __init__(self, stream: Any, magic: bytes, name: str):
+        """Decompress a binary stream, which has `read1`, of the kind that `magic` begins."""
         super().__init__()
         self._kind, self._new = _KINDS[magic]
         self._stream, self._magic, self._name = stream, magic, name

@@ -7,7 +7,7 @@ one bad row, whatever the encoding.
 
 import codecs
 import re
-from io import BufferedIOBase
+from collections.abc import Callable
 from typing import Any
 
 from .reader_settings import ReaderSettings
@@ -21,7 +21,7 @@ DECODE_ERRORS = {"strict": "surrogateescape", "replace": "replace", "ignore": "i
 
 
 def _mark(error: Any) -> tuple[str, int]:
-    return "\udcff", error.end  # of a UnicodeDecodeError
+    return "\udcff", error.end
 
 
 codecs.register_error("lowmem_sentiment.mark", _mark)
@@ -69,13 +69,13 @@ def decoded_file(data: bytes, settings: ReaderSettings) -> bytes:
 def _reason(text: str, settings: ReaderSettings) -> str:
     """Return why a text is refused, and what would read it."""
     first = _HALVES.search(text)
-    if not first:
+    if first is None:
         return "holds a NUL byte"
     if settings.encoding_name not in ("utf-8", "utf-8-sig"):
         return f"is not {settings.encoding}; pass the right --encoding, or --errors replace"
     if any("\ud800" <= half < "\udc80" or half > "\udcff" for half in _HALVES.findall(text)):
         return "is not UTF-8: it holds half a surrogate pair; pass --errors replace"
-    byte = next(ord(half) - 0xDC00 for half in _HALVES.findall(text))
+    byte = ord(first.group()) - 0xDC00
     reason = f"is not UTF-8 (byte {byte:#04x} at character {first.start() + 1})"
     others = [character for character in text if character > "\x7f" and not _HALVES.match(character)]
     if not others and _is_cp1252(text):
@@ -94,7 +94,8 @@ def _is_cp1252(text: str) -> bool:
 class Transcoder:
     """Read a stream in another encoding as UTF-8."""
 
-    def __init__(self, stream: BufferedIOBase, settings: ReaderSettings):
+    def __init__(self, stream: Any, settings: ReaderSettings):
+        """Decode a binary stream, which has `read1`, by `settings.encoding`."""
         handler = "lowmem_sentiment.mark" if settings.errors == "strict" else settings.errors
         self._stream = stream
         self._decoder = codecs.getincrementaldecoder(settings.encoding)(handler)
@@ -105,7 +106,7 @@ class Transcoder:
     def read1(self, size: int) -> bytes:
         return self._transcoded(self._stream.read1, size)
 
-    def _transcoded(self, read, size: int) -> bytes:
+    def _transcoded(self, read: Callable[[int], bytes], size: int) -> bytes:
         while data := read(size):
             if text := self._decoder.decode(data):
                 return text.encode("utf-8", "surrogatepass")

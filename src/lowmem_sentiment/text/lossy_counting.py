@@ -14,18 +14,18 @@ _KEEP = 0.75  # of the memory, when words are dropped
 
 
 class WordCounts:
-    """Count words; exact until `memory` bytes are full, then by lossy counting.
+    """Count words: exactly until `memory` bytes are full, then by lossy counting.
 
-    Lossy counting (Manku & Motwani, VLDB 2002, section 4.2) with a boundary that moves only when
-    memory is full: each word has a count and the error it may have had when it entered, and words
-    whose count + error is at or below the boundary T are dropped. So, at any time:
+    This is lossy counting (Manku & Motwani, VLDB 2002, section 4.2) with a bound T that rises only when
+    memory is full. Each word has a count, and the error that the count may have: the value of T when
+    the word entered. Words whose count + error is T or less are dropped. So at any time:
 
     - no count is too high, and none is too low by more than T (`error_bound`);
     - every word that occurred more than T times is there.
 
-    With all words of one size, and room for m of them with their errors, T is at most 4/3 * (words
-    counted) / m: moving T by one uses up 1 of count + error - T of at least 3/4 m words, and each
-    word counted adds 1.
+    Where all words have one size, and memory has room for m of them with their errors, T is at most
+    4/3 * (words counted) / m: raising T by one lowers count + error - T of at least 3/4 m words by 1,
+    and each word counted adds 1.
     """
 
     def __init__(self, memory: int):
@@ -36,7 +36,7 @@ class WordCounts:
         self.total = 0
 
     def add(self, words: list[bytes], counts: list[int]) -> None:
-        """Add words and how often each occurred (0: not at all)."""
+        """Add words, and how often each occurred (0: not at all)."""
         ours = self.counts
         get = ours.get
         for word, count in zip(words, counts, strict=True):
@@ -65,11 +65,11 @@ class WordCounts:
         upper = error + np.fromiter(self.counts.values(), np.int64, count)
         costs = np.fromiter(map(len, self.counts), np.int64, count) + WORD_BYTES * (1 + (error > 0))
         order = np.argsort(-upper, kind="stable")
-        fitting = int(np.searchsorted(np.cumsum(costs[order]), _KEEP * self._memory, side="right"))
-        self.error_bound = int(upper[order[min(fitting, count - 1)]])
+        fitting = np.searchsorted(np.cumsum(costs[order]), _KEEP * self._memory, side="right")
+        self.error_bound = int(upper[order[min(int(fitting), count - 1)]])
         kept = upper > self.error_bound
-        # first delete, then copy, which closes the holes: two full dictionaries are more than
-        # was promised
+        # Delete first, then copy, which closes the holes: two full dictionaries would need more than
+        # `memory`.
         for word in list(itertools.compress(self.counts, (~kept).tolist())):
             del self.counts[word]
             errors.pop(word, None)
@@ -77,7 +77,7 @@ class WordCounts:
         self._used = int(costs[kept].sum())
 
     def vocabulary(self, min_count: int = 1, max_words: int | None = None) -> Vocabulary:
-        """Give the vocabulary: by count, ties by the word's bytes."""
+        """Return the vocabulary of words by falling count; words of equal count by their bytes."""
         counts = self.counts
         words = sorted(word for word, count in counts.items() if count >= min_count)
         words.sort(key=counts.__getitem__, reverse=True)  # stable: no tuple for each word

@@ -55,7 +55,7 @@ def _state(raw: BinaryIO) -> tuple[int, int] | None:
     return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
 
 
-def unpacked(raw: Any, name: str) -> Any:
+def unpacked(raw: Any, name: str) -> BinaryIO:
     """Return the content of a stream that may be gzip, bzip2 or xz: its first bytes tell."""
     if not hasattr(raw, "peek"):
         raw = io.BufferedReader(raw)

@@ -33,7 +33,9 @@ _SUFFIXES = {
 class ReaderSettings:
     """How to read files of texts."""
 
-    format: str | None = setting(None, "format of the files", choices=FORMATS, shown="by their names")
+    format: str | None = setting(
+        None, "format of the files; auto: by their names", choices=("auto", *FORMATS), shown="auto"
+    )
     text_column: str | None = setting(
         None,
         "column of CSV and TSV, by name or number from 1, or field of JSON Lines",
@@ -63,6 +65,8 @@ class ReaderSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.format == "auto":
+            object.__setattr__(self, "format", None)
         if self.encoding_name == "unknown":
             raise SettingsError(
                 f"encoding is {self.encoding!r}, expected one that Python knows: utf-8, cp1252, ..."

@@ -16,5 +16,5 @@ class Reviews(NamedTuple):
     """int64[reviews]"""
 
     def split(self) -> list[np.ndarray]:
-        """Give each review's ids, as views."""
+        """Return each review's ids, as views."""
         return np.split(self.token_ids, np.cumsum(self.lengths)[:-1]) if len(self.lengths) else []

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 # Text in a block. It does not depend on the number of workers, so neither does the dataset. A
 # worker needs some 15 times this; smaller blocks repeat more of the common words.
@@ -23,9 +23,11 @@ class Row(NamedTuple):
     label: str | None
     """None: the file has no labels, or they were not asked for."""
     place: str
-    """Where it stands: "reviews.csv:17"."""
+    """Where it stands: "reviews.csv:17". Printable (`system.errors.printable`)."""
     split: str | None = None
     """"train" or "test", where a folder's name says it."""
+    kept: tuple[Any, ...] = ()
+    """Values of the columns that are to be kept."""
 
 
 class BadRow(NamedTuple):

@@ -1,9 +1,9 @@
-"""The one rule that turns a text into words, everywhere: prepare, explore, predict, export.
+"""Split a text into words, by the one rule of prepare, explore, predict and export.
 
-It is the rule behind Keras' ``imdb.npz`` (``text_to_word_sequence`` as Python 2 ran it on
-bytes): lower-case ASCII letters only, turn each of ``FILTERS`` and each ASCII white space
-into a space, split on spaces. Texts are UTF-8 bytes: ``bytes.translate`` and ``bytes.split``
-do it in two passes of C, and a word costs a third of the memory of a ``str``.
+It is the rule behind Keras' ``imdb.npz`` (``text_to_word_sequence`` as Python 2 ran it on bytes): make
+ASCII letters lower-case, replace each of ``FILTERS`` by a space, split at ASCII white space. Texts are
+UTF-8 bytes: ``bytes.translate`` and ``bytes.split`` do it in two passes of C, and a word costs a third
+of the memory of a ``str``.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _TABLE = bytes.maketrans(_UPPER + FILTERS.encode(), _UPPER.lower() + b" " * len(
 
 
 def tokenise(text: bytes) -> list[bytes]:
-    """Give the words of a UTF-8 text, in order.
+    """Return the words of a UTF-8 text, in order.
 
     >>> tokenise(b"Don't miss it!<br />A 10/10.")
     [b"don't", b'miss', b'it', b'br', b'a', b'10', b'10']
@@ -28,7 +28,7 @@ PIECE_BYTES = 1 << 20  # 9 MB of words while they are Python objects
 
 
 def tokenise_in_pieces(text: bytes) -> Iterator[list[bytes]]:
-    """Yield the words of a long text, those of about `PIECE_BYTES` of it at a time.
+    """Yield the words of a long text, those of about `PIECE_BYTES` at a time.
 
     A word costs eight times its bytes as an object: a text of 100 MB would take 900 MB at once.
     """

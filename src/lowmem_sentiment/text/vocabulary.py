@@ -1,7 +1,7 @@
 """Words and their ids, as Keras' ``imdb.load_data`` numbers them.
 
 Id 0 is padding, 1 the start of a review, 2 a word out of the vocabulary, 3 is never used,
-and the word of rank r (1 for the most frequent) has id r + 3.
+and the word of rank r (1: the most frequent) has id r + 3.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ MIN_NUM_WORDS = 4  # the ids that are not words
 class Vocabulary:
     """The words in order of rank, most frequent first.
 
-    Costs about 150 bytes a word once `ids` was asked for (88,584 words: 13 MB), half of that before.
+    A word costs about 150 bytes once `ids` is used (88,584 words: 13 MB), and half of that before.
     """
 
     def __init__(self, words: Iterable[bytes]):
@@ -48,12 +48,12 @@ class Vocabulary:
         return self._ids
 
     def encode(self, words: Iterable[bytes]) -> list[int]:
-        """Give the ids of a review: the start, then each word, 2 for the unknown."""
+        """Return the ids of a review: the start, then each word's, 2 for an unknown word."""
         get = self.ids.get
         return [START_ID, *(get(word, OUT_OF_VOCABULARY_ID) for word in words)]
 
     def decode(self, ids: Iterable[int], unknown: str = "#") -> str:
-        """Give the text of token ids, `unknown` for every id that is no word."""
+        """Return the text of token ids, with `unknown` for every id that is no word."""
         words, first, end = self.words, FIRST_WORD_ID, self.num_ids
         return " ".join(
             words[id_ - first].decode("utf-8", "replace") if first <= id_ < end else unknown
@@ -61,16 +61,16 @@ class Vocabulary:
         )
 
     def truncate(self, num_words: int) -> "Vocabulary":
-        """Give the vocabulary of the words whose ids are below `num_words`."""
+        """Return the vocabulary of the words whose ids are below `num_words`."""
         return Vocabulary(self.words[: max(0, num_words - FIRST_WORD_ID)])
 
     def to_bytes(self) -> bytes:
-        """Give the content of ``vocabulary.txt``: a word a line, UTF-8, by rank."""
+        """Return the content of ``vocabulary.txt``: a word a line, UTF-8, by rank."""
         return b"".join(word + b"\n" for word in self.words)
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of ``vocabulary.txt``."""
+        """SHA-256 of ``vocabulary.txt``, in hexadecimal."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
     def save(self, path: Path) -> None:
@@ -82,8 +82,7 @@ class Vocabulary:
     def load(cls, path: Path, expected_sha256: str | None = None) -> "Vocabulary":
         """Read ``vocabulary.txt``; InputMissing or DataError if it is not the expected one.
 
-        Lines end with "\\n" alone: a word may hold any other character that Unicode
-        calls a line end.
+        Lines end with "\\n" alone: a word may hold other line ends of Unicode.
         """
         try:
             content = path.read_bytes()

@@ -16,7 +16,7 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -32,17 +32,33 @@ _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 
 _ANY_LINE_END = re.compile(rb"\r\n|\r|\n")
 
+_NAMES = 50  # columns that are named in messages and in the manifest
+
 _DELIMITERS = {"csv": (",", ";", "\t"), "tsv": ("\t",)}
 
 
-class _Columns(NamedTuple):
+@dataclass(frozen=True)
+class _Columns:
     text: int
     label: int | None
-    width: int
-    """Columns of the first row: every other one has as many."""
+    count: int
+    """Of the first row: every other one has as many."""
+    kept: tuple[int, ...]
+    names: tuple[str, ...]
+    """The first `_NAMES` of them; none where there is no header."""
 
+    def described(self) -> dict[str, Any]:
+        """Return the names of the columns, or their numbers from 1, as JSON can hold them."""
 
-_UNKNOWN = _Columns(0, None, 0)
+        def name(index: int | None) -> str | None:
+            if index is None or index >= len(self.names):
+                return None if index is None else str(index + 1)
+            return self.names[index].encode("utf-8", "replace").decode()
+
+        others = set(range(min(self.count, _NAMES))) - {self.text, self.label}
+        return {
+            "text": name(self.text), "label": name(self.label), "others": [*map(name, sorted(others))]
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,13 +68,18 @@ class CsvFile:
     name: str
     settings: ReaderSettings
     delimiter: str
-    columns: _Columns = _UNKNOWN
-    """`_UNKNOWN`: for finding them in the first row."""
+    columns: _Columns = _Columns(0, None, 0, (), ())
+    """No column: they are still to be found in the first row."""
 
     @property
     def lines_are_rows(self) -> bool:
         """Whether a row with a line end in it is the exception that only the parser may find."""
         return self.delimiter == "\t"
+
+    @property
+    def quoting(self) -> Literal[0, 3]:
+        """The `csv` module's constant."""
+        return csv.QUOTE_MINIMAL if self.settings.quotes else csv.QUOTE_NONE
 
     def row(self, cells: list[str], line: int, lines: int) -> Row | BadRow:
         """Return the row of the cells of a line."""
@@ -72,9 +93,10 @@ class CsvFile:
             label = columns.label
             if label is not None:
                 label = checked(cells[label], self.settings).decode()
+            kept = tuple(checked(cells[index], self.settings).decode() for index in columns.kept)
         except NotText as error:
             return BadRow(place, str(error))
-        return Row(text, label, place)
+        return Row(text, label, place, None, kept)
 
 
 def _quoting(settings: ReaderSettings) -> Literal[0, 3]:
@@ -98,7 +120,6 @@ class _RowParser:
         self._stop = len(data) if at_end else cut
         self._end = self._lines = self._first_end = 0
         self._out_of_lines = self._first_fits = self._last_fits = False
-        self._quoting = _quoting(file.settings)
 
     def rows(self) -> Iterator[tuple[int, int, list[str] | str]]:
         """Yield line, number of lines, and cells, or why there are none, of each row that is not empty.
@@ -108,7 +129,10 @@ class _RowParser:
         csv.field_size_limit(MAX_TEXT_BYTES)
         while self.start < self._stop:
             reader = csv.reader(
-                self._given_lines(), delimiter=self._file.delimiter, quoting=self._quoting, strict=True
+                self._given_lines(),
+                delimiter=self._file.delimiter,
+                quoting=self._file.quoting,
+                strict=True,
             )
             while True:
                 try:
@@ -129,7 +153,7 @@ class _RowParser:
         """Yield lines from `start` on; csv.Error in the place of one that makes a row too long."""
         self._end, self._lines, self._out_of_lines = self.start, 0, False
         errors, nul = DECODE_ERRORS[self._file.settings.errors], self._file.settings.errors != "strict"
-        rows_of_tsv = self._file.lines_are_rows and self._file.columns != _UNKNOWN
+        rows_of_tsv = self._file.lines_are_rows and self._file.columns.count > 0
         for match in _LINE.finditer(self._data, self.start, self._stop):
             self._end = match.end()
             if not self._lines:
@@ -140,7 +164,7 @@ class _RowParser:
             line = match.group().decode("utf-8", errors)
             if nul and "\0" in line:  # which csv refuses up to Python 3.10
                 line = checked(line, self._file.settings).decode()
-            if rows_of_tsv and self._quoting == csv.QUOTE_MINIMAL:
+            if rows_of_tsv and self._file.settings.quotes:
                 self._look_for_rows(line)
             yield line
         self._out_of_lines = True
@@ -208,7 +232,7 @@ class CsvBlock:
         csv.field_size_limit(MAX_TEXT_BYTES)
         errors = DECODE_ERRORS[file.settings.errors]
         text = io.TextIOWrapper(io.BytesIO(self.data), "utf-8", errors=errors, newline="")
-        reader = csv.reader(text, delimiter=file.delimiter, quoting=_quoting(file.settings), strict=True)
+        reader = csv.reader(text, delimiter=file.delimiter, quoting=file.quoting, strict=True)
         line = 0
         for cells in reader:
             if cells:
@@ -273,17 +297,23 @@ def csv_blocks(
     format_: str = "csv",
     text_names: tuple[str, ...] = TEXT_NAMES,
     labelled: bool = True,
+    keep: tuple[str, ...] = (),
     warn: Callable[[str], None] = lambda line: None,
+    report_columns: Callable[[dict[str, Any]], object] = lambda columns: None,
 ) -> Iterator[Block]:
     """Yield blocks of the rows that each reading completes; quoted fields may hold line ends.
 
     `text_names` are the usual names of the column of texts, the likeliest first. Without `labelled` no
-    label is looked for. Raises DataError where the first row does not have the columns.
+    label is looked for. `keep` are columns whose values are kept. `report_columns` gets the names, or
+    numbers from 1, of the columns of text and label, and of others. Raises DataError where the first row
+    does not have the columns.
     """
     rest = _Rest(read)
     rest.more(b"\n\r")
     rest.data = rest.data.removeprefix(codecs.BOM_UTF8)
-    file = _open(rest, name, settings, format_, _Wanted(settings, text_names, labelled), warn)
+    file = _open(rest, name, settings, format_, _Wanted(settings, text_names, labelled, keep), warn)
+    if file is not None:
+        report_columns(file.columns.described())
     while file is not None and (rest.data or not rest.at_end):
         fits = len(rest.data) <= MAX_TEXT_BYTES
         end = _last_row_end(rest.data if fits else rest.data[: 2 * BLOCK_BYTES], file)
@@ -340,6 +370,7 @@ class _Wanted(NamedTuple):
     settings: ReaderSettings
     text_names: tuple[str, ...]
     labelled: bool
+    keep: tuple[str, ...] = ()
 
 
 def _open(
@@ -403,7 +434,14 @@ def _find_columns(cells: list[str], place: str, wanted: _Wanted) -> tuple[_Colum
     if wanted.labelled:
         label, also = _find_column(header, place, settings.label_column, LABEL_NAMES, "--label-column")
         named = named or also
-    return _Columns(text, label, len(cells)), named or settings.header
+    kept = []
+    for column in wanted.keep:
+        index, also = _find_column(header, place, column, (), "--keep")
+        kept.append(index)
+        named = named or also
+    has_header = named or settings.header
+    names = [cell[:200] for cell in header[:_NAMES]] if has_header else ()
+    return _Columns(text, label, len(cells), tuple(kept), tuple(names)), has_header
 
 
 def _find_column(
@@ -415,14 +453,15 @@ def _find_column(
         if not 0 <= index < len(header):
             raise DataError(f"{place}: there is no column {column}; expected 1 to {len(header)}")
         return index, False
-    names = usual if column is None else (column,)
+    names = tuple(name.lower() for name in usual) if column is None else (column,)
     folded = [cell.lower() for cell in header] if column is None else header
     name = next((name for name in names if name in folded), None)
     if name is None:
         shown = ", ".join(repr(cell[:30]) for cell in header[:8])
         raise DataError(
-            f"{place}: no column is named {' or '.join(names)}; the first row has {shown}: choose one "
-            f"of them, or a number from 1 where there is no header ({option}); or another --delimiter"
+            f"{place}: no column is named {printable(' or '.join(names))}; the first row has {shown}: "
+            f"choose one of them, or a number from 1 where there is no header ({option}); or another "
+            "--delimiter"
         )
     if folded.count(name) > 1:
         numbers = [str(nth) for nth, cell in enumerate(folded, 1) if cell == name]

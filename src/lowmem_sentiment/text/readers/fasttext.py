@@ -8,7 +8,7 @@ from ..reader_settings import ReaderSettings
 _LINE = re.compile(rb"\s*__label__(\S+)\s+(.*)", re.DOTALL)
 
 
-def parse_fasttext(line: bytes, settings: ReaderSettings) -> tuple[bytes, str]:
+def parse_fasttext(line: bytes, settings: ReaderSettings) -> tuple[bytes, str, tuple[()]]:
     """Return text and label of a line ``__label__pos text``; ValueError says why it cannot."""
     match = _LINE.fullmatch(line)
     if not match:
@@ -19,4 +19,4 @@ def parse_fasttext(line: bytes, settings: ReaderSettings) -> tuple[bytes, str]:
     label, text = match.groups()
     if text.startswith(b"__label__"):
         raise ValueError("has several labels, expected one")
-    return checked_bytes(text, settings), checked_bytes(label, settings).decode()
+    return checked_bytes(text, settings), checked_bytes(label, settings).decode(), ()

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...system.errors import InputMissing
+from ...system.errors import InputMissing, printable
 from ..encoding import NotText, decoded_file
 from ..reader_settings import ReaderSettings
 from ..rows import BLOCK_BYTES, MAX_TEXT_BYTES, BadRow, Block, ParsedRows, Row
@@ -45,13 +45,14 @@ class FileBlock:
     def rows(self) -> Iterator[Row | BadRow]:
         for file, label, split in self.files:
             path = os.path.join(self.root, file)
+            place = printable(path, 1_000)
             try:
-                yield Row(self._text(path), label, path, split)
+                yield Row(self._text(path), label, place, split)
             except OSError as error:
                 is_link = error.errno == errno.ELOOP and not self.follow_links
-                yield BadRow(path, LINK if is_link else f"cannot be read: {error.strerror}")
+                yield BadRow(place, LINK if is_link else f"cannot be read: {error.strerror}")
             except NotText as error:
-                yield BadRow(path, str(error))
+                yield BadRow(place, str(error))
 
     def _text(self, path: str) -> bytes:
         # a pipe without a writer would be waited for without end
@@ -74,7 +75,9 @@ def folder_blocks(root: Path, settings: ReaderSettings, follow_links: bool = Fal
         parts = [] if inside == os.curdir else inside.split(os.sep)
         links = [] if follow_links else [name for name in folders if _is_link(folder, name)]
         if links:
-            yield ParsedRows([BadRow(os.path.join(folder, name), LINK) for name in links])
+            yield ParsedRows(
+                [BadRow(printable(os.path.join(folder, name), 1_000), LINK) for name in links]
+            )
         for name in sorted(names):
             found = classify([*parts, name])
             if not found:
@@ -115,4 +118,4 @@ def _size(path: str) -> int:
 
 
 def _refuse(error: OSError) -> None:
-    raise InputMissing(f"cannot read {error.filename}: {error.strerror}")
+    raise InputMissing(f"cannot read {printable(error.filename, 1_000)}: {error.strerror}")

@@ -23,7 +23,9 @@ def blocks_in(
     as_they_come: bool = False,
     text_names: tuple[str, ...] = TEXT_NAMES,
     labelled: bool = True,
+    keep: tuple[str, ...] = (),
     warn: Callable[[str], None] = lambda line: None,
+    report_columns: Callable[[dict[str, Any]], object] = lambda columns: None,
 ) -> Iterator[Block]:
     """Yield the rows of a stream that is unpacked already, in blocks.
 
@@ -43,11 +45,13 @@ def blocks_in(
             format_=format_,
             text_names=text_names,
             labelled=labelled,
+            keep=keep,
             warn=warn,
+            report_columns=report_columns,
         )
     else:
         parsers: dict[str, ParseLine] = {
-            "jsonl": partial(parse_json_line, text_names=text_names, labelled=labelled),
+            "jsonl": partial(parse_json_line, text_names=text_names, labelled=labelled, keep=keep),
             "fasttext": parse_fasttext,
             "text": parse_plain,
         }

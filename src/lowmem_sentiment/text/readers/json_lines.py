@@ -1,15 +1,23 @@
 """JSON Lines: an object a line."""
 
 import json
+from typing import Any
 
+from ...system.errors import printable
 from ..encoding import DECODE_ERRORS, checked
 from ..reader_settings import LABEL_NAMES, TEXT_NAMES, ReaderSettings
 
 
 def parse_json_line(
-    line: bytes, settings: ReaderSettings, text_names: tuple[str, ...] = TEXT_NAMES, labelled: bool = True
-) -> tuple[bytes, str | None]:
-    """Return text and label of a line of JSON; a label that is a number or truth stays as written.
+    line: bytes,
+    settings: ReaderSettings,
+    text_names: tuple[str, ...] = TEXT_NAMES,
+    labelled: bool = True,
+    keep: tuple[str, ...] = (),
+) -> tuple[bytes, str | None, tuple[Any, ...]]:
+    """Return text, label and the fields `keep` of a line of JSON.
+
+    A label that is a number or truth stays as written.
 
     ValueError says why there are none.
     """
@@ -24,13 +32,18 @@ def parse_json_line(
     name, text = _field(row, settings.text_column, text_names, "--text-field")
     if not isinstance(text, str):
         raise ValueError(f"has no text: its field {name!r} is {json.dumps(text)[:40]}")
+    kept = tuple(_kept(_field(row, each, (), "--keep")[1], settings) for each in keep)
     if not labelled:
-        return checked(text, settings), None
+        return checked(text, settings), None, kept
     name, label = _field(row, settings.label_column, LABEL_NAMES, "--label-field")
     if label is None or isinstance(label, dict | list):
         raise ValueError(f"has no label: its field {name!r} is {json.dumps(label)[:40]}")
     label = label if isinstance(label, str) else json.dumps(label)
-    return checked(text, settings), checked(label, settings).decode()
+    return checked(text, settings), checked(label, settings).decode(), kept
+
+
+def _kept(value: Any, settings: ReaderSettings) -> Any:
+    return checked(value, settings).decode() if isinstance(value, str) else value
 
 
 def _field(row: dict, wanted: str | None, usual: tuple[str, ...], option: str) -> tuple[str, object]:
@@ -39,5 +52,5 @@ def _field(row: dict, wanted: str | None, usual: tuple[str, ...], option: str) -
     for name in names:
         if name in row:
             return name, row[name]
-    held = ", ".join(name[:30] for name in list(row)[:8]) or "nothing"
+    held = ", ".join(printable(name, 30) for name in list(row)[:8]) or "nothing"
     raise ValueError(f"has no field {names[0]!r}; it has {held} ({option} names another)")

@@ -3,6 +3,7 @@
 import codecs
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from ..encoding import checked_bytes
 from ..reader_settings import ReaderSettings
@@ -12,8 +13,8 @@ Read = Callable[[], bytes]
 """Returns the next bytes of a stream, and none at its end. The caller decides how many there are, and
 whether to wait for more than what is there."""
 
-ParseLine = Callable[[bytes, ReaderSettings], tuple[bytes, str | None]]
-"""Returns text and label of a line without its end; ValueError says why it cannot."""
+ParseLine = Callable[[bytes, ReaderSettings], tuple[bytes, str | None, tuple[Any, ...]]]
+"""Returns text, label and kept values of a line without its end; ValueError says why it cannot."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,11 @@ class LineBlock:
                 yield BadRow(place, TOO_LONG)
                 continue
             try:
-                text, label = self.parse(line, self.settings)
+                text, label, kept = self.parse(line, self.settings)
             except (ValueError, RecursionError) as error:
                 yield BadRow(place, str(error))
             else:
-                yield Row(text, label, place)
+                yield Row(text, label, place, None, kept)
 
 
 def line_blocks(
@@ -85,6 +86,6 @@ def _whole_lines(read: Read) -> Iterator[tuple[bytes | None, int]]:
         yield bytes(rest), number
 
 
-def parse_plain(line: bytes, settings: ReaderSettings) -> tuple[bytes, None]:
+def parse_plain(line: bytes, settings: ReaderSettings) -> tuple[bytes, None, tuple[()]]:
     """Return a line that is a text."""
-    return checked_bytes(line, settings), None
+    return checked_bytes(line, settings), None, ()

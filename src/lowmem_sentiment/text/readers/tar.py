@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from ...system.errors import DataError
+from ...system.errors import DataError, printable
 from ..encoding import NotText, decoded_file
 from ..reader_settings import ReaderSettings
 from ..rows import MAX_TEXT_BYTES, BadRow, Row
@@ -42,7 +42,7 @@ def tar_rows(stream: BinaryIO, name: str, settings: ReaderSettings) -> Iterator[
     """
     archive = _Archive(stream, name)
     for member in archive.members():
-        row = _row(archive, member, f"{name}:{member.name}", settings)
+        row = _row(archive, member, f"{name}:{printable(member.name, 1_000)}", settings)
         if row is not None:
             yield row
 
