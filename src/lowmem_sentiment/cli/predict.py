@@ -28,7 +28,6 @@ if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
 
 def _predict(options: argparse.Namespace, bar: Bar) -> None:
     from ..evaluation.predict import Predictor
-    from ..evaluation.thresholds import recorded_threshold
 
     settings = ReaderSettings(**given(options, ReaderSettings))
     if options.texts and (options.file or options.keep):

@@ -13,7 +13,7 @@ from ..system.memory import MB
 from ..system.progress import Bar
 from .commands import add_command, answer, report
 from .console import table
-from .options import given
+from .options import add_settings, given
 from .reader_options import add_reader_settings, bad_rows
 
 
@@ -211,7 +211,3 @@ def _add_preparation(parser: argparse.ArgumentParser) -> None:
         "too many or too few columns counts as the lines it takes up")  # fmt: skip
     add_settings(parser, FeatureSettings)
     add("--overwrite", action="store_true", help="replace DIR if it exists")
-
-
-def _megabytes(text: str) -> int:
-    return int(float(text) * MB)
