@@ -26,7 +26,9 @@ def test_missed_limits_are_reported_with_by_how_much():
     assert missed(evaluation, {"accuracy": 0.87}) == ["accuracy is 0.86000, 0.01000 below 0.87"]
     assert missed(evaluation, {"loss": 0.3}) == ["loss is 0.40000, 0.10000 above 0.3"]
     assert missed(evaluation, {"recall:spam": 0.9}) == ["recall:spam is 0.80000, 0.10000 below 0.9"]
-    with pytest.raises(SettingsError, match="no metric 'f2', expected one of loss, accuracy, loss"):
+    with pytest.raises(
+        SettingsError, match="no metric 'f2', expected one of accuracy, loss, recall:spam"
+    ):
         missed(evaluation, {"f2": 0.5})
 
 

@@ -22,7 +22,6 @@ from .reader_options import add_reader_settings
 
 def _predict(options: argparse.Namespace, bar: Bar) -> None:
     from ..evaluation.predict import Predictor, strongest
-    from ..evaluation.thresholds import recorded_threshold
 
     settings = ReaderSettings(**given(options, ReaderSettings))
     if options.texts and options.file:
@@ -30,6 +29,8 @@ def _predict(options: argparse.Namespace, bar: Bar) -> None:
     predictor = Predictor(options.run)
     threshold = options.threshold
     if threshold == "run":
+        from ..evaluation.thresholds import recorded_threshold
+
         threshold = recorded_threshold(options.run)
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     number = 0
