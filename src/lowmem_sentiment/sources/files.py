@@ -110,7 +110,7 @@ class FilesSource:
         sizes = [os.path.getsize(path) if os.path.isfile(path) else 0 for path, *_ in self._files]
         self._size = sum(sizes) if all(sizes) else None
         self._read = 0
-        self.inputs = [path for path, _ in self._paths if path != STDIN]
+        self.inputs = [path for path, *_ in self._files if path != STDIN]
         self.labels = list(self._settings.labels) or None
         first = self._files[0].path
         self.name = "stdin" if first == STDIN else _text(Path(os.path.abspath(first)).name.split(".")[0])
