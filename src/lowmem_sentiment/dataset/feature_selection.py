@@ -86,8 +86,9 @@ def select_features(
             done += shard.records
             progress(f"count {size}-grams", done, dataset.num_reviews("train"))
         error_bound = max(error_bound, counts.error_bound)
-        keys, *rows = counts.finish(max(min_count, 1 if size == 1 else MIN_REVIEWS))
-        found.append(_Candidates(task.unpack(keys), _scores(*rows, totals, rank)))
+        least = max(min_count, 1 if size == 1 else MIN_REVIEWS)
+        keys, rows, label, count = counts.finish(least)
+        found.append(_Candidates(task.unpack(keys), _scores(rows, label, count, totals, rank)))
         trim_heap()  # 30 MB that glibc would keep
     every = np.concatenate([each.scores for each in found])
     order = np.argsort(-every, kind="stable")[:max_features]  # ties: fewer words, then frequent words

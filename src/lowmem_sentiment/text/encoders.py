@@ -61,7 +61,10 @@ class NgramEncoder:
 
     def encode(self, texts: Sequence[bytes]) -> list[np.ndarray]:
         """Return int32[n] of each text, ascending."""
-        encoded, words, lengths, size = [], [], [], 0
+        encoded: list[np.ndarray] = []
+        words: list[np.ndarray] = []
+        lengths: list[int] = []
+        size = 0
         for text in texts:
             if len(text) > PIECE_BYTES:
                 encoded += [*self._find(words, lengths).split(), self._find_in_pieces(text)]

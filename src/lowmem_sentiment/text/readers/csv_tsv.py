@@ -84,9 +84,9 @@ class CsvFile:
     def row(self, cells: list[str], line: int, lines: int) -> Row | BadRow:
         """Return the row of the cells of a line."""
         place, columns = f"{self.name}:{line}", self.columns
-        if len(cells) != columns.width:
+        if len(cells) != columns.count:
             plural = "" if len(cells) == 1 else "s"
-            reason = f"has {len(cells)} column{plural}, expected {columns.width} as in the first row"
+            reason = f"has {len(cells)} column{plural}, expected {columns.count} as in the first row"
             return BadRow(place, reason, lines)
         try:
             text = checked(cells[columns.text], self.settings)
@@ -175,7 +175,7 @@ class _RowParser:
         A text of several lines has no tab in most of them: if it is the last column, its first line
         has all columns and no other has; if not, no line in its middle has.
         """
-        count = self._file.columns.width
+        count = self._file.columns.count
         fits = count > 1 and line.count("\t") == count - 1
         if self._lines == 1:
             self._first_fits = fits
