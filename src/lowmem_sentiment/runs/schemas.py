@@ -17,6 +17,8 @@ VERSION = 1
 class _Vocabulary:
     sha256: str
     words: int
+    ngrams: int | None = None
+    """The most words that a feature has; None: the vocabulary is of words."""
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,8 @@ class Bar(Progress):
             self._pace = _Pace(done, now)
         left = remaining if remaining is not None else total - done if total else None
         self._pace.update(done, left, now)
-        if now - self._drawn < self._interval and not (self._shown and done == total):
+        last = self._terminal and self._shown and done == total
+        if now - self._drawn < self._interval and not last:
             return
         self._drawn, self._shown = now, True
         unit = unit or _UNITS.get(what.split()[0], "")
