@@ -31,7 +31,7 @@ def _parse() -> argparse.Namespace:
 
 
 def _train(folder: Path) -> Path:
-    """Train a run that keeps its best epoch, in a process of its own: TensorFlow stays out of this one."""
+    """Train a run that keeps its best epoch, in another process: TensorFlow stays out of this one."""
     code = (
         "import sys; from pathlib import Path; from helpers import write_imdb\n"
         "from lowmem_sentiment.cli import main\n"
