@@ -131,3 +131,46 @@ def test_one_process_trains_without_the_folder_of_several_machines():
     """It could be deleted: only the command that trains, and finds TF_CONFIG, knows it."""
     users = {path for path in modules() if any(folder(each) == "distributed" for each in imported(path))}
     assert {folder(path) for path in users} - {"distributed"} <= {"cli", "evaluation"}
+
+
+# --- house rules ---
+
+
+def definitions() -> Iterator[tuple[str, str]]:
+    """Yield where each docstring stands ("dataset/reader.py: Dataset.read") and its first word."""
+    for path, tree in modules().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                name = getattr(node, "name", "the module")
+                yield f"{path}: {name}", (ast.get_docstring(node) or " ").split(" ")[0]
+
+
+def test_every_module_has_a_docstring():
+    assert [path for path, tree in modules().items() if not ast.get_docstring(tree)] == []
+
+
+def test_docstrings_use_the_usual_verbs():
+    """Return, Yield, Write, Report (PEP 257, and as the field says it)."""
+    assert [where for where, verb in definitions() if verb in ("Give", "Gives", "Say", "Tell")] == []
+
+
+def test_no_handler_swallows_every_exception():
+    """What is expected is named: anything else is a bug, and is seen. Cleaning up ends with `raise`."""
+    blanket = {None, "Exception", "BaseException"}
+    found = [
+        f"{path}, line {node.lineno}"
+        for path, tree in modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ExceptHandler)
+        and blanket & set(caught(node))
+        and not (isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None)
+    ]
+    assert found == []
+
+
+def caught(handler: ast.ExceptHandler) -> list[str | None]:
+    """Return the names of the exceptions that a handler catches; None for all."""
+    if handler.type is None:
+        return [None]
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return [ast.unparse(kind) for kind in kinds]

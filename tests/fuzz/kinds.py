@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import lzma
+import re
 import struct
 import tarfile
 import zipfile
@@ -30,13 +31,16 @@ _IMDB = ("prepare", "imdb", "--source", "npz", "--npz", "{case}/imdb.npz", "--ou
 _DATASET = (
     ("explore", "{case}/data", "--json"),
     ("verify", "{case}/data", "--json"),
+    ("evaluate", "{run}", "--data", "{case}/data", "--json"),
     ("train", "{case}/data", "--run", "{out}", "--epochs", "0"),  # stops before TensorFlow is imported
 )
 _RUN = (
     ("predict", "{case}/run", "great film", "--json"),
     ("predict", "{case}/run", "great film", "--explain"),
+    ("evaluate", "{case}/run", "--data", "{data}", "--json"),
     ("compare", "{run}", "{case}/run", "--data", "{data}", "--json"),
 )
+_RESUME = ("train", "{trained_on}", "--resume", "{case}/run", "--epochs", "4", "--json")
 _CURVES = (("curves", "{case}/run", "--json"), ("curves", "{case}/run", "--chart", "all"))
 
 
@@ -51,6 +55,8 @@ class Kind:
     same: str = "nothing"
     """What an answer with exit code 0 must have in common with that to the whole file: "result" where a
     checksum covers the bytes, "count" of the reviews, "result or warning", "nothing"."""
+    tensorflow: bool = False
+    """Whether the commands need it: such a kind is tried where it is named, a second a case."""
 
 
 def _change_inside(unpack: Callable[[bytes], bytes], pack: Callable[[bytes], bytes]) -> Change:
@@ -78,6 +84,18 @@ def _change_member(random: Random, path: Path) -> None:
     with zipfile.ZipFile(path, "w", method) as archive:
         for name, data in members.items():
             archive.writestr(name, data)
+
+
+def _with_digest(change: Change) -> Change:
+    """Return a change of a run's file whose SHA-256 in checksums.json is then right again."""
+
+    def change_and_digest(random: Random, path: Path) -> None:
+        change(random, path)
+        checksums = path.parent / "checksums.json"
+        files = json.loads(checksums.read_bytes())["files"]
+        write_json(checksums, {"files": {**files, path.name: [sha256(path)]}})
+
+    return change_and_digest
 
 
 def _crc32c(data: bytes) -> int:
@@ -144,12 +162,18 @@ KINDS = {
     "shard": Kind("data/*.tfrecord", _DATASET, same="result"),
     "shard records": Kind("data/*.tfrecord", _DATASET, _change_record_of_shard),
     "config.json": Kind("run/config.json", _RUN, same="result"),
-    "config.json values": Kind("run/config.json", _RUN, mutate_json),
+    "config.json values": Kind("run/config.json", _RUN, _with_digest(mutate_json)),
     "run vocabulary": Kind("run/vocabulary.txt", _RUN, same="result"),
     "weights.npz": Kind("run/weights.npz", _RUN, same="result"),
-    "weights.npz arrays": Kind("run/weights.npz", _RUN, _change_member),
-    "summary.json values": Kind("run/summary.json", _RUN[-1:], mutate_json),
+    "weights.npz arrays": Kind("run/weights.npz", _RUN, _with_digest(_change_member)),
+    "checksums.json": Kind("run/checksums.json", _RUN, same="result"),
+    "checksums.json values": Kind("run/checksums.json", _RUN, mutate_json),
+    "summary.json values": Kind("run/summary.json", _RUN[2:], _with_digest(mutate_json)),
     "events": Kind("run/tensorboard/**/*tfevents*", _CURVES, same="result or warning"),
+    "state.npz": Kind("run/state.npz", (_RESUME,), same="result", tensorflow=True),
+    "state.npz arrays": Kind("run/state.npz", (_RESUME,), _with_digest(_change_member), tensorflow=True),
+    "best.npz": Kind("run/best.npz", (_RESUME,), same="result", tensorflow=True),
+    "best.npz arrays": Kind("run/best.npz", (_RESUME,), _with_digest(_change_member), tensorflow=True),
     "event records": Kind("run/tensorboard/**/*tfevents*", _CURVES, _change_record),
 }  # fmt: skip
 
@@ -193,7 +217,10 @@ def write_examples(folder: Path) -> None:
 
 def result_of(command: Command, output: str, out: Path) -> Any:
     """Return what of a command's answer may not change: the bytes of a dataset, or what it printed."""
+    if command[0] == "train":
+        summary = json.loads(output)
+        return {name: value for name, value in summary.items() if name.startswith("val_")}
     if command[0] != "prepare":
-        return output
+        return re.sub(r'"time": "[^"]*"', "", output)
     manifest = json.loads((out / "dataset.json").read_bytes())
     return manifest["labels"], manifest["splits"], manifest["vocabulary"]

@@ -1,4 +1,4 @@
-"""Give the reviews of a dataset their features: choose them, then write each shard anew with them."""
+"""Features for the reviews of a dataset: choose them, then write each shard anew with them."""
 
 import hashlib
 from dataclasses import asdict, dataclass, replace

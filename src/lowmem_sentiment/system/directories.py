@@ -186,7 +186,7 @@ def _recover(final: Path, kind: Kind, report: Callable[[str], None]) -> None:
 
 
 def _rename(temporary: Path, final: Path, kind: Kind, report: Callable[[str], None]) -> None:
-    """Give a whole directory its final name; what is there stays aside until it has it."""
+    """Rename a whole directory to its final name; what is there stays aside until that is done."""
     aside = final.with_name(f"{final.name}{REPLACED}")
     if not (final.is_dir() and any(final.iterdir())):
         os.replace(temporary, final)
