@@ -110,7 +110,8 @@ def results(tmp_path, measured) -> Path:
 
 
 def readme() -> str:
-    return (SCRIPTS.parent / "README.md").read_text()
+    """Return both files with figures in them, one after the other."""
+    return "".join(file.read_text() for file in report.FILES)
 
 
 # --- figures ---

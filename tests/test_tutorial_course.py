@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 README = Path(__file__).parent.parent / "README.md"
-HEADING = "## The tutorial's course, in Python"
+HEADING = "## In Python"
 
 
 def course() -> str:

@@ -1,4 +1,4 @@
-"""README's figures, from the JSON under results/: each block between a pair of markers is one template.
+"""The figures of both README files, from the JSON under results/: each block between a pair of markers is one template.
 
 A template (templates/NAME.md) has words alone, and $names for what the functions below make of the
 block's JSON.
@@ -30,39 +30,47 @@ PEERS = {
     "vowpalwabbit": "Vowpal Wabbit",
 }
 TEMPLATES = Path(__file__).parent / "templates"
+FILES = [ROOT / "README.md", Path(__file__).with_name("README.md")]
 FIRST = ("tutorial", OURS, "tutorial-printed", "ours-printed")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--check", action="store_true", help="write nothing; exit code 1 if README differs from the JSON")
-    add("--readme", type=Path, default=ROOT / "README.md", metavar="FILE", help="where the markers are")
+    add("--check", action="store_true", help="write nothing; exit code 1 if a file differs from the JSON")
+    add("--readme", type=Path, nargs="+", default=FILES, metavar="FILE", help="where the markers are")
     add("--results", type=Path, default=RESULTS, metavar="DIR", help="where the JSON is")
 
 
 def run(options: argparse.Namespace) -> None:
-    before = options.readme.read_text()
-    after = fill(before, options.results)
-    if options.check:
-        if before != after:
+    before = [file.read_text() for file in options.readme]
+    if missing := [name for name in BLOCKS if not any(begin_of(name) in text for text in before)]:
+        raise ValueError(f"expected one line {begin_of(missing[0]).strip()} in {options.readme}")
+    for file, text in zip(options.readme, before, strict=True):
+        after = fill(text, options.results)
+        if not options.check:
+            file.write_text(after)
+        elif text != after:
             sys.exit(
-                f"benchmark: {options.readme} is not what {options.results} gives; run: "
+                f"benchmark: {file} is not what {options.results} gives; run: "
                 "python scripts/benchmark.py report"
             )
-    else:
-        options.readme.write_text(after)
+
+
+def begin_of(name: str) -> str:
+    """Return the line that a block begins with."""
+    return f"<!-- {name}: begin, made by: python scripts/benchmark.py report -->\n"
 
 
 def fill(text: str, results: Path) -> str:
-    """Give README's text with every block made anew; ValueError where a marker is missing."""
+    """Return the text with every block that begins in it made anew; ValueError where one has no end."""
     for name in BLOCKS:
-        begin = f"<!-- {name}: begin, made by: python scripts/benchmark.py report -->\n"
-        end = f"<!-- {name}: end -->"
-        if text.count(begin) != 1 or text.count(end) != 1:
+        begin, end = begin_of(name), f"<!-- {name}: end -->"
+        if text.count(begin) != text.count(end) or text.count(begin) > 1:
             raise ValueError(f"expected one line {begin.strip()} and one {end}")
-        head, rest = text.split(begin)
-        _, tail = rest.split(end)
-        text = f"{head}{begin}{block(name, results)}\n{end}{tail}"
+        if begin in text:
+            head, rest = text.split(begin)
+            _, tail = rest.split(end)
+            text = f"{head}{begin}{block(name, results)}\n{end}{tail}"
     return text
 
 
