@@ -1,4 +1,4 @@
-"""The figures of both README files, from the JSON under results/: each block between a pair of markers is one template.
+"""The figures of both README files, from the JSON under results/: a block between markers is a template.
 
 A template (templates/NAME.md) has words alone, and $names for what the functions below make of the
 block's JSON.
