@@ -36,7 +36,7 @@ def wheel(tmp_path, monkeypatch):
 
 def reviews_of(source):
     """Give (split, text, whether it is positive) of every review."""
-    return [(split, text, label == "positive") for text, label, _, split in source._rows()]
+    return [(split, text, label == "positive") for text, label, _, split, _ in source._rows()]
 
 
 def test_imdb_rows_are_drawn_into_both_splits(wheel):
