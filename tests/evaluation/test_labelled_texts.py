@@ -13,6 +13,7 @@ from lowmem_sentiment.model.numpy_model import load_with_vocabulary
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.sources.files import FilesSettings
 from lowmem_sentiment.system.errors import DataError, InputMissing, SettingsError
+from lowmem_sentiment.text.encoders import text_encoder
 
 
 @pytest.fixture
@@ -93,7 +94,9 @@ def test_memory_does_not_grow_with_the_file(run, tmp_path):
         path = tmp_path / f"{megabytes}.csv"
         row = "a great film " * 80 + ",positive\n"
         path.write_text("text,label\n" + row * (megabytes * 1_000_000 // len(row)))
-        texts = LabelledTexts([str(path)], FilesSettings(), model.labels, [vocabulary])
+        texts = LabelledTexts(
+            [str(path)], FilesSettings(), model.labels, [text_encoder(vocabulary, None)]
+        )
         tracemalloc.start()
         score([model], texts.batches())
         peaks.append(tracemalloc.get_traced_memory()[1])

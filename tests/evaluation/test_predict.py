@@ -115,7 +115,7 @@ def test_effects_are_those_of_the_network_run_without_the_word(run):
             {UNKNOWN} if words - known else set()
         )
         whole = log_odds(by_hand(run, [text])[0, label])
-        for word, effect in prediction.effects:
+        for word, effect, _ in prediction.effects:
             rest = log_odds(by_hand(run, [text], without=word)[0, label])
             assert effect == pytest.approx(whole - rest, abs=1e-4)
 
