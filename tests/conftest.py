@@ -1,6 +1,7 @@
 """Small handmade data that every test shares, and the real data where it can be had."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,11 @@ from helpers import write_imdb
 from lowmem_sentiment.dataset.preparation import prepare
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.sources.imdb import NPZ_VARIABLE, WORD_INDEX_VARIABLE, ImdbSource
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C again where a shell had it ignored (`pytest &`): the tests' processes inherit it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -25,6 +25,7 @@ def one_line(result, code):
     return lines[0]
 
 
+@pytest.mark.slow
 def test_a_whole_course_in_json(imdb_files, tmp_path):
     npz, _ = imdb_files
     data, run = tmp_path / "data" / "imdb", tmp_path / "runs" / "first"
@@ -231,6 +232,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_dataset(imdb_files, tmp_path):
         subprocess.run(["umount", str(small)], check=True)
 
 
+@pytest.mark.slow
 def test_a_pipe_that_is_closed_is_no_error(trained, tmp_path):
     run = shutil.copytree(trained, tmp_path / "run")
     command = f"{sys.executable} -m lowmem_sentiment evaluate {run} --json | true"

@@ -225,6 +225,7 @@ def test_the_command_answers_each_text_in_order(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_texts_may_stand_before_between_and_after_options(tmp_path):
     run = str(write_run(tmp_path / "run").path)
     expected = run_cli("predict", run, "great", "worst", "--json").stdout

@@ -19,6 +19,7 @@ def networks():
     return pair
 
 
+@pytest.mark.slow
 def test_every_step_is_keras_adams():
     plain, fused = networks()
     generator = np.random.default_rng(0)

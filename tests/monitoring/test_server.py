@@ -181,6 +181,7 @@ def test_the_first_charts_span_their_data(board, trained, tmp_path):
             assert high - low < 2 * (max(data) - min(data))  # and does not lose them in a corner
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_with_one_line(board):
     _, process = board
     process.send_signal(signal.SIGINT)

@@ -113,6 +113,7 @@ assert "tensorflow" not in sys.modules
     assert answer["parameters"] == count_parameters(TrainingSettings(), dataset.num_ids, 2)
 
 
+@pytest.mark.slow
 def test_plan_measures_the_time_when_asked(dataset):
     from lowmem_sentiment.training.speed import measure_speed
 

@@ -61,6 +61,7 @@ def undisturbed(dataset, tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 def test_a_run_that_keeps_the_best_has_the_weights_of_that_epoch(undisturbed, dataset, tmp_path):
     summary = RunDirectory(undisturbed).summary()
     assert summary["epoch"] == summary["best_epoch"] == summary["epochs"] - 2 < 7
@@ -70,6 +71,7 @@ def test_a_run_that_keeps_the_best_has_the_weights_of_that_epoch(undisturbed, da
         np.testing.assert_array_equal(best[name], plain[name])
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_it_keeps_the_same_epoch_and_the_same_curves(undisturbed, dataset, tmp_path):
     # An epoch of 15 steps reports 4 times while it trains, and 2 times while it validates.
     for nth, reports in enumerate((2, 9, 11)):
@@ -92,6 +94,7 @@ def test_a_finished_run_that_stopped_early_stays_as_it_is(undisturbed, dataset):
     assert {path: path.read_bytes() for path in undisturbed.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_trained_on_for_more_epochs_the_best_is_still_kept(dataset, tmp_path):
     run, settings = tmp_path / "run", {**FAST, "keep_best": True, "best_by": "loss"}
     train(dataset, run, TrainingSettings(**settings, epochs=6))

@@ -35,6 +35,7 @@ def unbalanced(tmp_path_factory) -> Dataset:
     return write_dataset(tmp_path_factory.mktemp("two"), {"negative": 20, "positive": 180})
 
 
+@pytest.mark.slow
 def test_three_labels_train_and_evaluate(three, tmp_path):
     from lowmem_sentiment.evaluation.evaluate import evaluate
     from lowmem_sentiment.runs.run_directory import RunDirectory
@@ -71,6 +72,7 @@ def test_balanced_weights_make_each_label_weigh_the_same(unbalanced):
     assert weights[0] * counts[0] + weights[1] * counts[1] == pytest.approx(sum(counts))
 
 
+@pytest.mark.slow
 def test_class_weights_raise_the_recall_of_a_rare_label(unbalanced, tmp_path):
     from dataclasses import replace
 
@@ -86,6 +88,7 @@ def test_class_weights_raise_the_recall_of_a_rare_label(unbalanced, tmp_path):
     assert recalls["balanced"] > recalls["none"]
 
 
+@pytest.mark.slow
 def test_train_warns_of_an_unbalanced_dataset(unbalanced, tmp_path, capsys):
     from lowmem_sentiment.cli import main
 
