@@ -1,0 +1,234 @@
+"""N-grams from preparing to serving: what every part reads of a text is the same."""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers import random_texts, write_imdb
+
+from lowmem_sentiment.dataset.preparation import FeatureSettings, PreparationSettings, prepare
+from lowmem_sentiment.dataset.reader import Dataset
+from lowmem_sentiment.evaluation.compare import compare
+from lowmem_sentiment.evaluation.evaluate import evaluate
+from lowmem_sentiment.evaluation.predict import Predictor, predict
+from lowmem_sentiment.model.export import export
+from lowmem_sentiment.runs.configuration import TrainingSettings
+from lowmem_sentiment.runs.memory_plan import count_parameters, plan
+from lowmem_sentiment.runs.recipes import RECIPES, recipe_settings
+from lowmem_sentiment.runs.run_directory import RunDirectory
+from lowmem_sentiment.sources.files import FilesSource
+from lowmem_sentiment.sources.imdb import ImdbSource
+from lowmem_sentiment.system.errors import DataError, SettingsError
+from lowmem_sentiment.training.train import train
+
+SETTINGS = TrainingSettings(epochs=3, batch_size=8, hidden=(8, 4), learning_rate=0.02)
+
+# Answers texts from standard input with a SavedModel, where our package cannot be imported.
+SERVER = """
+import json, sys
+sys.modules["lowmem_sentiment"] = None
+import tensorflow as tf
+texts = [text.encode("latin-1") for text in json.load(sys.stdin)]
+signature = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+outputs = signature(texts=tf.constant(texts))
+assert signature(texts=tf.constant([], tf.string))["label"].shape == [0]
+json.dump(outputs["probabilities"].numpy().tolist(), sys.stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> Dataset:
+    folder = tmp_path_factory.mktemp("imdb")
+    source = ImdbSource(*write_imdb(folder))
+    settings = FeatureSettings(ngrams=3, max_features=150)
+    return prepare(source, folder / "data", settings, shard_bytes=4_000)
+
+
+@pytest.fixture(scope="module")
+def run(dataset, tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "ngrams"
+    summary = train(dataset, path, replace(SETTINGS, num_words=120))
+    assert summary["val_accuracy"] > 0.9
+    return path
+
+
+def hard_texts() -> list[bytes]:
+    texts = [text.encode() for text in random_texts(1_000)]
+    texts += [b"the film was" + bytes([byte]) + b"great a film" for byte in range(256)]
+    return [
+        *texts,
+        b"",
+        b" ",
+        b"the",
+        b"\xff\xfe",
+        b"great \xc3 film",
+        b"a\x00b the film",
+        b"THE the\nFilm",
+    ]
+
+
+def test_prepare_and_predict_find_the_same_features_in_the_same_texts(tmp_path):
+    texts = [text for text in random_texts(400, seed=5) if text.strip(" \t")]
+    lines = [
+        json.dumps({"text": text, "label": "ab"[nth % 2], "split": ""}) for nth, text in enumerate(texts)
+    ]
+    (tmp_path / "texts.jsonl").write_text("\n".join(lines) + "\n")
+    from lowmem_sentiment.sources.files import FilesSettings
+
+    source = FilesSource([str(tmp_path / "texts.jsonl")], FilesSettings(test_fraction=0.3))
+    dataset = prepare(source, tmp_path / "data", PreparationSettings(ngrams=3, workers=1))
+    run = tmp_path / "run"
+    train(dataset, run, replace(SETTINGS, epochs=1, num_words=dataset.num_inputs))
+    encoder, expected = Predictor(run)._encoder, []
+    for split in ("train", "test"):
+        words = dataset.vocabulary()
+        for tokens, features in zip(dataset.read(split), dataset.read(split, "features"), strict=True):
+            decoded = [words.decode(ids[1:]).encode() for ids in tokens.split()]
+            found = encoder.encode(decoded)
+            assert [ids.tolist() for ids in found] == [ids.tolist() for ids in features.split()]
+            expected += [tuple(ids.tolist()) for ids in features.split()]
+    # and in the texts themselves, whatever stands between their words
+    found = encoder.encode([text.encode() for text in texts])
+    assert sorted(tuple(ids.tolist()) for ids in found) == sorted(expected)
+
+
+def test_training_reads_features_as_columns_and_leaves_out_those_of_lower_rank(dataset):
+    from lowmem_sentiment.training.input_pipeline import batches
+
+    rows = np.concatenate([x.numpy() for x, _ in batches(dataset, "test", num_words=50)])
+    reviews = [ids for block in dataset.read("test", "features") for ids in block.split()]
+    expected = np.zeros_like(rows)
+    for row, ids in zip(expected, reviews, strict=True):
+        row[ids[ids < 50]] = 1
+    np.testing.assert_array_equal(rows, expected)
+
+
+def test_a_run_holds_the_ngrams_that_its_columns_are(dataset, run):
+    assert RunDirectory(run).ngrams() == 3
+    assert RunDirectory(run).vocabulary().words == dataset.input_vocabulary().words[:116]
+    assert (count_parameters(SETTINGS, 120, 2)) < plan(dataset, replace(SETTINGS, num_words=120)).disk
+
+
+def test_evaluation_and_comparison_score_the_features(dataset, run, tmp_path):
+    import keras
+
+    from lowmem_sentiment.training.input_pipeline import batches
+
+    report = evaluate(run)
+    model = keras.models.load_model(run / "model.keras")
+    ((rows, labels),) = batches(dataset, "test", num_words=120, batch_size=40)
+    right = (model.predict(rows, verbose=0)[:, 0] > 0.5) == labels.numpy()
+    assert report["accuracy"] == pytest.approx(right.mean())
+    other = tmp_path / "other"
+    train(dataset, other, replace(SETTINGS, num_words=60, epochs=1))
+    assert compare([run, other])["reviews"] == 40
+
+
+def test_words_and_ngrams_are_not_mixed_up(dataset, run, tmp_path):
+    words = prepare(ImdbSource(*write_imdb(tmp_path)), tmp_path / "words")
+    with pytest.raises(DataError, match=r"was prepared for words, .* was trained on n-grams"):
+        evaluate(run, words)
+
+
+def test_explanations_leave_out_a_word_with_every_ngram_that_it_is_in(run):
+    text = "the film was great"
+    (prediction,) = predict(run, [text], explain=True)
+    predictor = Predictor(run)
+    names = [
+        predictor._vocabulary.words[id_ - 4].decode()
+        for id_ in predictor._encoder.encode([text.encode()])[0]
+    ]
+    effects = {effect.word: effect for effect in prediction.effects}
+    assert set(effects) == set(names) | {word for name in names for word in name.split()}
+    for word, effect in effects.items():
+        assert set(effect.ngrams) == {name for name in names if f" {word} " in f" {name} "}
+    assert effects["great"].as_dict()["ngrams"]
+    # leaving out every n-gram with "great" is the text in which an unknown word stands for it
+    (without,) = predictor.probabilities([text.replace("great", "xyzzy")])
+    (whole,) = predictor.probabilities([text])
+
+    def odds(probabilities):
+        chosen = probabilities[predictor.labels.index(prediction.label)]
+        return np.log(chosen / (1 - chosen))
+
+    assert effects["great"].effect == pytest.approx(odds(whole) - odds(without), abs=1e-4)
+
+
+def test_tensorboard_shows_what_ngrams_do_in_the_reviews_that_are_most_wrong(dataset, run):
+    from lowmem_sentiment.model.metrics import Mistake
+    from lowmem_sentiment.model.numpy_model import NumpyModel
+    from lowmem_sentiment.monitoring.text_summaries import describe_most_wrong
+
+    directory = RunDirectory(run)
+    shown = describe_most_wrong(
+        NumpyModel.load(directory), dataset, SETTINGS, [Mistake(3, 1, 0.9)], directory.vocabulary()
+    )
+    ids, _ = dataset.pick("test", [3])[3]
+    words = dataset.vocabulary().decode(ids[1:])
+    assert shown.splitlines()[-1].replace("*", "") == f"> {words}"
+    assert "**" in shown.splitlines()[-1]
+
+
+def test_exported_weights_are_all_that_predict_needs(run, tmp_path):
+    out = export(run, tmp_path / "small", format="weights")
+    texts = hard_texts()
+    np.testing.assert_array_equal(
+        Predictor(out).probabilities(texts), Predictor(run).probabilities(texts)
+    )
+
+
+@pytest.mark.slow
+def test_the_saved_model_gives_what_predict_gives_without_our_package(run, tmp_path):
+    out, texts = export(run, tmp_path / "model" / "1"), hard_texts()
+    served = subprocess.run(
+        [sys.executable, "-c", SERVER, str(out)],
+        input=json.dumps([text.decode("latin-1") for text in texts]),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert served.returncode == 0, served.stderr
+    np.testing.assert_allclose(json.loads(served.stdout), Predictor(run).probabilities(texts), atol=1e-5)
+
+
+def test_a_run_of_words_has_no_trace_of_ngrams(trained):
+    from lowmem_sentiment.model.weights import read_weights
+
+    run = RunDirectory(trained)
+    assert run.ngrams() is None and "ngrams" not in run.config()["vocabulary"]
+    with np.load(run.weights_file) as arrays:
+        assert b"ngrams" not in arrays["metadata"].tobytes()
+    assert read_weights(run.weights_file)[0].ngrams is None
+
+
+def test_a_resumed_run_on_ngrams_ends_with_the_same_weights(dataset, run, tmp_path):
+    path = tmp_path / "resumed"
+    train(dataset, path, replace(SETTINGS, num_words=120, epochs=2))
+    train(dataset, path, replace(SETTINGS, num_words=120), resume=True)
+    with np.load(path / "weights.npz") as one, np.load(run / "weights.npz") as other:
+        assert all(np.array_equal(one[name], other[name]) for name in other.files)
+
+
+def test_a_recipe_takes_no_more_features_than_there_are(dataset):
+    settings = recipe_settings("wide", dataset)
+    assert settings == {**RECIPES["wide"], "num_words": 154}
+    assert TrainingSettings(**settings).num_words_for(dataset) == 154
+    with pytest.raises(SettingsError, match="recipe is 'deep', expected one of wide"):
+        recipe_settings("deep", dataset)
+
+
+def test_a_damaged_feature_list_is_reported_with_its_record(dataset, tmp_path):
+    from lowmem_sentiment.dataset import records
+    from lowmem_sentiment.dataset.examples import Bounds
+
+    shutil.copytree(dataset.directory, tmp_path / "copy")
+    path = dataset.paths("test")[0]
+    with (
+        open(path, "rb") as file,
+        pytest.raises(DataError, match=r"record \d+: a feature id is \d+, expected"),
+    ):
+        list(records.read(file, "shard", Bounds(5, 2), ids="features"))
