@@ -18,7 +18,7 @@ def run(validation, network, rows):
     """Run the counting test step over all rows, and return the metrics."""
     checkpoint.make_variables(network, network.input_shape[-1])
     network.reset_metrics()
-    step = tf.function(validation.test_step(network))
+    step = tf.function(validation.test_step(network, network))
     for batch in rows:
         logs = step(batch)
     return logs
