@@ -1,8 +1,9 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from lowmem_sentiment.model.optimizer import FusedAdam
+from lowmem_sentiment.model.optimizer import FusedAdam, LazyAdam
 from lowmem_sentiment.system.workarounds import save_as_plain_adam
 
 
@@ -32,6 +33,52 @@ def test_every_step_is_keras_adams():
             np.testing.assert_allclose(one, other, rtol=2e-5, atol=2e-6)
     for one, other in zip(plain.optimizer.variables, fused.optimizer.variables, strict=True):
         np.testing.assert_allclose(one, other, rtol=2e-4, atol=1e-7)
+
+
+def sparse_and_dense_steps(optimizer, steps=30):
+    """Train 9 rows of 4 by gradients of 3 of them, and the same by FusedAdam on dense gradients."""
+    generator = np.random.default_rng(0)
+    start = generator.normal(size=(9, 4)).astype(np.float32)
+    pair = [keras.Variable(start), keras.Variable(start)]
+    plain = FusedAdam(0.01)
+    for _ in range(steps):
+        ids = generator.choice(9, 3, replace=False)
+        values = generator.normal(size=(3, 4)).astype(np.float32)
+        gradient = tf.IndexedSlices(tf.constant(values), tf.constant(ids), tf.constant([9, 4]))
+        before = [each.numpy() for each in (pair[0], *optimizer.variables[2:])]
+        optimizer.apply([gradient], [pair[0]])
+        plain.apply([tf.convert_to_tensor(gradient)], [pair[1]])
+        yield before, ids, values, pair
+
+
+def test_rows_without_a_gradient_move_by_their_moments():
+    for *_, (sparse, dense) in sparse_and_dense_steps(FusedAdam(0.01)):
+        np.testing.assert_array_equal(sparse.numpy(), dense.numpy())
+
+
+def test_lazy_adam_moves_the_rows_of_a_gradient_alone_by_adams_formula():
+    optimizer = LazyAdam(0.01)
+    for step, (before, ids, gradient, (lazy, _)) in enumerate(sparse_and_dense_steps(optimizer), 1):
+        m, v = before[1:] or (np.zeros((9, 4), np.float32),) * 2
+        expected = before[0].copy()
+        m = 0.9 * m[ids] + 0.1 * gradient
+        v = 0.999 * v[ids] + 0.001 * gradient**2
+        rate = 0.01 * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+        expected[ids] -= rate * m / (np.sqrt(v) + 1e-7)
+        np.testing.assert_allclose(lazy.numpy(), expected, rtol=1e-5, atol=1e-6)
+        others = np.setdiff1d(range(9), ids)
+        np.testing.assert_array_equal(lazy.numpy()[others], before[0][others])
+
+
+def test_lazy_adam_keeps_the_variables_of_adam():
+    variables = [keras.Variable(np.zeros((9, 4), np.float32))]
+    lazy, adam = LazyAdam(), keras.optimizers.Adam()
+    for optimizer in (lazy, adam):
+        optimizer.build(variables)
+    assert [each.path.split("/")[-1] for each in lazy.variables] == [
+        each.path.split("/")[-1] for each in adam.variables
+    ]
+    assert lazy.get_config() | {"name": ""} == adam.get_config() | {"name": ""}
 
 
 def test_saved_as_keras_own_adam_it_resumes_where_it_stopped(tmp_path):

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,12 @@ def test_a_worker_takes_its_share_of_a_batch_and_what_speaking_takes(dataset):
     assert fit_to(limit, dataset, TrainingSettings(batch_size=8), 2) != TrainingSettings(batch_size=8)
 
 
+def test_lazy_adam_takes_fewer_copies_of_the_weights(dataset):
+    adam, lazy = (plan(dataset, TrainingSettings(optimizer=name)) for name in ("adam", "lazy-adam"))
+    assert lazy.weights < adam.weights
+    assert replace(lazy, weights=adam.weights) == adam
+
+
 def test_a_limit_is_kept_by_the_window_and_the_prefetch_alone(dataset):
     whole = TrainingSettings()
     assert fit_to(Limit(10_000 * MB, "a test"), dataset, whole) == whole
@@ -56,7 +63,7 @@ def test_a_limit_is_kept_by_the_window_and_the_prefetch_alone(dataset):
 
 def test_a_limit_that_cannot_be_kept_is_refused_with_the_figure(dataset):
     with pytest.raises(
-        SettingsError, match=r"training needs 3\d\d MB, and the limit is 100 MB \(a test\)"
+        SettingsError, match=r"training needs 4\d\d MB, and the limit is 100 MB \(a test\)"
     ):
         fit_to(Limit(100 * MB, "a test"), dataset, TrainingSettings())
 
@@ -97,7 +104,7 @@ def test_the_plan_is_what_training_takes(dataset, tmp_path):
     predicted = summary["predicted_anonymous_bytes"] + more * LIBRARIES
     assert predicted == pytest.approx(resident, rel=0.1)
     assert summary["predicted_resident_bytes"] == summary["predicted_anonymous_bytes"] + LIBRARIES
-    assert "limit 2000 MB (--memory-limit); training needs 3" in done.stderr
+    assert "limit 2000 MB (--memory-limit); training needs 4" in done.stderr
 
 
 def test_plan_answers_without_tensorflow(dataset):

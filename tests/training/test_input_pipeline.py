@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from lowmem_sentiment.dataset.splits import num_reviews
 from lowmem_sentiment.text.vocabulary import OUT_OF_VOCABULARY_ID
-from lowmem_sentiment.training.input_pipeline import Order, batches, worker_batches
+from lowmem_sentiment.training.input_pipeline import Order, batches, sparse_batches, worker_batches
 
 NUM_WORDS = 12
 ORDER = Order(7, None, 0, 0.0, 0, 0, 1 << 25)
@@ -47,6 +47,19 @@ def test_padding_is_never_a_word_and_unknown_words_become_two(dataset):
     assert not rows[:, 0].any()
     assert rows[:, 1].all()
     assert rows[:, 2].all()
+
+
+@pytest.mark.parametrize("least_width", [2, 4, 1024])
+def test_sparse_rows_are_the_columns_of_the_batchs_own_words_in_the_same_order(dataset, least_width):
+    order, options = ORDER._replace(first_step=2, seed=3), {"num_words": NUM_WORDS, "prefetch": 1}
+    dense = list(batches(dataset, **{**order._asdict(), **options}))
+    sparse = list(sparse_batches(dataset, "train", order, **options, least_width=least_width))
+    assert len(sparse) == len(dense)
+    for ((ids, rows), labels), (expected, expected_labels) in zip(sparse, dense, strict=True):
+        np.testing.assert_array_equal(labels, expected_labels)
+        assert len(set(ids.numpy())) == len(ids) == expected.numpy().any(0).sum()
+        np.testing.assert_array_equal(rows[:, : len(ids)], expected.numpy()[:, ids])
+        assert not rows[:, len(ids) :].numpy().any()
 
 
 @pytest.mark.parametrize("window_bytes", [1, 4_000, 1 << 25])

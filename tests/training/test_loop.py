@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from lowmem_sentiment.model.keras_model import build_model
-from lowmem_sentiment.runs.configuration import TrainingSettings
+from lowmem_sentiment.runs.configuration import OPTIMIZERS, TrainingSettings
+from lowmem_sentiment.system.errors import SettingsError
 from lowmem_sentiment.training import checkpoint, loop
 from lowmem_sentiment.training.callbacks import ReportProgress, Track
 from lowmem_sentiment.training.checkpoint import Position
@@ -24,10 +25,10 @@ class NoFiles:
         pass
 
 
-def fit(dataset, model, *callbacks, steps_per_execution=7, own_model=True, **settings):
+def fit(dataset, model, *callbacks, steps_per_execution=7, sparse=False, **settings):
     """Train for 2 epochs of 20 steps, each followed by 5 of validation; return the metrics of each."""
     settings = {"epochs": 2, "batch_size": 8, "num_words": dataset.num_ids, **settings}
-    job = Job(dataset, TrainingSettings(**settings), SingleProcess(), own_model=own_model)
+    job = Job(dataset, TrainingSettings(**settings), SingleProcess(), own_model=not sparse)
     position, validation = Position(), ValidationMetrics(dataset.labels)
     checkpoint.make_variables(model, dataset.num_ids)
     callbacks = [Track(NoFiles(), position, print), *callbacks]
@@ -65,6 +66,50 @@ def test_class_weights_are_those_of_keras_fit(dataset, monkeypatch):
     fit_with_keras(dataset, theirs, {0: 0.5, 1: 2.0})
     for mine, other in zip(checkpoint.variables(ours), checkpoint.variables(theirs), strict=True):
         np.testing.assert_array_equal(mine.numpy(), other.numpy())
+
+
+def test_two_hundred_steps_on_a_batchs_own_words_are_those_of_keras_adam_on_all(dataset):
+    ours, theirs = (build_model(dataset.num_ids, hidden=(6, 4), dropout=()) for _ in range(2))
+    theirs.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    fit(dataset, ours, sparse=True, epochs=10)
+    rows = batches(dataset, num_words=dataset.num_ids, batch_size=8)
+    theirs.fit(rows, epochs=10, shuffle=False, verbose=0)
+    assert int(ours.optimizer.iterations) == 200
+    for mine, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_two_trainings_on_a_batchs_own_words_give_the_same_bits(dataset, optimizer):
+    pair = [build_model(dataset.num_ids, hidden=(6, 4), optimizer=optimizer) for _ in range(2)]
+    one, two = (fit(dataset, model, sparse=True, optimizer=optimizer) for model in pair)
+    assert one == two
+    for mine, other in zip(*map(checkpoint.variables, pair), strict=True):
+        np.testing.assert_array_equal(mine.numpy(), other.numpy())
+
+
+@pytest.mark.parametrize("hidden", [(), (6, 4)])
+def test_class_weights_and_metrics_on_a_batchs_own_words_are_those_on_all(dataset, monkeypatch, hidden):
+    monkeypatch.setattr(Job, "class_weight", [0.5, 2.0])
+    ours, theirs = (build_model(dataset.num_ids, hidden=hidden, dropout=(0.3,)[: len(hidden)])
+                    for _ in range(2))  # fmt: skip
+    sparse, dense = fit(dataset, ours, sparse=True), fit(dataset, theirs)
+    for mine, other in zip(sparse, dense, strict=True):
+        assert mine == pytest.approx(other, abs=1e-6)
+    for mine, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=0, atol=1e-6)
+
+
+def test_lazy_adam_is_refused_where_gradients_are_dense(dataset):
+    lazy = TrainingSettings(optimizer="lazy-adam")
+    several = SingleProcess()
+    several.share = (0, 2)
+    for strategy, own_model, why in (
+        (SingleProcess(), True, "of your own"),
+        (several, False, "one process"),
+    ):
+        with pytest.raises(SettingsError, match=f"optimizer is lazy-adam, expected adam: .*{why}"):
+            Job(dataset, lazy, strategy, own_model)
 
 
 def test_a_step_is_traced_once(dataset):

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -16,6 +17,7 @@ from helpers import run_cli
 
 from lowmem_sentiment.dataset.preparation import prepare
 from lowmem_sentiment.evaluation.verify_resume import digests, verify_resume
+from lowmem_sentiment.model.keras_model import build_model
 from lowmem_sentiment.runs.configuration import SaveEvery, TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.sources.imdb import ImdbSource
@@ -45,7 +47,7 @@ def undisturbed(dataset, tmp_path_factory):
     return run
 
 
-def train_until(dataset, run, reports, **options):
+def train_until(dataset, run, reports, settings=SETTINGS, **options):
     """Train, and ask to stop at the given report of progress (one every 3 steps)."""
     stop, seen = threading.Event(), []
 
@@ -54,7 +56,7 @@ def train_until(dataset, run, reports, **options):
         if len(seen) == reports:
             stop.set()
 
-    return train(dataset, run, SETTINGS, stop=stop, progress=progress, **options)
+    return train(dataset, run, settings, stop=stop, progress=progress, **options)
 
 
 # An epoch reports 7 times while it trains and 2 times while it validates.
@@ -65,6 +67,36 @@ def test_a_run_stopped_anywhere_and_resumed_ends_identical(dataset, undisturbed,
         train_until(dataset, run, reports)
     train(dataset, run, SETTINGS, resume=True)
     assert digests(run) == digests(undisturbed)
+
+
+def test_a_run_with_lazy_adam_stopped_and_resumed_ends_identical(dataset, tmp_path):
+    lazy = replace(SETTINGS, optimizer="lazy-adam")
+    train(dataset, tmp_path / "undisturbed", lazy)
+    with pytest.raises(Resumable):
+        train_until(dataset, tmp_path / "run", 10, settings=lazy)
+    train(dataset, tmp_path / "run", lazy, resume=True)
+    assert digests(tmp_path / "run") == digests(tmp_path / "undisturbed")
+
+
+def test_a_run_resumes_with_another_optimizer_or_other_batches_when_forced(dataset, tmp_path):
+    run, lazy, reports = tmp_path / "run", replace(SETTINGS, optimizer="lazy-adam"), []
+    with pytest.raises(Resumable):
+        train_until(dataset, run, 10)
+    with pytest.raises(
+        SettingsError, match="optimizer is lazy-adam, the run to resume has adam: --force"
+    ):
+        train(dataset, run, lazy, resume=True)
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Resumable):
+        train(dataset, run, lazy, resume=True, force=True, report=reports.append, stop=stop)
+    assert reports == ["warning: optimizer is lazy-adam, the run had adam"]
+    assert RunDirectory(run).config()["settings"]["optimizer"] == "lazy-adam"
+    own = build_model(dataset.num_ids, hidden=SETTINGS.hidden)
+    with pytest.raises(DataError, match=r"input \(sparse then, dense now\)"):
+        train(dataset, run, replace(SETTINGS, optimizer="adam"), model=own, resume=True, force=False)
+    train(dataset, run, SETTINGS, model=own, resume=True, force=True)
+    assert RunDirectory(run).summary()["epochs"] == SETTINGS.epochs
 
 
 def test_a_run_stopped_in_its_last_validation_or_again_and_again_ends_identical(

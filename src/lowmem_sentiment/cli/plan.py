@@ -55,7 +55,7 @@ def _plan_lines(answer: dict[str, Any]) -> list[str]:
     parts = {
         "floor": "TensorFlow, Keras, traced graphs",
         "weights": f"{answer['parameters']:,} parameters, gradients, Adam's moments, copies when saved",
-        "batches": "dense rows in flight",
+        "batches": "rows in flight",
         "window": "records that are shuffled together",
         "anonymous": "together: what the kernel cannot reclaim",
         "libraries": "pages of libraries, dropped when memory is short",

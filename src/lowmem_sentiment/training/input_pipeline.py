@@ -23,6 +23,9 @@ from ..system.workarounds import ignore_global_seed
 from ..text.vocabulary import OUT_OF_VOCABULARY_ID
 from .execution import no_autograph
 
+# The narrowest encoding of sparse batches: 32 rows of it are 131 KB.
+LEAST_WIDTH = 1024
+
 
 class Order(NamedTuple):
     """Which reviews of a split come when."""
@@ -70,7 +73,13 @@ def batches(
 
 
 def sparse_batches(
-    dataset: Dataset, split: str, order: Order, *, num_words: int, prefetch: int
+    dataset: Dataset,
+    split: str,
+    order: Order,
+    *,
+    num_words: int,
+    prefetch: int,
+    least_width: int = LEAST_WIDTH,
 ) -> tf.data.Dataset:
     """Return ((int64[words], float32[batch, width]), int64[batch]): a batch's own ids, rows, labels.
 
@@ -79,9 +88,8 @@ def sparse_batches(
     words of 10,000, and 2,150 of 88,584.
     """
     records = batched_records(dataset, split, order).skip(order.first_step)
-    return _finish(
-        records.map(sparse_encoder(num_words, dataset.inputs)), dataset, split, order, prefetch
-    )
+    encode = sparse_encoder(num_words, least_width, dataset.inputs)
+    return _finish(records.map(encode), dataset, split, order, prefetch)
 
 
 def worker_batches(
@@ -136,7 +144,7 @@ def encoder(num_words: int, inputs: str = "tokens") -> Callable:
     return encode
 
 
-def sparse_encoder(num_words: int, inputs: str = "tokens") -> Callable:
+def sparse_encoder(num_words: int, least_width: int, inputs: str = "tokens") -> Callable:
     """Return the function from string[batch] of records to what `sparse_batches` yields.
 
     `CategoryEncoding` has a fixed width. Of a few, each twice as wide as the one before, the least that
@@ -144,25 +152,22 @@ def sparse_encoder(num_words: int, inputs: str = "tokens") -> Callable:
     oneDNN keeps the compiled code of its last 1,024 products by shape, 36 MB where nearly each batch has
     a width of its own.
     """
-    widths = [*_doubled(_LEAST_WIDTH, num_words), num_words]
+    widths = [*_doubled(least_width, num_words), num_words]
     encodings = [keras.layers.CategoryEncoding(width, output_mode="multi_hot") for width in widths]
 
     @no_autograph
     def encode(records):
         ids, labels = _parse(records, num_words, inputs)
-        own, positions = tf.unique(ids.values, out_idx=tf.int64)
+        words, positions = tf.unique(ids.values, out_idx=tf.int64)
         ids = ids.with_values(positions)
-        words = tf.size(own)
-        least = tf.searchsorted(tf.constant(widths), words[None])[0]
+        width = tf.size(words)
+        least = tf.searchsorted(tf.constant(widths), width[None])[0]
         # Bound as a default: each branch has an encoding of its own.
         rows = tf.switch_case(least, [lambda encoding=each: encoding(ids) for each in encodings])
-        return (own, rows[:, : -(-words // _WIDTH_STEP) * _WIDTH_STEP]), labels
+        return (words, rows[:, : -(-width // _WIDTH_STEP) * _WIDTH_STEP]), labels
 
     return encode
 
-
-# The narrowest encoding: 32 rows of it are 131 KB.
-_LEAST_WIDTH = 1024
 
 # The batches of an epoch have about ten widths, with 4 % of zeros.
 _WIDTH_STEP = 128
