@@ -83,7 +83,7 @@ def _resume(
     job: Job, run: RunDirectory, force: bool, report: Callable[[str], None]
 ) -> State | dict[str, Any] | None:
     config = run.config()
-    _require_same_settings(config["settings"], job.settings)
+    _require_same_settings(config["settings"], job.settings, force, report)
     state = checkpoint.load(run, report)
     position = state.position if state else Position()
     if job.settings.epochs < position.epoch:
@@ -102,13 +102,22 @@ def _resume(
     return state
 
 
-def _require_same_settings(theirs: dict[str, Any], settings: TrainingSettings) -> None:
+def _require_same_settings(
+    theirs: dict[str, Any], settings: TrainingSettings, force: bool, report: Callable[[str], None]
+) -> None:
     for name, value in asdict(settings).items():
         had = theirs.get(name, getattr(TrainingSettings, name))  # a setting may be younger than the run
         value = list(value) if isinstance(value, tuple) else value
         had = list(had) if isinstance(had, tuple) else had
-        if name not in ("epochs", "prefetch") and had != value:
+        if name in ("epochs", "prefetch") or had == value:
+            continue
+        if name != "optimizer":
             raise SettingsError(f"{name} is {value}, the run to resume has {had}")
+        if not force:  # both keep the same variables
+            raise SettingsError(
+                f"optimizer is {value}, the run to resume has {had}: --force resumes all the same"
+            )
+        report(f"warning: optimizer is {value}, the run had {had}")
 
 
 def _require_same_conditions(
@@ -116,7 +125,9 @@ def _require_same_conditions(
 ) -> None:
     changed = []
     for name in {**now, **then}:
-        had, has = then.get(name, "1"), now.get(name, "1")  # one process does not mention workers
+        # What one process, or a run from before there was a choice, does not mention.
+        usual = "dense" if name == "input" else "1"
+        had, has = then.get(name, usual), now.get(name, usual)
         if had != has:
             changed.append(f"{name} ({had} then, {has} now)")
     if changed and not force:
