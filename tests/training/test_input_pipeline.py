@@ -4,7 +4,13 @@ import tensorflow as tf
 
 from lowmem_sentiment.dataset.splits import num_reviews
 from lowmem_sentiment.text.vocabulary import OUT_OF_VOCABULARY_ID
-from lowmem_sentiment.training.input_pipeline import Order, batches, sparse_batches, worker_batches
+from lowmem_sentiment.training.input_pipeline import (
+    Order,
+    batches,
+    sparse_batches,
+    sparse_encoder,
+    worker_batches,
+)
 
 NUM_WORDS = 12
 ORDER = Order(7, None, 0, 0.0, 0, 0, 1 << 25)
@@ -60,6 +66,17 @@ def test_sparse_rows_are_the_columns_of_the_batchs_own_words_in_the_same_order(d
         assert len(set(ids.numpy())) == len(ids) == expected.numpy().any(0).sum()
         np.testing.assert_array_equal(rows[:, : len(ids)], expected.numpy()[:, ids])
         assert not rows[:, len(ids) :].numpy().any()
+
+
+def test_a_batch_without_any_word_has_rows_of_zeros():
+    example = tf.train.Example()
+    example.features.feature["label"].int64_list.value.append(1)
+    example.features.feature["features"].int64_list.value.append(NUM_WORDS)  # of a rank too low
+    encode = sparse_encoder(NUM_WORDS, 1024, "features")
+    (ids, rows), _ = encode(tf.constant([example.SerializeToString()]))
+    assert ids.shape == (0,)
+    assert rows.shape == (1, NUM_WORDS)
+    assert not rows.numpy().any()
 
 
 @pytest.mark.parametrize("window_bytes", [1, 4_000, 1 << 25])

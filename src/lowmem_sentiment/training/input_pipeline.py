@@ -164,7 +164,10 @@ def sparse_encoder(num_words: int, least_width: int, inputs: str = "tokens") -> 
         least = tf.searchsorted(tf.constant(widths), width[None])[0]
         # Bound as a default: each branch has an encoding of its own.
         rows = tf.switch_case(least, [lambda encoding=each: encoding(ids) for each in encodings])
-        return (words, rows[:, : -(-width // _WIDTH_STEP) * _WIDTH_STEP]), labels
+        steps = tf.maximum(
+            -(-width // _WIDTH_STEP), 1
+        )  # oneDNN ends the process at a product of no width
+        return (words, rows[:, : steps * _WIDTH_STEP]), labels
 
     return encode
 
