@@ -71,6 +71,7 @@ def hard_texts() -> list[bytes]:
     ]
 
 
+@pytest.mark.slow
 def test_prepare_and_predict_find_the_same_features_in_the_same_texts(tmp_path):
     texts = [text for text in random_texts(400, seed=5) if text.strip(" \t")]
     lines = [
@@ -113,6 +114,7 @@ def test_a_run_holds_the_ngrams_that_its_columns_are(dataset, run):
     assert (count_parameters(SETTINGS, 120, 2)) < plan(dataset, replace(SETTINGS, num_words=120)).disk
 
 
+@pytest.mark.slow
 def test_evaluation_and_comparison_score_the_features(dataset, run, tmp_path):
     import keras
 
@@ -205,6 +207,7 @@ def test_a_run_of_words_has_no_trace_of_ngrams(trained):
     assert read_weights(run.weights_file)[0].ngrams is None
 
 
+@pytest.mark.slow
 def test_a_resumed_run_on_ngrams_ends_with_the_same_weights(dataset, run, tmp_path):
     path = tmp_path / "resumed"
     train(dataset, path, replace(SETTINGS, num_words=120, epochs=2))

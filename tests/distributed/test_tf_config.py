@@ -170,6 +170,7 @@ def test_a_frozen_worker_or_another_server_is_none(says):
         connection.close()
 
 
+@pytest.mark.slow
 def test_two_workers_of_one_index_are_told():
     """Each finds, at the other's address, one that goes by its own index."""
     one, other = free_addresses(2)

@@ -87,6 +87,7 @@ def test_a_file_that_cannot_be_read_is_named(run, tmp_path):
         evaluate_runs([run], files=[str(path)], settings=EvaluationSettings(split="train"))
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(run, tmp_path):
     model, vocabulary = load_with_vocabulary(RunDirectory(run))
     peaks = []

@@ -305,6 +305,7 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path):
         assert process.stderr.read() == b""
 
 
+@pytest.mark.slow
 def test_bad_input_ends_with_one_line_after_the_answers_before_it(tmp_path):
     run = write_run(tmp_path / "run")
     result = run_cli("predict", run.path, input=b"great\nworst\nb\xffd\n", text=False)

@@ -40,6 +40,7 @@ def test_the_binomial_tail_of_millions_is_that_of_the_normal_distribution():
         assert binomial_tail(at_least, tosses) == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_gate_raises_false_alarms_in_at_most_alpha_of_equally_good_runs():
     """2,000 pairs of runs that are equally good, right or wrong by chance on each of 400 reviews."""
     generator = np.random.default_rng(8)

@@ -162,6 +162,7 @@ def test_cut_csv_gives_what_the_serial_parser_gives(size):
         assert rows == serially_parsed(content, **columns)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format_", ["csv", "tsv"])
 def test_cut_csv_gives_what_the_serial_parser_gives_for_random_bytes(format_):
     chance, kinds = random.Random(5), Counter()
@@ -181,6 +182,7 @@ def test_cut_csv_gives_what_the_serial_parser_gives_for_random_bytes(format_):
     assert min(kinds[kind] for kind in (csv_tsv.CsvBlock, ParsedRows)) > 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1 << 10, 1 << 18, 1 << 23])
 def test_a_quote_that_is_never_closed_costs_its_line_alone(size):
     content = b'text,label\na,b\n"' + b"c,d\n" * 4_500_000  # 18 MB

@@ -183,6 +183,7 @@ def test_all_bad_rows_are_skipped_and_their_lines_counted(tmp_path, capsys):
     ]
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_bad_rows(tmp_path):
     def peak(blocks: int) -> int:
         tracemalloc.start()

@@ -49,6 +49,7 @@ def build(dataset):
     return build_model(dataset.num_ids, hidden=(6, 4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps_per_execution", [1, 7, 50])  # of 20 steps 7 leaves a rest of 6
 def test_the_bits_are_those_of_keras_fit(dataset, steps_per_execution):
     ours, theirs = build(dataset), build(dataset)
@@ -59,6 +60,7 @@ def test_the_bits_are_those_of_keras_fit(dataset, steps_per_execution):
         np.testing.assert_array_equal(mine.numpy(), other.numpy())
 
 
+@pytest.mark.slow
 def test_class_weights_are_those_of_keras_fit(dataset, monkeypatch):
     monkeypatch.setattr(Job, "class_weight", [0.5, 2.0])
     ours, theirs = build(dataset), build(dataset)
@@ -68,6 +70,7 @@ def test_class_weights_are_those_of_keras_fit(dataset, monkeypatch):
         np.testing.assert_array_equal(mine.numpy(), other.numpy())
 
 
+@pytest.mark.slow
 def test_two_hundred_steps_on_a_batchs_own_words_are_those_of_keras_adam_on_all(dataset):
     sparse, dense, keras_own = (build_model(dataset.num_ids, hidden=(6, 4), dropout=()) for _ in range(3))
     keras_own.compile("adam", "binary_crossentropy", metrics=["accuracy"])
@@ -81,6 +84,7 @@ def test_two_hundred_steps_on_a_batchs_own_words_are_those_of_keras_adam_on_all(
         np.testing.assert_allclose(mine, of_keras, rtol=0, atol=2e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_two_trainings_on_a_batchs_own_words_give_the_same_bits(dataset, optimizer):
     pair = [build_model(dataset.num_ids, hidden=(6, 4), optimizer=optimizer) for _ in range(2)]
@@ -90,6 +94,7 @@ def test_two_trainings_on_a_batchs_own_words_give_the_same_bits(dataset, optimiz
         np.testing.assert_array_equal(mine.numpy(), other.numpy())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden", [(), (6, 4)])
 def test_class_weights_and_metrics_on_a_batchs_own_words_are_those_on_all(dataset, monkeypatch, hidden):
     monkeypatch.setattr(Job, "class_weight", [0.5, 2.0])
@@ -127,6 +132,7 @@ def test_a_step_is_traced_once(dataset):
     assert len(traced) == 1
 
 
+@pytest.mark.slow
 def test_a_model_that_runs_eagerly_is_trained_without_a_graph(dataset):
     ours, theirs = build(dataset), build(dataset)
     ours.run_eagerly = True
@@ -145,6 +151,7 @@ def test_a_test_step_of_the_models_own_is_kept(dataset):
     assert [epoch["val_seven"] for epoch in fit(dataset, model)] == [7.0, 7.0]
 
 
+@pytest.mark.slow
 def test_keras_callbacks_are_called_at_the_usual_moments(dataset):
     class Written(keras.callbacks.Callback):
         def __getattribute__(self, name):

@@ -59,6 +59,7 @@ def train_until(dataset, run, reports, settings=SETTINGS, **options):
     return train(dataset, run, settings, stop=stop, progress=progress, **options)
 
 
+@pytest.mark.slow
 # An epoch reports 7 times while it trains and 2 times while it validates.
 @pytest.mark.parametrize("reports", [1, 4, 7, 8, 9, 10, 19, 25])
 def test_a_run_stopped_anywhere_and_resumed_ends_identical(dataset, undisturbed, tmp_path, reports):
@@ -69,6 +70,7 @@ def test_a_run_stopped_anywhere_and_resumed_ends_identical(dataset, undisturbed,
     assert digests(run) == digests(undisturbed)
 
 
+@pytest.mark.slow
 def test_a_run_with_lazy_adam_stopped_and_resumed_ends_identical(dataset, tmp_path):
     lazy = replace(SETTINGS, optimizer="lazy-adam")
     train(dataset, tmp_path / "undisturbed", lazy)
@@ -104,6 +106,7 @@ def test_a_run_resumes_with_a_model_that_takes_rows_over_all_words_when_forced(d
     assert summary["epochs"] == SETTINGS.epochs
 
 
+@pytest.mark.slow
 def test_a_run_stopped_in_its_last_validation_or_again_and_again_ends_identical(
     dataset, undisturbed, tmp_path
 ):
@@ -116,6 +119,7 @@ def test_a_run_stopped_in_its_last_validation_or_again_and_again_ends_identical(
     assert digests(run) == digests(undisturbed)
 
 
+@pytest.mark.slow
 def test_each_step_of_a_resumed_curve_is_drawn_once_and_in_order(dataset, tmp_path):
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
@@ -206,6 +210,7 @@ def test_verify_resume_finds_killed_runs_identical(dataset, tmp_path):
     assert {entry["weights"] for entry in result["runs"]} == {result["undisturbed"]["weights"]}
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_trained_on_to_the_bits_of_a_longer_one(dataset, undisturbed, tmp_path):
     run = tmp_path / "run"
     train(dataset, run, TrainingSettings(**{**vars(SETTINGS), "epochs": 1}))
@@ -220,6 +225,7 @@ def test_a_finished_run_is_trained_on_to_the_bits_of_a_longer_one(dataset, undis
         train(dataset, run, TrainingSettings(**{**vars(SETTINGS), "epochs": 2}), resume=True)
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_its_first_state_starts_over(dataset, undisturbed, tmp_path):
     run = shutil.copytree(undisturbed, tmp_path / "run")
     for name in ("state.npz", "state.previous.npz", "summary.json", "model.keras", "weights.npz"):
@@ -252,6 +258,7 @@ def test_other_settings_are_refused_by_name(dataset, stopped, name, value):
         train(dataset, stopped, other, resume=True)
 
 
+@pytest.mark.slow
 def test_another_dataset_is_refused_unless_forced(imdb_files, stopped, tmp_path):
     other = prepare(ImdbSource(*imdb_files, split="tutorial"), tmp_path / "other")
     with pytest.raises(DataError, match="other conditions than the run's: dataset"):
@@ -271,6 +278,7 @@ def test_another_tensorflow_or_onednn_setting_is_refused(dataset, stopped, monke
         train(dataset, stopped, SETTINGS, resume=True)
 
 
+@pytest.mark.slow
 def test_a_damaged_state_falls_back_to_the_one_before(dataset, undisturbed, stopped):
     path = stopped / "state.npz"
     path.write_bytes(path.read_bytes()[:-100])
@@ -329,6 +337,7 @@ with locked(Path({str(stopped)!r})):
         pass
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_for_a_while_is_told_once_and_training_ends(
     dataset, undisturbed, tmp_path, monkeypatch
 ):
@@ -349,6 +358,7 @@ def test_a_disk_that_is_full_for_a_while_is_told_once_and_training_ends(
     assert digests(tmp_path / "run") == digests(undisturbed)
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_at_the_end_is_an_error_and_the_run_can_be_resumed(
     dataset, undisturbed, tmp_path, monkeypatch
 ):
@@ -410,6 +420,7 @@ def wait_for(path, seconds=60):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_the_command_line_resumes_with_the_runs_own_settings(dataset, undisturbed, stopped, tmp_path):
     done = run_cli("train", dataset.directory, "--resume", stopped, "--json")
     assert done.returncode == 0, done.stderr

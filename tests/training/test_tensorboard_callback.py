@@ -76,6 +76,7 @@ def test_training_continues_without_curves_where_they_cannot_be_written(dataset,
     assert (run / "state.npz").exists() and (run / "weights.npz").exists()
 
 
+@pytest.mark.slow
 def test_the_kept_epoch_is_marked_and_has_its_own_pictures(dataset, tmp_path):
     run = tmp_path / "run"
     settings = TrainingSettings(

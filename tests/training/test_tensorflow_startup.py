@@ -2,6 +2,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 START = (
     "import gc, sys; "
     "from lowmem_sentiment.training import tensorflow_startup as startup; startup.start(); "
@@ -18,10 +20,12 @@ def run(code, **environment):
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_tensorflow_is_left_out_of_garbage_collection_and_the_rest_is_not():
     assert run("print(gc.get_freeze_count() > 100_000, gc.isenabled())") == "True True"
 
 
+@pytest.mark.slow
 def test_packages_that_keras_imports_where_they_are_installed_stay_out(tmp_path):
     for name in ("sklearn", "matplotlib"):
         (tmp_path / name).mkdir()
@@ -35,21 +39,25 @@ UNSET = {"TF_NUM_INTEROP_THREADS": None, "TF_NUM_INTRAOP_THREADS": None}
 TELL = "; print(read.get_inter_op_parallelism_threads(), read.get_intra_op_parallelism_threads())"
 
 
+@pytest.mark.slow
 def test_a_small_step_runs_on_one_thread_and_a_large_one_on_all_for_each_operation():
     assert run(f"{THREADS}startup.set_threads(32 * 505_201){TELL}", **UNSET) == "1 1"
     assert run(f"{THREADS}startup.set_threads(128 * 505_201){TELL}", **UNSET) == "1 0"
 
 
+@pytest.mark.slow
 def test_the_threads_that_tensorflows_variables_ask_for_are_left():
     environment = {"TF_NUM_INTEROP_THREADS": "2", "TF_NUM_INTRAOP_THREADS": "4"}
     assert run(f"{THREADS}startup.set_threads(1){TELL}", **environment) == "0 0"
 
 
+@pytest.mark.slow
 def test_threads_stay_as_they_are_once_tensorflow_runs():
     code = f"{THREADS}tf.constant(1) + 1; startup.set_threads(1); startup.set_threads(1 << 30){TELL}"
     assert run(code, **UNSET) == "0 0"
 
 
+@pytest.mark.slow
 def test_train_sets_them_by_its_batches(dataset, tmp_path):
     train = "from lowmem_sentiment import cli; cli.main(['train', {data!r}, '--run', {run!r}, '--json'])"
     code = train.format(data=str(dataset.directory), run=str(tmp_path / "run"))

@@ -39,6 +39,7 @@ def test_a_run_directory_holds_all_of_a_run(trained, dataset):
     assert epochs[-1]["val_accuracy"] > 0.9
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(dataset, tmp_path):
     for name, seed in (("one", 1), ("two", 1), ("three", 2)):
         train(dataset, tmp_path / name, TrainingSettings(**{**vars(SMALL), "seed": seed}))
@@ -48,6 +49,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(dataset, tmp_
     assert (one.parent / "metrics.jsonl").read_bytes() == (two.parent / "metrics.jsonl").read_bytes()
 
 
+@pytest.mark.slow
 def test_stock_keras_learns_the_same_from_the_same_batches(dataset, tmp_path):
     """Fused Adam and many steps an execution are faster ways to the same weights."""
     from lowmem_sentiment.model.keras_model import build_model
@@ -63,6 +65,7 @@ def test_stock_keras_learns_the_same_from_the_same_batches(dataset, tmp_path):
         np.testing.assert_allclose(theirs, mine, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_model_keras_opens_without_our_package(trained, dataset, tmp_path):
     rows = next(iter(batches(dataset, "test", num_words=dataset.num_ids)))[0].numpy()
     np.save(tmp_path / "rows.npy", rows)
@@ -85,6 +88,7 @@ np.save({str(tmp_path / "out.npy")!r}, model.predict(np.load({str(tmp_path / "ro
     np.testing.assert_allclose(activation, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_validation_split_leaves_the_test_split_alone(dataset, tmp_path, monkeypatch):
     from lowmem_sentiment.training import job
 
@@ -200,6 +204,7 @@ def test_a_users_own_network_is_trained(dataset, tmp_path):
     assert not (tmp_path / "run" / "weights.npz").exists()
 
 
+@pytest.mark.slow
 def test_a_subclass_of_model_that_was_fitted_before_does_all_its_steps(dataset, tmp_path):
     class Own(keras.Model):
         def __init__(self):
