@@ -1,7 +1,6 @@
 """N-grams from preparing to serving: what every part reads of a text is the same."""
 
 import json
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -41,7 +40,7 @@ json.dump(outputs["probabilities"].numpy().tolist(), sys.stdout)
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory) -> Dataset:
+def ngram_dataset(tmp_path_factory) -> Dataset:
     folder = tmp_path_factory.mktemp("imdb")
     source = ImdbSource(*write_imdb(folder))
     settings = FeatureSettings(ngrams=3, max_features=150)
@@ -49,9 +48,9 @@ def dataset(tmp_path_factory) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def run(dataset, tmp_path_factory):
+def run(ngram_dataset, tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "ngrams"
-    summary = train(dataset, path, replace(SETTINGS, num_words=120))
+    summary = train(ngram_dataset, path, replace(SETTINGS, num_words=120))
     assert summary["val_accuracy"] > 0.9
     return path
 
@@ -97,40 +96,40 @@ def test_prepare_and_predict_find_the_same_features_in_the_same_texts(tmp_path):
     assert sorted(tuple(ids.tolist()) for ids in found) == sorted(expected)
 
 
-def test_training_reads_features_as_columns_and_leaves_out_those_of_lower_rank(dataset):
+def test_training_reads_features_as_columns_and_leaves_out_those_of_lower_rank(ngram_dataset):
     from lowmem_sentiment.training.input_pipeline import batches
 
-    rows = np.concatenate([x.numpy() for x, _ in batches(dataset, "test", num_words=50)])
-    reviews = [ids for block in dataset.read("test", "features") for ids in block.split()]
+    rows = np.concatenate([x.numpy() for x, _ in batches(ngram_dataset, "test", num_words=50)])
+    reviews = [ids for block in ngram_dataset.read("test", "features") for ids in block.split()]
     expected = np.zeros_like(rows)
     for row, ids in zip(expected, reviews, strict=True):
         row[ids[ids < 50]] = 1
     np.testing.assert_array_equal(rows, expected)
 
 
-def test_a_run_holds_the_ngrams_that_its_columns_are(dataset, run):
+def test_a_run_holds_the_ngrams_that_its_columns_are(ngram_dataset, run):
     assert RunDirectory(run).ngrams() == 3
-    assert RunDirectory(run).vocabulary().words == dataset.input_vocabulary().words[:116]
-    assert (count_parameters(SETTINGS, 120, 2)) < plan(dataset, replace(SETTINGS, num_words=120)).disk
+    assert RunDirectory(run).vocabulary().words == ngram_dataset.input_vocabulary().words[:116]
+    assert count_parameters(SETTINGS, 120, 2) < plan(ngram_dataset, replace(SETTINGS, num_words=120)).disk
 
 
 @pytest.mark.slow
-def test_evaluation_and_comparison_score_the_features(dataset, run, tmp_path):
+def test_evaluation_and_comparison_score_the_features(ngram_dataset, run, tmp_path):
     import keras
 
     from lowmem_sentiment.training.input_pipeline import batches
 
     report = evaluate(run)
     model = keras.models.load_model(run / "model.keras")
-    ((rows, labels),) = batches(dataset, "test", num_words=120, batch_size=40)
+    ((rows, labels),) = batches(ngram_dataset, "test", num_words=120, batch_size=40)
     right = (model.predict(rows, verbose=0)[:, 0] > 0.5) == labels.numpy()
     assert report["accuracy"] == pytest.approx(right.mean())
     other = tmp_path / "other"
-    train(dataset, other, replace(SETTINGS, num_words=60, epochs=1))
+    train(ngram_dataset, other, replace(SETTINGS, num_words=60, epochs=1))
     assert compare([run, other])["reviews"] == 40
 
 
-def test_words_and_ngrams_are_not_mixed_up(dataset, run, tmp_path):
+def test_words_and_ngrams_are_not_mixed_up(ngram_dataset, run, tmp_path):
     words = prepare(ImdbSource(*write_imdb(tmp_path)), tmp_path / "words")
     with pytest.raises(DataError, match=r"was prepared for words, .* was trained on n-grams"):
         evaluate(run, words)
@@ -160,17 +159,17 @@ def test_explanations_leave_out_a_word_with_every_ngram_that_it_is_in(run):
     assert effects["great"].effect == pytest.approx(odds(whole) - odds(without), abs=1e-4)
 
 
-def test_tensorboard_shows_what_ngrams_do_in_the_reviews_that_are_most_wrong(dataset, run):
+def test_tensorboard_shows_what_ngrams_do_in_the_reviews_that_are_most_wrong(ngram_dataset, run):
     from lowmem_sentiment.model.metrics import Mistake
     from lowmem_sentiment.model.numpy_model import NumpyModel
     from lowmem_sentiment.monitoring.text_summaries import describe_most_wrong
 
     directory = RunDirectory(run)
     shown = describe_most_wrong(
-        NumpyModel.load(directory), dataset, SETTINGS, [Mistake(3, 1, 0.9)], directory.vocabulary()
+        NumpyModel.load(directory), ngram_dataset, SETTINGS, [Mistake(3, 1, 0.9)], directory.vocabulary()
     )
-    ids, _ = dataset.pick("test", [3])[3]
-    words = dataset.vocabulary().decode(ids[1:])
+    ids, _ = ngram_dataset.pick("test", [3])[3]
+    words = ngram_dataset.vocabulary().decode(ids[1:])
     assert shown.splitlines()[-1].replace("*", "") == f"> {words}"
     assert "**" in shown.splitlines()[-1]
 
@@ -208,28 +207,27 @@ def test_a_run_of_words_has_no_trace_of_ngrams(trained):
 
 
 @pytest.mark.slow
-def test_a_resumed_run_on_ngrams_ends_with_the_same_weights(dataset, run, tmp_path):
+def test_a_resumed_run_on_ngrams_ends_with_the_same_weights(ngram_dataset, run, tmp_path):
     path = tmp_path / "resumed"
-    train(dataset, path, replace(SETTINGS, num_words=120, epochs=2))
-    train(dataset, path, replace(SETTINGS, num_words=120), resume=True)
+    train(ngram_dataset, path, replace(SETTINGS, num_words=120, epochs=2))
+    train(ngram_dataset, path, replace(SETTINGS, num_words=120), resume=True)
     with np.load(path / "weights.npz") as one, np.load(run / "weights.npz") as other:
         assert all(np.array_equal(one[name], other[name]) for name in other.files)
 
 
-def test_a_recipe_takes_no_more_features_than_there_are(dataset):
-    settings = recipe_settings("wide", dataset)
+def test_a_recipe_takes_no_more_features_than_there_are(ngram_dataset):
+    settings = recipe_settings("wide", ngram_dataset)
     assert settings == {**RECIPES["wide"], "num_words": 154}
-    assert TrainingSettings(**settings).num_words_for(dataset) == 154
+    assert TrainingSettings(**settings).num_words_for(ngram_dataset) == 154
     with pytest.raises(SettingsError, match="recipe is 'deep', expected one of wide"):
-        recipe_settings("deep", dataset)
+        recipe_settings("deep", ngram_dataset)
 
 
-def test_a_damaged_feature_list_is_reported_with_its_record(dataset, tmp_path):
+def test_a_damaged_feature_list_is_reported_with_its_record(ngram_dataset):
     from lowmem_sentiment.dataset import records
     from lowmem_sentiment.dataset.examples import Bounds
 
-    shutil.copytree(dataset.directory, tmp_path / "copy")
-    path = dataset.paths("test")[0]
+    path = ngram_dataset.paths("test")[0]
     with (
         open(path, "rb") as file,
         pytest.raises(DataError, match=r"record \d+: a feature id is \d+, expected"),

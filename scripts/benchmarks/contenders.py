@@ -68,13 +68,14 @@ def _program(name: str, *options: str) -> tuple[str, ...]:
     return ("{python}", path, "--work", "{work}", "--seed", "{seed}", *options)
 
 
-def _prepare(split: str = "described") -> tuple[str, ...]:
-    return (*COMMAND, "prepare", "imdb", "--json", "--split", split, "--out", "{work}/data")
+def _prepare(split: str = "described", ngrams: int = 1) -> tuple[str, ...]:
+    command = (*COMMAND, "prepare", "imdb", "--json", "--split", split, "--out", "{work}/data")
+    return (*command, "--ngrams", str(ngrams)) if ngrams > 1 else command
 
 
-def _ours(split: str) -> dict[str, tuple[str, ...]]:
+def _ours(split: str, ngrams: int = 1, *options: str) -> dict[str, tuple[str, ...]]:
     train = (*COMMAND, "train", "{work}/data", "--run", "{work}/run", "--seed", "{seed}", "--json")
-    return {"prepare": _prepare(split), "train": train}
+    return {"prepare": _prepare(split, ngrams), "train": (*train, *options)}
 
 
 def _read_ours(said: dict[str, dict]) -> dict[str, Any]:
@@ -94,6 +95,20 @@ def _text(form: str, program: str, ngrams: int) -> dict[str, tuple[str, ...]]:
 
 CONTENDERS = (
     Contender(OURS, "`lowmem-sentiment`: `prepare`, `train`", _ours("described"), None, _read_ours),
+    Contender(
+        "ours-bigrams",
+        "`lowmem-sentiment`, `--ngrams 2`",
+        _ours("described", 2),
+        None,
+        _read_ours,
+    ),
+    Contender(
+        "ours-wide",
+        "`lowmem-sentiment`, `--ngrams 3`, `--recipe wide`",
+        _ours("described", 3, "--recipe", "wide"),
+        None,
+        _read_ours,
+    ),
     Contender(
         "tutorial",
         "the tutorial's way: dense float64 rows, batches of 500",
@@ -158,6 +173,24 @@ CONTENDERS = (
         "Vowpal Wabbit, bigrams, 1 pass",
         _text("vowpal-wabbit", "vowpal_wabbit", 2),
         "vowpalwabbit",
+    ),
+    Contender(
+        "vw-trigrams",
+        "Vowpal Wabbit, 1-3-grams, 1 pass",
+        _text("vowpal-wabbit", "vowpal_wabbit", 3),
+        "vowpalwabbit",
+    ),
+    Contender(
+        "tfidf-logistic",
+        "scikit-learn `LogisticRegression` on TF-IDF of 1-2-grams",
+        {"prepare": _program("write_text", "--format", "fasttext"), "train": _program("tf_idf")},
+        "scikit-learn",
+    ),
+    Contender(
+        "nb-svm",
+        "NB-SVM of Wang and Manning, 1-2-grams",
+        {"prepare": _program("write_text", "--format", "fasttext"), "train": _program("nb_svm")},
+        "scikit-learn",
     ),
     Contender(
         "tutorial-printed",

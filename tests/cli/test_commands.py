@@ -12,7 +12,7 @@ import pytest
 from helpers import run_cli
 
 from lowmem_sentiment.cli import commands, console, main, options
-from lowmem_sentiment.evaluation.predict import Prediction
+from lowmem_sentiment.evaluation.predict import Effect, Prediction
 
 
 def one_line(result, code):
@@ -164,7 +164,7 @@ def test_a_mistake_is_told_without_tensorflow_being_imported(tmp_path):
     code = """
 import sys
 from lowmem_sentiment.cli import commands, console, main, options
-from lowmem_sentiment.evaluation.predict import Prediction
+from lowmem_sentiment.evaluation.predict import Effect, Prediction
 codes = [main(["train", "none", "--run", "r"]), main(["evaluate", "none"])]
 assert codes == [66, 66] and "tensorflow" not in sys.modules
 """
@@ -247,7 +247,7 @@ def test_what_came_from_data_cannot_clear_the_terminal_nor_forge_a_line(capsys):
     options = argparse.Namespace(json=False)
     commands.answer(options, {}, lambda: [FORGED, *console.table({FORGED: FORGED})])
     commands.answer(options, {}, lambda: console.columns([["", FORGED], [FORGED, "1"]]))
-    prediction = Prediction(FORGED, 0.9, {FORGED: 0.9, "b": 0.1, "c": 0.0}, [(FORGED, 1.0)])
+    prediction = Prediction(FORGED, 0.9, {FORGED: 0.9, "b": 0.1, "c": 0.0}, [Effect(FORGED, 1.0)])
     commands.answer(options, {}, lambda: console.prediction_lines(prediction, colour=False))
     commands.report(FORGED)
     captured = capsys.readouterr()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers import GOOD, WORDS, handmade_reviews, reviews, run_cli
 
-from lowmem_sentiment.dataset.evidence import log_odds_ratio
+from lowmem_sentiment.dataset.evidence import review_evidence
 from lowmem_sentiment.dataset.feature_selection import MIN_REVIEWS, select_features
 from lowmem_sentiment.dataset.preparation import FeatureSettings, PreparationSettings, prepare
 from lowmem_sentiment.dataset.reader import Dataset
@@ -101,7 +101,7 @@ def expected_ranking(dataset: Dataset, longest: int, rank: str, min_count: int =
         score = float(number)
         if rank == "evidence":
             z = [
-                log_odds_ratio(
+                review_evidence(
                     np.array([by_label[ngram, nth]]), np.array([number]), totals[nth], totals.sum()
                 )[1]
                 for nth in range(len(totals))

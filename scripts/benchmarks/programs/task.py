@@ -62,6 +62,13 @@ def word_sets() -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     return sets
 
 
+def texts(path: Path) -> tuple[list[str], np.ndarray]:
+    """Return the texts that `write_text.py --format fasttext` wrote, and bool[texts], positive."""
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    labels, found = zip(*(line.split(" ", 1) for line in lines), strict=True)
+    return list(found), np.array([label == "__label__1" for label in labels])
+
+
 def epoch_clock() -> Any:
     """Give a Keras callback whose `seconds` are those of each epoch's training, without validation.
 

@@ -1,4 +1,4 @@
-"""Vowpal Wabbit with hinge loss, `--ngrams 1` or 2, one pass: as mlcourse.ai, topic 8, has it for IMDb.
+"""Vowpal Wabbit with hinge loss, `--ngrams` 1 to 3, one pass: as mlcourse.ai, topic 8, has it for IMDb.
 
 mlcourse.ai/book/topic08/topic08_sgd_hashing_vowpal_wabbit.html: `vw -d train --loss_function hinge
 -f model`, with `--ngram 2` for bigrams, then `vw -i model -t -d test -p predictions`.

@@ -2,27 +2,39 @@
 
 import numpy as np
 
-PRIOR = 1_000
-"""How much of the whole data each label is given beforehand: words where words are counted, reviews where
-reviews are, so that what was seen twice cannot lean further than what was seen a thousand times."""
+PRIOR_WORDS = 1_000
+"""How many words of the whole data each label is given beforehand, so that a word seen twice cannot lean
+further than one seen a thousand times."""
+
+# The same where reviews are counted, as a share of all. Of IMDb's training reviews, 100,000 n-grams of 1 to
+# 3 words ranked with this share have an accuracy of 0.9236 on validation reviews that were no part of the
+# ranking (5 seeds); with a thirtieth of it 0.9206, with ten times as much 0.9201.
+PRIOR_SHARE_OF_REVIEWS = 0.25
 
 
 def log_odds_ratio(
-    here: np.ndarray, whole: np.ndarray, total_here: float, total: float
+    here: np.ndarray, whole: np.ndarray, total_here: float, total: float, prior: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return float64[n] log-odds ratio of one label against the rest, and its z-score.
 
     `here` int[n] is how often each occurs with the label and `whole` with any, of `total_here` and
-    `total` there could be. The prior is an informative Dirichlet one, and the z-score is the ratio over
-    its estimated deviation (Monroe, Colaresi and Quinn 2008, "Fightin' Words", equations 16, 20 and
-    22). What never occurs has a z-score of 0.
+    `total` there could be. The prior is an informative Dirichlet one, of as much of the whole as `prior`
+    says, and the z-score is the ratio over its estimated deviation (Monroe, Colaresi and Quinn 2008,
+    "Fightin' Words", equations 16, 20 and 22). What never occurs has a z-score of 0.
     """
-    prior = whole * (PRIOR / max(1.0, total))
-    own, other = here + prior, whole - here + prior
+    given = whole * (prior / max(1.0, total))
+    own, other = here + given, whole - here + given
     with np.errstate(divide="ignore", invalid="ignore"):
-        odds = np.log(own / (total_here + PRIOR - own)) - np.log(
-            other / (total - total_here + PRIOR - other)
+        odds = np.log(own / (total_here + prior - own)) - np.log(
+            other / (total - total_here + prior - other)
         )
         score = odds / np.sqrt(1 / own + 1 / other)
     score[~np.isfinite(score)] = 0
     return odds, score
+
+
+def review_evidence(
+    here: np.ndarray, whole: np.ndarray, reviews_here: float, reviews: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return `log_odds_ratio` of numbers of reviews: `here` with the label, of `reviews_here` it has."""
+    return log_odds_ratio(here, whole, reviews_here, reviews, PRIOR_SHARE_OF_REVIEWS * reviews)

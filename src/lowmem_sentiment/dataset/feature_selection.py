@@ -19,7 +19,7 @@ from ..text.ngrams import extend
 from ..text.reviews import Reviews
 from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
 from .document_counts import DocumentCounts, first_of_each
-from .evidence import log_odds_ratio
+from .evidence import review_evidence
 from .reader import Dataset
 
 RANKS = ("evidence", "frequency")
@@ -68,7 +68,7 @@ def select_features(
 ) -> Selection:
     """Return the `max_features` first n-grams of 1 to `ngrams` words of the training reviews.
 
-    "evidence" ranks by the largest |z| over the labels (`evidence.log_odds_ratio` of numbers of reviews),
+    "evidence" ranks by the largest |z| over the labels (`evidence.review_evidence`),
     "frequency" by the number of reviews. Counting takes `memory` bytes at most, and keeps 16 for each
     candidate. Neither test reviews nor the number of processes change the result.
     """
@@ -174,7 +174,7 @@ def _scores(
             scores[first:last] = whole
             continue
         each = [
-            np.abs(log_odds_ratio(dense[nth], whole, totals[nth], totals.sum())[1])
+            np.abs(review_evidence(dense[nth], whole, totals[nth], totals.sum())[1])
             for nth in range(0 if labels > 2 else 1, labels)
         ]
         scores[first:last] = np.max(each, axis=0)

@@ -80,12 +80,11 @@ def _features(dataset: Dataset, num_words: int, top: int) -> dict[str, Any]:
         return {}
     num_features = min(num_words, dataset.num_inputs)
     features = WordCounter(dataset.num_inputs, num_features, len(dataset.labels))
-    totals = np.zeros(len(dataset.labels), np.int64)
     for split in SPLITS:
-        totals += dataset.label_counts(split)
-        for reviews in dataset.read(split, "features"):
-            features.add(reviews)
-    leaning = features.leaning(dataset.input_vocabulary(), dataset.labels, top, totals)
+        for block in dataset.read(split, "features"):
+            features.add(block)
+    reviews = [sum(counts) for counts in zip(*map(dataset.label_counts, SPLITS), strict=True)]
+    leaning = features.leaning(dataset.input_vocabulary(), dataset.labels, top, reviews)
     return {"features": vars(dataset.features), "leaning_features": leaning}
 
 

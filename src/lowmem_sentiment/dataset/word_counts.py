@@ -1,12 +1,13 @@
 """How often each word occurs, and which words lean to a label."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..text.reviews import Reviews
 from ..text.vocabulary import FIRST_WORD_ID, OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
-from .evidence import log_odds_ratio
+from .evidence import PRIOR_WORDS, log_odds_ratio, review_evidence
 
 COVERAGES = (1_000, 5_000, 10_000)
 
@@ -53,20 +54,22 @@ class WordCounter:
         ]
 
     def leaning(
-        self, vocabulary: Vocabulary, labels: list[str], top: int, totals: np.ndarray | None = None
+        self, vocabulary: Vocabulary, labels: list[str], top: int, reviews: Sequence[int] | None = None
     ) -> dict[str, list[dict[str, Any]]]:
         """Return the words that lean most to each label, against all the others.
 
         Ordered by the z-score of the log-odds ratio: plain log-odds would list the rarest words.
-        `totals` int64[labels] is how often each could have occurred, such as the reviews of a label;
-        None: the words of each label.
+        `reviews` is how many each label has, where what was counted are reviews that hold a word.
         """
         counts = self._by_label[:, FIRST_WORD_ID:]
-        totals = counts.sum(axis=1) if totals is None else totals
+        words = counts.sum(axis=1)
         whole = counts.sum(axis=0)
         result = {}
         for nth, label in enumerate(labels):
-            odds, score = log_odds_ratio(counts[nth], whole, totals[nth], totals.sum())
+            if reviews is None:
+                odds, score = log_odds_ratio(counts[nth], whole, words[nth], words.sum(), PRIOR_WORDS)
+            else:
+                odds, score = review_evidence(counts[nth], whole, reviews[nth], sum(reviews))
             result[label] = [
                 {
                     "word": vocabulary.decode([int(word) + FIRST_WORD_ID]),
