@@ -79,7 +79,7 @@ def test_without_a_terminal_a_plain_line_is_written_now_and_then(clock):
     bar = Bar(stream, clock)
     drive(bar, clock, seconds=1.9)
     assert stream.getvalue() == ""  # over in less than two seconds
-    drive(Bar(stream, clock), clock, seconds=35)
+    drive(Bar(stream, clock), clock, seconds=40)
     lines = stream.getvalue().splitlines()
     assert len(lines) == 4 and all(line.startswith("lowmem-sentiment: epoch 1/2  ") for line in lines)
     assert not {"\r", "\x1b", "━"} & set(stream.getvalue())
