@@ -148,6 +148,8 @@ KINDS = {
     "csv.xz": Kind("reviews.csv.xz", (_FILES,), same="result"),
     "csv in gz": Kind("reviews.csv.gz", (_FILES,), _change_inside(gzip.decompress, gzip.compress)),
     "tar": Kind("reviews.tar", (_FILES,), same="count"),
+    # No checksum covers the content of a pax header, which may be the name that says the label.
+    "tar with pax headers": Kind("reviews.pax.tar", (_FILES,)),
     "tar.gz": Kind("reviews.tar.gz", (_FILES,), same="result"),
     "tar in xz": Kind(
         "reviews.tar.xz", (_FILES,), _change_inside(lzma.decompress, lzma.compress), same="count"
@@ -178,11 +180,11 @@ KINDS = {
 }  # fmt: skip
 
 
-def _tar(rows: list[tuple[str, str]]) -> bytes:
+def _tar(rows: list[tuple[str, str]], format_: int, long_name: str = "") -> bytes:
     content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w", format=tarfile.PAX_FORMAT) as archive:
+    with tarfile.open(fileobj=content, mode="w", format=format_) as archive:
         for nth, (text, label) in enumerate(rows):
-            name = f"reviews/{label}/{nth}.txt" if nth % 7 else f"reviews/{label}/{'é' * 90}{nth}.txt"
+            name = f"reviews/{label}/{'' if nth % 7 else long_name}{nth}.txt"
             member = tarfile.TarInfo(name)
             member.size = len(text.encode())
             archive.addfile(member, io.BytesIO(text.encode()))
@@ -205,11 +207,12 @@ def write_examples(folder: Path) -> None:
     }
     for name, text in write.items():
         (folder / name).write_text(text)
-    csv, tar = (folder / "reviews.csv").read_bytes(), _tar(rows)
+    csv, tar = (folder / "reviews.csv").read_bytes(), _tar(rows, tarfile.USTAR_FORMAT)
     for suffix, pack in {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}.items():
         (folder / f"reviews.csv.{suffix}").write_bytes(pack(csv))
         (folder / f"reviews.tar.{suffix}").write_bytes(pack(tar))
     (folder / "reviews.tar").write_bytes(tar)
+    (folder / "reviews.pax.tar").write_bytes(_tar(rows, tarfile.PAX_FORMAT, "é" * 90))
     npz, _ = write_imdb(folder, half=20)
     prepared = main(["prepare", "imdb", "--npz", str(npz), "--out", str(folder / "data"), "--json"])
     assert prepared == 0

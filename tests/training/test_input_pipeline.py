@@ -72,7 +72,7 @@ def test_a_batch_without_any_word_has_rows_of_zeros():
     example = tf.train.Example()
     example.features.feature["label"].int64_list.value.append(1)
     example.features.feature["features"].int64_list.value.append(NUM_WORDS)  # of a rank too low
-    encode = sparse_encoder(NUM_WORDS, 1024, "features")
+    encode = sparse_encoder(NUM_WORDS, 1024, 2, "features")
     (ids, rows), _ = encode(tf.constant([example.SerializeToString()]))
     assert ids.shape == (0,)
     assert rows.shape == (1, NUM_WORDS)

@@ -6,12 +6,15 @@ import sys
 import keras
 import numpy as np
 import pytest
+from helpers import VOCABULARY, reviews
 
 from lowmem_sentiment.dataset.reader import Dataset
+from lowmem_sentiment.dataset.writer import DatasetWriter
 from lowmem_sentiment.model.optimizer import FusedAdam
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.system.errors import DataError, OutputExists, SettingsError
+from lowmem_sentiment.system.schema import write_json
 from lowmem_sentiment.training.input_pipeline import batches, sparse_batches
 from lowmem_sentiment.training.train import train
 
@@ -193,6 +196,25 @@ def test_a_damaged_shard_is_named_and_training_leaves_no_model(dataset, tmp_path
     with pytest.raises(DataError, match=f"{shard.name} is damaged: record"):
         train(Dataset(copy), tmp_path / "run", SMALL)
     assert not (tmp_path / "run" / "model.keras").exists()
+
+
+def test_a_label_that_there_is_not_is_named_though_all_digests_are_right(tmp_path):
+    (tmp_path / "data").mkdir()
+    writer = DatasetWriter(tmp_path / "data", ["negative", "positive", "unheard of"], VOCABULARY)
+    for split in ("train", "test"):
+        writer.write(split, reviews(*[([4, 5], nth % 2) for nth in range(40)], ([4], 2)))
+    writer.finish("crafted", {"description": "crafted"})
+    manifest_file = tmp_path / "data" / "dataset.json"
+    manifest = json.loads(manifest_file.read_text())
+    manifest["labels"].pop()
+    for split in manifest["splits"].values():
+        split["labels"] = [20, 21]
+    del manifest["checksum"]
+    write_json(manifest_file, manifest)
+    with pytest.raises(
+        DataError, match="train-00000-of-00001.tfrecord.*the label is 2, expected below 2"
+    ):
+        train(Dataset(tmp_path / "data"), tmp_path / "run", SMALL)
 
 
 def test_a_users_own_network_is_trained(dataset, tmp_path):

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import resource
+import types
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -161,8 +162,11 @@ def _read_sequences(file: IO[bytes], size: int) -> tuple[np.ndarray, np.ndarray]
     (count,), dtype = _read_header(file)
     if not dtype.hasobject:
         raise ValueError(f"it holds {dtype}, expected lists of word indices")
+    # Without readinto(): when that fails within a bytearray, CPython writes a SystemError of its
+    # own to standard error.
+    plain: Any = types.SimpleNamespace(read=file.read, readline=file.readline, peek=file.peek)  # type: ignore[attr-defined]
     with _limited_memory(_UNPICKLING_BYTES):
-        array = _Unpickler(file).load()
+        array = _Unpickler(plain).load()
     if file.read(1):  # the CRC is compared at the end of the member
         raise ValueError("something follows the pickled array")
     if not isinstance(array, _Inert) or not isinstance(array.state, tuple):

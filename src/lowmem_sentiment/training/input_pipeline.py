@@ -69,7 +69,13 @@ def batches(
     """
     order = Order(batch_size, shuffle, seed, validation_split, first_epoch, first_step, window_bytes)
     records = batched_records(dataset, split, order).skip(first_step)
-    return _finish(records.map(encoder(num_words, dataset.inputs)), dataset, split, order, prefetch)
+    return _finish(
+        records.map(encoder(num_words, len(dataset.labels), dataset.inputs)),
+        dataset,
+        split,
+        order,
+        prefetch,
+    )
 
 
 def sparse_batches(
@@ -88,7 +94,7 @@ def sparse_batches(
     words of 10,000, and 2,150 of 88,584.
     """
     records = batched_records(dataset, split, order).skip(order.first_step)
-    encode = sparse_encoder(num_words, least_width, dataset.inputs)
+    encode = sparse_encoder(num_words, least_width, len(dataset.labels), dataset.inputs)
     return _finish(records.map(encode), dataset, split, order, prefetch)
 
 
@@ -108,7 +114,8 @@ def worker_batches(
     the number is that of the whole batch. Each worker reads all records, 400 bytes each, and parses and
     encodes its own only.
     """
-    encode, (worker, workers) = encoder(num_words, dataset.inputs), share
+    encode = encoder(num_words, len(dataset.labels), dataset.inputs)
+    worker, workers = share
 
     @no_autograph
     def encode_part(step, records):
@@ -129,7 +136,7 @@ def _finish(
     return rows.prefetch(prefetch).apply(cardinality).with_options(_options())
 
 
-def encoder(num_words: int, inputs: str = "tokens") -> Callable:
+def encoder(num_words: int, num_labels: int, inputs: str = "tokens") -> Callable:
     """Return the function from string[batch] of records to (float32[batch, num_words], int64[batch]).
 
     `inputs` is the list of ids in the records that becomes rows: "tokens" or "features".
@@ -138,13 +145,13 @@ def encoder(num_words: int, inputs: str = "tokens") -> Callable:
 
     @no_autograph
     def encode(records):
-        ids, labels = _parse(records, num_words, inputs)
+        ids, labels = _parse(records, num_words, num_labels, inputs)
         return encoding(ids), labels
 
     return encode
 
 
-def sparse_encoder(num_words: int, least_width: int, inputs: str = "tokens") -> Callable:
+def sparse_encoder(num_words: int, least_width: int, num_labels: int, inputs: str = "tokens") -> Callable:
     """Return the function from string[batch] of records to what `sparse_batches` yields.
 
     `CategoryEncoding` has a fixed width. Of a few, each twice as wide as the one before, the least that
@@ -157,7 +164,7 @@ def sparse_encoder(num_words: int, least_width: int, inputs: str = "tokens") -> 
 
     @no_autograph
     def encode(records):
-        ids, labels = _parse(records, num_words, inputs)
+        ids, labels = _parse(records, num_words, num_labels, inputs)
         words, positions = tf.unique(ids.values, out_idx=tf.int64)
         ids = ids.with_values(positions)
         width = tf.size(words)
@@ -181,8 +188,10 @@ def _doubled(first: int, below: int) -> list[int]:
     return list(itertools.takewhile(lambda width: width < below, (first << n for n in itertools.count())))
 
 
-def _parse(records: tf.Tensor, num_words: int, inputs: str) -> tuple[tf.RaggedTensor, tf.Tensor]:
-    """Return int64[batch, None] ids, all below `num_words`, and int64[batch] labels."""
+def _parse(
+    records: tf.Tensor, num_words: int, num_labels: int, inputs: str
+) -> tuple[tf.RaggedTensor, tf.Tensor]:
+    """Return int64[batch, None] ids below `num_words`, and int64[batch] labels below `num_labels`."""
     features = {
         "label": tf.io.FixedLenFeature((), tf.int64),
         # int64 splits: RaggedBincount fails on int32 ones when the batch size is static
@@ -190,11 +199,13 @@ def _parse(records: tf.Tensor, num_words: int, inputs: str) -> tuple[tf.RaggedTe
     }
     examples = tf.io.parse_example(records, features)
     ids = examples[inputs]
+    # A label that there is not would train without a word; a gather refuses it, and costs 1 us a batch.
+    labels = tf.gather(tf.range(num_labels, dtype=tf.int64), examples["label"])
     if inputs == "features":  # those of lower rank are not there to the model
-        return tf.ragged.boolean_mask(ids, ids < num_words), examples["label"]
+        return tf.ragged.boolean_mask(ids, ids < num_words), labels
     # CategoryEncoding would drop these ids without a word
     known = tf.where(ids.values < num_words, ids.values, OUT_OF_VOCABULARY_ID)
-    return ids.with_values(known), examples["label"]
+    return ids.with_values(known), labels
 
 
 def batched_records(dataset: Dataset, split: str, order: Order) -> tf.data.Dataset:
@@ -273,12 +284,18 @@ def _options() -> tf.data.Options:
     return options
 
 
-def damaged_shard(dataset: Dataset, error: Exception) -> DataError:
-    """Return the DataError that names the damaged shard behind TensorFlow's error."""
+def damaged_shard(dataset: Dataset, error: Exception) -> Exception:
+    """Return the DataError that names the damaged shard behind TensorFlow's error.
+
+    `error` itself is returned when it is of another kind than DataLossError and no shard is damaged: a
+    user's own model may have raised it.
+    """
     try:
         for split in ("train", "test"):
             for _ in dataset.read(split):
                 pass
     except DataError as found:
         return DataError(f"{found}; prepare the data again")
+    if not isinstance(error, tf.errors.DataLossError):
+        return error
     return DataError(f"{dataset.directory} is damaged: {error}; prepare the data again")

@@ -142,7 +142,7 @@ def _fit(
     ]
     try:
         loop.fit(job, model, position, callbacks, validation, control.steps_per_execution)
-    except tf.errors.DataLossError as error:
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
         raise damaged_shard(job.dataset, error) from error
     except Resumable as error:
         resume = job.strategy.resume_command(job.dataset.directory, directory.path)
