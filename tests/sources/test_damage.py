@@ -10,7 +10,7 @@ import tracemalloc
 import zipfile
 
 import pytest
-from helpers import write_imdb
+from helpers import run_cli, write_imdb
 
 from lowmem_sentiment.sources.files import FilesSettings, FilesSource
 from lowmem_sentiment.sources.imdb import ImdbSource
@@ -151,3 +151,18 @@ def test_labels_that_claim_too_much_are_refused(tmp_path):
             archive.writestr(name, content)
     with pytest.raises(DataError, match=r"refused: y_train\.npy"):
         ImdbSource(npz, index)
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_no_label(tmp_path):
+    for name in (b"n\xe9g", b"pos"):
+        folder = os.path.join(os.fsencode(tmp_path), b"texts", name)
+        os.makedirs(folder)
+        with open(os.path.join(folder, b"0.txt"), "wb") as file:
+            file.write(b"a film")
+    with tarfile.open(tmp_path / "r.tar", "w", encoding="utf-8", errors="surrogateescape") as archive:
+        archive.add(tmp_path / "texts", "texts")
+    for source in ("texts", "r.tar"):
+        result = run_cli("prepare", "files", tmp_path / source, "--out", tmp_path / "out")
+        assert result.returncode == 65
+        assert "0.txt: has a label that is not UTF-8" in result.stderr and result.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()

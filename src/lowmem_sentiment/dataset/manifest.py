@@ -14,6 +14,7 @@ from ..system.directories import Kind
 from ..system.errors import DataError, InputMissing, printable
 from ..system.files import UNFINISHED
 from ..system.schema import parse, read_json
+from ..text.encoding import is_unicode
 
 MANIFEST = "dataset.json"
 
@@ -154,7 +155,7 @@ def _check(manifest: Manifest, where: str) -> None:
     if not 1 <= len(labels) <= MAX_LABELS:
         wrong(f"there are {len(labels):,} labels, expected 1 to {MAX_LABELS:,}")
     for label, count in Counter(labels).items():
-        if count > 1 or not _is_unicode(label):
+        if count > 1 or not is_unicode(label):
             wrong(f"the label {_shown(label)} is there twice or is not valid Unicode")
     if not isinstance(manifest.source.get("description"), str):
         wrong("source.description is missing, expected a text")
@@ -169,10 +170,6 @@ def _check(manifest: Manifest, where: str) -> None:
     for name, split in manifest.splits.items():
         if problem := _problem(name, split, len(labels)):
             wrong(f"splits.{name}: {problem}")
-
-
-def _is_unicode(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _problem(name: str, split: Split, num_labels: int) -> str | None:

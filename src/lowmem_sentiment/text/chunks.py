@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from .encoding import is_unicode
 from .rows import MAX_TEXT_BYTES, BadRow, Block, Row
 
 
@@ -50,6 +51,8 @@ class ReviewRules:
         label = label.strip() if label else ""
         if "\0" in label:
             return BadRow(place, "holds a NUL byte")
+        if not is_unicode(label):
+            return BadRow(place, "has a label that is not UTF-8; rename its file or folder")
         if not text or text.isspace():
             return BadRow(place, "has no text")
         if not label:

@@ -83,6 +83,11 @@ def _reason(text: str, settings: ReaderSettings) -> str:
     return f"{reason}; pass --encoding NAME, or --errors replace"
 
 
+def is_unicode(text: str) -> bool:
+    """Return whether `text` is without half surrogates, which Python makes of names not in UTF-8."""
+    return text.isascii() or not _HALVES.search(text)
+
+
 def _is_cp1252(text: str) -> bool:
     try:
         text.encode("utf-8", "surrogateescape").decode("cp1252")
