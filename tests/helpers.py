@@ -1,9 +1,12 @@
 """Handmade reviews, and processes: what tests of several folders use."""
 
+import contextlib
 import json
+import resource
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -110,3 +113,14 @@ def run_config(labels: list[str] | None = None) -> dict[str, object]:
         "labels": labels or ["negative", "positive"],
         "versions": {},
     }
+
+
+@contextlib.contextmanager
+def limited_file_size(size: int) -> Iterator[None]:
+    """Refuse to write beyond `size` bytes of any file while the block runs, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

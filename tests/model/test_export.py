@@ -6,12 +6,19 @@ import sys
 
 import numpy as np
 import pytest
-from helpers import VOCABULARY, random_texts, run_cli, run_config
+from helpers import VOCABULARY, limited_file_size, random_texts, run_cli, run_config
 
 from lowmem_sentiment.evaluation.predict import Predictor, predict
 from lowmem_sentiment.model.export import export
 from lowmem_sentiment.runs.run_directory import RunDirectory
-from lowmem_sentiment.system.errors import DataError, InputMissing, OutputExists, SettingsError
+from lowmem_sentiment.system.errors import (
+    DataError,
+    InputMissing,
+    OutputError,
+    OutputExists,
+    SettingsError,
+)
+from lowmem_sentiment.system.workarounds import save_as_plain_adam
 
 # Loads a SavedModel where our package cannot be imported, and answers texts from standard input.
 SERVER = """
@@ -119,3 +126,24 @@ def test_the_command_exports(trained, tmp_path):
     assert json.loads(result.stdout)["out"] == str(tmp_path / "out")
     assert run_cli("export", trained, "--format", "weights", "--out", tmp_path / "out").returncode == 73
     assert run_cli("export", tmp_path, "--out", tmp_path / "other").returncode == 66
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format_", ["saved-model", "weights", "keras"])
+def test_an_export_that_the_disk_refuses_is_one_error_and_leaves_nothing(trained, tmp_path, format_):
+    with limited_file_size(1_000), pytest.raises(OutputError, match=r"cannot write .*File too large"):
+        export(trained, tmp_path / "out", format=format_)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [1_000, 8_000, 12_000])
+def test_a_model_that_the_disk_refuses_is_one_error_and_the_old_one_stays(trained, tmp_path, size):
+    run = RunDirectory(shutil.copytree(trained, tmp_path / "run"))
+    model, whole = run.load_model(), run.model_file.read_bytes()
+    model.compile("adam")
+    files = sorted(path.name for path in run.path.iterdir())
+    with limited_file_size(size), pytest.raises(OutputError, match=r"cannot write .*File too large"):
+        run.write_model(lambda path: save_as_plain_adam(model, path))
+    assert run.model_file.read_bytes() == whole
+    assert sorted(path.name for path in run.path.iterdir()) == files

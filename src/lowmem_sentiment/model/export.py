@@ -9,6 +9,7 @@ from ..runs.run_directory import RunDirectory
 from ..system.directories import Kind, new_directory
 from ..system.errors import InputMissing, SettingsError
 from ..system.schema import write_json
+from ..system.workarounds import refused_writes_as_os_errors
 from ..text.tokenizer import FILTERS
 from ..text.vocabulary import FIRST_WORD_ID, OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
 from .numpy_model import load_with_vocabulary
@@ -66,7 +67,8 @@ def _save(run: RunDirectory, directory: Path) -> None:
     import tensorflow as tf
 
     module = _text_model(run.load_model(), run.vocabulary(), run.config()["labels"], run.ngrams())
-    tf.saved_model.save(module, str(directory), signatures={"serving_default": module.serve})
+    with refused_writes_as_os_errors(tf.errors.OpError):
+        tf.saved_model.save(module, str(directory), signatures={"serving_default": module.serve})
 
 
 def _text_model(model: Any, vocabulary: Vocabulary, labels: list[str], ngrams: int | None) -> Any:

@@ -5,7 +5,10 @@ each entry says why it is there, and when it can be deleted. Nothing is imported
 """
 
 import contextlib
+import errno
 import json
+import math
+import os
 import sys
 import types
 import zipfile
@@ -48,8 +51,9 @@ def save_as_plain_adam(model: Any, path: Path) -> None:
     is trained with is a class of Keras.
     """
     written = path.with_name(f"{path.stem}.as-trained{path.suffix}")
+    _require_space(path, [*model.variables, *model.optimizer.variables])
     try:
-        with _weights_on_disk():
+        with _weights_on_disk(), refused_writes_as_os_errors(RuntimeError):
             model.save(written)
         with zipfile.ZipFile(written) as source, zipfile.ZipFile(path, "w") as target:
             for member in source.infolist():
@@ -70,6 +74,34 @@ def save_as_plain_adam(model: Any, path: Path) -> None:
                         new.write(block)
     finally:
         written.unlink(missing_ok=True)
+
+
+def _require_space(path: Path, variables: list[Any]) -> None:
+    """Raise OSError where the disk has no space to write a model at `path`.
+
+    HDF5 may end the process by SIGSEGV after a write that was refused. Twice the model is on the disk at
+    once, and each variable takes up to 4 KB beside its values. Delete when h5py raises OSError alone.
+    """
+    size = sum(4_096 + math.prod(each.shape) * 4 for each in variables)
+    with open(path, "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, 2 * size + (1 << 16))
+        file.truncate()
+
+
+@contextlib.contextmanager
+def refused_writes_as_os_errors(*kinds: type[Exception]) -> Iterator[None]:
+    """Raise OSError where a library raises one of `kinds` because the system refused to write.
+
+    h5py, with which Keras writes, has a RuntimeError whose text ends in the system's message, and
+    TensorFlow an OpError. Delete when both raise OSError.
+    """
+    try:
+        yield
+    except kinds as error:
+        for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO):
+            if os.strerror(number) in str(error):
+                raise OSError(number, os.strerror(number)) from error
+        raise
 
 
 @contextlib.contextmanager
