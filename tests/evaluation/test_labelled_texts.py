@@ -4,6 +4,7 @@ import shutil
 import tracemalloc
 
 import pytest
+from helpers import run_cli
 
 from lowmem_sentiment.evaluation.evaluate import evaluate_runs
 from lowmem_sentiment.evaluation.labelled_texts import LabelledTexts
@@ -74,6 +75,12 @@ def test_unknown_labels_are_counted_and_labels_not_there_have_no_reviews(run, tm
     path.write_text('{"text": "a", "label": "spam"}\n')
     with pytest.raises(DataError, match="its labels are spam; expected the labels negative, positive"):
         evaluate_runs([run], files=[str(path)])
+
+
+def test_a_label_map_whose_name_no_review_has_is_refused(run, split_csv):
+    result = run_cli("evaluate", run, "--file", split_csv, "--label-map", "positive=negative,postive=x")
+    assert result.returncode == 65
+    assert "--label-map names 'postive', but no review of " in result.stderr
 
 
 def test_a_file_that_cannot_be_read_is_named(run, tmp_path):

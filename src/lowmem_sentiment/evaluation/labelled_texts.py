@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from ..sources.files import FilesSettings, FilesSource
-from ..system.errors import DataError
+from ..system.errors import DataError, printable
+from ..text.chunks import Review
 from ..text.encoders import TextEncoder
 from ..text.rows import BadRow
 from .scoring import BATCH_REVIEWS, Batch, Model
@@ -22,14 +23,13 @@ _MAX_UNKNOWN = 1_000
 """Labels counted that the run does not know; more, and the label column is most likely the wrong one."""
 
 
-def read_labelled(source: FilesSource) -> Iterator[tuple[bytes, str]]:
-    """Yield each text, as UTF-8, and its label; DataError names the first row that is none."""
+def _reviews(source: FilesSource) -> Iterator[Review]:
+    """Yield each labelled text; DataError names the first row that is none."""
     for chunk in source.chunks():
         for review in chunk.reviews():
             if isinstance(review, BadRow):
                 raise DataError(str(review))
-            if review.label is not None:
-                yield review.text, review.label
+            yield review
 
 
 class LabelledTexts:
@@ -47,6 +47,7 @@ class LabelledTexts:
         self._number_of = {label: number for number, label in enumerate(labels)}
         self._encoders = encoders
         self._digest = hashlib.sha256()
+        self._unused_names = set(settings.label_map)
         self.unknown_labels: Counter[str] = Counter()
         """Reviews by label, of labels that the models do not know: they are not scored."""
 
@@ -61,9 +62,16 @@ class LabelledTexts:
         return self._digest.hexdigest()
 
     def batches(self) -> Iterator[Batch]:
-        """Yield the texts whose label the models know, at most 500 or 1 MiB of them at a time."""
+        """Yield the texts whose label the models know, at most 500 or 1 MiB of them at a time.
+
+        Raises DataError for a row that is no labelled text, and at the end for a name of the user's label
+        map that no review has.
+        """
         texts, labels, size = [], [], 0
-        for text, label in read_labelled(self._source):
+        for _, text, label, _, _, label_read in _reviews(self._source):
+            self._unused_names.discard(label_read)
+            if label is None:
+                continue
             for part in (text, label.encode()):
                 self._digest.update(len(part).to_bytes(8, "big") + part)
             number = self._number_of.get(label)
@@ -78,6 +86,11 @@ class LabelledTexts:
                 texts, labels, size = [], [], 0
         if texts:
             yield self._batch(texts, labels)
+        for name in sorted(self._unused_names):
+            raise DataError(
+                f"--label-map names '{printable(name)}', but no review of {self.description} has "
+                "that label"
+            )
 
     def _batch(self, texts: list[bytes], labels: list[int]) -> Batch:
         def encode(nth: int, model: Model) -> list[np.ndarray]:
