@@ -39,5 +39,9 @@ def add_compare(commands: Any) -> None:
     )
     add = compare.add_argument
     add("runs", type=Path, nargs="+", metavar="RUN", help="two or more finished runs")
-    add("--data", type=Path, metavar="DATASET", help="the dataset whose test reviews are predicted "
-        "(default: the first run's own)")  # fmt: skip
+    add(
+        "--data",
+        type=Path,
+        metavar="DATASET",
+        help="the dataset whose test reviews are predicted (default: the first run's own)",
+    )

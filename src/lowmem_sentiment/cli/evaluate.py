@@ -187,19 +187,47 @@ def add_evaluate(commands: Any) -> None:
     evaluate = add_command(commands, "evaluate", _evaluate, what, json_=False)
     add = evaluate.add_argument
     add("runs", type=Path, nargs="*", metavar="RUN", help="run directories")
-    add("--data", type=Path, nargs="+", action="extend", default=[], metavar="DATASET",
-        help="dataset directories (default: each run's own)")  # fmt: skip
-    add("--file", action="append", default=[], metavar="FILE", help="labelled text, without a dataset: "
-        "all that prepare files reads, - for standard input; may be repeated")  # fmt: skip
+    add(
+        "--data",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="DATASET",
+        help="dataset directories (default: each run's own)",
+    )
+    add(
+        "--file",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="labelled text, without a dataset: "
+        "all that prepare files reads, - for standard input; may be repeated",
+    )
     add_settings(evaluate, EvaluationSettings)
     add("--batch-size", type=int, default=32, help=argparse.SUPPRESS)  # of 0.1; it changed no result
-    add("--fail-under", type=_limit, action="append", default=[], metavar="METRIC=X",
+    add(
+        "--fail-under",
+        type=_limit,
+        action="append",
+        default=[],
+        metavar="METRIC=X",
         help="exit with 1 when METRIC, such as accuracy or recall:LABEL, is below X (loss, brier and "
-        "calibration_error: above it); may be repeated")  # fmt: skip
-    add("--baseline", type=Path, metavar="RUN", help="exit with 1 when a run is significantly worse than "
-        "this one on the same reviews (exact McNemar test)")  # fmt: skip
-    add("--predictions", type=Path, metavar="FILE", help="write each review's label, predicted label and "
-        "probabilities to a .csv or .jsonl file")  # fmt: skip
+        "calibration_error: above it); may be repeated",
+    )
+    add(
+        "--baseline",
+        type=Path,
+        metavar="RUN",
+        help="exit with 1 when a run is significantly worse than "
+        "this one on the same reviews (exact McNemar test)",
+    )
+    add(
+        "--predictions",
+        type=Path,
+        metavar="FILE",
+        help="write each review's label, predicted label and probabilities to a .csv or .jsonl file",
+    )
     forms = evaluate.add_mutually_exclusive_group()
     forms.add_argument("--json", action="store_true", help="print one JSON object a run, a line each")
     forms.add_argument("--csv", action="store_true", help="print a row a run as CSV")

@@ -39,10 +39,20 @@ def add_explore(commands: Any) -> None:
     explore = add_command(commands, "explore", _explore, "show what a dataset looks like")
     add = explore.add_argument
     add("dataset", type=Path, metavar="DATASET", help="a dataset directory")
-    add("--num-words", type=int, metavar="N", help="ids below N are known words, as in Keras "
-        f"(default: {DEFAULT_NUM_WORDS}, or all where there are fewer)")  # fmt: skip
+    add(
+        "--num-words",
+        type=int,
+        metavar="N",
+        help="ids below N are known words, as in Keras "
+        f"(default: {DEFAULT_NUM_WORDS}, or all where there are fewer)",
+    )
     add("--top", type=int, default=20, metavar="N", help="how many words to list")
-    add("--show", type=int, metavar="N", help="print review N of --split instead, counted from 0: "
-        "label, ids, and text with # for every unknown word")  # fmt: skip
+    add(
+        "--show",
+        type=int,
+        metavar="N",
+        help="print review N of --split instead, counted from 0: "
+        "label, ids, and text with # for every unknown word",
+    )
     add("--split", choices=("test", "train"), default="test", help="whose reviews --show counts")
     add("--tensorboard", type=Path, metavar="DIR", help="also write it there for TensorBoard")

@@ -34,8 +34,13 @@ def add_export(commands: Any) -> None:
     export = add_command(commands, "export", _export, "write a run for use elsewhere")
     add = export.add_argument
     add("run", type=Path, metavar="RUN", help="a run directory")
-    add("--format", choices=EXPORT_FORMATS, default="saved-model", help="saved-model: takes raw "
+    add(
+        "--format",
+        choices=EXPORT_FORMATS,
+        default="saved-model",
+        help="saved-model: takes raw "
         "texts, for TensorFlow Serving; weights: all that predict reads; keras: model.keras and "
-        "the words of its columns")  # fmt: skip
+        "the words of its columns",
+    )
     add("--out", type=Path, required=True, metavar="DIR", help="the directory to make")
     add("--overwrite", action="store_true", help="replace DIR if it exists")

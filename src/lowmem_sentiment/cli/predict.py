@@ -139,22 +139,54 @@ def add_predict(commands: Any) -> None:
     predict = add_command(commands, "predict", _predict, "say what label texts have", json_=False)
     add = predict.add_argument
     add("run", type=Path, metavar="RUN", help="a run directory, or what export --format weights made")
-    add("texts", nargs="*", metavar="TEXT", help="texts (default: standard input, a text a line, "
-        "answered as they come)")  # fmt: skip
+    add(
+        "texts",
+        nargs="*",
+        metavar="TEXT",
+        help="texts (default: standard input, a text a line, answered as they come)",
+    )
     form = predict.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON object a text")
     form.add_argument("--csv", action="store_true", help="print CSV: a header, and a row a text")
-    add("--keep", nargs="+", default=[], metavar="COLUMN", help="columns of CSV and TSV, or fields of "
-        "JSON Lines, that go with each answer, such as an id")  # fmt: skip
-    add("--skip-bad-rows", type=bad_rows, default=0, metavar="N", help="report and skip bad rows "
-        "of up to N lines, or all of them")  # fmt: skip
-    add("--threshold", type=probability_or_run, metavar="P", help="of two labels, predict the second "
+    add(
+        "--keep",
+        nargs="+",
+        default=[],
+        metavar="COLUMN",
+        help="columns of CSV and TSV, or fields of JSON Lines, that go with each answer, such as an id",
+    )
+    add(
+        "--skip-bad-rows",
+        type=bad_rows,
+        default=0,
+        metavar="N",
+        help="report and skip bad rows of up to N lines, or all of them",
+    )
+    add(
+        "--threshold",
+        type=probability_or_run,
+        metavar="P",
+        help="of two labels, predict the second "
         "when its probability is above P (default: 0.5); run: above the threshold that evaluate "
-        "--choose-threshold recorded with the run")  # fmt: skip
-    add("--explain", action="store_true", help="show the words that moved the probability most, "
-        "with the change of the label's log-odds that each makes")  # fmt: skip
-    add("--words", type=count, default=5, metavar="N", help="how many words --explain shows in "
-        "each direction")  # fmt: skip
-    add("--file", type=Path, metavar="FILE", help="texts in a file; gzip, bzip2 and xz are unpacked on "
-        "the way; -: standard input")  # fmt: skip
+        "--choose-threshold recorded with the run",
+    )
+    add(
+        "--explain",
+        action="store_true",
+        help="show the words that moved the probability most, "
+        "with the change of the label's log-odds that each makes",
+    )
+    add(
+        "--words",
+        type=count,
+        default=5,
+        metavar="N",
+        help="how many words --explain shows in each direction",
+    )
+    add(
+        "--file",
+        type=Path,
+        metavar="FILE",
+        help="texts in a file; gzip, bzip2 and xz are unpacked on the way; -: standard input",
+    )
     add_reader_settings(predict, ReaderSettings, ("label_column",))

@@ -52,5 +52,10 @@ def add_verify_resume(commands: Any) -> None:
     add("--work", type=Path, required=True, metavar="DIR", help="directory for the runs; emptied first")
     add("--kills", type=int, default=10, metavar="N", help="how many times to kill")
     add("--seed", type=int, default=0, metavar="N", help="of the moments")
-    add("--options", type=shlex.split, default=[], metavar="TEXT", help="further options of train, such "
-        'as "--epochs 1 --save-every 100"')  # fmt: skip
+    add(
+        "--options",
+        type=shlex.split,
+        default=[],
+        metavar="TEXT",
+        help='further options of train, such as "--epochs 1 --save-every 100"',
+    )

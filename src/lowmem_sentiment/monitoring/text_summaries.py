@@ -164,8 +164,13 @@ def draw_confusion_matrix(counts: np.ndarray, labels: list[str]) -> np.ndarray:
     for row, label in enumerate(labels):
         middle = top + (row + 0.5) * cell
         draw.text((12, middle), _fit(label, font[22], left - 20), "black", font[22], anchor="lm")
-        draw.text((left + (row + 0.5) * cell, 60), _fit(label, font[22], cell - 4), "black", font[22],
-                  anchor="mm")  # fmt: skip
+        draw.text(
+            (left + (row + 0.5) * cell, 60),
+            _fit(label, font[22], cell - 4),
+            "black",
+            font[22],
+            anchor="mm",
+        )
         for column in range(len(labels)):
             share, x = shares[row, column], left + column * cell
             hue = (31, 119, 180) if row == column else (214, 39, 40)

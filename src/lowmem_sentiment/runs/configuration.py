@@ -41,9 +41,12 @@ class TrainingSettings:
         (50, 50, 50), "units of each hidden layer", metavar="N,N,...", at_least=1
     )
     dropout: tuple[float, ...] = setting(
-        (0.3, 0.2), "rates after the first, second, ... hidden layer", metavar="P,P,...",
-        at_least=0, below=1,
-    )  # fmt: skip
+        (0.3, 0.2),
+        "rates after the first, second, ... hidden layer",
+        metavar="P,P,...",
+        at_least=0,
+        below=1,
+    )
     seed: int = setting(
         0, "of weights, order and dropout", metavar="N", at_least=0, at_most=(1 << 31) - 1
     )

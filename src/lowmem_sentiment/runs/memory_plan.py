@@ -133,8 +133,11 @@ def fit_to(
     SettingsError with the memory that the least choice needs.
     """
     windows = [settings.window_bytes, *(size for size in _WINDOWS if size < settings.window_bytes)]
-    choices = [replace(settings, window_bytes=size, prefetch=prefetch)
-               for prefetch in range(settings.prefetch, 0, -1) for size in windows]  # fmt: skip
+    choices = [
+        replace(settings, window_bytes=size, prefetch=prefetch)
+        for prefetch in range(settings.prefetch, 0, -1)
+        for size in windows
+    ]
     for choice in choices:
         if plan(dataset, choice, workers).needed <= limit.bytes:
             return choice

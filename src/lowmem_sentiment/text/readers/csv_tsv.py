@@ -57,8 +57,10 @@ class _Columns:
 
         others = set(range(min(self.count, _NAMES))) - {self.text, self.label}
         return {
-            "text": name(self.text), "label": name(self.label), "others": [*map(name, sorted(others))]
-        }  # fmt: skip
+            "text": name(self.text),
+            "label": name(self.label),
+            "others": [*map(name, sorted(others))],
+        }
 
 
 @dataclass(frozen=True)
