@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-from lowmem_sentiment.system.progress import Bar, no_progress, report_line, report_phase
+from lowmem_sentiment.system.progress import Bar, as_progress
 
 
 class Terminal(io.StringIO):
@@ -90,18 +90,22 @@ def test_a_line_stays_with_and_without_a_terminal(monkeypatch, clock, stream):
     monkeypatch.setenv("COLUMNS", "80")
     bar = Bar(stream, clock)
     drive(bar, clock)
-    report_line(bar, "epoch 1/2  loss 0.327")
+    bar.line("epoch 1/2  loss 0.327")
     assert stream.getvalue().split("\x1b[K")[-1].splitlines()[-1] == "epoch 1/2  loss 0.327"
 
 
 def test_a_phase_is_drawn_at_once_on_a_terminal_alone(monkeypatch, clock):
     monkeypatch.setenv("COLUMNS", "40")
     for stream, expected in ((Terminal(), "\r\x1b[Kimporting TensorFlow ..."), (io.StringIO(), "")):
-        report_phase(Bar(stream, clock), "importing TensorFlow")
+        Bar(stream, clock).phase("importing TensorFlow")
         assert stream.getvalue() == expected
 
 
-def test_a_plain_function_will_do_as_progress():
-    report_line(lambda *_: None, "a line")
-    report_phase(lambda *_: None, "a phase")
-    no_progress("what", 1, 2)
+def test_a_plain_function_of_four_arguments_will_do_as_progress():
+    reports = []
+    progress = as_progress(lambda what, done, total, note: reports.append((what, done, total, note)))
+    progress.line("a line")
+    progress.phase("a phase")
+    progress("epoch 1/2", 1, 2, remaining=3)
+    assert reports == [("epoch 1/2", 1, 2, "")]
+    assert as_progress(progress) is progress

@@ -9,6 +9,7 @@ import pytest
 from lowmem_sentiment.model.keras_model import build_model
 from lowmem_sentiment.runs.configuration import OPTIMIZERS, TrainingSettings
 from lowmem_sentiment.system.errors import SettingsError
+from lowmem_sentiment.system.progress import Progress
 from lowmem_sentiment.training import checkpoint, loop
 from lowmem_sentiment.training.callbacks import ReportProgress, Track
 from lowmem_sentiment.training.checkpoint import Position
@@ -205,9 +206,22 @@ def test_an_interrupt_leaves_the_model_as_keras_knows_it(dataset):
 
 
 def test_progress_is_reported_in_steps(dataset):
-    reports = []
-    fit(dataset, build(dataset), ReportProgress(lambda *what: reports.append(what[:3])))
-    assert reports[:4] == [("epoch 1/2", n, 20) for n in (7, 14, 20)] + [("validate", 5, None)]
+    class Reports(Progress):
+        def __init__(self):
+            self.calls, self.lines = [], []
+
+        def __call__(self, what, done, total, note="", *, unit="", remaining=None):
+            self.calls.append((what, done, total, remaining))
+
+        def line(self, text):
+            self.lines.append(text)
+
+    reports = Reports()
+    fit(dataset, build(dataset), ReportProgress(reports))
+    steps = [("epoch 1/2", 7, 20, 33), ("epoch 1/2", 14, 20, 26), ("epoch 1/2", 20, 20, 20)]
+    assert reports.calls[:4] == [*steps, ("validate", 5, None, None)]
+    assert reports.calls[6:] == [("epoch 2/2", 20, 20, 0), ("validate", 5, 5, None)]
+    assert [line.split("  ")[0] for line in reports.lines] == ["epoch 1/2", "epoch 2/2"]
 
 
 def test_executions_cover_the_steps_that_are_left():

@@ -31,6 +31,7 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
     if limit:
         workers = len(cluster.workers) if cluster else 1
         settings = _fit_to_memory(limit, dataset, settings, workers, resumed=bool(options.resume))
+    bar.phase("importing TensorFlow")
     from ..training import tensorflow_startup
 
     tensorflow_startup.start()

@@ -1,7 +1,7 @@
 """Progress of anything that takes longer than a moment.
 
-The library reports through a `Progress`, which may be any function of the same arguments; it never
-prints. The command line passes a `Bar`.
+The library reports through a `Progress`, or a plain function (`as_progress`), and never prints. The
+command line passes a `Bar`.
 """
 
 import os
@@ -41,16 +41,28 @@ class Progress:
 no_progress = Progress()
 
 
-def report_phase(progress: Callable[..., Any], what: str) -> None:
-    """Call `progress.phase`, which a plain function that is passed as progress does not have."""
-    if hasattr(progress, "phase"):
-        progress.phase(what)
+class _Plain(Progress):
+    """Call a function that takes what, done, total and note alone."""
+
+    def __init__(self, function: Callable[[str, int, int | None, str], Any]):
+        self._function = function
+
+    def __call__(
+        self,
+        what: str,
+        done: int,
+        total: int | None,
+        note: str = "",
+        *,
+        unit: str = "",
+        remaining: int | None = None,
+    ) -> None:
+        self._function(what, done, total, note)
 
 
-def report_line(progress: Callable[..., Any], text: str) -> None:
-    """Call `progress.line`, which a plain function that is passed as progress does not have."""
-    if hasattr(progress, "line"):
-        progress.line(text)
+def as_progress(progress: Callable[..., Any]) -> Progress:
+    """Return `progress`, or what calls it where it is a plain function of what, done, total and note."""
+    return progress if isinstance(progress, Progress) else _Plain(progress)
 
 
 _UNITS = {

@@ -6,7 +6,7 @@ last, because it saves what the others did.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import keras
 
@@ -52,24 +52,58 @@ class Track(keras.callbacks.Callback):
 
 
 class ReportProgress(keras.callbacks.Callback):
-    """Report to a `Progress` how far an epoch is, in steps."""
+    """Report to a `Progress` how far training is, in steps, and a line that stays for each epoch."""
 
     def __init__(self, progress: Progress):
         super().__init__()
-        self._progress, self._what = progress, ""
+        self._progress, self._what, self._epoch, self._begun = progress, "", 0, 0.0
+        self._validated = 0
+        self._held_out: int | None = None
+
+    def on_train_begin(self, logs=None):
+        """Report what the first steps do before they count."""
+        self._progress.phase("tracing the model")
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Name the epoch."""
+        """Name the epoch, and begin to measure its time."""
+        self._epoch, self._begun = epoch, time.monotonic()
         self._what = f"epoch {epoch + 1}/{self.params['epochs']}"
 
     def on_train_batch_end(self, batch, logs=None):
-        """Report the steps that are done."""
+        """Report the steps that are done, and how many are left in all epochs."""
+        steps, epochs = self.params["steps"], self.params["epochs"]
         note = f"loss {logs['loss']:.4f}" if logs and "loss" in logs else ""
-        self._progress(self._what, batch + 1, self.params["steps"], note)
+        left = (epochs - self._epoch) * steps - batch - 1
+        self._progress(self._what, batch + 1, steps, note, remaining=left)
+
+    def on_test_begin(self, logs=None):
+        """Begin to count."""
+        self._validated = 0
 
     def on_test_batch_end(self, batch, logs=None):
-        """Report the validation steps that are done."""
-        self._progress("validate", batch + 1, None)
+        """Report the validation batches that are done, of as many as the pass before had."""
+        self._validated = batch + 1
+        self._progress("validate", self._validated, self._held_out)
+
+    def on_test_end(self, logs=None):
+        """Remember how many batches there are."""
+        self._held_out = self._validated
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Report what the epoch measured, in a line that stays."""
+        seconds = time.monotonic() - self._begun
+        self._progress.line(f"{self._what}  {_measured(logs or {})}{seconds:.1f} s")
+
+
+def _measured(logs: Mapping[str, float]) -> str:
+    """Return "loss 0.327  accuracy 0.861  validation 0.270 0.889  ", as far as it was measured."""
+    names = sorted(
+        (name for name in logs if not name.startswith("val_")), key=lambda name: name != "loss"
+    )
+    parts = [f"{name} {logs[name]:.3f}" for name in names]
+    if held_out := [f"{logs[f'val_{name}']:.3f}" for name in names if f"val_{name}" in logs]:
+        parts.append(f"validation {' '.join(held_out)}")
+    return "".join(f"{part}  " for part in parts)
 
 
 class SaveState(keras.callbacks.Callback):

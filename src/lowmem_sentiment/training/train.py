@@ -17,7 +17,7 @@ from ..system import memory
 from ..system.deprecation import renamed
 from ..system.errors import Resumable, SettingsError
 from ..system.files import locked
-from ..system.progress import Progress, no_progress
+from ..system.progress import Progress, as_progress, no_progress
 from . import checkpoint, loop
 from .callbacks import ReportProgress, SaveState, Track
 from .checkpoint import Position, State
@@ -58,7 +58,7 @@ def train(
     save_every: SaveEvery | None = None,
     limit: memory.Limit | None = None,
     stop: threading.Event | None = None,
-    progress: Progress = no_progress,
+    progress: Callable[..., Any] = no_progress,
     report: Callable[[str], None] = lambda line: None,
     strategy: SingleProcess | None = None,
     steps_per_execution: int = STEPS_PER_EXECUTION,
@@ -89,7 +89,9 @@ def train(
     directory = RunDirectory(run) if strategy.is_chief else NoRunDirectory(run)
     resume = resume or (strategy.workers > 1 and directory.config_file.exists() and not overwrite)
     stop = stop or threading.Event()
-    control = Control(callbacks, save_every or SaveEvery(), stop, progress, report, steps_per_execution)
+    control = Control(
+        callbacks, save_every or SaveEvery(), stop, as_progress(progress), report, steps_per_execution
+    )
     with ExitStack() as held, _stopped_by_memory(limit, stop) as watch, strategy.translate_worker_loss():
         job.require_same_on_all_workers()
 
