@@ -1,5 +1,6 @@
 """The loop against Keras' own `fit`, and as Keras' callbacks meet it."""
 
+import re
 import threading
 
 import keras
@@ -9,6 +10,7 @@ import pytest
 from lowmem_sentiment.model.keras_model import build_model
 from lowmem_sentiment.runs.configuration import OPTIMIZERS, TrainingSettings
 from lowmem_sentiment.system.errors import SettingsError
+from lowmem_sentiment.system.progress import Progress
 from lowmem_sentiment.training import checkpoint, loop
 from lowmem_sentiment.training.callbacks import ReportProgress, Track
 from lowmem_sentiment.training.checkpoint import Position
@@ -206,8 +208,30 @@ def test_an_interrupt_leaves_the_model_as_keras_knows_it(dataset):
 
 def test_progress_is_reported_in_steps(dataset):
     reports = []
-    fit(dataset, build(dataset), ReportProgress(lambda *what: reports.append(what[:3])))
-    assert reports[:4] == [("epoch 1/2", n, 20) for n in (7, 14, 20)] + [("validate", 5, None)]
+    plain = ReportProgress(lambda *what: reports.append(what[:3]), Position(seconds=[0.0]), 5)
+    fit(dataset, build(dataset), plain)
+    assert reports[:4] == [("epoch 1/2", n, 20) for n in (7, 14, 20)] + [("validate", 5, 5)]
+
+
+def test_progress_has_the_steps_left_in_all_epochs_and_a_line_an_epoch(dataset):
+    class Written(Progress):
+        def __call__(self, what, done, total, note="", *, unit="", remaining=None):
+            reports.append((what, done, remaining))
+
+        def phase(self, what):
+            reports.append(what)
+
+        def line(self, text):
+            reports.append(text)
+
+    reports = []
+    fit(dataset, build(dataset), ReportProgress(Written(), Position(seconds=[2.14]), 5))
+    steps = [("epoch 1/2", 7, 33), ("epoch 1/2", 14, 26), ("epoch 1/2", 20, 20), ("validate", 5, None)]
+    assert reports[:5] == ["tracing", *steps]
+    number = r"\d\.\d{3}"
+    line = rf"epoch 1/2  loss {number}  accuracy {number}  validation {number} {number}  2\.1 s"
+    assert re.fullmatch(line, reports[5]) and reports[6] == ("epoch 2/2", 7, 13)
+    assert reports[-2].startswith("epoch 2/2  ") and reports[-1] == "saving the model"
 
 
 def test_executions_cover_the_steps_that_are_left():

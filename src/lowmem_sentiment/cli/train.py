@@ -10,7 +10,7 @@ from ..distributed.tf_config import find_cluster
 from ..runs.configuration import SaveEvery, TrainingSettings
 from ..system.errors import plural
 from ..system.memory import MB, Limit, find_limit, parse_size
-from ..system.progress import Bar
+from ..system.progress import Bar, report_phase
 from .commands import add_command, answer, report
 from .console import table
 from .options import add_settings
@@ -33,11 +33,16 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
         settings = _fit_to_memory(limit, dataset, settings, workers, resumed=bool(options.resume))
     from ..training import tensorflow_startup
 
+    report_phase(bar, "importing TensorFlow")
     tensorflow_startup.start()
     from ..distributed.strategy import find_strategy
     from ..training.train import train
 
-    strategy = find_strategy(cluster, options.cluster_timeout, report)
+    def report_above(line: str) -> None:
+        bar.clear()
+        report(line)
+
+    strategy = find_strategy(cluster, options.cluster_timeout, report_above)
     if strategy.replicas == 1:
         set_threads(dataset, settings)
     with stop_on_signals() as stop:
@@ -52,7 +57,7 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
             limit=limit,
             stop=stop,
             progress=bar,
-            report=report,
+            report=report_above,
             strategy=strategy,
         )
     bar.clear()

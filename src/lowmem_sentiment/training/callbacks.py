@@ -6,14 +6,14 @@ last, because it saves what the others did.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import keras
 
 from ..runs.configuration import SaveEvery
 from ..runs.run_directory import RunDirectory
 from ..system.errors import OutputError, Resumable
-from ..system.progress import Progress
+from ..system.progress import Progress, report_line, report_phase
 from .checkpoint import Position
 
 
@@ -52,24 +52,57 @@ class Track(keras.callbacks.Callback):
 
 
 class ReportProgress(keras.callbacks.Callback):
-    """Report to a `Progress` how far an epoch is, in steps."""
+    """Report to a `Progress` what training does, how far it is in steps, and what each epoch measured."""
 
-    def __init__(self, progress: Progress):
+    def __init__(self, progress: Progress, position: Position, validation_steps: int):
         super().__init__()
-        self._progress, self._what = progress, ""
+        self._progress, self._position = progress, position
+        self._validation_steps = validation_steps
+        self._what, self._after = "", 0
+
+    def on_train_begin(self, logs=None):
+        """Report what the first step waits for, up to a second."""
+        report_phase(self._progress, "tracing")
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Name the epoch."""
-        self._what = f"epoch {epoch + 1}/{self.params['epochs']}"
+        """Name the epoch, and count the steps of those after it."""
+        epochs = self.params["epochs"]
+        self._what = f"epoch {epoch + 1}/{epochs}"
+        self._after = (epochs - epoch - 1) * self.params["steps"]
 
     def on_train_batch_end(self, batch, logs=None):
-        """Report the steps that are done."""
+        """Report the steps that are done, and how many are left in all epochs."""
         note = f"loss {logs['loss']:.4f}" if logs and "loss" in logs else ""
-        self._progress(self._what, batch + 1, self.params["steps"], note)
+        done, steps = batch + 1, self.params["steps"]
+        if hasattr(self._progress, "phase"):
+            self._progress(self._what, done, steps, note, remaining=steps - done + self._after)
+        else:  # a plain function of four arguments
+            self._progress(self._what, done, steps, note)
 
     def on_test_batch_end(self, batch, logs=None):
         """Report the validation steps that are done."""
-        self._progress("validate", batch + 1, None)
+        self._progress("validate", batch + 1, self._validation_steps)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Report what the epoch measured; its seconds are those of training, as in the summary."""
+        line = epoch_line(self._what, logs or {}, self._position.seconds[-1])
+        report_line(self._progress, line)
+
+    def on_train_end(self, logs=None):
+        """Report what follows the last epoch."""
+        report_phase(self._progress, "saving the model")
+
+
+def epoch_line(what: str, logs: Mapping[str, float], seconds: float) -> str:
+    """Return the line of an epoch, loss first; names of validation's metrics begin with "val_".
+
+    >>> epoch_line("epoch 1/2", {"accuracy": 0.861, "loss": 0.3271, "val_loss": 0.27}, 2.14)
+    'epoch 1/2  loss 0.327  accuracy 0.861  validation 0.270  2.1 s'
+    """
+    names = sorted(logs, key=lambda name: name.removeprefix("val_") != "loss")
+    train = [f"{name} {logs[name]:.3f}" for name in names if not name.startswith("val_")]
+    held_out = [f"{logs[name]:.3f}" for name in names if name.startswith("val_")]
+    return "  ".join([what, *train, " ".join(["validation", *held_out]), f"{seconds:.1f} s"])
 
 
 class SaveState(keras.callbacks.Callback):
