@@ -1,5 +1,6 @@
 """The loop against Keras' own `fit`, and as Keras' callbacks meet it."""
 
+import re
 import threading
 
 import keras
@@ -205,23 +206,25 @@ def test_an_interrupt_leaves_the_model_as_keras_knows_it(dataset):
     assert int(model.optimizer.iterations) == 7 + 40
 
 
-def test_progress_is_reported_in_steps(dataset):
-    class Reports(Progress):
-        def __init__(self):
-            self.calls, self.lines = [], []
-
+def test_progress_has_the_steps_left_in_all_epochs_and_a_line_an_epoch(dataset):
+    class Written(Progress):
         def __call__(self, what, done, total, note="", *, unit="", remaining=None):
-            self.calls.append((what, done, total, remaining))
+            reports.append((what, done, remaining))
+
+        def phase(self, what):
+            reports.append(what)
 
         def line(self, text):
-            self.lines.append(text)
+            reports.append(text)
 
-    reports = Reports()
-    fit(dataset, build(dataset), ReportProgress(reports))
-    steps = [("epoch 1/2", 7, 20, 33), ("epoch 1/2", 14, 20, 26), ("epoch 1/2", 20, 20, 20)]
-    assert reports.calls[:4] == [*steps, ("validate", 5, None, None)]
-    assert reports.calls[6:] == [("epoch 2/2", 20, 20, 0), ("validate", 5, 5, None)]
-    assert [line.split("  ")[0] for line in reports.lines] == ["epoch 1/2", "epoch 2/2"]
+    reports = []
+    fit(dataset, build(dataset), ReportProgress(Written(), Position(seconds=[2.14]), 5))
+    steps = [("epoch 1/2", 7, 33), ("epoch 1/2", 14, 26), ("epoch 1/2", 20, 20), ("validate", 5, None)]
+    assert reports[:5] == ["tracing", *steps]
+    number = r"\d\.\d{3}"
+    line = rf"epoch 1/2  loss {number}  accuracy {number}  validation {number} {number}  2\.1 s"
+    assert re.fullmatch(line, reports[5]) and reports[6] == ("epoch 2/2", 7, 13)
+    assert reports[-2].startswith("epoch 2/2  ") and reports[-1] == "saving the model"
 
 
 def test_executions_cover_the_steps_that_are_left():

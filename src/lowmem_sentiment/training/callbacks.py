@@ -52,58 +52,53 @@ class Track(keras.callbacks.Callback):
 
 
 class ReportProgress(keras.callbacks.Callback):
-    """Report to a `Progress` how far training is, in steps, and a line that stays for each epoch."""
+    """Report to a `Progress` what training does, how far it is in steps, and what each epoch measured."""
 
-    def __init__(self, progress: Progress):
+    def __init__(self, progress: Progress, position: Position, validation_steps: int):
         super().__init__()
-        self._progress, self._what, self._epoch, self._begun = progress, "", 0, 0.0
-        self._validated = 0
-        self._held_out: int | None = None
+        self._progress, self._position = progress, position
+        self._validation_steps = validation_steps
+        self._what, self._after = "", 0
 
     def on_train_begin(self, logs=None):
-        """Report what the first steps do before they count."""
-        self._progress.phase("tracing the model")
+        """Report what the first step waits for, up to a second."""
+        self._progress.phase("tracing")
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Name the epoch, and begin to measure its time."""
-        self._epoch, self._begun = epoch, time.monotonic()
-        self._what = f"epoch {epoch + 1}/{self.params['epochs']}"
+        """Name the epoch, and count the steps of those after it."""
+        epochs = self.params["epochs"]
+        self._what = f"epoch {epoch + 1}/{epochs}"
+        self._after = (epochs - epoch - 1) * self.params["steps"]
 
     def on_train_batch_end(self, batch, logs=None):
         """Report the steps that are done, and how many are left in all epochs."""
-        steps, epochs = self.params["steps"], self.params["epochs"]
         note = f"loss {logs['loss']:.4f}" if logs and "loss" in logs else ""
-        left = (epochs - self._epoch) * steps - batch - 1
-        self._progress(self._what, batch + 1, steps, note, remaining=left)
-
-    def on_test_begin(self, logs=None):
-        """Begin to count."""
-        self._validated = 0
+        done, steps = batch + 1, self.params["steps"]
+        self._progress(self._what, done, steps, note, remaining=steps - done + self._after)
 
     def on_test_batch_end(self, batch, logs=None):
-        """Report the validation batches that are done, of as many as the pass before had."""
-        self._validated = batch + 1
-        self._progress("validate", self._validated, self._held_out)
-
-    def on_test_end(self, logs=None):
-        """Remember how many batches there are."""
-        self._held_out = self._validated
+        """Report the validation steps that are done."""
+        self._progress("validate", batch + 1, self._validation_steps)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Report what the epoch measured, in a line that stays."""
-        seconds = time.monotonic() - self._begun
-        self._progress.line(f"{self._what}  {_measured(logs or {})}{seconds:.1f} s")
+        """Report what the epoch measured; its seconds are those of training, as in the summary."""
+        self._progress.line(epoch_line(self._what, logs or {}, self._position.seconds[-1]))
+
+    def on_train_end(self, logs=None):
+        """Report what follows the last epoch."""
+        self._progress.phase("saving the model")
 
 
-def _measured(logs: Mapping[str, float]) -> str:
-    """Return "loss 0.327  accuracy 0.861  validation 0.270 0.889  ", as far as it was measured."""
-    names = sorted(
-        (name for name in logs if not name.startswith("val_")), key=lambda name: name != "loss"
-    )
-    parts = [f"{name} {logs[name]:.3f}" for name in names]
-    if held_out := [f"{logs[f'val_{name}']:.3f}" for name in names if f"val_{name}" in logs]:
-        parts.append(f"validation {' '.join(held_out)}")
-    return "".join(f"{part}  " for part in parts)
+def epoch_line(what: str, logs: Mapping[str, float], seconds: float) -> str:
+    """Return the line of an epoch, loss first; names of validation's metrics begin with "val_".
+
+    >>> epoch_line("epoch 1/2", {"accuracy": 0.861, "loss": 0.3271, "val_loss": 0.27}, 2.14)
+    'epoch 1/2  loss 0.327  accuracy 0.861  validation 0.270  2.1 s'
+    """
+    names = sorted(logs, key=lambda name: name.removeprefix("val_") != "loss")
+    train = [f"{name} {logs[name]:.3f}" for name in names if not name.startswith("val_")]
+    held_out = [f"{logs[name]:.3f}" for name in names if name.startswith("val_")]
+    return "  ".join([what, *train, " ".join(["validation", *held_out]), f"{seconds:.1f} s"])
 
 
 class SaveState(keras.callbacks.Callback):

@@ -72,6 +72,11 @@ class Job:
         return math.ceil(self.reviews["train"] / self.settings.batch_size)
 
     @property
+    def validation_steps(self) -> int:
+        """The number of steps in a validation pass."""
+        return math.ceil(self.reviews[self.settings.validated_on] / self.settings.batch_size)
+
+    @property
     def class_weight(self) -> list[float] | None:
         """Each label's weight in the loss, so that all labels weigh the same together."""
         if self.settings.class_weight != "balanced":

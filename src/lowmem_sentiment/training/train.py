@@ -138,7 +138,7 @@ def _fit(
         *([curves] if chief else []),
         *control.callbacks,
         StopEarly(directory, position, job.settings, control.report),
-        ReportProgress(control.progress),
+        ReportProgress(control.progress, position, job.validation_steps),
         ShardCheck(job.dataset),
         SaveState(save if chief else save_nothing, position, control.save_every, stop, control.report),
     ]
