@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from ..dataset.reader import Dataset
 from ..distributed.tf_config import without_cluster
@@ -114,6 +114,9 @@ class Training:
             self._process.wait()
 
 
+SomeTraining = TypeVar("SomeTraining", bound=Training)
+
+
 @contextlib.contextmanager
 def lock_runs(
     out: Path, stopped: Callable[[], bool], report: Callable[[str], None]
@@ -167,11 +170,11 @@ class Trainer:
 
     def run(
         self,
-        trainings: Iterable[Training],
+        trainings: Iterable[SomeTraining],
         *,
         overwrite: bool = False,
-        admit: Callable[[Training], bool] = lambda training: True,
-        ended: Callable[[Training], None] = lambda training: None,
+        admit: Callable[[SomeTraining], bool] = lambda training: True,
+        ended: Callable[[SomeTraining], None] = lambda training: None,
         tick: Callable[[int], None] = lambda ended: None,
     ) -> None:
         """Train the runs that are not finished, as many at a time as fit, and wait for them.
@@ -180,7 +183,8 @@ class Trainer:
         with each that ended, `tick` all the while with how many have ended. One that fails stops no
         other. An exception ends every process.
         """
-        waiting, running, count = list(trainings), [], 0
+        waiting, count = list(trainings), 0
+        running: list[SomeTraining] = []
         try:
             while running or (waiting and not self.stopped()):
                 done = [training for training in running if training.has_ended()]
@@ -206,13 +210,13 @@ class Trainer:
 
     def _start(
         self,
-        waiting: list[Training],
-        running: list[Training],
+        waiting: list[SomeTraining],
+        running: list[SomeTraining],
         overwrite: bool,
-        admit: Callable[[Training], bool],
-    ) -> list[Training]:
+        admit: Callable[[SomeTraining], bool],
+    ) -> list[SomeTraining]:
         """Start what fits, moving it from `waiting` to `running`; return what ended without a start."""
-        done = []
+        done: list[SomeTraining] = []
         while waiting and self._fits(waiting[0], running):
             training = waiting.pop(0)
             training.error = None
