@@ -58,7 +58,7 @@ def tune(
     stopped = (stop or threading.Event()).is_set
     with lock_runs(out, stopped, report) as lock:
         if lock is None:
-            raise Resumable("stopped before the first run")
+            raise Resumable("stopped before a run was started; the same command resumes the search")
         limit = settings.memory_limit or find_limit().bytes
         state = open_state(out, settings, dataset.fingerprint, limit)
         search = _Search(dataset, out, state, progress, report, stopped, clock)
