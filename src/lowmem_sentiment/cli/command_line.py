@@ -20,6 +20,7 @@ from .prepare import add_prepare
 from .sweep import add_sweep
 from .tensorboard import add_tensorboard
 from .train import add_train
+from .tune import add_tune
 from .verify import add_verify
 from .verify_resume import add_verify_resume
 
@@ -88,5 +89,6 @@ def _parser() -> argparse.ArgumentParser:
     add_curves(commands)
     add_compare(commands)
     add_sweep(commands)
+    add_tune(commands)
     add_verify_resume(commands)
     return parser

@@ -1,7 +1,6 @@
 """``sweep``."""
 
 import argparse
-import io
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,8 @@ from .training_options import stop_on_signals
 
 
 def _sweep(options: argparse.Namespace, bar: Bar) -> None:
-    from ..evaluation.sweep import parse_grid, sweep, write_csv
-    from ..system.files import replace_file
+    from ..evaluation.run_tables import write_csv
+    from ..evaluation.sweep import parse_grid, sweep
 
     grid = dict(map(parse_grid, options.grid))
     settings = TrainingSettings(**{"validation_split": 0.1, **given(options, TrainingSettings)})
@@ -35,8 +34,7 @@ def _sweep(options: argparse.Namespace, bar: Bar) -> None:
         )
     bar.clear()
     if options.csv:
-        with replace_file(options.csv) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
-            write_csv(result["combinations"], text)
+        write_csv(result["combinations"], options.csv)
     answer(options, result, lambda: _sweep_lines(result, list(grid)))
     failed = sum("error" in run for run in result["runs"])
     if failed:
@@ -81,6 +79,6 @@ def add_sweep(commands: Any) -> None:
         "epochs=1,2,3 or hidden=50,50,50:32,32; may be repeated")  # fmt: skip
     add("--seeds", type=int, default=1, metavar="N", help="runs of each combination")
     add("--memory-limit", type=parse_size, metavar="SIZE", help="train as many at a time as fit into "
-        "SIZE, such as 2G (default: one at a time)")  # fmt: skip
+        "SIZE, such as 2G, a core each, and none that does not fit (default: one at a time)")  # fmt: skip
     add("--csv", type=Path, metavar="FILE", help="also write the table to FILE")
     add_settings(sweep, TrainingSettings, validation_split=0.1)

@@ -1,4 +1,4 @@
-"""95 % intervals: how far a metric would move on other reviews of the same kind."""
+"""95 % intervals and standard errors: how far a metric would move on other reviews of the same kind."""
 
 import math
 from typing import Any
@@ -62,6 +62,25 @@ def intervals(tally: Tally) -> dict[str, Any]:
     else:
         result |= drawn["means"]
     return {**result, "by_label": by_label}
+
+
+def standard_error(tally: Tally, metric: str) -> float:
+    """Return the standard error of "accuracy", "loss", "auc", "macro_f1" or "f1:LABEL".
+
+    Of accuracy and loss it is that of a mean; the others are bootstrapped as in `intervals`.
+    """
+    if metric == "loss":
+        return tally.loss_error
+    if metric == "accuracy":
+        reviews = max(1, tally.reviews)
+        share = float(np.trace(tally.counts)) / reviews
+        return math.sqrt(share * (1 - share) / reviews)
+    if metric == "auc" and tally.bins is not None:
+        return float(np.concatenate([areas_under_roc(each) for each in _replicates(tally.bins)]).std())
+    f1 = np.concatenate([f1_scores(drawn) for drawn in _replicates(tally.counts)])
+    if metric == "macro_f1":
+        return float(f1.mean(axis=1).std())
+    return float(f1[:, tally.labels.index(metric.removeprefix("f1:"))].std())
 
 
 def _quantiles(values: np.ndarray) -> list[Any]:

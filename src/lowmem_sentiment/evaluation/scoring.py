@@ -4,6 +4,7 @@ Several models are scored in one pass, so that what is compared is the same revi
 grows with their number is kept: counts, two sums, and what an observer makes of each batch.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple, Protocol
@@ -95,12 +96,19 @@ class Tally:
         """With two labels, reviews by true label and probability of the second."""
         self.confidence = np.zeros((2, SCORE_BINS), np.int64)
         """Reviews by whether the most probable label is right, and its probability."""
-        self._loss = self._brier = 0.0
+        self._loss = self._squared_losses = self._brier = 0.0
 
     @property
     def reviews(self) -> int:
         """How many reviews were counted."""
         return int(self.counts.sum())
+
+    @property
+    def loss_error(self) -> float:
+        """The standard error of the mean loss."""
+        reviews = max(1, self.reviews)
+        variance = self._squared_losses / reviews - (self._loss / reviews) ** 2
+        return math.sqrt(max(0.0, variance) / reviews)
 
     def add(self, labels: np.ndarray, probabilities: np.ndarray, losses: np.ndarray) -> Scores:
         """Count a batch, and return what was predicted."""
@@ -114,6 +122,7 @@ class Tally:
         sure = score_bins(probabilities.max(axis=1))
         np.add.at(self.confidence, ((likeliest == labels).astype(np.int64), sure), 1)
         self._loss += float(losses.sum())
+        self._squared_losses += float(np.square(losses, dtype=np.float64).sum())
         wrong_by = probabilities.astype(np.float64)
         wrong_by[np.arange(len(labels)), labels] -= 1
         squares = wrong_by[:, 1:] if self.bins is not None else wrong_by

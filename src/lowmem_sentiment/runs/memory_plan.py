@@ -89,7 +89,7 @@ def plan(dataset: Dataset, settings: TrainingSettings, workers: int = 1) -> Plan
     num_words = settings.num_words_for(dataset)
     parameters = 4 * count_parameters(settings, num_words, len(dataset.labels))
     reviews = min(settings.batch_size, dataset.num_reviews("train"))
-    words = num_words if workers > 1 else min(num_words, _distinct_words(dataset, reviews))
+    words = num_words if workers > 1 else min(num_words, distinct_words(dataset, reviews))
     batch = 4 * words * math.ceil(reviews / workers)
     records, size = window_content(dataset, settings.window_bytes)
     return Plan(
@@ -101,7 +101,7 @@ def plan(dataset: Dataset, settings: TrainingSettings, workers: int = 1) -> Plan
     )
 
 
-def _distinct_words(dataset: Dataset, reviews: int) -> int:
+def distinct_words(dataset: Dataset, reviews: int) -> int:
     """Return about how many different words some reviews have, by Heaps' law.
 
     9 * words ** 0.62: of IMDb 2,260 for 32 reviews, which have 2,217, and 19,400 for 1,024 (19,363).

@@ -1,0 +1,131 @@
+"""``tune``."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ..evaluation.settings import TuneSettings
+from ..system.errors import CheckFailed, plural
+from ..system.memory import MB
+from ..system.progress import Bar, duration
+from .commands import add_command, answer, report
+from .console import columns, plain, table
+from .options import add_settings, given
+from .training_options import stop_on_signals
+
+SHOWN = 10
+"""Rows of the table on a terminal; --csv and --json have them all."""
+
+
+def _tune(options: argparse.Namespace, bar: Bar) -> None:
+    from ..evaluation.run_tables import write_csv
+    from ..evaluation.tune import tune
+
+    settings = TuneSettings(**given(options, TuneSettings))
+    with stop_on_signals() as stop:
+        result = tune(options.dataset, options.out, settings, stop=stop, progress=bar, report=report)
+    bar.clear()
+    if options.csv:
+        write_csv(result["candidates"], options.csv)
+    answer(options, result, lambda: _lines(result))
+    if result["failed"]:
+        raise CheckFailed(
+            f"{len(result['failed'])} of {plural(result['trained'], 'run')} failed, the first: "
+            f"{result['failed'][0]['error']}"
+        )
+
+
+def _lines(result: dict[str, Any]) -> list[str]:
+    rows = result["candidates"]
+    shown = [row for row in rows if row["rank"] <= SHOWN or row["rank"] == result["default"]]
+    weighted = any(row["class_weight"] != "none" for row in rows)
+    head = [
+        "",
+        result["metric"],
+        "epochs",
+        "words",
+        "hidden",
+        "drop",
+        "rate",
+        "batch",
+        "adam",
+        "s/ep",
+        "MB",
+    ]
+    lines = columns([head + ["weights"] * weighted, *(_cells(row, weighted) for row in shown)])
+    if len(rows) > len(shown):
+        lines.append(f"... {len(rows) - len(shown)} more: --csv FILE, or --json")
+    return [*lines, "", *table(_summary(result))]
+
+
+def _cells(row: dict[str, Any], weighted: bool) -> list[str]:
+    return [
+        str(row["rank"]),
+        f"{row['value']:.4f}",
+        str(row["epochs"]),
+        str(row["num_words"]),
+        plain(row["hidden"]) or "none",
+        f"{row['dropout'][0]:g}" if row["dropout"] else "",
+        f"{row['learning_rate']:g}",
+        str(row["batch_size"]),
+        "lazy" if row["optimizer"] == "lazy-adam" else "",
+        f"{row['epoch_seconds']:.1f}",
+        f"{row['peak_resident_bytes'] / MB:.0f}",
+        *([row["class_weight"]] * weighted),
+    ]
+
+
+def _summary(result: dict[str, Any]) -> dict[str, str]:
+    rows, test = result["candidates"], result["test"]
+    best, winner = rows[0], rows[result["winner"] - 1]
+    cheapest = rows[result["cheapest"] - 1]
+    default = rows[result["default"] - 1] if result["default"] else None
+    of = f" of {duration(60 * result['minutes'])}" if result["minutes"] else ""
+    lines = {
+        "searched": f"{len(rows)} settings in {plural(result['trained'], 'run')}, by {result['metric']} "
+        f"on {result['validation_split']:.0%} of the training reviews",
+        "time": f"{duration(result['seconds'])}{of}",
+        "winner": f"{_named(winner)}: {winner['value']:.4f} ± {winner['standard_error']:.4f}",
+        "cheapest": "the winner"
+        if cheapest is winner
+        else f"{_named(cheapest)}, {_size(cheapest)}: within one standard error of rank 1, {_size(best)}",
+    }
+    if default:
+        lines["tutorial"] = (
+            "the winner" if default is winner else f"{_named(default)}: {default['value']:.4f}"
+        )
+    for name, reason in result["not_tried"].items():
+        lines[f"not {name}"] = reason
+    shown = {result["metric"], "accuracy", "loss"} & test.keys()
+    metrics = ", ".join(f"{name} {test[name]:.4f}" for name in sorted(shown))
+    return {
+        **lines,
+        "test": f"{metrics}; trained on all training reviews",
+        "run": result["run"],
+        "again": result["command"],
+    }
+
+
+def _named(row: dict[str, Any]) -> str:
+    kind = "" if row["kind"] == "random" else f" ({row['kind']})"
+    return f"rank {row['rank']}{kind}"
+
+
+def _size(row: dict[str, Any]) -> str:
+    return f"{row['model_bytes'] / MB:.1f} MB"
+
+
+def add_tune(commands: Any) -> None:
+    """Add the command."""
+    from ..evaluation.search_space import RANGES
+
+    tune = add_command(
+        commands, "tune", _tune, "search the settings of the best model within a budget, and train it"
+    )
+    tune.epilog = RANGES
+    add = tune.add_argument
+    add("dataset", type=Path, metavar="DATASET", help="a dataset directory")
+    add("--out", type=Path, required=True, metavar="DIR", help="the folder of the runs, and of the "
+        "winner; a search that is in it is resumed")  # fmt: skip
+    add("--csv", type=Path, metavar="FILE", help="also write the table to FILE")
+    add_settings(tune, TuneSettings)

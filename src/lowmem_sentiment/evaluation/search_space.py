@@ -1,0 +1,165 @@
+"""The settings that `tune` draws from, and the order in which it tries them."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..dataset.reader import Dataset
+from ..dataset.splits import num_reviews
+from ..runs.configuration import TrainingSettings
+from ..runs.memory_plan import count_parameters, fit_to
+from ..runs.recipes import RECIPES, recipe_settings
+from ..system.errors import SettingsError
+from ..system.memory import MB, Limit
+
+LEAST_WORDS = 5_000
+
+HIDDEN: tuple[tuple[int, ...], ...] = ((), (16,), (32,), (64,), (32, 32), (50, 50, 50))
+
+MOST_DROPOUT = 0.8
+
+LEARNING_RATES = 1e-4, 3e-3
+
+BATCH_SIZES = tuple(1 << power for power in range(4, 9))
+
+LAZY_FROM = 20_000
+"""With more words a step of "adam", which moves every weight, takes several times as long as
+"lazy-adam"'s: at 100,000 an epoch of IMDb takes 9 s in place of 2.7."""
+
+UNBALANCED = 1.5
+"""Class weights are drawn where a label has so many times the reviews of another."""
+
+REVIEWS_OF_FIRST_RUNG = 10_000
+"""Less than that in an epoch shows little of a setting: small data begins with more epochs."""
+
+RUNGS = 1, 2, 4
+"""The epochs of the rungs; a multiple of them where there are few reviews."""
+
+RANGES = f"""\
+searched:
+  words, n-grams  {LEAST_WORDS:,} to all of them, by logarithm
+  hidden layers   {" | ".join(",".join(map(str, units)) or "none" for units in HIDDEN)}
+  dropout         0 to {MOST_DROPOUT} after the first layer, half of it after the others
+  learning rate   {LEARNING_RATES[0]:g} to {LEARNING_RATES[1]:g}, by logarithm
+  batch size      {", ".join(map(str, BATCH_SIZES))}; at most a tenth of the reviews
+  class weights   none | balanced, where a label has {UNBALANCED} times another's reviews
+  optimizer       adam | lazy-adam; with more than {LAZY_FROM:,} words lazy-adam
+  epochs          {", ".join(map(str, RUNGS))}; more with fewer than {REVIEWS_OF_FIRST_RUNG:,} reviews
+
+The tutorial's settings and those of train --recipe are tried first. Of nine
+settings the best third is trained on to twice the epochs, and the best of
+these to four times (successive halving)."""
+
+_MOST_DRAWS = 1_000
+
+
+def rungs(dataset: Dataset, validation_split: float) -> list[int]:
+    """Return the epochs after which candidates are measured."""
+    reviews = max(1, num_reviews(dataset, "train", validation_split))
+    factor = min(16, max(1, round(REVIEWS_OF_FIRST_RUNG / reviews)))
+    return [factor * epochs for epochs in RUNGS]
+
+
+def model_bytes(settings: TrainingSettings, dataset: Dataset) -> int:
+    """Return the bytes of the model's weights, in float32."""
+    return 4 * count_parameters(settings, settings.num_words_for(dataset), len(dataset.labels))
+
+
+class SearchSpace:
+    """What candidates there are: a function of the seed, the dataset and the limits."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        base: TrainingSettings,
+        memory_bytes: int,
+        model_size: int | None = None,
+    ):
+        """Draw settings that fit `memory_bytes` by `plan`, with at most `model_size` bytes of weights.
+
+        `base` has what is the same in all of them: seed, validation split.
+        """
+        self._dataset, self._base = dataset, base
+        self._limit, self._model_size = Limit(memory_bytes, "--memory-limit"), model_size
+        self.known: list[str] = []
+        """The names of the first candidates, which are not drawn."""
+        self.refused: dict[str, str] = {}
+        """Why others are not among them, by name."""
+        self._known = []
+        for name, values in self._known_settings():
+            try:
+                self._known.append(self.fit(replace(base, **values)))
+                self.known.append(name)
+            except SettingsError as error:
+                self.refused[name] = str(error)
+
+    def _known_settings(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        yield "default", {}
+        yield from ((name, recipe_settings(name, self._dataset)) for name in RECIPES)
+
+    def name(self, number: int) -> str:
+        """Return what a candidate is, from 1: "default", a recipe's name, or "random"."""
+        return self.known[number - 1] if number <= len(self.known) else "random"
+
+    def settings(self, number: int) -> TrainingSettings:
+        """Return the settings of the `number`-th candidate, from 1.
+
+        Raises SettingsError where of many settings drawn none fits the limits.
+        """
+        if number <= len(self._known):
+            return self._known[number - 1]
+        generator = np.random.default_rng([self._base.seed, number])
+        reason = ""
+        for _ in range(_MOST_DRAWS):
+            try:
+                return self.fit(replace(self._base, **self._draw(generator)))
+            except SettingsError as error:
+                reason = str(error)
+        raise SettingsError(f"none of {_MOST_DRAWS:,} settings drawn fits the limits; the last: {reason}")
+
+    def fit(self, settings: TrainingSettings) -> TrainingSettings:
+        """Return settings with a shuffle window that fits the memory; SettingsError where none does."""
+        settings = replace(settings, num_words=settings.num_words_for(self._dataset))
+        size = model_bytes(settings, self._dataset)
+        if self._model_size is not None and size > self._model_size:
+            raise SettingsError(
+                f"the model takes {size / MB:.2f} MB, and --model-size is {self._model_size / MB:.2f} MB"
+            )
+        return fit_to(self._limit, self._dataset, settings)
+
+    def _draw(self, generator: np.random.Generator) -> dict[str, Any]:
+        most = self._dataset.num_inputs
+        num_words = min(most, _two_digits(_log_uniform(generator, min(LEAST_WORDS, most), most)))
+        hidden = HIDDEN[generator.integers(len(HIDDEN))]
+        rate = round(generator.uniform(0, MOST_DROPOUT), 2)
+        learning_rate = float(f"{_log_uniform(generator, *LEARNING_RATES):.2g}")
+        batch_size = int(generator.choice(self._batch_sizes()))
+        lazy, balanced = generator.integers(2, size=2)
+        return {
+            "num_words": int(num_words),
+            "hidden": hidden,
+            "dropout": tuple(rate if not nth else round(rate / 2, 3) for nth in range(len(hidden))),
+            "learning_rate": learning_rate,
+            "batch_size": batch_size,
+            "class_weight": "balanced" if balanced and self._is_unbalanced() else "none",
+            "optimizer": "lazy-adam" if lazy or num_words > LAZY_FROM else "adam",
+        }
+
+    def _batch_sizes(self) -> list[int]:
+        most = num_reviews(self._dataset, "train", self._base.validation_split) // 10
+        return [size for size in BATCH_SIZES if size <= max(most, BATCH_SIZES[0])]
+
+    def _is_unbalanced(self) -> bool:
+        counts = [count for count in self._dataset.label_counts("train") if count]
+        return max(counts) >= UNBALANCED * min(counts)
+
+
+def _log_uniform(generator: np.random.Generator, low: float, high: float) -> float:
+    return math.exp(generator.uniform(math.log(low), math.log(high)))
+
+
+def _two_digits(value: float) -> int:
+    return int(float(f"{value:.2g}"))

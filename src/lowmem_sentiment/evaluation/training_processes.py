@@ -1,0 +1,249 @@
+"""Train runs, each in a process of its own, several at a time where memory admits them.
+
+What `sweep` and `tune` share. A process of its own, because what TensorFlow holds grows with each model
+that one process trains.
+"""
+
+import contextlib
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+from ..dataset.reader import Dataset
+from ..distributed.tf_config import without_cluster
+from ..runs.configuration import TrainingSettings
+from ..runs.memory_plan import plan
+from ..runs.run_directory import RunDirectory
+from ..system.errors import OutputError, OutputExists
+from ..system.files import cannot_write, lock_directory
+from ..system.memory import MB
+
+_POLL = 0.05  # seconds between two looks at the processes
+
+
+@dataclass
+class Training:
+    """A run, and the process that trains it up to the epochs of its settings."""
+
+    settings: TrainingSettings
+    """With `num_words` filled in."""
+    directory: RunDirectory
+    error: str | None = None
+    """Why it failed; None: it did not."""
+    seconds: float = 0.0
+    """From the start of its process to its end."""
+    _process: subprocess.Popen | None = field(default=None, repr=False)
+    _errors: BinaryIO | None = field(default=None, repr=False)
+    _began: float = 0.0
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs of the settings are trained, and everything of the run is written."""
+        epochs = self.settings.epochs
+        if not self.directory.finished or self.directory.settings().epochs != epochs:
+            return False
+        # A kill may come after the new number of epochs is written and before the old summary is removed.
+        return bool(self.settings.early_stopping) or self.directory.summary()["epochs"] == epochs
+
+    def differs(self, dataset: Dataset, leave_out: Iterable[str] = ()) -> list[str]:
+        """Return what is not the same in the run that is there, by name; empty where there is none."""
+        if not self.directory.config_file.exists():
+            return []
+        config, theirs = self.directory.config(), asdict(self.directory.settings())
+        mine = asdict(self.settings)
+        other = [name for name in mine if name not in leave_out and theirs[name] != mine[name]]
+        if config["dataset"]["fingerprint"] != dataset.fingerprint:
+            other.append("dataset")
+        return other
+
+    def require_same(self, dataset: Dataset, leave_out: Iterable[str] = ()) -> None:
+        """Raise OutputExists where the directory holds a run with other settings or other data."""
+        if other := self.differs(dataset, leave_out):
+            raise OutputExists(
+                f"{self.directory.path} holds a run with another {', '.join(other)}; choose another --out"
+            )
+
+    def start(self, dataset: Dataset, lock: int, overwrite: bool = False) -> None:
+        """Start the process; it resumes the run that is there, or replaces it with `overwrite`."""
+        path = str(self.directory.path)
+        resumed = self.directory.config_file.exists() and not overwrite
+        where = ["--resume", path] if resumed else ["--run", path]
+        command = [sys.executable, "-m", "lowmem_sentiment", "train", str(dataset.directory), *where]
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+        self._began = time.monotonic()
+        # A session of its own: Ctrl-C reaches it once, from us. Twice would end it at once.
+        self._process = subprocess.Popen(
+            [*command, *self.settings.options(), *(["--overwrite"] if overwrite else [])],
+            stdout=subprocess.DEVNULL,
+            stderr=self._errors,
+            start_new_session=True,
+            pass_fds=[lock],
+            env=without_cluster(),
+        )
+
+    def terminate(self) -> None:
+        """Ask the process to save its state and end."""
+        if self._process and self._process.poll() is None:
+            self._process.terminate()
+
+    def has_ended(self) -> bool:
+        """Return whether the process has ended; if so, keep why it failed, if it did."""
+        if not self._process or self._process.poll() is None:
+            return False
+        if self._errors:
+            self.seconds = time.monotonic() - self._began
+            self._errors.seek(0)
+            lines = self._errors.read().decode(errors="replace").strip().splitlines()
+            self._errors.close()
+            self._errors = None
+            if code := self._process.returncode:
+                last = lines[-1].removeprefix("lowmem-sentiment: ") if lines else ""
+                self.error = last or f"it ended with {code}"
+        return True
+
+    def wait(self) -> None:
+        """Wait until the process has ended."""
+        if self._process:
+            self._process.wait()
+
+
+SomeTraining = TypeVar("SomeTraining", bound=Training)
+
+
+@contextlib.contextmanager
+def lock_runs(
+    out: Path, stopped: Callable[[], bool], report: Callable[[str], None]
+) -> Iterator[int | None]:
+    """Yield a lock on the folder of the runs, which the processes inherit; None: stopped before.
+
+    A sweep that is killed leaves processes behind, which train their runs to the end. They hold the lock
+    that they inherited, so the next one waits for them and then finds their runs finished, instead of
+    failing on runs that are in use. Raises OutputError where the folder cannot be made.
+    """
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"cannot write {out}: it is a file; expected the name of a folder")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(error, out) from error
+    lock, reported = None, False
+    while lock is None and not stopped():
+        try:
+            lock = lock_directory(out.resolve(), out)
+        except OutputExists:
+            if not reported:
+                report(f"waiting until another process that trains into {out} has ended")
+            reported = True
+            time.sleep(_POLL)
+    try:
+        yield lock
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """Where runs are trained, and what they may take."""
+
+    dataset: Dataset
+    lock: int
+    """From `lock_runs`."""
+    memory_limit: int | None
+    """Bytes for all processes together; None: one process at a time."""
+    stopped: Callable[[], bool]
+    """Whether to end: running processes save their state, and no other is started."""
+    report: Callable[[str], None]
+    """Called with a warning of each run that failed."""
+
+    @property
+    def width(self) -> int:
+        """How many processes there are at a time, at most: a core each, where memory admits several."""
+        return len(os.sched_getaffinity(0)) if self.memory_limit else 1
+
+    def run(
+        self,
+        trainings: Iterable[SomeTraining],
+        *,
+        overwrite: bool = False,
+        admit: Callable[[SomeTraining], bool] = lambda training: True,
+        ended: Callable[[SomeTraining], None] = lambda training: None,
+        tick: Callable[[int], None] = lambda ended: None,
+    ) -> None:
+        """Train the runs that are not finished, as many at a time as fit, and wait for them.
+
+        Just before one starts, `admit` is asked; if it refuses, that run is left out. `ended` is called
+        with each that ended, `tick` all the while with how many have ended. One that fails stops no
+        other. An exception ends every process.
+        """
+        waiting, count = list(trainings), 0
+        running: list[SomeTraining] = []
+        try:
+            while running or (waiting and not self.stopped()):
+                done = [training for training in running if training.has_ended()]
+                running = [training for training in running if training not in done]
+                if self.stopped():
+                    for training in running:
+                        training.terminate()
+                else:
+                    done += self._start(waiting, running, overwrite, admit)
+                for training in done:  # while the next process trains
+                    if training.error and not self.stopped():
+                        self.report(f"warning: {training.directory.path} failed: {training.error}")
+                    ended(training)
+                count += len(done)
+                tick(count)
+                time.sleep(_POLL)
+        except BaseException:
+            for training in running:
+                training.terminate()
+            for training in running:
+                training.wait()
+            raise
+
+    def _start(
+        self,
+        waiting: list[SomeTraining],
+        running: list[SomeTraining],
+        overwrite: bool,
+        admit: Callable[[SomeTraining], bool],
+    ) -> list[SomeTraining]:
+        """Start what fits, moving it from `waiting` to `running`; return what ended without a start."""
+        done: list[SomeTraining] = []
+        while waiting and self._fits(waiting[0], running):
+            training = waiting.pop(0)
+            training.error = None
+            if training.finished and not overwrite:
+                done.append(training)
+            elif reason := self._too_large(training):
+                training.error = reason
+                done.append(training)
+            elif admit(training):
+                training.start(self.dataset, self.lock, overwrite)
+                running.append(training)
+        return done
+
+    def _fits(self, training: Training, running: Sequence[Training]) -> bool:
+        """Return whether a process fits beside those that run: by cores, and by the memory planned."""
+        if not running or not self.memory_limit:
+            return not running
+        together = [*running, training]
+        planned = (plan(self.dataset, each.settings).resident for each in together)
+        return len(together) <= self.width and sum(planned) <= self.memory_limit
+
+    def _too_large(self, training: Training) -> str | None:
+        """Return why a run can never be trained within the limit; None if it can."""
+        needed = plan(self.dataset, training.settings).needed
+        if not self.memory_limit or needed <= self.memory_limit:
+            return None
+        return (
+            f"training needs {math.ceil(needed / MB)} MB, and the limit is {self.memory_limit // MB} MB; "
+            "lower --num-words, --hidden or --batch-size"
+        )

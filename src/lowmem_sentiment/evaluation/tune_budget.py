@@ -1,0 +1,134 @@
+"""What a search has left of its time or of its runs, and how long a training will take.
+
+The time that a candidate takes is known once it was trained. Before, it goes by the work in a step, in
+units of which the runs so far have shown how long they take on this machine.
+"""
+
+import math
+import statistics
+import time
+from collections.abc import Callable
+
+from ..dataset.reader import Dataset
+from ..dataset.splits import num_reviews
+from ..runs.configuration import TrainingSettings
+from ..runs.memory_plan import count_parameters, distinct_words
+from .settings import TuneSettings
+from .tune_state import TuneState
+
+# Of a step, in nanoseconds where they were measured (2 cores): what every step takes, and for each weight
+# that moves; "lazy-adam" moves those of the batch's own words, which are scattered in memory.
+_STEP, _DENSE, _LAZY = 400_000, 2, 6
+
+_FINAL_MARGIN = 1.25
+"""The winner is trained on more reviews than the candidates, and evaluated on all of the test split."""
+
+
+def work(dataset: Dataset, settings: TrainingSettings) -> float:
+    """Return about how long an epoch takes, in units that a machine's speed turns into seconds."""
+    reviews = num_reviews(dataset, "train", settings.validation_split)
+    num_words = settings.num_words_for(dataset)
+    moved = count_parameters(settings, num_words, len(dataset.labels))
+    each = _DENSE
+    if settings.optimizer == "lazy-adam":
+        words = min(num_words, distinct_words(dataset, settings.batch_size))
+        moved = count_parameters(settings, words, len(dataset.labels))
+        each = _LAZY
+    return math.ceil(reviews / settings.batch_size) * (_STEP + each * moved) / 1e9
+
+
+class Budget:
+    """The time or the runs of a search, and the time that trainings take."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        state: TuneState,
+        settings_of: Callable[[int], TrainingSettings],
+        width: int,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        """Begin to count.
+
+        `settings_of` returns a candidate's settings; `width` processes run at a time.
+        """
+        self._dataset, self._state, self._settings_of = dataset, state, settings_of
+        self._width, self._clock = width, clock
+        self._began, self._before = clock(), state.seconds
+
+    @property
+    def _settings(self) -> TuneSettings:
+        return self._state.settings
+
+    @property
+    def total(self) -> float | None:
+        """Seconds for everything; None: the search ends after a number of runs."""
+        return None if self._settings.minutes is None else 60 * self._settings.minutes
+
+    @property
+    def spent(self) -> float:
+        """Seconds since the search began, without those in which nothing searched."""
+        return self._before + self._clock() - self._began
+
+    def runs_left(self) -> float:
+        """Return how many trainings there is room for: exactly of runs, about by time."""
+        if self._settings.runs is not None:
+            return self._settings.runs - len(self._state.results)
+        measured = self._state.measured()
+        if not measured:
+            return 0 if self._state.results else math.inf
+        each = statistics.fmean(
+            self.seconds(result.candidate, self._epochs_trained(result.candidate, result.epochs))
+            for result in measured
+        )
+        return self._width * (self._time_left() - self._reserve()) / each
+
+    def admits(self, candidate: int, epochs: int) -> bool:
+        """Return whether a candidate can be trained up to some epochs, and the winner after it."""
+        if self.total is None or not self._state.measured():
+            return True
+        seconds = self.seconds(candidate, self._epochs_trained(candidate, epochs))
+        reserve = max(self._reserve(), self.final_seconds(candidate, epochs))
+        return seconds + reserve <= self._time_left()
+
+    def is_over(self) -> bool:
+        """Return whether all time is spent but for that of the winner."""
+        if self.total is None or not self._state.measured():
+            return False
+        return self._time_left() <= self._reserve()
+
+    def seconds(self, candidate: int, epochs: int) -> float:
+        """Return about how long a process takes that trains a candidate for some more epochs."""
+        starts = [result.start_seconds for result in self._state.measured()]
+        return statistics.fmean(starts) + epochs * self._epoch_seconds(candidate)
+
+    def final_seconds(self, candidate: int, epochs: int) -> float:
+        """Return about how long it takes to train and evaluate a candidate as the winner."""
+        share = 1 - self._settings.validation_split
+        more = epochs * self._epoch_seconds(candidate) * (1 / share - 1)
+        return _FINAL_MARGIN * (self.seconds(candidate, epochs) + more)
+
+    def _time_left(self) -> float:
+        return math.inf if self.total is None else self.total - self.spent
+
+    def _reserve(self) -> float:
+        """Return how long the best so far takes as the winner."""
+        sign = self._settings.sign
+        best = max(self._state.measured(), key=lambda result: sign * result.value)
+        return self.final_seconds(best.candidate, best.epochs)
+
+    def _epochs_trained(self, candidate: int, epochs: int) -> int:
+        """Return how many epochs a process trains that goes up to `epochs`."""
+        earlier = (each.epochs for each in self._state.measured() if each.candidate == candidate)
+        return epochs - max((each for each in earlier if each < epochs), default=0)
+
+    def _epoch_seconds(self, candidate: int) -> float:
+        measured = self._state.measured()
+        mine = [result.epoch_seconds for result in measured if result.candidate == candidate]
+        if mine:
+            return mine[-1]
+        ratios = [
+            result.epoch_seconds / work(self._dataset, self._settings_of(result.candidate))
+            for result in measured
+        ]
+        return statistics.median(ratios) * work(self._dataset, self._settings_of(candidate))

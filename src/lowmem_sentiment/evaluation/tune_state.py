@@ -1,0 +1,112 @@
+"""``tune.json``: what a search has measured, written after each run, so that it can be resumed.
+
+Everything else of a search is a function of this and of its settings: a resumed one goes through its
+brackets again, and trains what is not in the file.
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..system.errors import DataError, OutputExists, SettingsError
+from ..system.schema import parse, read_json, write_json
+from .settings import TuneSettings
+
+FILE = "tune.json"
+
+FORMAT = "lowmem-sentiment tune"
+
+VERSION = 1
+
+BUDGET = ("minutes", "runs", "prefer")
+"""Settings that may be others when a search is resumed: a longer search begins like a shorter one."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A candidate, trained up to some epochs and measured on the validation split."""
+
+    candidate: int
+    epochs: int
+    error: str | None = None
+    """Why it has no value."""
+    value: float = 0.0
+    """Of the metric."""
+    standard_error: float = 0.0
+    metrics: dict[str, float] = field(default_factory=dict)
+    """Accuracy, loss and macro F1, whatever the metric is."""
+    epoch_seconds: float = 0.0
+    """Mean time of its epochs."""
+    start_seconds: float = 0.0
+    """What its process took beside its epochs: start, validation, saving."""
+    peak_resident_bytes: int = 0
+
+
+@dataclass
+class TuneState:
+    """A search so far."""
+
+    format: str
+    version: int
+    fingerprint: str
+    """The dataset's."""
+    settings: TuneSettings
+    memory_bytes: int
+    """What a run may take: the limit that was given, or what was free when the search began."""
+    seconds: float = 0.0
+    """Spent until it was written."""
+    brackets: list[int] = field(default_factory=list)
+    """How many candidates each bracket has."""
+    results: list[Result] = field(default_factory=list)
+    """In the order in which they were measured."""
+    checksum: str = ""
+
+    def find(self, candidate: int, epochs: int) -> Result | None:
+        """Return what a candidate measured after some epochs; None: it was not trained so far."""
+        matching = (each for each in self.results if (each.candidate, each.epochs) == (candidate, epochs))
+        return next(matching, None)
+
+    def measured(self) -> list[Result]:
+        """Return the results that have a value."""
+        return [result for result in self.results if result.error is None]
+
+    def write(self, out: Path) -> None:
+        """Write the file atomically."""
+        content = asdict(self)
+        del content["checksum"]
+        write_json(out / FILE, content)
+
+
+def open_state(out: Path, settings: TuneSettings, fingerprint: str, memory_bytes: int) -> TuneState:
+    """Return the state of the search in `out`, or a new one.
+
+    Raises OutputExists for a search with other settings or data, DataError for a damaged file. Where
+    every run failed, nothing depends on the failures, and they are tried again.
+    """
+    file = out / FILE
+    if not file.exists():
+        return TuneState(FORMAT, VERSION, fingerprint, settings, memory_bytes)
+    state = _parse(read_json(file), str(file))
+    theirs, mine = asdict(state.settings), asdict(settings)
+    other = [name for name in mine if name not in BUDGET and theirs[name] != mine[name]]
+    if state.fingerprint != fingerprint:
+        other.append("dataset")
+    if other:
+        raise OutputExists(
+            f"{out} holds a search with another {', '.join(other)}; choose another --out, or resume that "
+            "one with the same settings"
+        )
+    state.settings = settings
+    if not state.measured():
+        state.results = []
+    return state
+
+
+def _parse(content: Any, where: str) -> TuneState:
+    found = (content.get("format"), content.get("version")) if isinstance(content, dict) else content
+    if found != (FORMAT, VERSION):
+        raise DataError(f"{where} has format and version {found!r}, expected {(FORMAT, VERSION)!r}")
+    try:
+        return parse(TuneState, content, where)
+    except SettingsError as error:
+        raise DataError(f"{where}: settings: {error}") from None
