@@ -14,7 +14,7 @@ from ..system.errors import DataError
 from ..text.chunks import Chunk
 from ..text.reviews import Reviews
 from ..text.rows import BadRow
-from ..text.tokenizer import tokenise
+from ..text.tokenizer import KERAS, tokenise
 from ..text.vocabulary import OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
 from .manifest import MAX_LABELS, SPLITS
 from .spill import NumberedReviews, Spill, number_type, pack
@@ -65,7 +65,8 @@ class _SplitBuffer:
 class _ChunkTokeniser:
     """Turn the reviews of one chunk into numbers."""
 
-    def __init__(self) -> None:
+    def __init__(self, tokenizer: str) -> None:
+        self._tokenizer = tokenizer
         self.words, self.labels = _numbering(), _numbering()
         self.places: list[str] = []
         self.splits = {split: _SplitBuffer() for split in SPLITS}
@@ -73,7 +74,7 @@ class _ChunkTokeniser:
 
     def add(self, split: str, text: bytes, label: str, place: str, hashed: bytes) -> None:
         """Add a review; DataError for one label too many."""
-        tokens, buffer = tokenise(text), self.splits[split]
+        tokens, buffer = tokenise(text, self._tokenizer), self.splits[split]
         buffer.numbers.extend(map(self.words.__getitem__, tokens))
         buffer.lengths.append(len(tokens))
         buffer.labels.append(self.labels[label])
@@ -99,9 +100,9 @@ class _ChunkTokeniser:
         )
 
 
-def tokenise_chunk(chunk: Chunk) -> TokenisedChunk:
+def tokenise_chunk(chunk: Chunk, tokenizer: str = KERAS) -> TokenisedChunk:
     """Return a chunk's reviews as numbers, and what has to be known of all chunks to continue."""
-    tokeniser, bad_rows, dropped, labels_read = _ChunkTokeniser(), [], 0, set()
+    tokeniser, bad_rows, dropped, labels_read = _ChunkTokeniser(tokenizer), [], 0, set()
     for row in chunk.reviews():
         if isinstance(row, BadRow):
             bad_rows.append(row)

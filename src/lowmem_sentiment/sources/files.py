@@ -15,6 +15,7 @@ from ..text.reader_settings import COMPRESSED, FORMATS, ReaderSettings, format_b
 from ..text.readers.folders import folder_blocks
 from ..text.readers.formats import blocks_in
 from ..text.rows import Block
+from ..text.tokenizer import UNICODE
 
 
 def read_label_map(text: str) -> dict[str, str]:
@@ -79,6 +80,9 @@ class FilesSource:
 
     ``FILE=LABEL`` is a file with a text a line, all of one label; so are the files of `labelled`.
     """
+
+    tokenizer = UNICODE
+    """The usual one: people's own text is in any language."""
 
     def __init__(
         self,

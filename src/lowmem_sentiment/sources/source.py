@@ -29,7 +29,7 @@ class TokenSource(Protocol):
 
 
 class TextSource(Protocol):
-    """Reviews that are texts."""
+    """Reviews that are texts. One that has a `tokenizer` is read by that, others by Keras'."""
 
     name: str
     labels: list[str] | None
