@@ -7,7 +7,7 @@ are, and the parent takes the results in order, so neither does a byte of the da
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -86,6 +86,8 @@ def write_texts(
         spill = Spill(file)
         with _skipped_rows(directory / SKIPPED_ROWS) as write_bad_row:
             summary = _read_texts(source, spill, settings, tokenizer, progress, write_bad_row)
+        if (stratified := getattr(source, "stratified", None)) is not None:
+            summary.decide(spill, *stratified)
         summary.check_label_map(source.describe().get("label_map", ()))
         if not any(summary.reviews):
             raise DataError("there are no reviews; expected some for train and test")
@@ -98,7 +100,8 @@ def write_texts(
         writer = DatasetWriter(directory, labels, vocabulary, shard_bytes, open_shards=open_shards)
         encoder = ChunkEncoder(spill, vocabulary, labels)
         try:
-            _write_shards(writer, encoder, spill, settings, sum(summary.reviews), progress)
+            places = zip(spill.places(), summary.undecided.masks(), strict=True)
+            _write_shards(writer, encoder, places, settings, sum(summary.reviews), progress)
             chosen = {"file": str(settings.vocabulary)} if given else counting
             description = {**source.describe(), **summary.describe(), "vocabulary": chosen}
             writer.finish(source.name, description, tokenizer)
@@ -123,7 +126,7 @@ def _read_texts(
     ):
         summary.add(chunk)
         spill.append(chunk.packed)
-        done, share = sum(summary.reviews), source.share()
+        done, share = sum(summary.reviews) + summary.num_undecided, source.share()
         progress("read texts", done, int(done / share) if share else None)
     spill.flush()
     return summary
@@ -132,13 +135,13 @@ def _read_texts(
 def _write_shards(
     writer: DatasetWriter,
     encoder: ChunkEncoder,
-    spill: Spill,
+    places: Iterable[Any],
     settings: PreparationSettings,
     total: int,
     progress: Progress,
 ) -> None:
     done = 0
-    for blocks in workers.in_order(encoder, spill.places(), settings.workers or workers.available()):
+    for blocks in workers.in_order(encoder, places, settings.workers or workers.available()):
         for split, block in zip(SPLITS, blocks, strict=True):
             writer.append(split, block)
             done += len(block.sizes)
