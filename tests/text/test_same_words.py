@@ -59,7 +59,7 @@ def test_prepare_and_predict_see_the_same_ids(tmp_path, format_, encoding, error
     prepared = [ids.tolist() for block in dataset.read("test") for ids in block.split()]
     vocabulary = dataset.vocabulary()
     texts = [text for block in read_texts(path, ReaderSettings(**options)) for text in block]
-    assert [vocabulary.encode(tokenise(text)) for text in texts] == prepared
+    assert [vocabulary.encode(tokenise(text, dataset.tokenizer)) for text in texts] == prepared
     assert len(texts) >= 7
 
 

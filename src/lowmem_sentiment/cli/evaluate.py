@@ -16,6 +16,14 @@ from .console import columns, table
 from .options import add_settings, given
 from .reader_options import add_reader_settings
 
+_PREPARE_ONLY = ("test", "test_fraction", "split", "seed", "labels", "follow_links")
+
+
+def _reading(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the options on how to read --file; --split is of the dataset here."""
+    chosen = given(options, FilesSettings)
+    return {name: value for name, value in chosen.items() if name not in _PREPARE_ONLY}
+
 
 def _evaluate(options: argparse.Namespace, bar: Bar) -> None:
     from ..evaluation.evaluate import evaluate_runs
@@ -25,7 +33,7 @@ def _evaluate(options: argparse.Namespace, bar: Bar) -> None:
         runs,
         datasets,
         files=options.file,
-        files_settings=FilesSettings(**given(options, FilesSettings)),
+        files_settings=FilesSettings(**_reading(options)),
         settings=EvaluationSettings(**given(options, EvaluationSettings)),
         limits=dict(options.fail_under),
         baseline=options.baseline,
@@ -232,8 +240,8 @@ def add_evaluate(commands: Any) -> None:
     forms.add_argument("--json", action="store_true", help="print one JSON object a run, a line each")
     forms.add_argument("--csv", action="store_true", help="print a row a run as CSV")
     forms.add_argument("--markdown", action="store_true", help="print a row a run as a Markdown table")
-    unused = ("test", "test_fraction", "labels", "follow_links")
-    add_reader_settings(evaluate.add_argument_group("reading --file"), FilesSettings, unused)
+    group = evaluate.add_argument_group("reading --file")
+    add_reader_settings(group, FilesSettings, _PREPARE_ONLY)
 
 
 def _limit(text: str) -> tuple[str, float]:

@@ -100,7 +100,7 @@ def _answer_prepared(options: argparse.Namespace, dataset: Any) -> None:
                 dataset.labels, splits["train"]["labels"], splits["test"]["labels"], strict=True
             )
         ),
-        "vocabulary": f"{manifest['vocabulary']['words']:,} words",
+        "vocabulary": f"{manifest['vocabulary']['words']:,} words ({dataset.tokenizer} tokenizer)",
         **_features_row(manifest.get("features")),
         "on disk": f"{_disk(dataset) / MB:.1f} MB in {_shards(dataset)} shards",
     }
@@ -203,11 +203,9 @@ def _add_prepare_synthetic(sources: Any) -> None:
 
 def _add_preparation(parser: argparse.ArgumentParser) -> None:
     add, default = parser.add_argument, PreparationSettings
-    add("--vocabulary", type=Path, metavar="FILE",
-        help="use this vocabulary.txt (default: count the words of the training split)")  # fmt: skip
     add("--max-vocabulary", type=int, metavar="N", help="keep the N most frequent words (default: all)")
     add("--skip-bad-rows", type=bad_rows, default=default.skip_bad_rows, metavar="N",
         help="skip up to N bad rows, or all of them, and list them in DIR/skipped-rows.txt; a row with "
         "too many or too few columns counts as the lines it takes up")  # fmt: skip
-    add_settings(parser, FeatureSettings)
+    add_settings(parser, PreparationSettings, ("max_vocabulary", "skip_bad_rows"))
     add("--overwrite", action="store_true", help="replace DIR if it exists")

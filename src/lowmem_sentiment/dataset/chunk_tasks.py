@@ -3,6 +3,7 @@
 Between the two a chunk waits on the disk (`spill.py`).
 """
 
+import hashlib
 import itertools
 from array import array
 from collections import defaultdict
@@ -11,13 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..system.errors import DataError
-from ..text.chunks import Chunk
+from ..text.chunks import UNDECIDED, Chunk
 from ..text.reviews import Reviews
 from ..text.rows import BadRow
-from ..text.tokenizer import tokenise
+from ..text.tokenizer import KERAS, tokenise
 from ..text.vocabulary import OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
 from .manifest import MAX_LABELS, SPLITS
 from .spill import NumberedReviews, Spill, number_type, pack
+from .stratification import Undecided
 from .writer import EncodedReviews
 
 
@@ -41,6 +43,8 @@ class TokenisedChunk(NamedTuple):
     """Reviews that the user's label map leaves out."""
     labels_read: set[str]
     """The labels as they stand in the source, before the user's label map."""
+    undecided: Undecided
+    """Reviews whose split all reviews together decide; `counts` and `reviews` do not count them."""
 
 
 def _numbering() -> defaultdict[Any, int]:
@@ -65,18 +69,22 @@ class _SplitBuffer:
 class _ChunkTokeniser:
     """Turn the reviews of one chunk into numbers."""
 
-    def __init__(self) -> None:
+    def __init__(self, tokenizer: str) -> None:
+        self._tokenizer = tokenizer
         self.words, self.labels = _numbering(), _numbering()
         self.places: list[str] = []
-        self.splits = {split: _SplitBuffer() for split in SPLITS}
+        self.splits = {split: _SplitBuffer() for split in (*SPLITS, UNDECIDED)}
         self.digest: list[bytes] = []
+        self.undecided: list[bytes] = []
 
     def add(self, split: str, text: bytes, label: str, place: str, hashed: bytes) -> None:
         """Add a review; DataError for one label too many."""
-        tokens, buffer = tokenise(text), self.splits[split]
+        tokens, buffer = tokenise(text, self._tokenizer), self.splits[split]
         buffer.numbers.extend(map(self.words.__getitem__, tokens))
         buffer.lengths.append(len(tokens))
         buffer.labels.append(self.labels[label])
+        if split == UNDECIDED:
+            self.undecided.append(hashlib.blake2b(b" ".join(tokens), digest_size=8).digest())
         if len(self.labels) > len(self.places):
             self.places.append(place)
             if len(self.labels) > MAX_LABELS:
@@ -89,19 +97,20 @@ class _ChunkTokeniser:
         return TokenisedChunk(
             np.bincount(splits[0].numbers, minlength=len(self.words)),
             labels,
-            np.stack([np.bincount(split.labels, minlength=len(labels)) for split in splits]),
+            np.stack([np.bincount(split.labels, minlength=len(labels)) for split in splits[:2]]),
             self.places,
             b"".join(self.digest),
             pack(b" ".join(self.words), labels, splits),
             bad_rows,
             dropped,
             labels_read,
+            Undecided(np.frombuffer(b"".join(self.undecided), "<u8"), splits[2].labels),
         )
 
 
-def tokenise_chunk(chunk: Chunk) -> TokenisedChunk:
+def tokenise_chunk(chunk: Chunk, tokenizer: str = KERAS) -> TokenisedChunk:
     """Return a chunk's reviews as numbers, and what has to be known of all chunks to continue."""
-    tokeniser, bad_rows, dropped, labels_read = _ChunkTokeniser(), [], 0, set()
+    tokeniser, bad_rows, dropped, labels_read = _ChunkTokeniser(tokenizer), [], 0, set()
     for row in chunk.reviews():
         if isinstance(row, BadRow):
             bad_rows.append(row)
@@ -132,13 +141,26 @@ class ChunkEncoder:
         self._ids = vocabulary.ids  # made here, so that forks share it
         self._labels = {label: nth for nth, label in enumerate(labels)}
 
-    def __call__(self, place: tuple[int, int]) -> list[EncodedReviews]:
-        """Return the training and the test reviews of the chunk at one of the spill's places."""
-        words, names, splits = self._spill.read(place)
+    def __call__(self, place: tuple[tuple[int, int], np.ndarray | None]) -> list[EncodedReviews]:
+        """Return the training and the test reviews of the chunk at one of the spill's places.
+
+        The place comes with bool[reviews], which of the undecided reviews are in the test split; they
+        follow the others.
+        """
+        at, in_test = place
+        words, names, splits = self._spill.read(at)
         unknown = itertools.repeat(OUT_OF_VOCABULARY_ID)
         ids = np.fromiter(map(self._ids.get, words, unknown), np.int32, len(words))
         labels = np.array([self._labels[name] for name in names], np.int64)
-        return [EncodedReviews.of(_reviews(split, ids, labels)) for split in splits]
+        train, test = (_reviews(split, ids, labels) for split in splits[:2])
+        if in_test is not None:
+            train = _joined(train, _reviews(splits[2].select(~in_test), ids, labels))
+            test = _joined(test, _reviews(splits[2].select(in_test), ids, labels))
+        return [EncodedReviews.of(train), EncodedReviews.of(test)]
+
+
+def _joined(one: Reviews, other: Reviews) -> Reviews:
+    return Reviews(*(np.concatenate(pair) for pair in zip(one, other, strict=True)))
 
 
 def _reviews(split: NumberedReviews, ids: np.ndarray, labels: np.ndarray) -> Reviews:

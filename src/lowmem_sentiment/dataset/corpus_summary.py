@@ -13,7 +13,8 @@ from ..text.rows import BadRow
 from ..text.vocabulary import Vocabulary
 from .chunk_tasks import TokenisedChunk, WrongLabelColumn, too_many_labels
 from .manifest import MAX_LABELS
-from .spill import packed_words
+from .spill import Spill, packed_words
+from .stratification import Stratification
 
 _FEW_LABELS = 5  # as in five stars: with fewer, each may well be seen once in a handful of rows
 
@@ -40,7 +41,8 @@ class CorpusSummary:
         self._on_bad_row = on_bad_row
         self._places: dict[str, str] = {}  # where each label is first seen
         self._by_label: dict[str, np.ndarray] = {}  # int64[2]: training and test reviews
-        self.training_tokens = 0
+        self.training_tokens = self.num_undecided = 0
+        self.undecided = Stratification()
         self.digest = hashlib.sha256()
         self._bad_rows = self._bad_lines = 0
         self.dropped = 0
@@ -51,6 +53,8 @@ class CorpusSummary:
         if self._word_counts is not None:
             self._word_counts.add(packed_words(chunk.packed), chunk.counts.tolist())
         self.training_tokens += int(chunk.counts.sum())
+        self.undecided.add(chunk.labels, chunk.undecided)
+        self.num_undecided += len(chunk.undecided.labels)
         for nth, (label, place) in enumerate(zip(chunk.labels, chunk.places, strict=True)):
             self._places.setdefault(label, place)
             self._by_label[label] = self._by_label.get(label, 0) + chunk.reviews[:, nth]
@@ -65,6 +69,21 @@ class CorpusSummary:
             if self._bad_lines > self._skip_bad_rows:
                 raise self._one_too_many(row)
             self._on_bad_row(row)
+
+    def decide(self, spill: Spill, test_share: float, seed: int) -> None:
+        """Divide the undecided reviews into training and test split, and count them; reads the spill."""
+        self.undecided.decide(test_share, seed)
+        for place, in_test in zip(spill.places(), self.undecided.masks(), strict=True):
+            words, labels, (_, _, undecided) = spill.read(place)
+            train = undecided.select(~in_test)
+            if self._word_counts is not None:
+                counts = np.bincount(train.numbers, minlength=len(words))
+                self._word_counts.add(words, counts.tolist())
+            self.training_tokens += len(train.numbers)
+            for nth, number in zip((0, 1), (~in_test, in_test), strict=True):
+                for label, count in enumerate(np.bincount(undecided.labels[number])):
+                    self._by_label[labels[label]][nth] += count
+        self.num_undecided = 0
 
     def _one_too_many(self, row: BadRow) -> DataError:
         limit = self._skip_bad_rows

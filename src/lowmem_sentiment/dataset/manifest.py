@@ -15,6 +15,7 @@ from ..system.errors import DataError, InputMissing, printable
 from ..system.files import UNFINISHED
 from ..system.schema import parse, read_json
 from ..text.encoding import is_unicode
+from ..text.tokenizer import KERAS, TOKENIZERS
 
 MANIFEST = "dataset.json"
 
@@ -110,6 +111,8 @@ class Manifest:
     checksum: str
     features: FeaturesFile | None = None
     """None in version 1."""
+    tokenizer: str = KERAS
+    """What made words of texts; a manifest of before has none, and Keras' made them."""
 
 
 def read_manifest(directory: Path) -> tuple[Manifest, dict[str, Any]]:
@@ -165,6 +168,8 @@ def _check(manifest: Manifest, where: str) -> None:
         wrong(f"version {manifest.version} with or without features, expected them in version 2 alone")
     if manifest.features and not 0 < manifest.features.features < 1 << 31:
         wrong(f"features.features is {manifest.features.features}, expected 1 to {(1 << 31) - 1:,}")
+    if manifest.tokenizer not in TOKENIZERS:
+        wrong(f"tokenizer is {_shown(manifest.tokenizer)}, expected one of {', '.join(TOKENIZERS)}")
     if set(manifest.splits) != set(SPLITS):
         wrong(f"the splits are {_shown(list(manifest.splits))}, expected {', '.join(SPLITS)}")
     for name, split in manifest.splits.items():

@@ -49,6 +49,7 @@ class Dataset:
         self.name: str = self._manifest.name
         self.source: dict[str, Any] = self._manifest.source
         self.labels: list[str] = self._manifest.labels
+        self.tokenizer: str = self._manifest.tokenizer
         self.length: Lengths = self._manifest.length
         self._splits: dict[str, Split] = self._manifest.splits
         # A word is a byte and a line end at least: no array is made for more words than the file holds

@@ -4,7 +4,7 @@ A word's number counts within its chunk alone, since the vocabulary is known onl
 A chunk takes less than half of its text's size, and spares reading and tokenising the text a second
 time, which is two thirds of the work. Its layout, little-endian:
 
-    4 int64                   bytes of words, bytes of labels, training reviews, test reviews
+    5 int64                   bytes of words, bytes of labels, training, test and undecided reviews
     words, labels             UTF-8: words with a space between two (no word holds one), labels as JSON
     per split                 int32 lengths, uint16 labels (places in `labels`), and the words' numbers:
                               uint16, or uint32 where the chunk has over 65,536 words
@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-_HEAD = struct.Struct("<4q")
+_HEAD = struct.Struct("<5q")
 
 
 class NumberedReviews(NamedTuple):
@@ -32,6 +32,11 @@ class NumberedReviews(NamedTuple):
     labels: np.ndarray
     """uint16[reviews]: index into the chunk's label names."""
 
+    def select(self, chosen: np.ndarray) -> "NumberedReviews":
+        """Return the reviews for which bool[reviews] `chosen` is true."""
+        numbers = self.numbers[np.repeat(chosen, self.lengths)]
+        return NumberedReviews(numbers, self.lengths[chosen], self.labels[chosen])
+
 
 class SpilledChunk(NamedTuple):
     """A chunk, as it is read back."""
@@ -40,7 +45,7 @@ class SpilledChunk(NamedTuple):
     """By number."""
     labels: list[str]
     splits: list[NumberedReviews]
-    """Training and test reviews, views of the bytes that were read."""
+    """Training, test and undecided reviews, views of the bytes that were read."""
 
 
 def pack(words: bytes, labels: list[str], splits: list[NumberedReviews]) -> bytes:

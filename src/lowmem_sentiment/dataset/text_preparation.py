@@ -7,8 +7,9 @@ are, and the parent takes the results in order, so neither does a byte of the da
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,11 @@ from ..system.progress import Progress
 from ..system.settings import setting
 from ..text.lossy_counting import WordCounts
 from ..text.rows import BadRow
-from ..text.tokenizer import tokenise
-from ..text.vocabulary import Vocabulary
+from ..text.tokenizer import KERAS, TOKENIZERS
 from .chunk_tasks import ChunkEncoder, WrongLabelColumn, tokenise_chunk
 from .corpus_summary import CorpusSummary
 from .feature_preparation import FeatureSettings
+from .given_vocabulary import load_vocabulary
 from .manifest import SPLITS
 from .spill import Spill
 from .writer import DatasetWriter
@@ -39,10 +40,22 @@ _MAX_OPEN_SHARDS = 128
 class PreparationSettings(FeatureSettings):
     """How texts become a dataset; beside `workers`, each setting changes what is written."""
 
+    tokenizer: str | None = setting(
+        None,
+        "what makes words of a text. unicode: lower case, and boundaries at spaces, punctuation, dashes "
+        'and quotes of any script; "l\'été" is two words, "don\'t" is one, an emoji is one; for every '
+        "language with spaces between words. characters: each letter is a word, for Chinese, Japanese or "
+        "Thai, best with --ngrams 2 or 3. keras: as Keras' imdb.npz was made, for English alone: lower "
+        "case and punctuation of ASCII only. It is recorded: predict, evaluate and export use the same",
+        choices=TOKENIZERS,
+        shown="unicode for files, or that of the --vocabulary; keras for imdb and synthetic",
+    )
     vocabulary: Path | None = setting(  # noqa: RUF009, a field
         None,
-        "use this vocabulary.txt (default: count the words of the training split)",
-        metavar="FILE",
+        "use the words of this dataset or run, with its tokenizer, so that its model can be trained on "
+        "(train --from RUN); or of a vocabulary.txt, a word a line (default: count the words of the "
+        "training split)",
+        metavar="RUN|DATASET|FILE",
         read=Path,
     )
     max_vocabulary: int | None = setting(
@@ -64,11 +77,17 @@ def write_texts(
     progress: Progress,
 ) -> None:
     """Write a source's texts into an empty directory as a dataset."""
-    given = None if settings.vocabulary is None else _load_vocabulary(Path(settings.vocabulary))
+    given = None
+    if settings.vocabulary is None:
+        tokenizer = settings.tokenizer or getattr(source, "tokenizer", KERAS)
+    else:
+        given, tokenizer = load_vocabulary(Path(settings.vocabulary), settings.tokenizer)
     with tempfile.TemporaryFile(dir=directory) as file, _wrong_column_explained(source):
         spill = Spill(file)
         with _skipped_rows(directory / SKIPPED_ROWS) as write_bad_row:
-            summary = _read_texts(source, spill, settings, progress, write_bad_row)
+            summary = _read_texts(source, spill, settings, tokenizer, progress, write_bad_row)
+        if (stratified := getattr(source, "stratified", None)) is not None:
+            summary.decide(spill, *stratified)
         summary.check_label_map(source.describe().get("label_map", ()))
         if not any(summary.reviews):
             raise DataError("there are no reviews; expected some for train and test")
@@ -81,10 +100,11 @@ def write_texts(
         writer = DatasetWriter(directory, labels, vocabulary, shard_bytes, open_shards=open_shards)
         encoder = ChunkEncoder(spill, vocabulary, labels)
         try:
-            _write_shards(writer, encoder, spill, settings, sum(summary.reviews), progress)
+            places = zip(spill.places(), summary.undecided.masks(), strict=True)
+            _write_shards(writer, encoder, places, settings, sum(summary.reviews), progress)
             chosen = {"file": str(settings.vocabulary)} if given else counting
             description = {**source.describe(), **summary.describe(), "vocabulary": chosen}
-            writer.finish(source.name, description)
+            writer.finish(source.name, description, tokenizer)
         finally:
             writer.abandon()
 
@@ -93,6 +113,7 @@ def _read_texts(
     source: TextSource,
     spill: Spill,
     settings: PreparationSettings,
+    tokenizer: str,
     progress: Progress,
     write_bad_row: Callable[[BadRow], object],
 ) -> CorpusSummary:
@@ -100,10 +121,12 @@ def _read_texts(
     word_counts = WordCounts(settings.vocabulary_memory) if settings.vocabulary is None else None
     summary = CorpusSummary(word_counts, settings.skip_bad_rows, write_bad_row)
     processes = settings.workers or workers.available()
-    for chunk in workers.in_order(tokenise_chunk, source.chunks(), processes):
+    for chunk in workers.in_order(
+        partial(tokenise_chunk, tokenizer=tokenizer), source.chunks(), processes
+    ):
         summary.add(chunk)
         spill.append(chunk.packed)
-        done, share = sum(summary.reviews), source.share()
+        done, share = sum(summary.reviews) + summary.num_undecided, source.share()
         progress("read texts", done, int(done / share) if share else None)
     spill.flush()
     return summary
@@ -112,13 +135,13 @@ def _read_texts(
 def _write_shards(
     writer: DatasetWriter,
     encoder: ChunkEncoder,
-    spill: Spill,
+    places: Iterable[Any],
     settings: PreparationSettings,
     total: int,
     progress: Progress,
 ) -> None:
     done = 0
-    for blocks in workers.in_order(encoder, spill.places(), settings.workers or workers.available()):
+    for blocks in workers.in_order(encoder, places, settings.workers or workers.available()):
         for split, block in zip(SPLITS, blocks, strict=True):
             writer.append(split, block)
             done += len(block.sizes)
@@ -156,20 +179,3 @@ def _wrong_column_explained(source: TextSource) -> Iterator[None]:
         raise DataError(
             f"{error}: are these{read} ids and not labels? {choose}; --labels NAME,... accepts them"
         ) from None
-
-
-def _load_vocabulary(path: Path) -> Vocabulary:
-    """Load a vocabulary that the user gives; DataError for a line that no text can have as a word."""
-    vocabulary = Vocabulary.load(path)
-    if not len(vocabulary):
-        raise DataError(f"{path} has no words; expected a word a line")
-    seen = set()
-    for line, word in enumerate(vocabulary.words, 1):
-        if tokenise(word) != [word] or word in seen:
-            shown = printable(word.decode("utf-8", "replace"))
-            raise DataError(
-                f"{path}:{line}: '{shown}' is no word, or is there twice; expected a word a line, "
-                "in lower case, as in the vocabulary.txt of a dataset"
-            )
-        seen.add(word)
-    return vocabulary

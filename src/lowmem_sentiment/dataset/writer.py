@@ -12,6 +12,7 @@ from ..system.errors import DataError
 from ..system.files import UNFINISHED
 from ..system.schema import write_json
 from ..text.reviews import Reviews
+from ..text.tokenizer import KERAS
 from ..text.vocabulary import Vocabulary
 from . import records
 from .lengths import LengthMoments
@@ -178,7 +179,7 @@ class DatasetWriter:
         for writer in self._splits.values():
             writer.abandon()
 
-    def finish(self, name: str, source: dict[str, Any]) -> None:
+    def finish(self, name: str, source: dict[str, Any], tokenizer: str = KERAS) -> None:
         """Write vocabulary and manifest; `source` says where the reviews came from."""
         self._vocabulary.save(self._directory / VOCABULARY)
         splits = {split: writer.close() for split, writer in self._splits.items()}
@@ -192,5 +193,6 @@ class DatasetWriter:
             "length": self._lengths.summary(),
             "tokens": sum(split.tokens for split in splits.values()),
             "splits": {split: asdict(content) for split, content in splits.items()},
+            **({} if tokenizer == KERAS else {"tokenizer": tokenizer}),
         }
         write_json(self._directory / MANIFEST, manifest)

@@ -14,7 +14,6 @@ from ..runs.run_directory import RunDirectory
 from ..sources.files import FilesSettings
 from ..system.errors import DataError, SettingsError
 from ..text.encoders import TextEncoder, text_encoder
-from ..text.vocabulary import Vocabulary
 from .labelled_texts import LabelledTexts
 from .scoring import Batch, Model, dataset_batches
 
@@ -29,22 +28,22 @@ class Candidate:
     """What is recorded of a threshold that was chosen."""
 
     @cached_property
-    def _loaded(self) -> tuple[Model, Vocabulary, int | None]:
+    def _loaded(self) -> tuple[Model, TextEncoder]:
         if self.run.weights_file.exists() or not self.run.config_file.exists():
             model, vocabulary = load_with_vocabulary(self.run)
-            return model, vocabulary, model.metadata.ngrams
-        return _load_keras_model(self.run), self.run.vocabulary(), self.run.ngrams()
+            return model, text_encoder(vocabulary, model.metadata.ngrams, model.metadata.tokenizer)
+        encoder = text_encoder(self.run.vocabulary(), self.run.ngrams(), self.run.tokenizer())
+        return _load_keras_model(self.run), encoder
 
     @property
     def model(self) -> Model:
         """The model in NumPy, or, where there is no weights.npz but a model.keras, in Keras."""
         return self._loaded[0]
 
-    @cached_property
+    @property
     def encoder(self) -> TextEncoder:
         """What makes ids of texts for the model."""
-        _, vocabulary, ngrams = self._loaded
-        return text_encoder(vocabulary, ngrams)
+        return self._loaded[1]
 
     @property
     def labels(self) -> list[str]:

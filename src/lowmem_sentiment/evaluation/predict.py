@@ -74,7 +74,8 @@ class Predictor:
         """Load a run; InputMissing or DataError where it has no weights or they are damaged."""
         self._model, self._vocabulary = load_with_vocabulary(RunDirectory(run))
         self.labels, self.num_words = self._model.labels, self._model.num_words
-        self._encoder = text_encoder(self._vocabulary, self._model.metadata.ngrams)
+        metadata = self._model.metadata
+        self._encoder = text_encoder(self._vocabulary, metadata.ngrams, metadata.tokenizer)
 
     def probabilities(self, texts: Iterable[str | bytes]) -> np.ndarray:
         """Return float32[texts, labels]: what `keras.Model.predict` gives, within 1e-5."""

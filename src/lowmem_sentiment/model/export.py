@@ -1,5 +1,6 @@
 """Export a run for use elsewhere: TensorFlow Serving, NumPy, Keras."""
 
+import functools
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,8 @@ from ..system.directories import Kind, new_directory
 from ..system.errors import InputMissing, SettingsError
 from ..system.schema import write_json
 from ..system.workarounds import refused_writes_as_os_errors
-from ..text.tokenizer import FILTERS
+from ..text import unicode_words
+from ..text.tokenizer import CHARACTERS, FILTERS, KERAS
 from ..text.vocabulary import FIRST_WORD_ID, OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
 from .numpy_model import load_with_vocabulary
 
@@ -66,16 +68,17 @@ def export(
 def _save(run: RunDirectory, directory: Path) -> None:
     import tensorflow as tf
 
-    module = _text_model(run.load_model(), run.vocabulary(), run.config()["labels"], run.ngrams())
+    config = run.config()["vocabulary"], run.config()["labels"]
+    module = _text_model(run.load_model(), run.vocabulary(), *config)
     with refused_writes_as_os_errors(tf.errors.OpError):
         tf.saved_model.save(module, str(directory), signatures={"serving_default": module.serve})
 
 
-def _text_model(model: Any, vocabulary: Vocabulary, labels: list[str], ngrams: int | None) -> Any:
+def _text_model(model: Any, vocabulary: Vocabulary, described: dict[str, Any], labels: list[str]) -> Any:
     """Return a tf.Module whose `serve` takes string[batch] and returns probabilities and label.
 
-    The graph is the rule of `text/tokenizer.py` in TensorFlow's byte-wise string operations, a
-    hash table of the words or n-grams, and the model.
+    `described` is config.json's entry of the vocabulary. The graph is the run's tokenizer, a hash table
+    of the words or n-grams, and the model.
     """
     import keras
     import tensorflow as tf
@@ -86,7 +89,7 @@ def _text_model(model: Any, vocabulary: Vocabulary, labels: list[str], ngrams: i
     )
     ids_of = tf.lookup.StaticHashTable(initializer, OUT_OF_VOCABULARY_ID)
     encoding = keras.layers.CategoryEncoding(vocabulary.num_ids, output_mode="multi_hot")
-    separators = "[" + "".join(f"\\x{ord(letter):02x}" for letter in FILTERS) + "\\t\\n\\v\\f\\r]"
+    ngrams, tokenise = described.get("ngrams"), graph_tokenizer(described.get("tokenizer", KERAS))
     names = tf.constant(labels)
 
     def encode(words: tf.RaggedTensor) -> tf.RaggedTensor:
@@ -100,9 +103,7 @@ def _text_model(model: Any, vocabulary: Vocabulary, labels: list[str], ngrams: i
         return tf.ragged.boolean_mask(ids, ids != OUT_OF_VOCABULARY_ID)
 
     def serve(texts: tf.Tensor) -> dict[str, tf.Tensor]:
-        lower = tf.strings.lower(texts)  # of ASCII letters only
-        words = tf.strings.split(tf.strings.regex_replace(lower, separators, " "))
-        outputs = model(encoding(encode(words)), training=False)
+        outputs = model(encoding(encode(tokenise(texts))), training=False)
         if outputs.shape[-1] == 1:
             outputs = tf.concat([1 - outputs, outputs], axis=1)
             chosen = tf.cast(outputs[:, 1] > 0.5, tf.int64)
@@ -118,3 +119,47 @@ def _text_model(model: Any, vocabulary: Vocabulary, labels: list[str], ngrams: i
     module.tracked = [ids_of, [variable.value for variable in model.variables]]
     module.serve = tf.function(serve, input_signature=[tf.TensorSpec([None], tf.string, name="texts")])
     return module
+
+
+def graph_tokenizer(name: str) -> Callable[[Any], Any]:
+    """Return what makes string[batch, (words)] of string[batch], as `tokenise` does, in TensorFlow."""
+    import tensorflow as tf
+
+    if name != KERAS:
+        return functools.partial(_unicode_words, characters=name == CHARACTERS)
+    separators = "[" + "".join(f"\\x{ord(letter):02x}" for letter in FILTERS) + "\\t\\n\\v\\f\\r]"
+
+    def tokenise(texts: tf.Tensor) -> tf.RaggedTensor:
+        lower = tf.strings.lower(texts)  # of ASCII letters only
+        return tf.strings.split(tf.strings.regex_replace(lower, separators, " "))
+
+    return tokenise
+
+
+def _unicode_words(texts: Any, characters: bool) -> Any:
+    """Return the words of `text.unicode_words.split`, by its table and its patterns."""
+    import tensorflow as tf
+
+    codes = tf.strings.unicode_decode(texts, "UTF-8")
+    rows, codes = codes.value_rowids(), codes.values
+    table = tf.constant(unicode_words.character_table(characters))
+    size = unicode_words.TABLE_SIZE
+    beyond = codes | unicode_words.letter_flags(characters)
+    entries = tf.where(codes < size, tf.gather(table, tf.minimum(codes, size - 1)), beyond)
+    space = tf.fill(tf.shape(entries), ord(" "))
+    kept = entries != unicode_words.DROPPED
+    before = kept & (entries & unicode_words.SPACE_BEFORE > 0)
+    after = kept & (entries & unicode_words.SPACE_AFTER > 0)
+    spaced = tf.stack([space, entries & (unicode_words.SPACE_BEFORE - 1), space], axis=1)
+    mask = tf.reshape(tf.stack([before, kept, after], axis=1), [-1])
+    mapped = tf.RaggedTensor.from_value_rowids(
+        tf.boolean_mask(tf.reshape(spaced, [-1]), mask),
+        tf.boolean_mask(tf.repeat(rows, 3), mask),
+        tf.shape(texts, tf.int64)[0],
+    )
+    lines = tf.strings.join([" ", tf.strings.unicode_encode(mapped, "UTF-8"), " "])
+    lines = tf.strings.regex_replace(lines, unicode_words.QUOTES, " ")
+    lines = tf.strings.regex_replace(lines, unicode_words.ELISIONS, r" \1 \2")
+    if not characters:
+        lines = tf.strings.regex_replace(lines, *unicode_words.FINAL_SIGMA)
+    return tf.strings.split(lines)

@@ -1,7 +1,8 @@
 """``weights.npz``: a model for NumPy, self-contained but for the vocabulary's words.
 
 metadata                       JSON: format version, labels, num_words, activations,
-                               SHA-256 of vocabulary.txt, and, with n-grams, their longest
+                               SHA-256 of vocabulary.txt; with n-grams, their longest; the
+                               tokenizer, unless it is Keras'
 kernel_0, bias_0, kernel_1 ... float32[inputs, units] and float32[units] of each Dense layer
 """
 
@@ -15,6 +16,7 @@ import numpy as np
 from ..system.errors import DataError
 from ..system.npz import read_arrays
 from ..system.schema import parse, parse_json
+from ..text.tokenizer import KERAS, TOKENIZERS
 
 VERSION = 1
 
@@ -36,6 +38,7 @@ class Metadata:
     """Of the ``vocabulary.txt`` that the ids belong to."""
     ngrams: int | None = None
     """The most words that an n-gram has, where the ids are those of n-grams; None, of words."""
+    tokenizer: str = KERAS
 
 
 def to_arrays(
@@ -44,15 +47,19 @@ def to_arrays(
     num_words: int,
     vocabulary_sha256: str,
     ngrams: int | None = None,
+    tokenizer: str = KERAS,
 ) -> dict[str, np.ndarray] | None:
     """Return the arrays of a Keras model of Dense and Dropout layers; None for any other model."""
     layers = [layer for layer in model.layers if type(layer).__name__ not in ("InputLayer", "Dropout")]
     if type(model).__name__ != "Sequential" or not all(map(_is_plain_dense, layers)):
         return None
     activations = [layer.activation.__name__ for layer in layers]
-    metadata = asdict(Metadata(VERSION, labels, num_words, activations, vocabulary_sha256, ngrams))
-    if ngrams is None:  # what read words before there were n-grams reads words still
-        del metadata["ngrams"]
+    metadata = asdict(
+        Metadata(VERSION, labels, num_words, activations, vocabulary_sha256, ngrams, tokenizer)
+    )
+    for name, usual in (("ngrams", None), ("tokenizer", KERAS)):
+        if metadata[name] == usual:  # as it was written before there was a choice
+            del metadata[name]
     arrays = {"metadata": np.frombuffer(json.dumps(metadata).encode(), np.uint8)}
     for nth, layer in enumerate(layers):
         kernel, bias = layer.get_weights()
@@ -95,6 +102,10 @@ def read_weights(path: Path) -> tuple[Metadata, list[np.ndarray], list[np.ndarra
 def _check(metadata: Metadata, kernels: list[np.ndarray], biases: list[np.ndarray], path: Path) -> None:
     """Raise DataError unless the layers make a model from words to labels."""
     inputs, outputs = metadata.num_words, len(metadata.labels)
+    if metadata.tokenizer not in TOKENIZERS:
+        raise DataError(
+            f"{path}: the tokenizer is {metadata.tokenizer!r}, expected one of {', '.join(TOKENIZERS)}"
+        )
     for nth, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
         _check_layer(kernel, bias, inputs, f"{path}: layer {nth}")
         expected = ACTIVATIONS

@@ -31,6 +31,7 @@ from ..system.errors import DataError, InputMissing, LowmemError, OutputExists
 from ..system.files import locked
 from ..system.npz import read_arrays, write_arrays
 from ..system.schema import read_json, to_json, write_json
+from ..text.tokenizer import KERAS
 from ..text.vocabulary import Vocabulary
 from .checksums import Checksums
 from .configuration import TrainingSettings
@@ -74,6 +75,7 @@ class RunDirectory:
         vocabulary: Vocabulary,
         *,
         ngrams: int | None = None,
+        tokenizer: str = KERAS,
         overwrite: bool,
         inputs: Iterable[str | Path] = (),
         report: Callable[[str], None] = lambda line: None,
@@ -81,7 +83,8 @@ class RunDirectory:
     ) -> None:
         """Make the directory, with its config and the vocabulary that its ids belong to.
 
-        `ngrams` is the most words that an n-gram has, where the vocabulary is of n-grams. With `held`
+        `ngrams` is the most words that an n-gram has, where the vocabulary is of n-grams; `tokenizer` is
+        what makes words of texts. With `held`
         the run stays locked for this process until that stack ends. Raises OutputExists when something
         is there already, but for a run that `overwrite` replaces, or is in use.
         """
@@ -96,6 +99,7 @@ class RunDirectory:
                 "sha256": vocabulary.sha256,
                 "words": len(vocabulary),
                 **({} if ngrams is None else {"ngrams": ngrams}),
+                **({} if tokenizer == KERAS else {"tokenizer": tokenizer}),
             },
             **config,
             "dataset": {**config["dataset"], "relative_path": place},
@@ -205,6 +209,10 @@ class RunDirectory:
         """Return the most words that an n-gram of the vocabulary has; None where it is of words."""
         return self.config()["vocabulary"].get("ngrams")
 
+    def tokenizer(self) -> str:
+        """Return the tokenizer that the vocabulary was made with; of a run of before, Keras'."""
+        return self.config()["vocabulary"].get("tokenizer", KERAS)
+
     def require_words_of(self, dataset: Dataset) -> None:
         """Raise DataError unless ids and labels mean in `dataset` what they mean to the model."""
         config = self.config()
@@ -214,6 +222,12 @@ class RunDirectory:
             raise DataError(
                 f"{dataset.directory} was prepared for {has}, {self.path} was trained on {reads}; "
                 f"expected the dataset {config['dataset']['path']} or one with its vocabulary"
+            )
+        if dataset.tokenizer != self.tokenizer():
+            raise DataError(
+                f"{dataset.directory} was prepared with --tokenizer {dataset.tokenizer}, {self.path} was "
+                f"trained with {self.tokenizer()}; expected the dataset {config['dataset']['path']} or "
+                "one with its vocabulary"
             )
         if dataset.input_vocabulary().truncate(num_words).words != self.vocabulary().words:
             raise DataError(

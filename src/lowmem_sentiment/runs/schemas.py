@@ -5,6 +5,7 @@ from typing import Any
 
 from ..system.errors import DataError, SettingsError
 from ..system.schema import parse
+from ..text.tokenizer import KERAS, TOKENIZERS
 from ..text.vocabulary import MIN_NUM_WORDS
 from .configuration import TrainingSettings
 
@@ -19,6 +20,7 @@ class _Vocabulary:
     words: int
     ngrams: int | None = None
     """The most words that a feature has; None: the vocabulary is of words."""
+    tokenizer: str = KERAS
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,11 @@ def check_config(content: Any, where: str) -> None:
         raise DataError(
             f"{where}: settings.num_words is {config.settings.num_words}, expected {expected}: the ids "
             f"of its {config.vocabulary.words:,} words"
+        )
+    if config.vocabulary.tokenizer not in TOKENIZERS:
+        raise DataError(
+            f"{where}: vocabulary.tokenizer is {config.vocabulary.tokenizer!r}, expected one of "
+            f"{', '.join(TOKENIZERS)}"
         )
     if len(config.labels) < 2 or len(set(config.labels)) < len(config.labels):
         raise DataError(f"{where}: labels is {config.labels!r}, expected two or more that differ")

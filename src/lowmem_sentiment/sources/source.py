@@ -29,7 +29,11 @@ class TokenSource(Protocol):
 
 
 class TextSource(Protocol):
-    """Reviews that are texts."""
+    """Reviews that are texts.
+
+    One that has a `tokenizer` is read by that, others by Keras'. One whose `stratified` is a share of
+    reviews to test on and a seed has reviews whose split is undecided.
+    """
 
     name: str
     labels: list[str] | None

@@ -8,12 +8,15 @@ from typing import NamedTuple, Protocol
 from .encoding import is_unicode
 from .rows import MAX_TEXT_BYTES, BadRow, Block, Row
 
+UNDECIDED = "undecided"
+"""The split of a review for which all reviews together decide."""
+
 
 class Review(NamedTuple):
     """A labelled text."""
 
     split: str
-    """"train" or "test"."""
+    """"train", "test", or `UNDECIDED`."""
     text: bytes
     """UTF-8."""
     label: str | None
@@ -41,6 +44,8 @@ class ReviewRules:
     test_fraction: float = 0.0
     label_map: dict[str, str] = field(default_factory=dict)
     """New names of labels; "" leaves a label's reviews out. What is not here keeps its name."""
+    stratified: bool = False
+    """Leave the split undecided where the row does not have one."""
 
     def review(self, row: Row) -> Review | BadRow:
         """Return the Review, or the BadRow that says why it is none.
@@ -60,7 +65,9 @@ class ReviewRules:
         if len(text) > MAX_TEXT_BYTES:
             return BadRow(place, f"has {len(text):,} bytes of text, expected {MAX_TEXT_BYTES:,} at most")
         hashed = hashlib.blake2b(text, digest_size=8).digest()
-        if split is None:
+        if split is None and self.stratified:
+            split = UNDECIDED
+        elif split is None:
             in_test = int.from_bytes(hashed, "big") < self.test_fraction * (1 << 64)
             split = "test" if in_test else "train"
         renamed = self.label_map.get(label, label) or None

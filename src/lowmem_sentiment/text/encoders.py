@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from .ngrams import Features, FeatureTable
-from .tokenizer import PIECE_BYTES, tokenise, tokenise_in_pieces
+from .tokenizer import KERAS, PIECE_BYTES, tokenise, tokenise_in_pieces
 from .vocabulary import OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
 
 
@@ -18,9 +18,12 @@ class TextEncoder(Protocol):
         ...
 
 
-def text_encoder(vocabulary: Vocabulary, ngrams: int | None) -> TextEncoder:
-    """Return the encoder for a model's vocabulary: of n-grams, or, where `ngrams` is None, of words."""
-    return WordEncoder(vocabulary) if ngrams is None else NgramEncoder(vocabulary)
+def text_encoder(vocabulary: Vocabulary, ngrams: int | None, tokenizer: str = KERAS) -> TextEncoder:
+    """Return the encoder for a model's vocabulary: of n-grams, or, where `ngrams` is None, of words.
+
+    `tokenizer` is the one that the vocabulary was made with.
+    """
+    return (WordEncoder if ngrams is None else NgramEncoder)(vocabulary, tokenizer)
 
 
 class WordEncoder:
@@ -29,8 +32,8 @@ class WordEncoder:
     Costs 150 bytes a word: 1.5 MB at 10,000.
     """
 
-    def __init__(self, vocabulary: Vocabulary):
-        self._ids = vocabulary.ids
+    def __init__(self, vocabulary: Vocabulary, tokenizer: str = KERAS):
+        self._ids, self._tokenizer = vocabulary.ids, tokenizer
 
     def encode(self, texts: Sequence[bytes]) -> list[np.ndarray]:
         """Return int64[n] of each text, in any order."""
@@ -38,10 +41,10 @@ class WordEncoder:
 
     def _encode(self, text: bytes) -> np.ndarray:
         if len(text) <= PIECE_BYTES:
-            found = set(map(self._ids.get, tokenise(text)))
+            found = set(map(self._ids.get, tokenise(text, self._tokenizer)))
         else:
             found = set()
-            for words in tokenise_in_pieces(text):
+            for words in tokenise_in_pieces(text, self._tokenizer):
                 found.update(map(self._ids.get, words))
         if None in found:
             found.remove(None)
@@ -56,8 +59,8 @@ class NgramEncoder:
     Costs its table (`ngrams.FeatureTable`): 6 MB at 100,000 features of IMDb.
     """
 
-    def __init__(self, vocabulary: Vocabulary):
-        self._table = FeatureTable(vocabulary.words)
+    def __init__(self, vocabulary: Vocabulary, tokenizer: str = KERAS):
+        self._table, self._tokenizer = FeatureTable(vocabulary.words), tokenizer
 
     def encode(self, texts: Sequence[bytes]) -> list[np.ndarray]:
         """Return int32[n] of each text, ascending."""
@@ -70,7 +73,7 @@ class NgramEncoder:
                 encoded += [*self._find(words, lengths).split(), self._find_in_pieces(text)]
                 words, lengths, size = [], [], 0
                 continue
-            some = tokenise(text)
+            some = tokenise(text, self._tokenizer)
             words.append(self._table.numbers_of(some))
             lengths.append(len(some))
             size += len(some)
@@ -86,7 +89,7 @@ class NgramEncoder:
     def _find_in_pieces(self, text: bytes) -> np.ndarray:
         """Encode a long text piece by piece: its words are not in memory at once."""
         found, before = set(), np.empty(0, np.int32)
-        for words in tokenise_in_pieces(text):
+        for words in tokenise_in_pieces(text, self._tokenizer):
             # n-grams that begin in the piece before end in this one
             numbers = np.concatenate([before, self._table.numbers_of(words)])
             found.update(self._find([numbers], [len(numbers)]).ids.tolist())

@@ -1,12 +1,17 @@
 """Split a text into words, by the one rule of prepare, explore, predict and export.
 
-It is the rule behind Keras' ``imdb.npz`` (``text_to_word_sequence`` as Python 2 ran it on bytes): make
-ASCII letters lower-case, replace each of ``FILTERS`` by a space, split at ASCII white space. Texts are
-UTF-8 bytes: ``bytes.translate`` and ``bytes.split`` do it in two passes of C, and a word costs a third
-of the memory of a ``str``.
+"keras" is the rule behind Keras' ``imdb.npz`` (``text_to_word_sequence`` as Python 2 ran it on bytes):
+make ASCII letters lower-case, replace each of ``FILTERS`` by a space, split at ASCII white space. Texts
+are UTF-8 bytes: ``bytes.translate`` and ``bytes.split`` do it in two passes of C, and a word costs a
+third of the memory of a ``str``. "unicode" and "characters" are for text in any language
+(`unicode_words.py`).
 """
 
 from collections.abc import Iterator
+
+from . import unicode_words
+
+KERAS, UNICODE, CHARACTERS = TOKENIZERS = ("keras", "unicode", "characters")
 
 FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'
 
@@ -15,23 +20,34 @@ _UPPER = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _TABLE = bytes.maketrans(_UPPER + FILTERS.encode(), _UPPER.lower() + b" " * len(FILTERS))
 
 
-def tokenise(text: bytes) -> list[bytes]:
-    """Return the words of a UTF-8 text, in order.
+def tokenise(text: bytes, tokenizer: str = KERAS) -> list[bytes]:
+    """Return the words of a UTF-8 text, in order, by one of `TOKENIZERS`.
 
     >>> tokenise(b"Don't miss it!<br />A 10/10.")
     [b"don't", b'miss', b'it', b'br', b'a', b'10', b'10']
     """
-    return text.translate(_TABLE).split()
+    if tokenizer == KERAS:
+        return text.translate(_TABLE).split()
+    return unicode_words.split(text, tokenizer == CHARACTERS)
 
 
 PIECE_BYTES = 1 << 20  # 9 MB of words while they are Python objects
 
 
-def tokenise_in_pieces(text: bytes) -> Iterator[list[bytes]]:
+def tokenise_in_pieces(text: bytes, tokenizer: str = KERAS) -> Iterator[list[bytes]]:
     """Yield the words of a long text, those of about `PIECE_BYTES` at a time.
 
-    A word costs eight times its bytes as an object: a text of 100 MB would take 900 MB at once.
+    A word costs eight times its bytes as an object: a text of 100 MB would take 900 MB at once. Pieces
+    end at ASCII white space. Where there is none in a whole piece, a word of "unicode" ends there too, as
+    if a space stood between the two characters.
     """
+    if tokenizer != KERAS:
+        start = 0
+        while start < len(text):
+            end = _piece_end(text, start)
+            yield unicode_words.split(text[start:end], tokenizer == CHARACTERS)
+            start = end
+        return
     rest = b""
     for at in range(0, len(text), PIECE_BYTES):
         piece = rest + text[at : at + PIECE_BYTES].translate(_TABLE)
@@ -40,3 +56,15 @@ def tokenise_in_pieces(text: bytes) -> Iterator[list[bytes]]:
         yield words
     if rest:
         yield [rest]
+
+
+def _piece_end(text: bytes, start: int) -> int:
+    """Return where a piece of a text ends: behind the last white space, or between two characters."""
+    end = start + PIECE_BYTES
+    if end >= len(text):
+        return len(text)
+    if space := max(text.rfind(each, start, end) for each in (b" ", b"\n", b"\t")) + 1:
+        return space
+    while end > start + PIECE_BYTES - 4 and text[end] & 0xC0 == 0x80:
+        end -= 1
+    return end

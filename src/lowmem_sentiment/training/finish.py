@@ -25,7 +25,8 @@ def finish(
     if epoch["epoch"] < position.epoch:
         restore_best(model, run, epoch["epoch"])
     vocabulary = run.vocabulary().sha256
-    arrays = to_arrays(model, job.dataset.labels, job.num_words, vocabulary, run.ngrams())
+    read_from_texts = run.ngrams(), run.tokenizer()
+    arrays = to_arrays(model, job.dataset.labels, job.num_words, vocabulary, *read_from_texts)
     runs_in_numpy = bool(arrays)
     if arrays:
         run.write_weights(arrays)

@@ -47,6 +47,7 @@ def open_run(
         describe(job),
         vocabulary,
         ngrams=features.ngrams if features else None,
+        tokenizer=job.dataset.tokenizer,
         overwrite=opening.overwrite,
         inputs=[job.dataset.directory],
         report=report,

@@ -1,0 +1,81 @@
+"""Divide reviews into training and test split so that each label has the same share in both."""
+
+from array import array
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Undecided(NamedTuple):
+    """The reviews of a chunk whose split is not decided yet, in order."""
+
+    hashes: np.ndarray
+    """uint64[reviews]: of a review's words, so that two texts with the same words have the same."""
+    labels: np.ndarray
+    """uint16[reviews]: places in the chunk's labels."""
+
+
+class Stratification:
+    """Collect what decides: 10 bytes a review (10 MB a million), and some 50 more while it is decided."""
+
+    def __init__(self) -> None:
+        self._hashes, self._labels = array("Q"), array("H")
+        self._counts: list[int] = []  # of each chunk
+        self._numbers: dict[str, int] = {}
+        self._in_test: np.ndarray | None = None
+
+    def add(self, names: list[str], undecided: Undecided) -> None:
+        """Add the reviews of the next chunk; `names` are the chunk's labels."""
+        numbers = [self._numbers.setdefault(name, len(self._numbers)) for name in names]
+        self._hashes.frombytes(undecided.hashes.astype(np.uint64).tobytes())
+        self._labels.frombytes(np.array(numbers, np.uint16)[undecided.labels].tobytes())
+        self._counts.append(len(undecided.labels))
+
+    def decide(self, test_share: float, seed: int) -> None:
+        """Choose the test reviews: of each label `test_share`, to the nearest whole review.
+
+        At least one, and not all, where a label has two or more. Reviews with the same words are in one
+        split; where they have several labels, or are more than a label's whole share, shares differ by
+        as many reviews.
+        """
+        hashes = np.frombuffer(self._hashes, np.uint64)
+        _, first, group = np.unique(hashes, return_index=True, return_inverse=True)
+        sizes = np.bincount(group, minlength=len(first))
+        labels = np.frombuffer(self._labels, np.uint16)[first]
+        order = np.argsort(_shuffled(hashes[first], seed), kind="stable")
+        in_test = np.zeros(len(first), bool)
+        for label in range(len(self._numbers)):
+            texts = order[labels[order] == label]
+            in_test[_choose(texts, sizes[texts], test_share)] = True
+        self._in_test = in_test[group]
+
+    def masks(self) -> Iterator[np.ndarray | None]:
+        """Yield bool[reviews] for each chunk in order: which are in the test split; None: undecided."""
+        start = 0
+        if self._in_test is None:
+            yield from [None] * len(self._counts)
+            return
+        for count in self._counts:
+            yield self._in_test[start : start + count]
+            start += count
+
+
+def _choose(texts: np.ndarray, sizes: np.ndarray, test_share: float) -> np.ndarray:
+    """Return the texts of a label to test on: the first that fit, and single ones for what is missing."""
+    count = int(sizes.sum())
+    wanted = round(test_share * count)
+    if test_share and count > 1:
+        wanted = min(max(wanted, 1), count - 1)
+    chosen = np.cumsum(sizes) <= wanted
+    missing = wanted - int(sizes[chosen].sum())
+    chosen[np.flatnonzero(~chosen & (sizes == 1))[:missing]] = True
+    return texts[chosen]
+
+
+def _shuffled(hashes: np.ndarray, seed: int) -> np.ndarray:
+    """Return uint64 hashes of hashes and a seed (the finalizer of SplitMix64, Steele et al. 2014)."""
+    mixed = hashes + np.uint64((seed + 1) * 0x9E3779B97F4A7C15 & (1 << 64) - 1)
+    mixed = (mixed ^ mixed >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ mixed >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ mixed >> np.uint64(31)

@@ -1,0 +1,151 @@
+"""The tokenizers "unicode" and "characters": one table from character to characters.
+
+A character is looked up in a table of 131,072 entries (`character_table`, 512 KB); nothing depends on its
+neighbours, so that NumPy here and the graph of a SavedModel (`model/export.py`), which holds the same
+table, split a text alike. The table says of a character that it
+
+- separates words: white space, punctuation, dashes, quotes and guillemets, symbols, U+FFFD;
+- is left out: soft hyphens, joiners and other format characters, tatweel, variation selectors, skin
+  tones;
+- is a word of its own: pictographs, and for "characters" every letter and digit, with the accents that
+  follow it;
+- or belongs to a word, in lower case. Special cases are the same wherever the character stands: `İ`
+  is `i`, `ß` stays and `ẞ` becomes it. Every sigma is `σ`, but `ς` at the end of a word.
+
+Apostrophes (', ’, ‘, ´ and others) are one character. One between two letters stays in its word, as in
+"don't"; all others are quotes and separate words. An elision is split: "l’été" is "l" and "été".
+
+Categories are those of Unicode 3.2, which each Python has beside its own, and lower case is of blocks
+that had their letters before Python 3.10 (Unicode 13): no table changes with the version of Python.
+Scripts that are younger than 3.2 are split at spaces and known punctuation. A letter and its accent as
+two characters (NFD) are another word than the one character (NFC).
+"""
+
+import functools
+import itertools
+import re
+import unicodedata
+
+import numpy as np
+
+TABLE_SIZE = 1 << 17
+"""Characters from here on, most of them rare ideographs, belong to words as they are."""
+
+DROPPED = -1
+
+SPACE_BEFORE, SPACE_AFTER = 1 << 24, 1 << 25
+"""Flags of an entry, beside the character in its lower 24 bits."""
+
+_APOSTROPHES = "'\u2018\u2019\u201b\u00b4\u02bc\u055a\uff07"
+
+_DROPPED = ["\u00ad\u034f\u0640", *map(chr, [*range(0xFE00, 0xFE10), *range(0x1F3FB, 0x1F400)])]
+
+_ADDED_SEPARATORS = ((0x2000, 0x200C), (0x20A0, 0x20D0), (0x2E00, 0x2E80), (0xFFFD, 0xFFFE))
+"""Spaces, currency signs and punctuation, those younger than Unicode 3.2 among them."""
+
+_PICTOGRAPHS = (0x1F000, 0x1FB00)
+
+_CASED = (
+    (0x0000, 0x0600), (0x10A0, 0x1100), (0x13A0, 0x1400), (0x1C90, 0x1CC0), (0x1E00, 0x2000),
+    (0x2100, 0x2190), (0x24B6, 0x24D0), (0x2C00, 0x2C2F), (0x2C60, 0x2D00), (0xA640, 0xA6A0),
+    (0xFF21, 0xFF3B), (0x10400, 0x10450),
+)  # fmt: skip
+"""Blocks with capitals that have been full for long."""
+
+_OTHER_LOWER_CASE = {"İ": "i", "ς": "σ"}
+
+_CLASSED = ((0x0000, 0x3400), (0xA000, 0xAC00), (0xF900, 0x10450), (0x1D000, 0x1D800))
+"""What is in other characters than ideographs and syllables: all that need a look."""
+
+# From here on, the text has a space at either end, and spaces for separators. RE2 and Python read these
+# patterns alike.
+QUOTES = "'*[ ][ ']*|'{2,}[ ']*"
+"""Spaces and apostrophes that are no apostrophes within a word; a space takes their place."""
+
+ELISIONS = (
+    " (l|d|j|m|t|s|n|c|v|qu|jusqu|lorsqu|puisqu|quoiqu|quelqu|presqu"
+    "|un|all|dall|dell|nell|sull|coll|pell|gl|agl|dagl|degl|negl|sugl|bell|quell|quest)'([^ st]|[st][^ ])"
+)
+"""French, Italian and Catalan (as in Lucene's ElisionFilter); not "d's", "t's"."""
+
+FINAL_SIGMA = ("σ ".encode(), "ς ".encode())
+
+
+@functools.cache
+def character_table(characters: bool) -> np.ndarray:
+    """Return int32[TABLE_SIZE], made in some 20 ms: the entry of each character, as above.
+
+    `characters`: every letter is a word of its own.
+    """
+    table = np.arange(TABLE_SIZE, dtype=np.int32)
+    alone = SPACE_BEFORE | SPACE_AFTER
+    table |= letter_flags(characters)
+    for code in itertools.chain.from_iterable(itertools.starmap(range, _CLASSED)):
+        category = unicodedata.ucd_3_2_0.category(chr(code))
+        if category == "Cf":
+            table[code] = DROPPED
+        elif category == "So" and code >= 0x2190:
+            table[code] = code | alone
+        elif category[0] in "PSZ" or category == "Cc":
+            table[code] = ord(" ")
+        elif category[0] == "M":
+            table[code] = code
+    for first, last in _ADDED_SEPARATORS:
+        table[first:last] = ord(" ")
+    table[slice(*_PICTOGRAPHS)] |= alone
+    for code in itertools.chain.from_iterable(itertools.starmap(range, _CASED)):
+        lower = chr(code).lower()
+        if len(lower) == 1 and lower != chr(code):
+            table[code] = ord(lower) | (table[code] & alone)
+    for upper, lower in _OTHER_LOWER_CASE.items():
+        table[ord(upper)] = ord(lower) | letter_flags(characters)
+    table[[ord(each) for each in "".join(_DROPPED)]] = DROPPED
+    table[[ord(each) for each in _APOSTROPHES]] = ord(" " if characters else "'")
+    return table
+
+
+def letter_flags(characters: bool) -> int:
+    """Return the flags of a letter, also of those behind the table."""
+    return SPACE_BEFORE if characters else 0
+
+
+@functools.cache
+def _ascii_table(characters: bool) -> bytes:
+    return bytes((character_table(characters)[:128] & 0x7F).tolist()) + bytes(128)
+
+
+_QUOTES, _ELISIONS = re.compile(QUOTES.encode()), re.compile(ELISIONS.encode())
+
+
+def split(text: bytes, characters: bool) -> list[bytes]:
+    """Return the words of a UTF-8 text, in order; what is not UTF-8 separates words.
+
+    >>> [word.decode() for word in split("L’été — «ÉPATANT» 👍🏽!".encode(), characters=False)]
+    ['l', 'été', 'épatant', '👍']
+    """
+    if not characters and text.isascii():
+        mapped = text.translate(_ascii_table(characters))
+    else:
+        mapped = _mapped(text, characters)
+    if b"'" in mapped:
+        mapped = _QUOTES.sub(b" ", b" %b " % mapped)
+        mapped = _ELISIONS.sub(rb" \1 \2", mapped)
+    if not characters and FINAL_SIGMA[0][:2] in mapped:
+        mapped = (mapped + b" ").replace(*FINAL_SIGMA)
+    return mapped.split()
+
+
+def _mapped(text: bytes, characters: bool) -> bytes:
+    """Return the text with each character replaced by what the table says: 16 bytes a character."""
+    codes = np.frombuffer(text.decode("utf-8", "replace").encode("utf-32-le"), np.int32)
+    entries = character_table(characters).take(codes, mode="clip")
+    if codes.max(initial=0) >= TABLE_SIZE:
+        entries = np.where(codes < TABLE_SIZE, entries, codes | letter_flags(characters))
+    entries = entries[entries != DROPPED]
+    before, after = entries & SPACE_BEFORE, entries & SPACE_AFTER
+    if before.any() or after.any():
+        spaced = np.stack([before, entries & (SPACE_BEFORE - 1), after], axis=1)
+        kept = np.stack([before > 0, np.ones(len(entries), bool), after > 0], axis=1)
+        spaced[:, ::2] = ord(" ")
+        entries = spaced[kept]
+    return entries.tobytes().decode("utf-32-le").encode()
