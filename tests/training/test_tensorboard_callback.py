@@ -9,6 +9,7 @@ from lowmem_sentiment.monitoring.event_writer import EventWriter
 from lowmem_sentiment.monitoring.text_summaries import draw_confusion_matrix
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
+from lowmem_sentiment.system import memory
 from lowmem_sentiment.system.errors import OutputError
 from lowmem_sentiment.training.train import train
 
@@ -55,6 +56,22 @@ def test_texts_say_how_to_train_it_again_and_what_it_gets_wrong(written, dataset
     wrong = text(written, "", "most wrong")
     assert "positive, predicted negative at" in wrong or "negative, predicted positive at" in wrong
     assert "**" in wrong
+
+
+@pytest.mark.parametrize(("used", "warnings"), [(79, 0), (80, 1)])
+def test_four_fifths_of_the_memory_limit_are_warned_of_once(
+    dataset, tmp_path, monkeypatch, used, warnings
+):
+    monkeypatch.setattr(memory, "container", lambda: (used * memory.MB, 100 * memory.MB))
+    lines, run = [], tmp_path / "run"
+    settings = TrainingSettings(batch_size=8, hidden=(4,), dropout=())
+    train(dataset, run, settings, report=lines.append)
+    assert len(lines) == warnings and all(
+        " 80 MB of the container's limit of 100 MB" in line for line in lines
+    )
+    shares = [value.tensor.float_val[0] for _, _, value in read_values(RunDirectory(run))
+              if value.tag == "process/share_of_memory_limit"]  # fmt: skip
+    assert shares == pytest.approx([used / 100] * 2)
 
 
 def test_training_continues_without_curves_where_they_cannot_be_written(dataset, tmp_path, monkeypatch):

@@ -38,7 +38,11 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
     from ..distributed.strategy import find_strategy
     from ..training.train import train
 
-    strategy = find_strategy(cluster, options.cluster_timeout, report)
+    def report_above(line: str) -> None:
+        bar.clear()  # or the line would begin behind it
+        report(line)
+
+    strategy = find_strategy(cluster, options.cluster_timeout, report_above)
     if strategy.replicas == 1:
         set_threads(dataset, settings)
     with stop_on_signals() as stop:
@@ -53,7 +57,7 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
             limit=limit,
             stop=stop,
             progress=bar,
-            report=report,
+            report=report_above,
             strategy=strategy,
         )
     bar.clear()

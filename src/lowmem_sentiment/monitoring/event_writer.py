@@ -12,6 +12,7 @@ import io
 import itertools
 import os
 import socket
+import struct
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -93,11 +94,17 @@ def _file_name() -> str:
 
 
 def _record(event: Any) -> bytes:
-    from tensorboard.summary.writer.record_writer import RecordWriter
+    """Return an event as a record of a TFRecord file.
 
-    record = io.BytesIO()
-    RecordWriter(record).write(event.SerializeToString())  # 0.1 ms a KB: its CRC is a loop in Python
-    return record.getvalue()
+    TensorBoard's own `RecordWriter` writes the same, but its import takes 15 to 35 ms.
+    """
+    from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
+
+    data = event.SerializeToString()
+    head = struct.pack("<Q", len(data))
+    # 0.1 ms a KB: the CRC is a loop in Python.
+    seals = [struct.pack("<I", masked_crc32c(part)) for part in (head, data)]
+    return head + seals[0] + data + seals[1]
 
 
 # --- values ---

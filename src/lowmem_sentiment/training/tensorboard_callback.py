@@ -123,9 +123,9 @@ class Curves(keras.callbacks.Callback):
             total = float(mean) * seen
             values[f"epoch_{name}"] = (total - sums.get(name, 0.0)) / new
             sums[name] = total
-        values["optimizer/learning_rate"] = float(
-            keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
-        )
+        rate = self.model.optimizer.learning_rate  # a variable, or what a schedule or function returns
+        # `convert_to_numpy` takes twice as long, 0.06 ms.
+        values["optimizer/learning_rate"] = float(rate.numpy() if hasattr(rate, "numpy") else rate)
         values |= self._measure_process(new / seconds)
         described = {} if self._described else DESCRIPTIONS  # once a file is enough; they take 0.1 ms
         self._write("train", event_writer.scalars(values, described))
