@@ -187,18 +187,23 @@ def test_the_same_command_again_trains_nothing(searched, arguments):
     assert (out / "winner" / "evaluation.json").read_bytes() == began
 
 
+def wait_for_results(file, count):
+    """Wait until the search has measured `count` runs."""
+    for _ in range(600):
+        if file.exists() and len(json.loads(file.read_text())["results"]) >= count:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"no {count} results in {file}")
+
+
 @pytest.mark.slow
 def test_a_killed_search_ends_with_the_same_table(searched, arguments, tmp_path):
     _, undisturbed = searched
     out = tmp_path / "out"
     command = [sys.executable, "-m", "lowmem_sentiment", *arguments, "--out", str(out)]
-    for seconds, number, code in (
-        (4, signal.SIGKILL, -9),
-        (9, signal.SIGINT, 75),
-        (6, signal.SIGKILL, -9),
-    ):
+    for results, number, code in ((1, signal.SIGKILL, -9), (2, signal.SIGINT, 75)):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        time.sleep(seconds)
+        wait_for_results(out / "tune.json", results)
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)
         assert process.returncode == code, errors

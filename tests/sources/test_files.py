@@ -185,7 +185,7 @@ def test_cut_csv_gives_what_the_serial_parser_gives_for_random_bytes(format_):
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [1 << 10, 1 << 23])
 def test_a_quote_that_is_never_closed_costs_its_line_alone(size):
-    content = b'text,label\na,b\n"' + b"c,d\n" * 4_500_000  # 18 MB
+    content = b'text,label\na,b\n"' + b"%s,d\n" % (b"c" * 97) * 180_000  # 18 MB
     stream = io.BytesIO(content)
     blocks = csv_tsv.csv_blocks(lambda: stream.read(size), "r.csv", ReaderSettings())
     bad, good = [], 0
@@ -196,7 +196,7 @@ def test_a_quote_that_is_never_closed_costs_its_line_alone(size):
             else:
                 good += 1
     assert len(bad) == 1 and bad[0].startswith("r.csv:3: is no CSV: the quote that begins a field here")
-    assert good > 400_000
+    assert good > 20_000
 
 
 def test_one_open_quote_loses_one_review_and_not_the_file(tmp_path):

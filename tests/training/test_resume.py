@@ -184,13 +184,13 @@ sys.exit(cli.main(sys.argv[3:]))
 
 @pytest.mark.slow
 def test_a_run_killed_while_its_state_is_written_ends_identical(dataset, undisturbed, tmp_path):
-    """Ten kills of one run: before, in and after a write, and between its two renames."""
+    """Six kills of one run: before, in and after a write, and between its two renames."""
     run = tmp_path / "run"
     options = ["--epochs", "3", "--batch-size", "8", "--hidden", "6,4", "--learning-rate", "0.02"]
     options += ["--save-every", "3", "--json"]
     kinds = ["before write", "mid write", "before rename", "after rename"]
     # Each save renames twice: the state to the previous one, then the new one to the state.
-    moments = [(kinds[nth % 4], 1 + nth // 2 % 2) for nth in range(10)]
+    moments = [(kinds[nth % 4], 1 + nth // 2 % 2) for nth in range(6)]
     for nth, (kind, count) in enumerate([*moments, ("never", 0)]):
         where = ["--resume" if nth else "--run", str(run)]
         command = [sys.executable, "-c", textwrap.dedent(CHILD), kind, str(count), "train"]
@@ -406,7 +406,9 @@ def test_a_signal_saves_exits_with_75_and_the_command_that_resumes(dataset, tmp_
         out, errors = process.communicate(timeout=60)
     assert process.returncode == 75
     assert out == ""
-    assert errors.count("\n") == 1
+    assert [line for line in errors.splitlines() if not line.startswith("epoch ")] == [
+        errors.splitlines()[-1]
+    ]
     assert f"resume with: lowmem-sentiment train {dataset.directory} --resume {run}" in errors
     saved = checkpoint.load(RunDirectory(run))
     history = (run / "metrics.jsonl").read_text().splitlines()

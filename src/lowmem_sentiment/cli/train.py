@@ -39,7 +39,7 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
     from ..training.train import train
 
     def report_above(line: str) -> None:
-        bar.clear()
+        bar.clear()  # or the line would begin behind it
         report(line)
 
     strategy = find_strategy(cluster, options.cluster_timeout, report_above)

@@ -124,7 +124,7 @@ class Curves(keras.callbacks.Callback):
             values[f"epoch_{name}"] = (total - sums.get(name, 0.0)) / new
             sums[name] = total
         rate = self.model.optimizer.learning_rate  # a variable, or what a schedule or function returns
-        # `convert_to_numpy` takes 0.6 ms.
+        # `convert_to_numpy` takes twice as long, 0.06 ms.
         values["optimizer/learning_rate"] = float(rate.numpy() if hasattr(rate, "numpy") else rate)
         values |= self._measure_process(new / seconds)
         described = {} if self._described else DESCRIPTIONS  # once a file is enough; they take 0.1 ms
