@@ -31,7 +31,7 @@ OTHER = TrainingSettings(
         ("prefetch", 0, "1 or more"),
         ("early_stopping", -1, "0 or more"),
         ("class_weight", "equal", "one of none, balanced"),
-        ("best_by", "f1", "one of accuracy, loss"),
+        ("best_by", "auc", "one of accuracy, loss, f1"),
     ],
 )
 def test_a_setting_out_of_its_range_is_refused_with_the_range(name, value, expected):

@@ -50,6 +50,7 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
             dataset,
             options.resume or options.run,
             settings,
+            start_from=options.start_from,
             resume=bool(options.resume),
             force=options.force,
             overwrite=options.overwrite,
@@ -71,6 +72,10 @@ def _settings(options: argparse.Namespace, dataset: Any) -> TrainingSettings:
     chosen = chosen_settings(options, dataset)
     if options.resume:
         return replace(RunDirectory(options.resume).settings(), **chosen)
+    if options.start_from:
+        parent = RunDirectory(options.start_from).settings()
+        shape = {name: getattr(parent, name) for name in ("num_words", "hidden", "dropout")}
+        return TrainingSettings(**{**shape, **chosen})
     return TrainingSettings(**chosen)
 
 
@@ -112,6 +117,7 @@ def _summary_lines(summary: dict[str, Any]) -> list[str]:
 
     held_out, epochs = summary["validated_on"], summary["epochs"]
     rows = {
+        **({"started from": summary["parent"]} if "parent" in summary else {}),
         "data": summary["data"],
         "reviews": ", ".join(f"{n:,} {split}" for split, n in summary["reviews"].items()),
         "model": f"{summary['parameters']:,} parameters",
@@ -151,6 +157,14 @@ def add_train(commands: Any) -> None:
         metavar="RUN",
         help="resume this run from its last saved state, with its own settings; a finished one is "
         "trained on when --epochs is raised",
+    )
+    train.add_argument(
+        "--from",
+        dest="start_from",
+        type=Path,
+        metavar="RUN",
+        help="start from the weights of this finished run, on data with its words (prepare --vocabulary "
+        "RUN) and labels; words, layers and dropout are its own, all else is chosen here",
     )
     train.add_argument("--overwrite", action="store_true", help="replace the run directory if it exists")
     train.add_argument(

@@ -14,7 +14,7 @@ OPTIMIZERS = ("adam", "lazy-adam")
 
 CLASS_WEIGHTS = ("none", "balanced")
 
-BEST_BY = ("accuracy", "loss")
+BEST_BY = ("accuracy", "loss", "f1")
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ class TrainingSettings:
     keep_best: bool = setting(False, "let the run's model be that of the best epoch, not of the last")
     best_by: str = setting(
         "accuracy",
-        f"what --early-stopping and --keep-best go by, in validation: {' or '.join(BEST_BY)}",
+        "what --early-stopping and --keep-best go by, in validation; f1: the mean of the labels' F1, in "
+        "which a rare label weighs as much as a frequent one",
         metavar="METRIC",
         choices=BEST_BY,
     )

@@ -209,6 +209,10 @@ class RunDirectory:
         """Return the most words that an n-gram of the vocabulary has; None where it is of words."""
         return self.config()["vocabulary"].get("ngrams")
 
+    def parent(self) -> str | None:
+        """Return the path of the run whose weights this one started from."""
+        return (self.config().get("parent") or {}).get("path")
+
     def tokenizer(self) -> str:
         """Return the tokenizer that the vocabulary was made with; of a run of before, Keras'."""
         return self.config()["vocabulary"].get("tokenizer", KERAS)

@@ -15,6 +15,7 @@ from ..runs.run_directory import RunDirectory
 from ..system.errors import OutputError, Resumable
 from ..system.progress import Progress
 from .checkpoint import Position
+from .validation_metrics import ValidationMetrics
 
 
 class Track(keras.callbacks.Callback):
@@ -23,9 +24,16 @@ class Track(keras.callbacks.Callback):
     Nothing in metrics.jsonl depends on time: two runs with one seed write the same file.
     """
 
-    def __init__(self, run: RunDirectory, position: Position, report: Callable[[str], None]):
+    def __init__(
+        self,
+        run: RunDirectory,
+        position: Position,
+        report: Callable[[str], None],
+        validation: ValidationMetrics | None = None,
+    ):
+        """Add the macro F1 of `validation` to each epoch's metrics, where it is given."""
         super().__init__()
-        self._run, self._position, self._report = run, position, report
+        self._run, self._position, self._report, self._validation = run, position, report, validation
         self._begun, self._earlier = 0.0, 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -43,7 +51,8 @@ class Track(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Move the position to the next epoch."""
         step = int(self.model.optimizer.iterations.numpy())
-        self._position.epochs.append({"epoch": epoch + 1, "step": step, **(logs or {})})
+        f1 = {} if self._validation is None else {"val_macro_f1": self._validation.macro_f1()}
+        self._position.epochs.append({"epoch": epoch + 1, "step": step, **(logs or {}), **f1})
         self._position.epoch, self._position.step = epoch + 1, 0
         try:
             self._run.write_metrics(self._position.epochs)

@@ -46,6 +46,7 @@ def _summarise(
     planned = plan(job.dataset, job.settings, job.strategy.workers)
     return {
         "run": str(run.path),
+        **({"parent": parent} if (parent := run.parent()) else {}),
         "data": job.dataset.source["description"],
         "reviews": job.reviews,
         "validated_on": job.settings.validated_on,

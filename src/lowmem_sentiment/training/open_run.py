@@ -4,6 +4,7 @@ import platform
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
@@ -18,6 +19,7 @@ from . import checkpoint
 from .checkpoint import Position, State
 from .early_stopping import has_ended
 from .job import Job
+from .parent import describe_parent
 
 
 class Opening(NamedTuple):
@@ -29,6 +31,8 @@ class Opening(NamedTuple):
     """Resume under conditions that change the bits."""
     overwrite: bool
     """Replace a run that is there."""
+    parent: str | Path | None = None
+    """The run whose weights a new run starts from."""
 
 
 def open_run(
@@ -43,13 +47,14 @@ def open_run(
     if opening.resume:
         return _resume(job, run, opening.force, report)
     vocabulary, features = job.dataset.input_vocabulary().truncate(job.num_words), job.dataset.features
+    parent = describe_parent(job, opening.parent) if opening.parent else None
     run.create(
-        describe(job),
+        describe(job) | ({"parent": parent} if parent else {}),
         vocabulary,
         ngrams=features.ngrams if features else None,
         tokenizer=job.dataset.tokenizer,
         overwrite=opening.overwrite,
-        inputs=[job.dataset.directory],
+        inputs=[job.dataset.directory, *([parent["path"]] if parent else [])],
         report=report,
         held=held,
     )
@@ -95,6 +100,12 @@ def _resume(
     then = state.conditions if state else {**job.conditions, "dataset": trained_on}
     _require_same_conditions(then, job.conditions, force, report)
     if run.finished and state and has_ended(job.settings, position.epochs):
+        if position.epoch < job.settings.epochs:
+            report(
+                f"{run.path} stays as it is: it ended early, after epoch {position.epoch}, as the last "
+                f"{job.settings.early_stopping} were no better (early_stopping); to train on from its "
+                f"weights: train {job.dataset.directory} --run NEW --from {run.path}"
+            )
         return run.summary()
     if job.dataset.fingerprint != trained_on:
         position.step = 0  # a place in an epoch of other reviews means nothing

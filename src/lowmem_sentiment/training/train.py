@@ -27,6 +27,7 @@ from .finish import finish
 from .input_pipeline import damaged_shard
 from .job import Job
 from .open_run import Opening, open_run
+from .parent import set_weights_of
 from .shard_check import ShardCheck
 from .single_process import SingleProcess
 from .tensorboard_callback import Curves
@@ -52,6 +53,7 @@ def train(
     *,
     model: keras.Model | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    start_from: str | Path | None = None,
     resume: bool = False,
     force: bool = False,
     overwrite: bool = False,
@@ -68,6 +70,10 @@ def train(
     `model` is any compiled Keras model that takes float32[batch, num_words]; without it the tutorial's
     is built. `callbacks` are Keras' or your own; one that sets `model.stop_training` ends training
     after the epoch. A batch is to them what it is to Keras: the last of `steps_per_execution` steps.
+
+    `start_from` is a finished run whose weights the new one starts from, in place of random ones: its
+    words and labels must be the dataset's, its `hidden` and `num_words` the settings'. It is recorded
+    as "parent"; the optimizer starts anew.
 
     The same settings and dataset give the same weights, bit for bit, on the same machine, also when
     training is killed and resumed: `resume` continues an unfinished `run` from its last saved state
@@ -92,6 +98,8 @@ def train(
     control = Control(
         callbacks, save_every or SaveEvery(), stop, as_progress(progress), report, steps_per_execution
     )
+    if start_from and resume:
+        raise SettingsError("a run that is resumed has weights; expected no start_from (--from)")
     with ExitStack() as held, _stopped_by_memory(limit, stop) as watch, strategy.translate_worker_loss():
         job.require_same_on_all_workers()
 
@@ -99,13 +107,16 @@ def train(
             if resume:
                 directory.config()  # InputMissing, or DataError
                 held.enter_context(locked(directory.path))
-            return open_run(job, directory, Opening(resume, force, overwrite), held, report)
+            return open_run(job, directory, Opening(resume, force, overwrite, start_from), held, report)
 
         opened = strategy.broadcast(open_on_chief)
         if isinstance(opened, dict):  # the summary of a finished run
             return opened
         model = model or job.build_model()
         checkpoint.make_variables(model, job.num_words)
+        parent = strategy.broadcast(directory.parent)
+        if parent and not opened:
+            set_weights_of(model, job, parent)
         position = opened.restore(model) if opened else Position()
         del opened  # 6 MB
         strategy.vary_dropout_seeds(model)
@@ -132,9 +143,9 @@ def _fit(
     def save_nothing() -> None:
         """Leave it to the chief."""
 
-    chief = job.strategy.is_chief
+    chief, best_by_f1 = job.strategy.is_chief, job.settings.best_by == "f1"
     callbacks = [
-        Track(directory, position, control.report),
+        Track(directory, position, control.report, validation if best_by_f1 else None),
         *([curves] if chief else []),
         *control.callbacks,
         StopEarly(directory, position, job.settings, control.report),

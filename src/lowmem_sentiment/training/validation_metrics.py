@@ -14,6 +14,7 @@ from ..model.metrics import (
     SCORE_BINS,
     Mistake,
     area_under_roc,
+    f1_scores,
     from_confusion_matrix,
     to_confusion_matrix,
 )
@@ -137,6 +138,10 @@ class ValidationMetrics:
             measures["auc"] = area_under_roc(bins)
         del measures["accuracy"]
         return {name: value for name, value in measures.items() if isinstance(value, float)}
+
+    def macro_f1(self) -> float:
+        """Return the mean of the labels' F1, in which a rare label weighs as much as a frequent one."""
+        return float(f1_scores(self.confusion_matrix()[None])[0].mean())
 
     def most_wrong(self) -> list[Mistake]:
         """Return the reviews whose wrong label the network is surest of, the surest first."""
