@@ -74,6 +74,7 @@ class CorpusSummary:
         """Divide the undecided reviews into training and test split, and count them; reads the spill."""
         self.undecided.decide(test_share, seed)
         for place, in_test in zip(spill.places(), self.undecided.masks(), strict=True):
+            assert in_test is not None  # `decide` has made it
             words, labels, (_, _, undecided) = spill.read(place)
             train = undecided.select(~in_test)
             if self._word_counts is not None:

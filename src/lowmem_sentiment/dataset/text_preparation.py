@@ -79,7 +79,8 @@ def write_texts(
     """Write a source's texts into an empty directory as a dataset."""
     given = None
     if settings.vocabulary is None:
-        tokenizer = settings.tokenizer or getattr(source, "tokenizer", KERAS)
+        own: str = getattr(source, "tokenizer", KERAS)
+        tokenizer = settings.tokenizer or own
     else:
         given, tokenizer = load_vocabulary(Path(settings.vocabulary), settings.tokenizer)
     with tempfile.TemporaryFile(dir=directory) as file, _wrong_column_explained(source):
