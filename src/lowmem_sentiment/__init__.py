@@ -7,7 +7,7 @@ pays for TensorFlow (540 MB and 2 s).
 import importlib
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _MODULES = {
     "find_imdb_source": "sources.find",
