@@ -244,11 +244,17 @@ def test_a_run_killed_before_its_last_files_only_writes_them(dataset, undisturbe
     assert digests(run) == digests(undisturbed)
 
 
-@pytest.fixture
-def stopped(dataset, tmp_path):
+@pytest.fixture(scope="module")
+def stopped_once(dataset, tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "stopped"
     with pytest.raises(Resumable):
-        train_until(dataset, tmp_path / "stopped", 12, save_every=SaveEvery(3))
-    return tmp_path / "stopped"
+        train_until(dataset, run, 12, save_every=SaveEvery(3))
+    return run
+
+
+@pytest.fixture
+def stopped(stopped_once, tmp_path):
+    return shutil.copytree(stopped_once, tmp_path / "stopped")
 
 
 @pytest.mark.parametrize(("name", "value"), [("batch_size", 4), ("seed", 1), ("hidden", (6, 5))])
