@@ -273,6 +273,19 @@ def test_an_error_about_data_is_one_line(monkeypatch, capsys, tmp_path):
     assert line.isprintable() and "no\\x1b[2J\\nsuch" in line
 
 
+def test_numbers_that_cannot_be_are_refused_by_every_command(capsys):
+    for command, expected in (
+        (["evaluate", "run", "--batch-size", "0"], "it is '0', expected a whole number, 1 or more"),
+        (
+            ["train", "data", "--run", "r", "--hidden", "50,"],
+            "it is '50,', expected whole numbers, separated",
+        ),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            main(command)
+        assert expected in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("port", ["-1", "65536", "x", ""])
 def test_a_number_out_of_its_range_names_the_range(port, capsys):
     with pytest.raises(SystemExit) as stopped:

@@ -13,7 +13,7 @@ from ..system.errors import CheckFailed, LowmemError, OutputError, SettingsError
 from ..system.progress import Bar
 from .commands import add_command, print_text, report
 from .console import columns, table
-from .options import add_settings, given
+from .options import add_settings, given, whole_number
 from .reader_options import add_reader_settings
 
 _PREPARE_ONLY = ("test", "test_fraction", "split", "seed", "labels", "follow_links")
@@ -213,7 +213,8 @@ def add_evaluate(commands: Any) -> None:
         "all that prepare files reads, - for standard input; may be repeated",
     )
     add_settings(evaluate, EvaluationSettings)
-    add("--batch-size", type=int, default=32, help=argparse.SUPPRESS)  # of 0.1; it changed no result
+    # Of 0.1; it changed no result.
+    add("--batch-size", type=whole_number(1), default=32, help=argparse.SUPPRESS)
     add(
         "--fail-under",
         type=_limit,

@@ -84,7 +84,8 @@ def _reader(kind: Any, field: dataclasses.Field) -> Callable[[str], Any]:
             return one(text)
         except ValueError:
             what = {int: "a whole number", float: "a number"}.get(one, one.__name__)
-            what = f"{what}s, separated by commas" if one is not kind else what
+            if one is not kind:
+                what = f"{what.removeprefix('a ')}s, separated by commas"
             ranged = {"at_least", "above", "at_most", "below"}
             if any(field.metadata[name] is not None for name in ranged):
                 what += f", {expected(field)}"
