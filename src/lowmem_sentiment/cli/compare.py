@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from ..system.progress import Bar
+from ..system.settings import plain
 from .commands import add_command, answer
-from .console import columns, plain
+from .console import columns
 
 
 def _compare(options: argparse.Namespace, bar: Bar) -> None:

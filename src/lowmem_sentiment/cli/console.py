@@ -139,11 +139,6 @@ def _left_out_with(effect: Any, shown: int = 3) -> str:
     return f" (in {', '.join(others[:shown])}{more})"
 
 
-def plain(value: Any) -> str:
-    """Return a setting's value as its option takes it."""
-    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-
-
 def columns(rows: list[list[str]]) -> list[str]:
     """Lay out rows of texts: the first column to the left, the others to the right; all escaped."""
     rows = [[printable(text) for text in row] for row in rows]

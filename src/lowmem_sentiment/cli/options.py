@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..system.memory import parse_size
-from ..system.settings import expected
+from ..system.settings import expected, plain
 
 
 def add_settings(
@@ -43,7 +43,7 @@ def add_settings(
             continue
         shown = field.metadata["shown"]
         if shown is None:
-            shown = "" if default in (None, (), dataclasses.MISSING) else _text(default)
+            shown = "" if default in (None, (), dataclasses.MISSING) else plain(default)
         parser.add_argument(
             *filter(None, (option, field.metadata["alias"])),
             dest=field.name,
@@ -67,10 +67,6 @@ def _plain_type(kind: Any) -> Any:
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         return next(each for each in typing.get_args(kind) if each is not types.NoneType)
     return kind
-
-
-def _text(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _reader(kind: Any, field: dataclasses.Field) -> Callable[[str], Any]:

@@ -8,8 +8,9 @@ from ..runs.configuration import TrainingSettings
 from ..system.errors import CheckFailed
 from ..system.memory import parse_size
 from ..system.progress import Bar
+from ..system.settings import plain
 from .commands import add_command, answer, report
-from .console import columns, plain
+from .console import columns
 from .options import add_settings, given
 from .training_options import stop_on_signals
 

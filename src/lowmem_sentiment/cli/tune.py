@@ -8,8 +8,9 @@ from ..evaluation.settings import TuneSettings
 from ..system.errors import CheckFailed, plural
 from ..system.memory import MB
 from ..system.progress import Bar, duration
+from ..system.settings import plain
 from .commands import add_command, answer, report
-from .console import columns, plain, table
+from .console import columns, table
 from .options import add_settings, given
 from .training_options import stop_on_signals
 

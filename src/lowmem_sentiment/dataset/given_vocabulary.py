@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ..system.errors import DataError, SettingsError, printable
 from ..system.schema import read_json
-from ..text.tokenizer import KERAS, TOKENIZERS, tokenise
+from ..text.tokenizer import KERAS, check_tokenizer, tokenise
 from ..text.vocabulary import Vocabulary
 from .manifest import MANIFEST, VOCABULARY
 
@@ -44,11 +44,7 @@ def _recorded_tokenizer(directory: Path) -> str | None:
                     "the dataset that it was trained on"
                 )
             found = entry.get("tokenizer", KERAS)
-            if found not in TOKENIZERS:
-                raise DataError(
-                    f"{directory / name}: the tokenizer is {printable(repr(found), 60)}, expected one of "
-                    f"{', '.join(TOKENIZERS)}"
-                )
+            check_tokenizer(found, f"{directory / name}: the tokenizer")
             return found
     return None
 

@@ -20,7 +20,7 @@ from ..system.progress import Progress
 from ..system.settings import setting
 from ..text.lossy_counting import WordCounts
 from ..text.rows import BadRow
-from ..text.tokenizer import KERAS, TOKENIZERS
+from ..text.tokenizer import TOKENIZERS
 from .chunk_tasks import ChunkEncoder, WrongLabelColumn, tokenise_chunk
 from .corpus_summary import CorpusSummary
 from .feature_preparation import FeatureSettings
@@ -79,16 +79,15 @@ def write_texts(
     """Write a source's texts into an empty directory as a dataset."""
     given = None
     if settings.vocabulary is None:
-        own: str = getattr(source, "tokenizer", KERAS)
-        tokenizer = settings.tokenizer or own
+        tokenizer = settings.tokenizer or source.tokenizer
     else:
         given, tokenizer = load_vocabulary(Path(settings.vocabulary), settings.tokenizer)
     with tempfile.TemporaryFile(dir=directory) as file, _wrong_column_explained(source):
         spill = Spill(file)
         with _skipped_rows(directory / SKIPPED_ROWS) as write_bad_row:
             summary = _read_texts(source, spill, settings, tokenizer, progress, write_bad_row)
-        if (stratified := getattr(source, "stratified", None)) is not None:
-            summary.decide(spill, *stratified)
+        if source.stratified is not None:
+            summary.decide(spill, *source.stratified)
         summary.check_label_map(source.describe().get("label_map", ()))
         if not any(summary.reviews):
             raise DataError("there are no reviews; expected some for train and test")

@@ -68,8 +68,9 @@ class LabelledTexts:
         map that no review has.
         """
         texts, labels, size = [], [], 0
-        for _, text, label, _, _, label_read in _reviews(self._source):
-            self._unused_names.discard(label_read)
+        for review in _reviews(self._source):
+            text, label = review.text, review.label
+            self._unused_names.discard(review.label_read)
             if label is None:
                 continue
             for part in (text, label.encode()):
@@ -86,10 +87,10 @@ class LabelledTexts:
                 texts, labels, size = [], [], 0
         if texts:
             yield self._batch(texts, labels)
-        for name in sorted(self._unused_names):
+        if self._unused_names:
             raise DataError(
-                f"--label-map names '{printable(name)}', but no review of {self.description} has "
-                "that label"
+                f"--label-map names '{printable(min(self._unused_names))}', but no review of "
+                f"{self.description} has that label"
             )
 
     def _batch(self, texts: list[bytes], labels: list[int]) -> Batch:

@@ -6,15 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..system.files import replace_file
-
-
-def plain(value: Any) -> str:
-    """Return a setting's value as its option takes it.
-
-    >>> plain((50, 50))
-    '50,50'
-    """
-    return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+from ..system.settings import plain
 
 
 def write_csv(rows: list[dict[str, Any]], path: Path) -> None:

@@ -14,7 +14,7 @@ from ..runs.configuration import TrainingSettings
 from ..runs.run_directory import RunDirectory
 from ..system.errors import DataError, LowmemError, Resumable, SettingsError
 from ..system.progress import Progress, no_progress
-from .run_tables import plain
+from ..system.settings import plain
 from .scoring import dataset_batches, score
 from .training_processes import Trainer, Training, lock_runs
 

@@ -234,14 +234,17 @@ class Trainer:
         """Return whether a process fits beside those that run: by cores, and by the memory planned."""
         if not running or not self.memory_limit:
             return not running
-        together = [*running, training]
-        planned = (plan(self.dataset, each.settings).resident for each in together)
-        return len(together) <= self.width and sum(planned) <= self.memory_limit
+        if len(running) >= self.width:  # asked twenty times a second while they train
+            return False
+        planned = (plan(self.dataset, each.settings).resident for each in [*running, training])
+        return sum(planned) <= self.memory_limit
 
     def _too_large(self, training: Training) -> str | None:
         """Return why a run can never be trained within the limit; None if it can."""
+        if not self.memory_limit:
+            return None
         needed = plan(self.dataset, training.settings).needed
-        if not self.memory_limit or needed <= self.memory_limit:
+        if needed <= self.memory_limit:
             return None
         return (
             f"training needs {math.ceil(needed / MB)} MB, and the limit is {self.memory_limit // MB} MB; "

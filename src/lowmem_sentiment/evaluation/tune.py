@@ -170,12 +170,12 @@ class _Search:
             (tally,) = score([model], batches)
             values = _values(tally)
             value = values[self._settings.metric]
-            seconds = training.directory.summary()["seconds"]["epochs"]
-            peak = training.directory.summary()["peak_resident_bytes"]
+            summary = training.directory.summary()
         except LowmemError as error:
             return Result(candidate, epochs, str(error))
         if value != value:
             return Result(candidate, epochs, f"its {self._settings.metric} is not a number")
+        seconds = summary["seconds"]["epochs"]
         earlier = [r.epochs for r in self._state.measured() if r.candidate == candidate]
         trained = sum(seconds[max(earlier, default=0) :])
         return Result(
@@ -186,7 +186,7 @@ class _Search:
             metrics={name: values[name] for name in ("accuracy", "loss", "macro_f1")},
             epoch_seconds=sum(seconds) / len(seconds),
             start_seconds=max(0.0, training.seconds - trained),
-            peak_resident_bytes=peak,
+            peak_resident_bytes=summary["peak_resident_bytes"],
         )
 
     def _show(self, what: str) -> None:

@@ -68,17 +68,18 @@ def export(
 def _save(run: RunDirectory, directory: Path) -> None:
     import tensorflow as tf
 
-    config = run.config()["vocabulary"], run.config()["labels"]
-    module = _text_model(run.load_model(), run.vocabulary(), *config)
+    labels, read_from_texts = run.config()["labels"], (run.ngrams(), run.tokenizer())
+    module = _text_model(run.load_model(), run.vocabulary(), labels, *read_from_texts)
     with refused_writes_as_os_errors(tf.errors.OpError):
         tf.saved_model.save(module, str(directory), signatures={"serving_default": module.serve})
 
 
-def _text_model(model: Any, vocabulary: Vocabulary, described: dict[str, Any], labels: list[str]) -> Any:
+def _text_model(
+    model: Any, vocabulary: Vocabulary, labels: list[str], ngrams: int | None, tokenizer: str
+) -> Any:
     """Return a tf.Module whose `serve` takes string[batch] and returns probabilities and label.
 
-    `described` is config.json's entry of the vocabulary. The graph is the run's tokenizer, a hash table
-    of the words or n-grams, and the model.
+    The graph is the run's tokenizer, a hash table of the words or n-grams, and the model.
     """
     import keras
     import tensorflow as tf
@@ -89,7 +90,7 @@ def _text_model(model: Any, vocabulary: Vocabulary, described: dict[str, Any], l
     )
     ids_of = tf.lookup.StaticHashTable(initializer, OUT_OF_VOCABULARY_ID)
     encoding = keras.layers.CategoryEncoding(vocabulary.num_ids, output_mode="multi_hot")
-    ngrams, tokenise = described.get("ngrams"), graph_tokenizer(described.get("tokenizer", KERAS))
+    tokenise = graph_tokenizer(tokenizer)
     names = tf.constant(labels)
 
     def encode(words: tf.RaggedTensor) -> tf.RaggedTensor:

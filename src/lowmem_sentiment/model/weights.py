@@ -16,7 +16,7 @@ import numpy as np
 from ..system.errors import DataError
 from ..system.npz import read_arrays
 from ..system.schema import parse, parse_json
-from ..text.tokenizer import KERAS, TOKENIZERS
+from ..text.tokenizer import KERAS, check_tokenizer
 
 VERSION = 1
 
@@ -102,10 +102,7 @@ def read_weights(path: Path) -> tuple[Metadata, list[np.ndarray], list[np.ndarra
 def _check(metadata: Metadata, kernels: list[np.ndarray], biases: list[np.ndarray], path: Path) -> None:
     """Raise DataError unless the layers make a model from words to labels."""
     inputs, outputs = metadata.num_words, len(metadata.labels)
-    if metadata.tokenizer not in TOKENIZERS:
-        raise DataError(
-            f"{path}: the tokenizer is {metadata.tokenizer!r}, expected one of {', '.join(TOKENIZERS)}"
-        )
+    check_tokenizer(metadata.tokenizer, f"{path}: the tokenizer")
     for nth, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
         _check_layer(kernel, bias, inputs, f"{path}: layer {nth}")
         expected = ACTIVATIONS

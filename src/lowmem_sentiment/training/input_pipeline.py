@@ -171,9 +171,8 @@ def sparse_encoder(num_words: int, least_width: int, num_labels: int, inputs: st
         least = tf.searchsorted(tf.constant(widths), width[None])[0]
         # Bound as a default: each branch has an encoding of its own.
         rows = tf.switch_case(least, [lambda encoding=each: encoding(ids) for each in encodings])
-        steps = tf.maximum(
-            -(-width // _WIDTH_STEP), 1
-        )  # oneDNN ends the process at a product of no width
+        # oneDNN ends the process at a product of no width.
+        steps = tf.maximum(-(-width // _WIDTH_STEP), 1)
         return (words, rows[:, : steps * _WIDTH_STEP]), labels
 
     return encode
@@ -284,11 +283,11 @@ def _options() -> tf.data.Options:
     return options
 
 
-def damaged_shard(dataset: Dataset, error: Exception) -> Exception:
+def damaged_shard(dataset: Dataset, error: Exception) -> DataError | None:
     """Return the DataError that names the damaged shard behind TensorFlow's error.
 
-    `error` itself is returned when it is of another kind than DataLossError and no shard is damaged: a
-    user's own model may have raised it.
+    None when it is of another kind than DataLossError and no shard is damaged: a user's own model may
+    have raised it.
     """
     try:
         for split in ("train", "test"):
@@ -297,5 +296,5 @@ def damaged_shard(dataset: Dataset, error: Exception) -> Exception:
     except DataError as found:
         return DataError(f"{found}; prepare the data again")
     if not isinstance(error, tf.errors.DataLossError):
-        return error
+        return None
     return DataError(f"{dataset.directory} is damaged: {error}; prepare the data again")

@@ -156,7 +156,9 @@ def _fit(
     try:
         loop.fit(job, model, position, callbacks, validation, control.steps_per_execution)
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
-        raise damaged_shard(job.dataset, error) from error
+        if damaged := damaged_shard(job.dataset, error):
+            raise damaged from error
+        raise
     except Resumable as error:
         resume = job.strategy.resume_command(job.dataset.directory, directory.path)
         raise Resumable(f"{error}; {resume}") from None
