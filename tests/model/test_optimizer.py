@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lowmem_sentiment.model.optimizer import FusedAdam, LazyAdam
+from lowmem_sentiment.model.optimizer import DeferredAdam, FusedAdam, LazyAdam, RowAdam
 from lowmem_sentiment.system.workarounds import save_as_plain_adam
 
 
@@ -35,17 +35,26 @@ def test_every_step_is_keras_adams():
         np.testing.assert_allclose(one, other, rtol=2e-4, atol=1e-7)
 
 
-def sparse_and_dense_steps(optimizer, steps=30):
-    """Train 9 rows of 4 by gradients of 3 of them, and the same by FusedAdam on dense gradients."""
+def sparse_and_dense_steps(optimizer, steps=30, scale=1.0, late_rate=0.01):
+    """Train 9 rows of 4 by gradients of 3 of them, and the same by FusedAdam on dense gradients.
+
+    The learning rate is 0.01, and from step 20 on another, as by a callback.
+    """
     generator = np.random.default_rng(0)
     start = generator.normal(size=(9, 4)).astype(np.float32)
     pair = [keras.Variable(start), keras.Variable(start)]
     plain = FusedAdam(0.01)
-    for _ in range(steps):
-        ids = generator.choice(9, 3, replace=False)
-        values = generator.normal(size=(3, 4)).astype(np.float32)
+    optimizer.build(pair[:1])
+    for step in range(steps):
+        # The later rows are seldom there, and the last once.
+        ids = np.array([0, 1 + step % 7, 8]) if step == 3 else np.array([0, 1 + step % 2, 3 + step % 5])
+        for each in (optimizer, plain):
+            each.learning_rate = 0.01 if step < 20 else late_rate
+        values = scale * generator.normal(size=(3, 4)).astype(np.float32)
         gradient = tf.IndexedSlices(tf.constant(values), tf.constant(ids), tf.constant([9, 4]))
         before = [each.numpy() for each in (pair[0], *optimizer.variables[2:])]
+        if isinstance(optimizer, RowAdam):
+            optimizer.read_rows(gradient.indices)
         optimizer.apply([gradient], [pair[0]])
         plain.apply([tf.convert_to_tensor(gradient)], [pair[1]])
         yield before, ids, values, pair
@@ -56,10 +65,35 @@ def test_rows_without_a_gradient_move_by_their_moments():
         np.testing.assert_array_equal(sparse.numpy(), dense.numpy())
 
 
+# Epsilon is 1e-7: with the first scale it decides, with the last it does not count.
+@pytest.mark.parametrize("scale", [1e-8, 1e-6, 1e-5, 1e-3])
+def test_rows_that_are_moved_later_are_where_adam_on_all_rows_has_them(scale):
+    optimizer = DeferredAdam(0.01)
+    for *_, pair in sparse_and_dense_steps(optimizer, 60, scale, late_rate=0.003):
+        rows = optimizer.read_rows(tf.range(9))  # moves nothing yet
+        np.testing.assert_allclose(rows, pair[1].numpy(), rtol=0, atol=2e-6)
+    deferred, dense = pair
+    assert abs(deferred.numpy() - dense.numpy()).max() > 1e-4
+    optimizer.move_all()
+    np.testing.assert_allclose(deferred.numpy(), dense.numpy(), rtol=0, atol=2e-6)
+
+
+@pytest.mark.slow
+def test_a_row_that_waits_for_longest_is_moved_in_time():
+    optimizer = DeferredAdam(0.01)
+    optimizer.MOST_MISSED = 16  # as 1,024, sooner
+    for *_, (deferred, dense) in sparse_and_dense_steps(optimizer, 100):
+        late = deferred.numpy(), dense.numpy()
+        assert (optimizer.deferred[0].numpy() >= int(optimizer.iterations) - 17).all()
+    assert abs(late[0] - late[1]).max() > 1e-4
+    optimizer.move_all()
+    np.testing.assert_allclose(deferred.numpy(), dense.numpy(), rtol=0, atol=1e-6)
+
+
 def test_lazy_adam_moves_the_rows_of_a_gradient_alone_by_adams_formula():
     optimizer = LazyAdam(0.01)
     for step, (before, ids, gradient, (lazy, _)) in enumerate(sparse_and_dense_steps(optimizer), 1):
-        m, v = before[1:] or (np.zeros((9, 4), np.float32),) * 2
+        m, v = before[1:]
         expected = before[0].copy()
         m = 0.9 * m[ids] + 0.1 * gradient
         v = 0.999 * v[ids] + 0.001 * gradient**2

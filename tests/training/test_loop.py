@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lowmem_sentiment.model.keras_model import build_model
+from lowmem_sentiment.model.optimizer import DeferredAdam
 from lowmem_sentiment.runs.configuration import OPTIMIZERS, TrainingSettings
 from lowmem_sentiment.system.errors import SettingsError
 from lowmem_sentiment.system.progress import Progress
@@ -73,7 +74,11 @@ def test_class_weights_are_those_of_keras_fit(dataset, monkeypatch):
 
 
 @pytest.mark.slow
-def test_two_hundred_steps_on_a_batchs_own_words_are_those_of_keras_adam_on_all(dataset):
+@pytest.mark.parametrize("most_missed", [16, DeferredAdam.MOST_MISSED])
+def test_two_hundred_steps_on_a_batchs_own_words_are_those_of_keras_adam_on_all(
+    dataset, monkeypatch, most_missed
+):
+    monkeypatch.setattr(DeferredAdam, "MOST_MISSED", most_missed)
     sparse, dense, keras_own = (build_model(dataset.num_ids, hidden=(6, 4), dropout=()) for _ in range(3))
     keras_own.compile("adam", "binary_crossentropy", metrics=["accuracy"])
     for model in (sparse, dense, keras_own):

@@ -100,7 +100,7 @@ def test_a_run_resumes_with_a_model_that_takes_rows_over_all_words_when_forced(d
     run, own = tmp_path / "run", build_model(dataset.num_ids, hidden=SETTINGS.hidden)
     with pytest.raises(Resumable):
         train_until(dataset, run, 10)
-    with pytest.raises(DataError, match=r"input \(sparse then, dense now\)"):
+    with pytest.raises(DataError, match=r"input \(own words then, dense now\)"):
         train(dataset, run, SETTINGS, model=own, resume=True)
     summary = train(dataset, run, SETTINGS, model=own, resume=True, force=True)
     assert summary["epochs"] == SETTINGS.epochs

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from ..runs.configuration import OPTIMIZERS, TrainingSettings
 from ..system.deprecation import renamed
-from .optimizer import FusedAdam, LazyAdam
+from .optimizer import DeferredAdam, FusedAdam, LazyAdam
 
 
 def build_model(
@@ -52,7 +52,7 @@ def build_model(
     return model
 
 
-_OPTIMIZERS = dict(zip(OPTIMIZERS, (FusedAdam, LazyAdam), strict=True))
+_OPTIMIZERS = dict(zip(OPTIMIZERS, (DeferredAdam, LazyAdam), strict=True))
 
 
 @renamed(network="model")
@@ -72,16 +72,22 @@ def compile_model(
     model.compile(**{**settings, **options})
 
 
-def call_on_own_words(model: keras.Model, x: tuple[tf.Tensor, tf.Tensor], training: bool) -> tf.Tensor:
+def call_on_own_words(
+    model: keras.Model,
+    x: tuple[tf.Tensor, tf.Tensor],
+    training: bool,
+    kernel: tf.Tensor | None = None,
+) -> tf.Tensor:
     """Return what a model of `build_model` returns for multi-hot rows, without most columns of zeros.
 
     `x` is (int64[words], float32[batch, width]): a batch's distinct ids, and rows over them, which may be
-    wider. Only the ids' rows of the first kernel are read, and its gradient is `tf.IndexedSlices` of
-    them. Sums have fewer terms, so that results differ in the last digits from those on all columns.
+    wider. Only the ids' rows of the first kernel are read, or `kernel`, which is them where it is given.
+    Sums have fewer terms, so that results differ in the last digits from those on all columns.
     """
     ids, rows = x
     first, *others = model.layers
-    kernel = tf.gather(first.kernel.value, ids)
+    if kernel is None:
+        kernel = tf.gather(first.kernel.value, ids)
     kernel = tf.pad(kernel, [[0, tf.shape(rows)[1] - tf.size(ids)], [0, 0]])
     outputs = first.activation(tf.matmul(rows, kernel) + first.bias)
     for layer in others:

@@ -2,7 +2,7 @@
 
     metadata                    JSON: where training was, what was measured, under which conditions
     variable_0, variable_1 ...  the model's weights and dropout seeds, the optimizer's moments and
-                                step, the metrics' sums
+                                step, the metrics' sums; then `RowAdam.deferred`
 
 6 MB for the default model, three times its weights; written in some 20 ms.
 """
@@ -23,6 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..dataset.reader import Dataset
+from ..model.optimizer import RowAdam
 from ..runs.run_directory import RunDirectory
 from ..system import npz
 from ..system.errors import DataError
@@ -105,6 +106,14 @@ def variables(model: keras.Model) -> list:
     return list({id(variable): variable for variable in every}.values())
 
 
+def _deferred(model: keras.Model) -> tuple:
+    return model.optimizer.deferred if isinstance(model.optimizer, RowAdam) else ()
+
+
+def _specs(arrays: Iterable) -> list[tuple[tuple[int, ...], tf.DType]]:
+    return [(tuple(each.shape), tf.as_dtype(each.dtype)) for each in arrays]
+
+
 @dataclass
 class State:
     """A state in memory: 6 MB for the default model."""
@@ -116,17 +125,24 @@ class State:
     def restore(self, model: keras.Model) -> Position:
         """Assign the model's, the optimizer's and the metrics' variables, and return the position.
 
+        A state that was saved with another optimizer, and is resumed by force, says nothing of rows that
+        are to be moved: then all are taken for moved.
         Raises DataError if they have other shapes or dtypes; then nothing is assigned.
         """
-        targets = variables(model)
-        expected = [(tuple(target.shape), np.dtype(target.dtype)) for target in targets]
-        if expected != [(array.shape, array.dtype) for array in self.arrays]:
+        targets, deferred = variables(model), _deferred(model)
+        arrays, others = self.arrays[: len(targets)], self.arrays[len(targets) :]
+        if _specs(targets) != _specs(arrays):
             raise DataError(
                 "the state is of another model: its variables have other shapes; resume with the "
                 "model it was trained with"
             )
-        for target, array in zip(targets, self.arrays, strict=True):
+        for target, array in zip(targets, arrays, strict=True):
             target.assign(array)
+        if _specs(deferred) == _specs(others):
+            for target, array in zip(deferred, others, strict=True):
+                target.assign(array)
+        elif deferred:
+            model.optimizer.all_moved()
         return self.position
 
     def to_bytes(self) -> bytes:
@@ -143,7 +159,7 @@ class State:
 
 def save(run: RunDirectory, model: keras.Model, position: Position, conditions: dict[str, str]) -> None:
     """Write state.npz; the one before it stays as state.previous.npz. Raises OutputError."""
-    saved = variables(model)
+    saved = [*variables(model), *_deferred(model)]
     with run.replace_state() as temporary:
         # One array at a time, and not a copy of it: together they are three times the weights.
         arrays = (np.asarray(memoryview(tf.convert_to_tensor(each))) for each in saved)

@@ -89,8 +89,8 @@ class Job:
     def conditions(self) -> dict[str, str]:
         """What changes the bits of a result beside the settings."""
         found = checkpoint.conditions(self.dataset)
-        if self.sparse:  # the order in which sums are taken
-            found["input"] = "sparse"
+        if self.sparse:  # the order in which sums are taken, and when other words are moved
+            found["input"] = "own words"
         if self.strategy.share:  # a run of one process does not mention workers
             counts = {"workers": self.strategy.workers, "replicas": self.strategy.replicas}
             found |= {name: str(count) for name, count in counts.items()}

@@ -56,6 +56,8 @@ def fit(
             logs = to_floats(train(iterator, count))
             callback_list.on_train_batch_end(first + count - 1, logs)
         del iterator  # and with it the window, before validation
+        if job.sparse:
+            model.optimizer.move_all()
         validation.reset()
         val_logs = validate(model, test, held_out, callback_list, steps_per_execution)
         validation.combine(strategy)
@@ -115,20 +117,24 @@ def _sparse_train_step(model: keras.Model) -> Step:
     """Return `keras.Model.train_step` for `sparse_batches`, written out in Keras' public methods.
 
     Loss, metrics, optimizer and variables are the model's, so that callbacks, the state and what is saved
-    know of no difference.
+    know of no difference. With "adam" words that a batch does not have are moved when one next has them.
     """
     [mean_loss] = [metric for metric in model.metrics if metric.name == "loss"]
     model.jit_compile = False  # each batch has a width of its own: XLA would compile for each
 
     def step(batch: tuple) -> dict[str, tf.Tensor]:
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+        table, *others = model.trainable_weights
+        kernel = model.optimizer.read_rows(x[0])
         with tf.GradientTape() as tape:
-            y_pred = call_on_own_words(model, x, training=True)
+            tape.watch(kernel)
+            y_pred = call_on_own_words(model, x, training=True, kernel=kernel)
             loss = model.compute_loss(x, y, y_pred, sample_weight, training=True)
             mean_loss.update_state(loss, sample_weight=tf.shape(y)[0])
             scaled = model.optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, model.trainable_weights)
-        model.optimizer.apply_gradients(zip(gradients, model.trainable_weights, strict=True))
+        of_rows, *gradients = tape.gradient(scaled, [kernel, *others])
+        gradients.insert(0, tf.IndexedSlices(of_rows, x[0], table.shape))
+        model.optimizer.apply_gradients(zip(gradients, [table, *others], strict=True))
         return model.compute_metrics(x, y, y_pred, sample_weight)
 
     return step
