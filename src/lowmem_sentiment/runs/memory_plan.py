@@ -29,9 +29,12 @@ LIBRARIES = 393 * MB
 
 LIBRARIES_AT_LEAST = 165 * MB
 
-# Copies of the weights, by optimizer: themselves, Adam's two moments, with "adam" the gradients of all
-# words, and those that the allocator keeps or that are made while they are saved.
-WEIGHT_COPIES = {"adam": 8, "lazy-adam": 5.7}
+# Copies of the weights: themselves, Adam's two moments, and those that the allocator keeps or that are
+# made while they are saved.
+WEIGHT_COPIES = 6
+
+# Those beside them in a worker: gradients of all words, and their sum over the workers.
+GRADIENT_COPIES_OF_WORKER = 2
 
 # Batches in the memory of a step beside the prefetched ones, of which the last is in the making: the
 # one being used, and what grows with it, such as the layers' outputs.
@@ -93,7 +96,7 @@ def plan(dataset: Dataset, settings: TrainingSettings, workers: int = 1) -> Plan
     batch = 4 * words * math.ceil(reviews / workers)
     records, size = window_content(dataset, settings.window_bytes)
     return Plan(
-        weights=round(WEIGHT_COPIES[settings.optimizer] * parameters),
+        weights=(WEIGHT_COPIES + (GRADIENT_COPIES_OF_WORKER if workers > 1 else 0)) * parameters,
         batches=round((settings.prefetch + BATCH_COPIES_BESIDE_PREFETCH) * batch),
         window=size + RECORD_OVERHEAD * records,
         disk=2 * 3 * parameters + 3 * parameters + parameters,  # two states, model, weights

@@ -24,7 +24,8 @@ def finish(
     epoch = kept_epoch(job.settings, position.epochs)
     if epoch["epoch"] < position.epoch:
         restore_best(model, run, epoch["epoch"])
-    vocabulary = run.vocabulary().sha256
+    # Not `run.vocabulary()`: 500,000 n-grams as Python strings are 70 MB.
+    vocabulary = run.config()["vocabulary"]["sha256"]
     read_from_texts = run.ngrams(), run.tokenizer()
     arrays = to_arrays(model, job.dataset.labels, job.num_words, vocabulary, *read_from_texts)
     runs_in_numpy = bool(arrays)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from ..dataset.reader import Dataset
 from ..runs.configuration import TrainingSettings
+from .checkpoint import make_variables
 from .job import Job
 from .loop import train_step
 from .single_process import SingleProcess
@@ -17,6 +18,7 @@ def measure_speed(dataset: Dataset, settings: TrainingSettings, seconds: float =
     settings = replace(settings, num_words=settings.num_words_for(dataset))
     job = Job(dataset, settings, SingleProcess())
     model = job.build_model()
+    make_variables(model, job.num_words)
     train = job.strategy.compile_execution(model, train_step(job, model))
     batches, steps = job.batches("train"), 0
     count = min(_STEPS, job.steps)
