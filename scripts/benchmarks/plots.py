@@ -37,17 +37,18 @@ def draw(result: dict[str, Any], folder: Path) -> list[Path]:
     """Draw a picture for each series into `folder`, scaling-NAME.svg, and give the files."""
     files = []
     with pyplot.rc_context(STYLE):
-        for name, points in result["series"].items():
-            if points:
+        for name in AXES:
+            if points := result["series"].get(name):
                 files.append(folder / f"scaling-{name}.svg")
-                figure = _figure(name, points)
+                figure = _figure(name, points, result["series"].get(f"{name}_lazy", []))
                 # White behind it: README may be read on black.
                 figure.savefig(files[-1], facecolor="white", metadata={"Date": None, "Creator": None})
                 pyplot.close(figure)
     return files
 
 
-def _figure(name: str, points: list[dict[str, Any]]) -> Any:
+def _figure(name: str, points: list[dict[str, Any]], lazy: list[dict[str, Any]]) -> Any:
+    """Draw time and memory of `points`, and dashed those of `lazy`, the same with lazy Adam."""
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     at = [point["at"] for point in points]
     if name == "reviews":
@@ -59,6 +60,8 @@ def _figure(name: str, points: list[dict[str, Any]]) -> Any:
     else:
         left.plot(at, [point["step_seconds"] * 1000 for point in points], color=BLUE, label="a step (ms)")
         left.plot(at, [point["epoch_seconds"] for point in points], color=RED, label="an epoch (s)")
+        for figure_name, scale, color in (("step_seconds", 1000, BLUE), ("epoch_seconds", 1, RED)):
+            _plot_lazy(left, lazy, figure_name, scale, color)
         left.set_title("time", loc="left")
         left.legend(frameon=False)
         left.set_yscale("log")
@@ -70,6 +73,7 @@ def _figure(name: str, points: list[dict[str, Any]]) -> Any:
         ("anonymous", "peak_anonymous_bytes", RED),
     ):
         right.plot(at, [point[figure_name] / MB for point in points], color=color, label=label)
+        _plot_lazy(right, lazy, figure_name, 1 / MB, color)
     right.set_title("peak memory (MB)", loc="left")
     right.set_ylim(bottom=0)
     right.legend(frameon=False)
@@ -79,6 +83,12 @@ def _figure(name: str, points: list[dict[str, Any]]) -> Any:
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel(AXES[name])
     return figure
+
+
+def _plot_lazy(axes: Any, points: list[dict[str, Any]], name: str, scale: float, color: str) -> None:
+    if points:
+        at, values = zip(*((point["at"], point[name] * scale) for point in points), strict=True)
+        axes.plot(at, values, color=color, linestyle="--", label="with lazy-adam")
 
 
 def _short(number: int) -> str:

@@ -266,7 +266,7 @@ def _scale(result: dict[str, Any], results: Path) -> dict[str, str]:
 
 
 def _scaling(result: dict[str, Any], results: Path) -> dict[str, str]:
-    tables = {}
+    tables = dict.fromkeys(TITLES, "Not measured yet: `python scripts/benchmark.py scaling`.")
     for name, points in result["series"].items():
         rows = [
             [

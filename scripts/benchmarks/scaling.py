@@ -17,7 +17,12 @@ from .measuring import BENCHMARK, COMMAND, RESULTS, add_peers_option, disk_bytes
 WORDS = (5_000, 10_000, 20_000, 40_000, 88_584)
 BATCHES = (8, 32, 128, 512, 1_024)
 REVIEWS = (5_000, 20_000, 50_000, 200_000, 1_000_000)
-TITLES = {"words": "words", "batches": "batch size", "reviews": "reviews"}
+TITLES = {
+    "words": "words",
+    "words_lazy": "words, lazy-adam",
+    "batches": "batch size",
+    "reviews": "reviews",
+}
 LARGE = 100_000  # reviews; from here on one run is long enough to be no chance
 
 
@@ -35,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    series: dict[str, list[dict]] = {"words": [], "batches": [], "reviews": []}
+    series: dict[str, list[dict]] = {name: [] for name in TITLES}
 
     def note(name: str, at: int, point: dict[str, Any]) -> None:
         series[name].append({"at": at, **point})
@@ -46,7 +51,9 @@ def run(options: argparse.Namespace) -> None:
         data = Path(folder) / "imdb"
         prepared = measure((*COMMAND, "prepare", "imdb", "--json", "--out", data))
         for words in options.words:
-            note("words", words, measure_training(data, options.runs, num_words=words))
+            for name, optimizer in (("words", "adam"), ("words_lazy", "lazy-adam")):
+                point = measure_training(data, options.runs, num_words=words, optimizer=optimizer)
+                note(name, words, point)
         for size in options.batches:
             note("batches", size, measure_training(data, options.runs, batch_size=size))
         for reviews in options.reviews:
@@ -65,10 +72,10 @@ def run(options: argparse.Namespace) -> None:
     }
     save(options.out, result)
     for name, points in series.items():
-        print("\n".join([f"{TITLES[name]:>12}   epoch s   step ms  resident MB  anonymous MB"]))
+        print("\n".join([f"{TITLES[name]:>16}   epoch s   step ms  resident MB  anonymous MB"]))
         for point in points:
             print(
-                f"{point['at']:>12,}{point['epoch_seconds']:>10.2f}{point['step_seconds'] * 1000:>10.3f}"
+                f"{point['at']:>16,}{point['epoch_seconds']:>10.2f}{point['step_seconds'] * 1000:>10.3f}"
                 f"{point['peak_resident_bytes'] / MB:>13,.0f}{point['peak_anonymous_bytes'] / MB:>14,.0f}"
             )
     drawn = measure((options.peers, BENCHMARK, "plots", "--results", options.out), check=False)
@@ -157,10 +164,11 @@ def measure_reviews(reviews: int, folder: Path, runs: int) -> dict[str, Any]:
 
 
 def measure_training(
-    data: Path, runs: int, *, batch_size: int = 32, num_words: int = 10_000
+    data: Path, runs: int, *, batch_size: int = 32, num_words: int = 10_000, optimizer: str = "adam"
 ) -> dict[str, Any]:
     """Train for two epochs `runs` times, and give the medians of the second epoch and of memory."""
-    options = ("--json", "--epochs", 2, "--batch-size", batch_size, "--num-words", num_words)
+    options = ["--json", "--epochs", 2, "--batch-size", batch_size, "--num-words", num_words]
+    options += ["--optimizer", optimizer]
     points = []
     for seed in range(runs):
         with tempfile.TemporaryDirectory(dir=data.parent) as run:
