@@ -47,6 +47,13 @@ DESCRIPTIONS = {
     for name in ("accuracy", "loss")
 }
 
+WAITING = "process/share_of_time_waiting_for_data"
+
+DESCRIPTIONS[WAITING] = (
+    "near 0: the processor is what training waits for; near 1: reading and encoding the "
+    "reviews is. Measured on one step of each point's, so that a single point may be off"
+)
+
 MEMORY_WARNING = 0.8  # of the container's limit
 
 
@@ -78,7 +85,7 @@ class Curves(keras.callbacks.Callback):
         self._position, self._dataset, self._settings = position, dataset, settings
         self._num_reviews, self._validation, self._report = num_reviews, validation, report
         self._events: EventWriter | None = EventWriter(run.tensorboard)
-        self._seen, self._since, self._flushed = 0, 0.0, 0.0
+        self._seen, self._since, self._waited, self._flushed = 0, 0.0, 0.0, 0.0
         self._warned = self._described = False
 
     def flush(self) -> None:
@@ -114,6 +121,7 @@ class Curves(keras.callbacks.Callback):
 
     def _begin_interval(self) -> None:
         self._seen, self._since = self._reviews_seen(), time.monotonic()
+        self._waited = self._position.waited or 0.0
 
     def on_train_batch_end(self, batch, logs=None):
         seen, seconds = self._reviews_seen(), time.monotonic() - self._since
@@ -127,6 +135,8 @@ class Curves(keras.callbacks.Callback):
         # `convert_to_numpy` takes twice as long, 0.06 ms.
         values["optimizer/learning_rate"] = float(rate.numpy() if hasattr(rate, "numpy") else rate)
         values |= self._measure_process(new / seconds)
+        if (waited := self._position.waited) is not None:
+            values[WAITING] = min((waited - self._waited) / seconds, 1.0)  # it is an estimate
         described = {} if self._described else DESCRIPTIONS  # once a file is enough; they take 0.1 ms
         self._write("train", event_writer.scalars(values, described))
         self._described = True
