@@ -27,6 +27,7 @@ from ..model.metrics import Mistake, precision_recall, to_confusion_matrix
 from ..model.numpy_model import NumpyModel
 from ..monitoring import event_writer
 from ..monitoring.event_writer import EventWriter, Value
+from ..monitoring.projector import write_projector
 from ..monitoring.text_summaries import (
     describe_most_wrong,
     describe_result,
@@ -237,7 +238,8 @@ def write_result(
     The points of the result stand in a run of their own, named by the split they were scored on, so
     that HParams never ranks validation and test in one column; each is drawn into the chart that it
     belongs to, at the step of the epoch that is kept. All are in files of their own, which a run that
-    is trained for more epochs leaves behind. Raises OutputError.
+    is trained for more epochs leaves behind. Without a `model` (another than of Dense layers) there are
+    no effects of words, and no projector. Raises OutputError.
     """
     epoch, kept = kept_epoch(settings, position.epochs), position.kept
     split, part = settings.validated_on, f"result_{settings.validated_on}"
@@ -265,6 +267,8 @@ def write_result(
     result = describe_result(epoch, len(position.epochs), split, kept.get("measures", {}))
     texts = [event_writer.text("result", result), event_writer.text("most wrong", wrong)]
     writer.write("", int(position.epochs[-1]["step"]), texts)
+    if settings.projector and model:  # before the events: a new run makes TensorBoard look for it
+        write_projector(run, model, run.vocabulary())
     writer.flush()
 
 
@@ -272,6 +276,6 @@ def _hparams(settings: TrainingSettings, dataset: Dataset, epoch: int) -> dict[s
     hparams = {
         name: value if isinstance(value, int | float | str) else ",".join(map(str, value))
         for name, value in vars(settings).items()
-        if name != "histograms"
+        if name not in ("histograms", "projector")
     }
     return {**hparams, "data": dataset.name} | ({"kept epoch": epoch} if settings.keep_best else {})
