@@ -1,5 +1,6 @@
 import contextlib
 import json
+import math
 import re
 import shutil
 import signal
@@ -54,10 +55,10 @@ def test_it_says_its_address_serves_the_curves_and_stays_small(board):
     assert peak < 100  # 586 MB with TensorFlow
 
 
-def wait_until_loaded(address):
+def wait_until_loaded(address, parts=2):
     """TensorBoard answers before it has read the event files."""
     deadline = time.monotonic() + 30
-    while len(json.loads(get(address, "text/tags"))) < 2:
+    while len(json.loads(get(address, "text/tags"))) < parts:  # a run's texts are written last
         assert time.monotonic() < deadline, "the event files were not read within 30 s"
         time.sleep(0.1)
 
@@ -180,29 +181,73 @@ def test_a_browser_draws_each_tab(board, tab, tmp_path):
     assert len(colours) > 500 and (245, 124, 0) in colours  # TensorBoard's orange; not a blank page
 
 
+def write_curves(run, epochs):
+    """Write event files of a run with these validation losses: the training loss falls on.
+
+    The figures are those of the default model on IMDb.
+    """
+    writer, steps = EventWriter(run / "tensorboard"), 1250
+    for nth in range(25 * len(epochs)):
+        loss = 0.6 * (nth + 1) ** -0.5 + epochs[-1] / 10 + 0.02 * math.sin(nth)
+        values = {"epoch_loss": loss, "epoch_accuracy": 0.98 - loss / 2}
+        writer.write("train", (nth + 1) * steps // 25, event_writer.scalars(values))
+    for part, points in (("validation", epochs), ("result_test", epochs[-1:])):
+        first = len(epochs) - len(points) + 1
+        for epoch, loss in enumerate(points, first):
+            values = {"epoch_loss": loss, "epoch_accuracy": 0.95 - loss / 6}
+            writer.write(part, epoch * steps, event_writer.scalars(values))
+    writer.write("", steps, [event_writer.text("result", "as good as it gets")])
+    writer.flush()
+
+
+def two_epochs(folder):
+    write_curves(folder / "default", (0.275, 0.267))
+
+
+def six_epochs_that_overfit(folder):
+    write_curves(folder / "overfit", (0.275, 0.267, 0.315, 0.357, 0.403, 0.421))
+
+
+def a_sweep_of_four(folder):
+    for hidden in ("32-32", "50-50-50"):
+        for rate in (0.001, 0.0005):
+            write_curves(folder / f"hidden={hidden},learning_rate={rate},seed=0", (0.280, 300 * rate))
+
+
 def extent(chart, axis):
     """Return what the two ends of a chart's axis stand for, from its ticks' places and numbers."""
-    canvas = re.search(r'<canvas[^>]* width="([\d.]+)" height="([\d.]+)"', chart)
-    place, size = ("x", canvas[1]) if axis == "x" else ("y", canvas[2])
+    place, end = ("x", "x2") if axis == "x" else ("y", "y2")
+    grid = re.search(r"<line-chart-grid-view.*?</line-chart-grid-view>", chart, re.S)[0]
+    size = max(float(number) for number in re.findall(rf' {end}="([\d.]+)"', grid))
     ticks = re.search(rf'<line-chart-axis[^>]* axis="{axis}".*?</line-chart-axis>', chart, re.S)[0]
     found = re.findall(rf'<text[^>]* {place}="([\d.]+)"[^>]*> *([-\d.,e]+) *</text>', ticks)
     (at, value), *_, (at_end, value_end) = ((float(x), float(n.replace(",", ""))) for x, n in found)
     scale = (value_end - value) / (at_end - at)
-    return sorted([value - at * scale, value + (float(size) - at) * scale])
+    return sorted([value - at * scale, value + (size - at) * scale])
+
+
+def lines_of(chart):
+    """Return the number of lines that are drawn in a chart, each of two points or more."""
+    return len(re.findall(r' d="M[\d.]+,[\d.]+L', chart))
 
 
 @pytest.mark.slow
-def test_the_first_charts_span_their_data(board, trained, tmp_path):
-    address, _ = board
-    wait_until_loaded(address)
-    charts = []
-    for _ in range(8):  # on a busy machine the page is written before it is drawn
-        take(address, tmp_path / "page.html")
-        charts = (tmp_path / "page.html").read_text().split("<line-chart ")[1:3]
-        if all("<canvas" in chart and "minor-tick-label" in chart for chart in charts):
-            break
-    curves = read_curves(trained)
-    for tag, chart in zip(("epoch_loss", "epoch_accuracy"), charts, strict=True):
+@pytest.mark.parametrize("write", [two_epochs, six_epochs_that_overfit, a_sweep_of_four])
+def test_the_first_charts_span_their_data(write, tmp_path):
+    runs = tmp_path / "runs"
+    write(runs)
+    tags, charts, count = ("epoch_loss", "epoch_accuracy"), [], len(list(runs.iterdir()))
+    with serving(runs) as (address, _):
+        wait_until_loaded(address, count)
+        for _ in range(8):  # on a busy machine the page is written before it is drawn
+            take(address, tmp_path / "page.html")
+            charts = (tmp_path / "page.html").read_text().split("<line-chart ")[1:3]
+            if [lines_of(chart) for chart in charts] == [2 * count] * 2:
+                break
+        take(address, tmp_path / f"{write.__name__}.png")  # for a person to look at
+    assert [lines_of(chart) for chart in charts] == [2 * count] * 2
+    curves = [curve for run in runs.iterdir() for curve in read_curves(run)]
+    for tag, chart in zip(tags, charts, strict=True):
         drawn = [curve for curve in curves if curve.tag == tag]
         assert {curve.part for curve in drawn} == {"train", "validation", "result_test"}
         for axis, numbers in (("x", "steps"), ("y", "values")):

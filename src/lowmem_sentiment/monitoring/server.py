@@ -31,9 +31,18 @@ PINNED = json.dumps([{"plugin": "scalars", "tag": tag} for tag in CHARTS])
 ONE_RUN, SEVERAL_RUNS = "regex:(train|validation|result)", "regex:(.+)/(train|validation)"
 """What gets a colour of its own: each role, or each role of each run."""
 
-STORED = {"ignoreOutliers": False, "autoReload": True, "timeSeriesSettingsPaneOpened": False}
+STORED = {
+    "ignoreOutliers": False,
+    "autoReload": True,
+    "timeSeriesSettingsPaneOpened": False,
+    "timeSeriesCardMinWidth": 440,
+}
 """What it takes from the browser's storage, unless the user has chosen. Its own clipping leaves out the
-extremes of four points, it does not look for new ones, and a third of the width is settings."""
+extremes of four points, it does not look for new ones, a third of the width is settings, and of three
+columns of charts the two that are pinned leave one empty."""
+
+WIDE_NAMES = {"sideBarWidthInPercent": 30}
+"""The same where there are several runs: at its own 20 the long names of a sweep hide the colours."""
 
 
 def serve(logdir: str | Path, host: str, port: int, report: Callable[[str], None]) -> None:
@@ -91,12 +100,13 @@ class FirstPage:
     def __init__(self, board: Callable, runs: int):
         self._board = board
         groups = ONE_RUN if runs == 1 else SEVERAL_RUNS
+        self._stored = STORED if runs == 1 else STORED | WIDE_NAMES
         self._query = {"smoothing": "0", "pinnedCards": PINNED, "runColorGroup": groups}
 
     def __call__(self, environment: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
         if environment["PATH_INFO"] not in ("", "/") or environment.get("QUERY_STRING"):
             return self._board(environment, start_response)
-        page = _PAGE.replace("STORED", json.dumps(STORED)).replace(
+        page = _PAGE.replace("STORED", json.dumps(self._stored)).replace(
             "QUERY", urllib.parse.urlencode(self._query)
         )
         body = page.encode()
