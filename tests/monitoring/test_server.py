@@ -44,15 +44,18 @@ def board(trained):
         yield started
 
 
+def peak_megabytes(process):
+    with open(f"/proc/{process.pid}/status") as status:
+        return int(re.search(r"VmHWM:\s+(\d+)", status.read())[1]) * 1024 / 1e6
+
+
 def test_it_says_its_address_serves_the_curves_and_stays_small(board):
     address, process = board
     with urllib.request.urlopen(f"{address}data/plugin/timeseries/tags", timeout=30) as answer:
         tags = json.load(answer)
     shown = {tag for run in tags["scalars"]["runTagInfo"].values() for tag in run}
     assert {"epoch_loss", "per_epoch/loss"} <= shown
-    with open(f"/proc/{process.pid}/status") as status:
-        peak = int(re.search(r"VmHWM:\s+(\d+)", status.read())[1]) / 1024
-    assert peak < 100  # 586 MB with TensorFlow
+    assert peak_megabytes(process) < 100  # 586 MB with TensorFlow
 
 
 def wait_until_loaded(address, parts=2):
@@ -159,6 +162,23 @@ def test_the_projector_finds_each_run_by_the_name_that_is_shown(tmp_path):
         vectors = np.frombuffer(get(address, "projector/tensor", **query), "<f4").reshape(-1, 6)
         words = get(address, "projector/metadata", **query).decode().splitlines()
         assert words[0] == "word\tleans to\tlog-odds" and len(words) == len(vectors) + 1
+
+
+@pytest.mark.slow
+def test_with_eight_runs_it_stays_small_and_its_first_page_is_there_at_once(trained, tmp_path):
+    for nth in range(8):
+        shutil.copytree(trained, tmp_path / f"run{nth}")
+    with serving(tmp_path) as (address, process):
+        wait_until_loaded(address, 16)
+        seconds = []
+        for _ in range(3):  # the machine may have other work
+            begun = time.monotonic()
+            for path in ("", "?smoothing=0", "index.js", "data/plugin/timeseries/tags"):
+                with urllib.request.urlopen(f"{address}{path}", timeout=30) as answer:
+                    answer.read()
+            seconds.append(time.monotonic() - begun)
+        assert min(seconds) < 1.5
+        assert peak_megabytes(process) < 100
 
 
 def take(page, file):

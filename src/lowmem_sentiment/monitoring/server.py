@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ..system.errors import InputMissing, Unavailable
+from ..system.memory import return_large_blocks
 from ..system.workarounds import without_tensorflow
 from .event_reader import CHARTS
 from .projector import CONFIG
@@ -54,6 +55,7 @@ def serve(logdir: str | Path, host: str, port: int, report: Callable[[str], None
     if not any(logdir.rglob("*tfevents*")):
         raise InputMissing(f"{logdir} holds no run (no event files); train one, or name its folder")
     _require_port(host, port)
+    return_large_blocks()
     without_tensorflow()
     from tensorboard import default, program
     from tensorboard.backend.event_processing.data_ingester import LocalDataIngester

@@ -59,6 +59,21 @@ def trim_heap() -> None:
         return
 
 
+def return_large_blocks() -> None:
+    """Let glibc return each block of 64 KiB or more to the kernel when it is freed (`mallopt(3)`).
+
+    Its own threshold rises to the largest block that was freed so far, and what is below it stays in the
+    heap: 15 MB of a server whose answers have 6 MB.
+    """
+    try:
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 64 << 10)
+    except (OSError, AttributeError):  # another C library
+        return
+
+
+_M_MMAP_THRESHOLD = -3
+
+
 class Limit(NamedTuple):
     """The memory that this process may use, and whose word that is."""
 

@@ -66,7 +66,7 @@ class Curves(keras.callbacks.Callback):
     anew when resumed, and its batch values are means since the epoch began; here a batch value is
     the mean of the steps since the last one.
 
-    Costs 0.8 ms an execution, and 13 ms at an epoch's end (25 at the first, for what is imported then), of
+    Costs 0.8 ms an execution and 13 ms at an epoch's end (25 at the first, for what is imported then) of
     the processor's time: 1.1 to 1.6 % of the default run. A third of either is the CRC of the records, a
     loop in Python; 3 ms are the confusion matrix's picture.
     """
