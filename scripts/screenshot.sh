@@ -9,12 +9,13 @@ browser=$(command -v chromium || command -v google-chrome) || {
 }
 profile=$(mktemp -d)
 trap 'rm -rf "$profile"' EXIT
-case $2 in
-    *.html) result=(--dump-dom) budget=60000 ;; # the charts are drawn last
-    *) result=(--screenshot="$2") budget=15000 ;;
-esac
+result=(--screenshot="$2")
+[[ $2 == *.html ]] && result=(--dump-dom)
+# With WebGL a chart's lines are drawn by another thread, which the virtual time does not wait for:
+# without it the page draws them itself, as SVG. The projector needs it.
+[[ $1 == *projector* ]] || result+=(--disable-3d-apis)
 # The virtual time is what the page gets to load and draw in; it takes less of ours.
 timeout 100 "$browser" --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
     --disable-background-networking --disable-component-update --disable-sync --hide-scrollbars \
-    --user-data-dir="$profile" --window-size="${3:-1400,1100}" --virtual-time-budget="$budget" \
+    --user-data-dir="$profile" --window-size="${3:-1400,1100}" --virtual-time-budget=60000 \
     "${result[@]}" "$1" | if [[ $2 == *.html ]]; then cat > "$2"; else cat; fi

@@ -1,9 +1,11 @@
+import io
 import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.util.tensor_util import make_ndarray
 
@@ -15,7 +17,7 @@ from lowmem_sentiment.system.errors import OutputError
 def test_tensorboard_reads_every_kind_of_value(tmp_path):
     writer = EventWriter(tmp_path)
     bins = np.array([[0.0, 1.0, 3.0]])
-    pixels = np.zeros((2, 3, 3), np.uint8)
+    pixels = np.arange(18, dtype=np.uint8).reshape(2, 3, 3)
     values = [
         event_writer.histogram("h", bins),
         event_writer.text("t", "é"),
@@ -29,7 +31,8 @@ def test_tensorboard_reads_every_kind_of_value(tmp_path):
     read = {value.tag: make_ndarray(value.tensor) for value in event.summary.value}
     assert event.step == 7 and read["a"] == np.float32(0.1) and read["b"] == 2
     assert (read["h"] == bins).all() and read["t"].item() == "é".encode()
-    assert read["i"][:2].tolist() == [b"3", b"2"] and read["i"][2].startswith(b"\x89PNG")
+    assert read["i"][:2].tolist() == [b"3", b"2"]
+    assert np.asarray(Image.open(io.BytesIO(read["i"][2]))).tolist() == pixels.tolist()
 
 
 def test_a_constant_has_one_bin_and_nothing_finite_has_none_filled():

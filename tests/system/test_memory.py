@@ -107,3 +107,9 @@ def test_sizes_are_read_with_their_units():
     for text in ("", "M", "much", "-1M", "0", "nanM", "infG"):
         with pytest.raises((ValueError, OverflowError)):
             parse_size(text)
+
+
+def test_both_figures_are_those_of_the_status_file():
+    both = memory.resident_and_anonymous()
+    for figure, expected in zip(both, (memory.resident(), memory.anonymous()), strict=True):
+        assert figure > 0 and abs(figure - expected) < 2 << 20

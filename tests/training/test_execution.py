@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -30,7 +32,23 @@ def test_as_many_steps_are_run_as_are_asked_for(run_eagerly):
 
     execute = compile_execution(step, run_eagerly=run_eagerly, jit_compile=False)
     iterator = iter(tf.data.Dataset.range(10).map(lambda n: tf.cast(n, tf.int32)))
-    assert [int(execute(iterator, count)["total"]) for count in (1, 4, 5)] == [0, 10, 45]
+    assert [int(execute(iterator, count).logs["total"]) for count in (1, 4, 5)] == [0, 10, 45]
     assert run_eagerly or len(traced) == 1
     with pytest.raises(tf.errors.OutOfRangeError):
         execute(iterator, 1)
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+@pytest.mark.parametrize(("slow", "least", "most"), [(3, 0.5, 9.0), (1, 0.0, 0.4)])
+def test_the_wait_for_the_last_batch_is_measured(run_eagerly, slow, least, most):
+    """The batch `slow`, the last or one before it, takes 0.5 s to make."""
+
+    def numbers():
+        for number in range(4):
+            time.sleep(0.5 if number == slow else 0)
+            yield number
+
+    batches = tf.data.Dataset.from_generator(numbers, output_signature=tf.TensorSpec((), tf.int64))
+    execute = compile_execution(lambda batch: {"last": batch}, run_eagerly=run_eagerly, jit_compile=False)
+    executed = execute(iter(batches), 4)
+    assert int(executed.logs["last"]) == 3 and least <= float(executed.waited) < most

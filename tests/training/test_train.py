@@ -115,6 +115,7 @@ def test_the_summary_tells_time_and_memory(trained):
     assert 100e6 < summary["peak_anonymous_bytes"] < summary["peak_resident_bytes"]
     assert summary["reviews_per_second"] > 0
     assert len(summary["seconds"]["epochs"]) == 3
+    assert 0 < summary["seconds"]["waiting_for_data"] < summary["seconds"]["training"]
 
 
 def test_tensorboard_gets_every_curve_at_the_true_step(trained):

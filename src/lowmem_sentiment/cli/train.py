@@ -126,13 +126,20 @@ def _summary_lines(summary: dict[str, Any]) -> list[str]:
         "train accuracy": f"{summary['accuracy']:.4f}",
         **_epoch_row(summary),
         "time": f"{summary['seconds']['training']:.1f} s for {plural(epochs, 'epoch')}, "
-        f"{summary['reviews_per_second']:,.0f} reviews/s",
+        f"{summary['reviews_per_second']:,.0f} reviews/s" + _waiting(summary["seconds"]),
         "peak memory": memory("peak"),
         "predicted": memory("predicted"),
         "run": summary["run"],
         "watch": f"lowmem-sentiment tensorboard {summary['run']}",
     }
     return table(rows)
+
+
+def _waiting(seconds: dict[str, Any]) -> str:
+    """Return how much of the time training waited for data, where that was measured."""
+    if "waiting_for_data" not in seconds:
+        return ""
+    return f", {min(seconds['waiting_for_data'] / seconds['training'], 1):.0%} waiting for data"
 
 
 def _epoch_row(summary: dict[str, Any]) -> dict[str, str]:

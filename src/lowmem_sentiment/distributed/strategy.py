@@ -28,7 +28,7 @@ import tensorflow as tf
 from ..model.keras_model import compile_model
 from ..model.optimizer import FusedAdam
 from ..system.errors import DataError, Resumable, SettingsError, Unavailable
-from ..training.execution import Execute, Step
+from ..training.execution import Execute, Executed, Step
 from ..training.single_process import SingleProcess
 from .collectives import Collectives
 from .rendezvous import wait_for_workers
@@ -116,12 +116,12 @@ class DistributedStrategy(SingleProcess):
                 stop = self.strategy.reduce("SUM", stop, axis=None)
             return model.get_metrics_result(), stop
 
-        def execute_steps(iterator: tf.data.Iterator, steps: int) -> dict[str, tf.Tensor]:
+        def execute_steps(iterator: tf.data.Iterator, steps: int) -> Executed:
             stop = tf.constant(int(self._stop.is_set()))
             logs, stops = execute(iterator, tf.constant(steps), stop)
             if stops:
                 self._agreed.set()
-            return logs
+            return Executed(logs, None)
 
         return execute_steps
 

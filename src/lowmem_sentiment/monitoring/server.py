@@ -1,11 +1,12 @@
 """TensorBoard on a server too small for it, and with settings that suit two epochs as well as fifty.
 
-Three things of TensorBoard 2.20 are changed here from outside, and a fourth by
+Four things of TensorBoard 2.20 are changed here from outside, and a fifth by
 `system.workarounds.without_tensorflow`. Delete them when its command line has options for them:
 
 - `FirstPage`: the address `/` leads to the page with our settings. It takes `smoothing`, `pinnedCards`
   and `runColorGroup` from its address, others from the browser's storage (`_tb_global_settings`).
 - `run_names`: runs are called by name, and not by where their event files stand.
+- `_find_projectors`: the projector looks for its files by the run's name.
 - `_show_what_varies`: the HParams tab has no column for a setting that is alike in all runs.
 """
 
@@ -21,17 +22,28 @@ from pathlib import Path
 from typing import Any
 
 from ..system.errors import InputMissing, Unavailable
+from ..system.memory import return_large_blocks
 from ..system.workarounds import without_tensorflow
 from .event_reader import CHARTS
+from .projector import CONFIG
 
 PINNED = json.dumps([{"plugin": "scalars", "tag": tag} for tag in CHARTS])
 
 ONE_RUN, SEVERAL_RUNS = "regex:(train|validation|result)", "regex:(.+)/(train|validation)"
 """What gets a colour of its own: each role, or each role of each run."""
 
-STORED = {"ignoreOutliers": False, "autoReload": True, "timeSeriesSettingsPaneOpened": False}
+STORED = {
+    "ignoreOutliers": False,
+    "autoReload": True,
+    "timeSeriesSettingsPaneOpened": False,
+    "timeSeriesCardMinWidth": 440,
+}
 """What it takes from the browser's storage, unless the user has chosen. Its own clipping leaves out the
-extremes of four points, it does not look for new ones, and a third of the width is settings."""
+extremes of four points, it does not look for new ones, a third of the width is settings, and of three
+columns of charts the two that are pinned leave one empty."""
+
+WIDE_NAMES = {"sideBarWidthInPercent": 30}
+"""The same where there are several runs: at its own 20 the long names of a sweep hide the colours."""
 
 
 def serve(logdir: str | Path, host: str, port: int, report: Callable[[str], None]) -> None:
@@ -43,6 +55,7 @@ def serve(logdir: str | Path, host: str, port: int, report: Callable[[str], None
     if not any(logdir.rglob("*tfevents*")):
         raise InputMissing(f"{logdir} holds no run (no event files); train one, or name its folder")
     _require_port(host, port)
+    return_large_blocks()
     without_tensorflow()
     from tensorboard import default, program
     from tensorboard.backend.event_processing.data_ingester import LocalDataIngester
@@ -62,6 +75,7 @@ def serve(logdir: str | Path, host: str, port: int, report: Callable[[str], None
         return program.WerkzeugServer(FirstPage(application, len(find_runs(logdir))), flags)
 
     _show_what_varies()
+    _find_projectors(logdir)
     board = Board(default.get_plugins(), server_class=make_server)
     # The fast loader is a second process, and prints a note; our event files are small.
     board.configure(logdir=str(logdir), host=host, port=port, load_fast="false")
@@ -88,12 +102,13 @@ class FirstPage:
     def __init__(self, board: Callable, runs: int):
         self._board = board
         groups = ONE_RUN if runs == 1 else SEVERAL_RUNS
+        self._stored = STORED if runs == 1 else STORED | WIDE_NAMES
         self._query = {"smoothing": "0", "pinnedCards": PINNED, "runColorGroup": groups}
 
     def __call__(self, environment: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
         if environment["PATH_INFO"] not in ("", "/") or environment.get("QUERY_STRING"):
             return self._board(environment, start_response)
-        page = _PAGE.replace("STORED", json.dumps(STORED)).replace(
+        page = _PAGE.replace("STORED", json.dumps(self._stored)).replace(
             "QUERY", urllib.parse.urlencode(self._query)
         )
         body = page.encode()
@@ -158,6 +173,19 @@ def _shorten(name: str, alike: set[str]) -> str:
         return name
     lists = re.compile(r"^(hidden|dropout)=")  # whose parts a file name joins by "-"
     return " ".join(part.replace("-", ",") if lists.match(part) else part for part in parts)
+
+
+def _find_projectors(logdir: Path) -> None:
+    """Let the projector find its files where `run_names` has given their run another name."""
+    from tensorboard.plugins.projector.projector_plugin import ProjectorPlugin
+
+    original, name_of = ProjectorPlugin._read_latest_config_files, run_names(logdir)
+
+    def read_config_files(self, run_path_pairs):
+        folders = [str(file.parent) for file in sorted(logdir.rglob(CONFIG))]
+        return original(self, [(name_of(folder), folder) for folder in folders])
+
+    ProjectorPlugin._read_latest_config_files = read_config_files
 
 
 # --- the HParams tab ---

@@ -52,6 +52,7 @@ class _Config:
 class _Seconds:
     training: float
     epochs: list[float]
+    waiting_for_data: float | None = None
 
 
 @dataclass(frozen=True)

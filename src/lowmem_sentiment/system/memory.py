@@ -59,6 +59,21 @@ def trim_heap() -> None:
         return
 
 
+def return_large_blocks() -> None:
+    """Let glibc return each block of 64 KiB or more to the kernel when it is freed (`mallopt(3)`).
+
+    Its own threshold rises to the largest block that was freed so far, and what is below it stays in the
+    heap: 15 MB of a server whose answers have 6 MB.
+    """
+    try:
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 64 << 10)
+    except (OSError, AttributeError):  # another C library
+        return
+
+
+_M_MMAP_THRESHOLD = -3
+
+
 class Limit(NamedTuple):
     """The memory that this process may use, and whose word that is."""
 
@@ -184,9 +199,14 @@ def _container_limit() -> Limit | None:
 
 
 def resident_and_anonymous() -> tuple[int, int]:
-    """Return both at once: reading them takes 40 microseconds."""
-    status = sizes("/proc/self/status")
-    return status.get("VmRSS", 0), status.get("RssAnon", 0)
+    """Return both at once (0: not known): 12 microseconds, a third of what /proc/self/status takes."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            _, pages, of_files, *_ = map(int, file.read().split())  # `proc(5)`
+    except OSError:
+        return 0, 0
+    size = os.sysconf("SC_PAGE_SIZE")
+    return pages * size, (pages - of_files) * size
 
 
 def container() -> tuple[int, int] | None:

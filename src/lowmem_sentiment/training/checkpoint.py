@@ -44,6 +44,8 @@ class Position:
     """What metrics.jsonl holds: a dict for each whole epoch."""
     seconds: list[float] = field(default_factory=list)
     """Training time of each epoch so far, the running one's last."""
+    waited: float | None = None
+    """Seconds of all epochs in which steps waited for their batches; None where it is not measured."""
     sums: dict[str, float] = field(default_factory=dict)
     """Each metric's running mean times reviews, for batch curves."""
     kept: dict[str, Any] = field(default_factory=dict)

@@ -44,6 +44,7 @@ def _summarise(
     job: Job, model: keras.Model, run: RunDirectory, position: Position, peak_anonymous: int
 ) -> dict[str, Any]:
     epoch, seconds = kept_epoch(job.settings, position.epochs), sum(position.seconds)
+    waiting = {} if position.waited is None else {"waiting_for_data": position.waited}
     planned = plan(job.dataset, job.settings, job.strategy.workers)
     return {
         "run": str(run.path),
@@ -56,7 +57,7 @@ def _summarise(
         "epochs": position.epoch,
         "best_epoch": best_epoch(position.epochs, job.settings.best_by)["epoch"],
         "parameters": model.count_params(),
-        "seconds": {"training": seconds, "epochs": position.seconds},
+        "seconds": {"training": seconds, "epochs": position.seconds, **waiting},
         "reviews_per_second": job.reviews["train"] * position.epoch / seconds,
         "peak_resident_bytes": memory.peak_resident(),
         "peak_anonymous_bytes": peak_anonymous,

@@ -53,7 +53,10 @@ def fit(
         iterator, logs = iter(batches), {}
         for first, count in executions(first_step, steps, steps_per_execution):
             callback_list.on_train_batch_begin(first)
-            logs = to_floats(train(iterator, count))
+            logs, waited = train(iterator, count)
+            logs = to_floats(logs)
+            if waited is not None:  # by the last step; the others are taken to have waited as long
+                position.waited = (position.waited or 0.0) + float(waited) * count
             callback_list.on_train_batch_end(first + count - 1, logs)
         del iterator  # and with it the window, before validation
         if job.sparse:
@@ -83,7 +86,7 @@ def validate(
     iterator, logs = iter(batches), {}
     for first, count in executions(0, len(batches), steps_per_execution):
         callback_list.on_test_batch_begin(first)
-        logs = to_floats(test(iterator, count))
+        logs = to_floats(test(iterator, count).logs)
         callback_list.on_test_batch_end(first + count - 1, logs)
     callback_list.on_test_end(logs)
     return logs

@@ -27,7 +27,7 @@ def measure_speed(dataset: Dataset, settings: TrainingSettings, seconds: float =
     while begun is None or time.monotonic() - begun < seconds:
         if left < count:
             iterator, left = iter(batches), job.steps
-        train(iterator, count)["loss"].numpy()  # wait for it
+        train(iterator, count).logs["loss"].numpy()  # wait for it
         left -= count
         if begun is None:  # the first execution is the tracing of the graph
             begun = time.monotonic()
