@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..dataset.manifest import GIVEN
 from ..dataset.preparation import FeatureSettings, PreparationSettings
 from ..sources.files import FilesSettings
 from ..sources.synthetic import SyntheticSettings
@@ -121,6 +122,10 @@ def _answer_prepared(options: argparse.Namespace, dataset: Any) -> None:
 def _features_row(features: dict[str, Any] | None) -> dict[str, str]:
     if not features:
         return {}
+    if features["rank"] == GIVEN:
+        return {
+            "features": f"{features['features']:,} n-grams of 1 to {features['ngrams']} words, as given"
+        }
     row = (
         f"{features['features']:,} of {features['candidates']:,} n-grams of 1 to "
         f"{features['ngrams']} words, by {features['rank']}"
