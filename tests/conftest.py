@@ -9,7 +9,8 @@ from helpers import write_imdb
 
 from lowmem_sentiment.dataset.preparation import prepare
 from lowmem_sentiment.dataset.reader import Dataset
-from lowmem_sentiment.sources.imdb import NPZ_VARIABLE, WORD_INDEX_VARIABLE, ImdbSource
+from lowmem_sentiment.sources import imdb, reuters
+from lowmem_sentiment.sources.imdb import ImdbSource
 
 
 def pytest_configure() -> None:
@@ -24,8 +25,9 @@ def no_user_files(request, monkeypatch, tmp_path_factory):
     monkeypatch.setenv("KERAS_HOME", str(home / "keras"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
     if not request.node.get_closest_marker("real_data"):
-        monkeypatch.delenv(NPZ_VARIABLE, raising=False)
-        monkeypatch.delenv(WORD_INDEX_VARIABLE, raising=False)
+        for files in (imdb.FILES, reuters.FILES):
+            monkeypatch.delenv(files.npz_variable, raising=False)
+            monkeypatch.delenv(files.word_index_variable, raising=False)
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +57,7 @@ def trained(dataset, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def real_npz() -> Path:
     """The 50,000 reviews, where LOWMEM_SENTIMENT_IMDB_NPZ names them; skips otherwise."""
-    value = os.environ.get(NPZ_VARIABLE)
+    value = os.environ.get(imdb.FILES.npz_variable)
     if not value:
-        pytest.skip(f"the 50,000 IMDb reviews are not here: set {NPZ_VARIABLE}")
+        pytest.skip(f"the 50,000 IMDb reviews are not here: set {imdb.FILES.npz_variable}")
     return Path(value)

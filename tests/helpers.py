@@ -50,6 +50,18 @@ def write_imdb(folder: Path, half: int = 100) -> tuple[Path, Path]:
     return folder / "imdb.npz", folder / "imdb_word_index.json"
 
 
+def write_reuters(folder: Path, count: int = 100) -> tuple[Path, Path]:
+    """Write a reuters.npz and its word index, as Keras' files are made, of 46 topics."""
+    reviews, labels = handmade_reviews(count)
+    sequences = np.empty(count, object)
+    sequences[:] = reviews
+    topics = [3 if label else 4 + nth % 42 for nth, label in enumerate(labels)]
+    np.savez(folder / "reuters.npz", x=sequences, y=np.array(topics))
+    index = {word: rank for rank, word in enumerate(WORDS, 1)}
+    (folder / "reuters_word_index.json").write_text(json.dumps(index))
+    return folder / "reuters.npz", folder / "reuters_word_index.json"
+
+
 def write_run(path, labels=("negative", "positive"), hidden=(5, 4), seed=1) -> RunDirectory:
     """Write the two files of a run that predict reads, with random weights."""
     generator = np.random.default_rng(seed)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import random_texts, write_imdb
+from helpers import WORDS, handmade_reviews, random_texts, write_imdb
 
 from lowmem_sentiment.dataset.preparation import FeatureSettings, PreparationSettings, prepare
 from lowmem_sentiment.dataset.reader import Dataset
@@ -213,6 +213,24 @@ def test_a_resumed_run_on_ngrams_ends_with_the_same_weights(ngram_dataset, run, 
     train(ngram_dataset, path, replace(SETTINGS, num_words=120), resume=True)
     with np.load(path / "weights.npz") as one, np.load(run / "weights.npz") as other:
         assert all(np.array_equal(one[name], other[name]) for name in other.files)
+
+
+@pytest.mark.slow
+def test_a_run_on_ngrams_is_trained_on_with_new_texts(ngram_dataset, run, tmp_path):
+    ranks, labels = handmade_reviews(80, seed=9)
+    lines = [
+        " ".join([f"__label__{('negative', 'positive')[label]}", *(WORDS[rank - 1] for rank in review)])
+        for review, label in zip(ranks, labels, strict=True)
+    ]
+    (tmp_path / "new.txt").write_text("\n".join(lines))
+    settings = PreparationSettings(vocabulary=run, workers=1)
+    new = prepare(FilesSource([tmp_path / "new.txt"]), tmp_path / "new", settings)
+    assert new.input_vocabulary().words == RunDirectory(run).vocabulary().words
+    same = replace(SETTINGS, epochs=1, num_words=120)
+    child, alone = tmp_path / "child", tmp_path / "alone"
+    summary = train(new, child, same, start_from=run)
+    assert summary["loss"] < train(new, alone, same)["loss"] / 2
+    assert evaluate(child, ngram_dataset)["accuracy"] > 0.9
 
 
 def test_a_recipe_takes_no_more_features_than_there_are(ngram_dataset):

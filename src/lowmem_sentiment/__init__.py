@@ -11,6 +11,7 @@ __version__ = "0.2.0"
 
 _MODULES = {
     "find_imdb_source": "sources.find",
+    "find_reuters_source": "sources.find",
     "prepare": "dataset.preparation",
     "Dataset": "dataset.reader",
     "explore": "dataset.statistics",

@@ -4,6 +4,7 @@ import pytest
 
 from lowmem_sentiment.dataset.given_vocabulary import load_vocabulary
 from lowmem_sentiment.dataset.preparation import PreparationSettings, prepare
+from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.dataset.show import show
 from lowmem_sentiment.sources.files import FilesSource
 from lowmem_sentiment.system.errors import DataError, SettingsError
@@ -62,10 +63,66 @@ def test_a_file_of_words_alone_is_checked_by_the_tokenizer_that_is_asked_for(tmp
         load_vocabulary(path, "unicode")
 
 
-def test_words_of_a_run_on_ngrams_are_refused(tmp_path):
-    write_json(tmp_path / "config.json", {"vocabulary": {"ngrams": 2}})
+def ngrams_of(directory):
+    """Return each review's n-grams of a dataset, by its text."""
+    dataset = Dataset(directory)
+    pairs = (
+        zip(tokens.split(), features.split(), strict=True)
+        for split in dataset.splits
+        for tokens, features in zip(dataset.read(split), dataset.read(split, "features"), strict=True)
+    )
+    words, ngrams = dataset.vocabulary(), dataset.input_vocabulary()
+    return {words.decode(ids): ngrams.decode(found) for block in pairs for ids, found in block}
+
+
+def test_the_ngrams_of_a_dataset_are_taken_with_its_words(tmp_path):
+    given = prepared(tmp_path, "given", ngrams=2)
+    dataset = prepared(tmp_path, "out", vocabulary=tmp_path / "given")
+    assert dataset.input_vocabulary().words == given.input_vocabulary().words
+    assert (dataset.features.ngrams, dataset.features.rank) == (2, "given")
+    assert ngrams_of(tmp_path / "out") == ngrams_of(tmp_path / "given")
+
+
+def write_run_on_ngrams(folder, lines):
+    """Write the two files of a run on n-grams of words by Unicode."""
+    folder.mkdir()
+    vocabulary = {"ngrams": 2, "tokenizer": "unicode"}
+    write_json(folder / "config.json", {"vocabulary": vocabulary})
+    (folder / "vocabulary.txt").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_of_a_run_on_ngrams_the_words_are_those_of_its_ngrams(tmp_path):
+    run = write_run_on_ngrams(tmp_path / "run", ["était a", "l été", "b"])
+    dataset = prepared(tmp_path, "out", vocabulary=run)
+    assert [word.decode() for word in dataset.vocabulary().words] == ["était", "a", "l", "été", "b"]
+    assert [line.decode() for line in dataset.input_vocabulary().words] == ["était a", "l été", "b"]
+    assert dataset.tokenizer == "unicode"
+    # "é é" is no pair of it, and what is no word of it stands between two
+    assert set(ngrams_of(tmp_path / "out").values()) == {"était a l été", "l été b"}
+
+
+@pytest.mark.parametrize("chosen", [{"ngrams": 3}, {"rank": "evidence"}])
+def test_a_choice_of_ngrams_beside_given_ones_is_refused(tmp_path, chosen):
+    run = write_run_on_ngrams(tmp_path / "run", ["l été", "b"])
+    with pytest.raises(SettingsError, match="has 2 n-grams of 1 to 2 words; expected no --ngrams and no"):
+        prepared(tmp_path, "out", vocabulary=run, **chosen)
+
+
+@pytest.mark.parametrize("lines", [["l été", "l été"], ["l été était"], ["l  été"], [""]])
+def test_damaged_ngrams_of_a_run_are_refused(tmp_path, lines):
+    run = write_run_on_ngrams(tmp_path / "run", lines)
+    with pytest.raises(
+        DataError, match="the n-grams of .* are damaged: expected each once, of 1 to 2 wo"
+    ):
+        prepared(tmp_path, "out", vocabulary=run)
+
+
+@pytest.mark.parametrize("ngrams", [99, -1, "2", True])
+def test_a_number_of_words_of_an_ngram_that_cannot_be_is_refused(tmp_path, ngrams):
+    write_json(tmp_path / "config.json", {"vocabulary": {"ngrams": ngrams}})
     (tmp_path / "vocabulary.txt").write_text("a\n")
-    with pytest.raises(SettingsError, match="was trained on n-grams"):
+    with pytest.raises(DataError, match="ngrams is .*, expected 1 to 5"):
         load_vocabulary(tmp_path, None)
 
 

@@ -75,6 +75,7 @@ def test_a_sweep_is_stopped_by_ctrl_c_goes_on_and_tells_the_best(dataset, tmp_pa
     assert done.returncode == 1
     assert "1 of 3 runs failed" in done.stderr and "learning_rate=0.02,seed=0 is a file" in done.stderr
     result = json.loads(done.stdout)
+    assert done.stderr.count("the validation split has 40 reviews") == 1  # not again for each run
     assert [run.get("error", "")[:5] for run in result["runs"]] == ["", "", "error"]
     best = [row for row in result["combinations"] if row.get("best")]
     assert len(best) == 1 and best[0]["test_accuracy_mean"] > 0.8

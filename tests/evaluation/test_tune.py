@@ -150,6 +150,7 @@ def searched(dataset, arguments, tmp_path_factory):
     out = tmp_path_factory.mktemp("tune") / "out"
     done = run_cli(*arguments, "--out", out, "--csv", out.parent / "table.csv")
     assert done.returncode == 0, done.stderr
+    assert done.stderr.count("the validation split has 16 reviews") == 1  # not again for each run
     return out, json.loads(done.stdout)
 
 

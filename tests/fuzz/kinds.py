@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from helpers import WORDS, handmade_reviews, write_imdb
+from helpers import WORDS, handmade_reviews, write_imdb, write_reuters
 
 from lowmem_sentiment.cli import main
 from lowmem_sentiment.system.files import sha256
@@ -28,6 +28,7 @@ Command = tuple[str, ...]
 _FILES = ("prepare", "files", "{target}", "--out", "{out}", "--workers", "1", "--json")
 _WITH_VOCABULARY = (*_FILES[:2], "{case}/reviews.csv", *_FILES[3:])
 _IMDB = ("prepare", "imdb", "--source", "npz", "--npz", "{case}/imdb.npz", "--out", "{out}", "--json")
+_REUTERS = ("prepare", "reuters", "--npz", "{case}/reuters.npz", "--out", "{out}", "--json")
 _DATASET = (
     ("explore", "{case}/data", "--json"),
     ("verify", "{case}/data", "--json"),
@@ -156,6 +157,8 @@ KINDS = {
     ),
     "imdb.npz": Kind("imdb.npz", (_IMDB,), same="result"),
     "imdb.npz arrays": Kind("imdb.npz", (_IMDB,), _change_member),
+    "reuters.npz": Kind("reuters.npz", (_REUTERS,), same="result"),
+    "reuters.npz arrays": Kind("reuters.npz", (_REUTERS,), _change_member),
     "imdb_word_index.json": Kind("imdb_word_index.json", (_IMDB,)),
     "dataset.json": Kind("data/dataset.json", _DATASET, same="result"),
     "dataset.json values": Kind("data/dataset.json", _DATASET, mutate_json),
@@ -213,6 +216,7 @@ def write_examples(folder: Path) -> None:
         (folder / f"reviews.tar.{suffix}").write_bytes(pack(tar))
     (folder / "reviews.tar").write_bytes(tar)
     (folder / "reviews.pax.tar").write_bytes(_tar(rows, tarfile.PAX_FORMAT, "é" * 90))
+    write_reuters(folder, 40)
     npz, _ = write_imdb(folder, half=20)
     prepared = main(["prepare", "imdb", "--npz", str(npz), "--out", str(folder / "data"), "--json"])
     assert prepared == 0

@@ -91,12 +91,8 @@ def test_prepare_warns_of_labels_with_few_reviews(tmp_path, capsys):
 
 def test_a_file_of_each_label_is_labelled_by_its_argument_or_by_an_option(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    write(tmp_path / "pos.txt", *(f"great {nth}" for nth in range(20)))
-    write(
-        tmp_path / "neg.txt",
-        *(f"dull {nth}".encode("latin-1") for nth in range(20)),
-        "caf\xe9".encode("latin-1"),
-    )
+    for name, words, count in (("pos", "Très réussi", 20), ("neg", "Pâle, déçu", 21)):
+        write(tmp_path / f"{name}.txt", *(f"{words} {nth}".encode("latin-1") for nth in range(count)))
     command = ["prepare", "files", "pos.txt=positive", "neg.txt=negative", "--encoding", "latin-1"]
     assert main([*command, "--out", "a"]) == 0
     options = ["--label", "positive", "pos.txt", "--label", "negative", "neg.txt"]
@@ -104,7 +100,9 @@ def test_a_file_of_each_label_is_labelled_by_its_argument_or_by_an_option(tmp_pa
     for name in "ab":
         dataset = Dataset(name)
         assert dataset.labels == ["negative", "positive"]
-        assert dataset.num_reviews("train") + dataset.num_reviews("test") == 41
+        assert sum(map(dataset.num_reviews, dataset.splits)) == 41
+        words = [word.decode() for word in dataset.vocabulary().words]
+        assert {"très", "réussi", "pâle", "déçu"} <= set(words)
     capsys.readouterr()
     assert main(["prepare", "files", "pos.txt=", "--out", "c"]) == 2
     assert "expected FILE=LABEL" in capsys.readouterr().err

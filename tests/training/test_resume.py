@@ -359,8 +359,9 @@ def test_a_disk_that_is_full_for_a_while_is_told_once_and_training_ends(
     monkeypatch.setattr(checkpoint, "save", full)
     said = []
     train(dataset, tmp_path / "run", SETTINGS, save_every=SaveEvery(3), report=said.append)
-    assert len(said) == 1
-    assert "No space left on device; training continues with the last good state" in said[0]
+    few, full_disk = said
+    assert few.startswith("warning: the test split has 40 reviews")
+    assert "No space left on device; training continues with the last good state" in full_disk
     assert digests(tmp_path / "run") == digests(undisturbed)
 
 
@@ -412,9 +413,9 @@ def test_a_signal_saves_exits_with_75_and_the_command_that_resumes(dataset, tmp_
         out, errors = process.communicate(timeout=60)
     assert process.returncode == 75
     assert out == ""
-    assert [line for line in errors.splitlines() if not line.startswith("epoch ")] == [
-        errors.splitlines()[-1]
-    ]
+    few, *_, last = lines = errors.splitlines()
+    assert "warning: the test split has 40 reviews" in few
+    assert [line for line in lines if not line.startswith("epoch ")] == [few, last]
     assert f"resume with: lowmem-sentiment train {dataset.directory} --resume {run}" in errors
     saved = checkpoint.load(RunDirectory(run))
     history = (run / "metrics.jsonl").read_text().splitlines()

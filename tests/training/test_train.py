@@ -42,6 +42,17 @@ def test_a_run_directory_holds_all_of_a_run(trained, dataset):
     assert epochs[-1]["val_accuracy"] > 0.9
 
 
+def test_a_new_run_warns_of_few_reviews_to_validate_on_and_a_resumed_one_does_not(dataset, tmp_path):
+    reported = []
+    small = {**vars(SMALL), "validation_split": 0.1}
+    train(dataset, tmp_path / "run", TrainingSettings(**small), report=reported.append)
+    (warning,) = reported
+    assert warning.startswith("warning: the validation split has 16 reviews: metrics on so few")
+    longer = TrainingSettings(**{**small, "epochs": 3})
+    train(dataset, tmp_path / "run", longer, resume=True, report=reported.append)
+    assert reported == [warning]
+
+
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(dataset, tmp_path):
     for name, seed in (("one", 1), ("two", 1), ("three", 2)):

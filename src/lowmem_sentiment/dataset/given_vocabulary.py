@@ -1,52 +1,94 @@
-"""A vocabulary that the user gives, in place of one that is counted."""
+"""Take the words that a dataset or a run has, and its n-grams, or a file of words."""
 
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from ..system.errors import DataError, SettingsError, printable
 from ..system.schema import read_json
+from ..text.ngrams import MAX_NGRAM
 from ..text.tokenizer import KERAS, check_tokenizer, tokenise
 from ..text.vocabulary import Vocabulary
-from .manifest import MANIFEST, VOCABULARY
+from .manifest import FEATURES, MANIFEST, VOCABULARY
 
 CONFIG = "config.json"
 """Of a run directory."""
 
 
-def load_vocabulary(path: Path, tokenizer: str | None) -> tuple[Vocabulary, str]:
-    """Return the words of a dataset, a run, or a vocabulary.txt, and the tokenizer that they are for.
+class GivenVocabulary(NamedTuple):
+    """Words in place of those that are counted, and n-grams in place of those that are ranked."""
 
-    It is recorded beside a dataset's and a run's words; of a file alone it is `tokenizer`, or Keras'.
-    Raises InputMissing, SettingsError for another `tokenizer` than the recorded one or a run on n-grams,
-    and DataError for a line that no text can have as a word.
+    words: Vocabulary
+    tokenizer: str
+    """What the words are for."""
+    features: Vocabulary | None = None
+    """The n-grams, where the dataset or the run is of n-grams."""
+    ngrams: int = 1
+    """The most words that one has."""
+
+
+def load_vocabulary(path: Path, tokenizer: str | None) -> GivenVocabulary:
+    """Return the words and n-grams of a dataset or a run, or the words of a vocabulary.txt.
+
+    Its tokenizer is recorded beside a dataset's and a run's words; of a file alone it is `tokenizer`, or
+    Keras'. A run on n-grams keeps no other words than theirs. Raises InputMissing, SettingsError for
+    another `tokenizer` than the recorded one, and DataError for a line that no text can have as a word.
     """
     file = path / VOCABULARY if path.is_dir() else path
-    recorded = _recorded_tokenizer(file.parent)
+    recorded, ngrams = _recorded(file.parent)
     if recorded and tokenizer not in (None, recorded):
         raise SettingsError(
             f"tokenizer is {tokenizer!r}, but {path} has words of {recorded!r}; expected no --tokenizer"
         )
     tokenizer = recorded or tokenizer or KERAS
-    vocabulary = Vocabulary.load(file)
+    vocabulary, features = Vocabulary.load(file), None
+    if ngrams and (file.parent / MANIFEST).is_file():
+        features = Vocabulary.load(file.parent / FEATURES)
+    elif ngrams:
+        features = vocabulary
+        vocabulary = Vocabulary(dict.fromkeys(b" ".join(features.words).split(b" ")))
+    if features:
+        _check_ngrams(features, file.parent, ngrams)
     _check(vocabulary, file, None if recorded else tokenizer)
-    return vocabulary, tokenizer
+    return GivenVocabulary(vocabulary, tokenizer, features, ngrams)
 
 
-def _recorded_tokenizer(directory: Path) -> str | None:
-    """Return the tokenizer that a dataset or a run records; None where there is neither."""
+def _recorded(directory: Path) -> tuple[str | None, int]:
+    """Return what a dataset or a run records: its tokenizer, and the most words of an n-gram (0: none).
+
+    Where there is neither, the tokenizer is None.
+    """
     for name in (MANIFEST, CONFIG):
         if (directory / name).is_file():
             content = read_json(directory / name)
-            entry = content.get("vocabulary") if name == CONFIG else content
-            entry = entry if isinstance(entry, dict) else {}
-            if entry.get("ngrams"):
-                raise SettingsError(
-                    f"{directory} was trained on n-grams, so that its words are not all there; expected "
-                    "the dataset that it was trained on"
-                )
-            found = entry.get("tokenizer", KERAS)
+            if name == MANIFEST:
+                entry, holder = content, content.get("features")
+            else:
+                entry = holder = content.get("vocabulary")
+            found = _entry(entry).get("tokenizer", KERAS)
             check_tokenizer(found, f"{directory / name}: the tokenizer")
-            return found
-    return None
+            ngrams = _entry(holder).get("ngrams") or 0
+            if type(ngrams) is not int or not 0 <= ngrams <= MAX_NGRAM:
+                shown = printable(repr(ngrams), 60)
+                raise DataError(f"{directory / name}: ngrams is {shown}, expected 1 to {MAX_NGRAM}")
+            return found, ngrams
+    return None, 0
+
+
+def _entry(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _split(ngram: bytes) -> list[bytes]:
+    return ngram.split(b" ")
+
+
+def _check_ngrams(features: Vocabulary, directory: Path, ngrams: int) -> None:
+    """Raise DataError unless the lines are n-grams of `ngrams` words at most, each once."""
+    well_formed = all(len(words) <= ngrams and all(words) for words in map(_split, features.words))
+    if not len(features) or not well_formed or len(set(features.words)) < len(features):
+        raise DataError(
+            f"the n-grams of {directory} are damaged: expected each once, of 1 to {ngrams} words"
+        )
 
 
 def _check(vocabulary: Vocabulary, path: Path, tokenizer: str | None) -> None:

@@ -35,6 +35,9 @@ SPLITS = ("train", "test")
 
 MAX_LABELS = 1_000  # with more, the label column is most likely the wrong one
 
+GIVEN = "given"
+"""The rank of features that were not ranked here."""
+
 _SHARD_NAME = re.compile(r"(train|test)-\d{5,9}-of-\d{5,9}\.tfrecord")
 
 
@@ -77,7 +80,7 @@ class FeaturesFile:
     ngrams: int
     """The most words that a feature has."""
     rank: str
-    """ "evidence" or "frequency"."""
+    """ "evidence", "frequency", or "given": those of another dataset or a run (--vocabulary)."""
     candidates: int
     """How many n-grams were ranked."""
     count_error_bound: int

