@@ -96,7 +96,7 @@ class _Search:
         clock: Callable[[], float],
     ):
         self._dataset, self._out, self._state = dataset, out, state
-        self._progress, self._report, self._stopped = progress, report, stopped
+        self._progress, self._report, self._stopped, self._clock = progress, report, stopped, clock
         self._settings = settings = state.settings
         base = TrainingSettings(seed=settings.seed, validation_split=settings.validation_split)
         self._space = SearchSpace(dataset, base, state.memory_bytes, settings.model_size)
@@ -164,6 +164,7 @@ class _Search:
         candidate, epochs = training.candidate, training.settings.epochs
         if training.error:
             return Result(candidate, epochs, training.error)
+        began = self._clock()
         try:
             model = NumpyModel.load(training.directory)
             batches = dataset_batches(self._dataset, "validation", self._settings.validation_split)
@@ -175,9 +176,8 @@ class _Search:
             return Result(candidate, epochs, str(error))
         if value != value:
             return Result(candidate, epochs, f"its {self._settings.metric} is not a number")
-        seconds = summary["seconds"]["epochs"]
-        earlier = [r.epochs for r in self._state.measured() if r.candidate == candidate]
-        trained = sum(seconds[max(earlier, default=0) :])
+        earlier = [each.epochs for each in self._state.measured() if each.candidate == candidate]
+        seconds = summary["seconds"]["epochs"][max(earlier, default=0) :]
         return Result(
             candidate,
             epochs,
@@ -185,7 +185,8 @@ class _Search:
             standard_error=standard_error(tally, self._settings.metric),
             metrics={name: values[name] for name in ("accuracy", "loss", "macro_f1")},
             epoch_seconds=sum(seconds) / len(seconds),
-            start_seconds=max(0.0, training.seconds - trained),
+            start_seconds=max(0.0, training.seconds - sum(seconds)),
+            score_seconds=self._clock() - began,
             peak_resident_bytes=summary["peak_resident_bytes"],
         )
 

@@ -16,12 +16,16 @@ from ..runs.memory_plan import count_parameters, distinct_words
 from .settings import TuneSettings
 from .tune_state import TuneState
 
-# Of a step, in nanoseconds where they were measured (2 cores): what every step takes, and for each weight
-# that moves; "lazy-adam" moves those of the batch's own words, which are scattered in memory.
-_STEP, _DENSE, _LAZY = 400_000, 2, 6
+# Of an epoch, in nanoseconds where they were measured (2 cores): what every review takes, what every step
+# takes, and for each weight that moves; "lazy-adam" moves those of the batch's own words, which are
+# scattered in memory.
+_REVIEW, _STEP, _DENSE, _LAZY = 40_000, 400_000, 2, 6
 
-_FINAL_MARGIN = 1.25
-"""The winner is trained on more reviews than the candidates, and evaluated on all of the test split."""
+_RECENT = 3
+"""How many runs show the machine's speed: `work` may be off by half for one alone."""
+
+_FINAL_MARGIN = 1.2
+"""Another process may take the machine's time just when the winner is trained, which nothing stops."""
 
 
 def work(dataset: Dataset, settings: TrainingSettings) -> float:
@@ -34,7 +38,8 @@ def work(dataset: Dataset, settings: TrainingSettings) -> float:
         words = min(num_words, distinct_words(dataset, settings.batch_size))
         moved = count_parameters(settings, words, len(dataset.labels))
         each = _LAZY
-    return math.ceil(reviews / settings.batch_size) * (_STEP + each * moved) / 1e9
+    steps = math.ceil(reviews / settings.batch_size)
+    return (reviews * _REVIEW + steps * (_STEP + each * moved)) / 1e9
 
 
 class Budget:
@@ -99,14 +104,22 @@ class Budget:
 
     def seconds(self, candidate: int, epochs: int) -> float:
         """Return about how long a process takes that trains a candidate for some more epochs."""
-        starts = [result.start_seconds for result in self._state.measured()]
-        return statistics.fmean(starts) + epochs * self._epoch_seconds(candidate)
+        return self._start_seconds() + epochs * self._epoch_seconds(candidate)
 
     def final_seconds(self, candidate: int, epochs: int) -> float:
-        """Return about how long it takes to train and evaluate a candidate as the winner."""
-        share = 1 - self._settings.validation_split
-        more = epochs * self._epoch_seconds(candidate) * (1 / share - 1)
-        return _FINAL_MARGIN * (self.seconds(candidate, epochs) + more)
+        """Return at most about how long it takes to train and evaluate a candidate as the winner.
+
+        Its epochs have all training reviews, each is followed by a pass over the test split, and
+        another such pass is the evaluation.
+        """
+        split = self._settings.validation_split
+        epoch = self._epoch_seconds(candidate) / (1 - split)
+        held_out = num_reviews(self._dataset, "validation", split)
+        measured = max(
+            (result.score_seconds for result in self._state.measured()[-_RECENT:]), default=0.0
+        )
+        test = measured * num_reviews(self._dataset, "test") / max(1, held_out)
+        return _FINAL_MARGIN * (self._start_seconds() + epochs * (epoch + test) + test)
 
     def _time_left(self) -> float:
         return math.inf if self.total is None else self.total - self.spent
@@ -122,13 +135,25 @@ class Budget:
         earlier = (each.epochs for each in self._state.measured() if each.candidate == candidate)
         return epochs - max((each for each in earlier if each < epochs), default=0)
 
+    def _start_seconds(self) -> float:
+        return max(result.start_seconds for result in self._state.measured()[-_RECENT:])
+
     def _epoch_seconds(self, candidate: int) -> float:
+        """Return about how long an epoch of a candidate takes at the machine's speed of now.
+
+        Where another process has slowed the machine down since the candidate was trained, the runs
+        after it show by how much.
+        """
         measured = self._state.measured()
-        mine = [result.epoch_seconds for result in measured if result.candidate == candidate]
-        if mine:
-            return mine[-1]
-        ratios = [
+        paces = [
             result.epoch_seconds / work(self._dataset, self._settings_of(result.candidate))
             for result in measured
         ]
-        return statistics.median(ratios) * work(self._dataset, self._settings_of(candidate))
+        now = statistics.median(paces[-_RECENT:])
+        last = max(
+            (nth for nth, each in enumerate(measured) if each.candidate == candidate), default=None
+        )
+        if last is None:
+            return now * work(self._dataset, self._settings_of(candidate))
+        then = statistics.median(paces[max(0, last + 1 - _RECENT) : last + 1])
+        return measured[last].epoch_seconds * max(1.0, now / then)

@@ -36,9 +36,11 @@ class Result:
     metrics: dict[str, float] = field(default_factory=dict)
     """Accuracy, loss and macro F1, whatever the metric is."""
     epoch_seconds: float = 0.0
-    """Mean time of its epochs."""
+    """Mean time of the epochs of this training, without those of an earlier rung."""
     start_seconds: float = 0.0
     """What its process took beside its epochs: start, validation, saving."""
+    score_seconds: float = 0.0
+    """What the metric took, on the validation split."""
     peak_resident_bytes: int = 0
 
 
