@@ -83,8 +83,8 @@ def _summary(result: dict[str, Any]) -> dict[str, str]:
     default = rows[result["default"] - 1] if result["default"] else None
     of = f" of {duration(60 * result['minutes'])}" if result["minutes"] else ""
     lines = {
-        "searched": f"{len(rows)} settings in {plural(result['trained'], 'run')}, by {result['metric']} "
-        f"on {result['validation_split']:.0%} of the training reviews",
+        "searched": f"{plural(len(rows), 'setting')} in {plural(result['trained'], 'run')}, by "
+        f"{result['metric']} on {result['validation_split']:.0%} of the training reviews",
         "time": f"{duration(result['seconds'])}{of}",
         "winner": f"{_named(winner)}: {winner['value']:.4f} ± {winner['standard_error']:.4f}",
         "cheapest": "the winner"
@@ -97,8 +97,9 @@ def _summary(result: dict[str, Any]) -> dict[str, str]:
         )
     for name, reason in result["not_tried"].items():
         lines[f"not {name}"] = reason
-    shown = {result["metric"], "accuracy", "loss"} & test.keys()
-    metrics = ", ".join(f"{name} {test[name]:.4f}" for name in sorted(shown))
+    values = test | {f"f1:{label}": each["f1"] for label, each in test["by_label"].items()}
+    names = dict.fromkeys([result["metric"], "accuracy", "loss"])
+    metrics = ", ".join(f"{name} {values[name]:.4f}" for name in names)
     return {
         **lines,
         "test": f"{metrics}; trained on all training reviews",

@@ -121,6 +121,11 @@ class Training:
             self._process.wait()
 
 
+def unit_of_runs(count: int) -> str:
+    """Return the unit of so many runs, for progress."""
+    return "run" if count == 1 else "runs"
+
+
 SomeTraining = TypeVar("SomeTraining", bound=Training)
 
 
