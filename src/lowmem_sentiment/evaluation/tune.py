@@ -96,7 +96,7 @@ class _Search:
         clock: Callable[[], float],
     ):
         self._dataset, self._out, self._state = dataset, out, state
-        self._progress, self._report, self._stopped, self._clock = progress, report, stopped, clock
+        self._progress, self._report, self._stopped = progress, report, stopped
         self._settings = settings = state.settings
         base = TrainingSettings(seed=settings.seed, validation_split=settings.validation_split)
         self._space = SearchSpace(dataset, base, state.memory_bytes, settings.model_size)
@@ -164,7 +164,6 @@ class _Search:
         candidate, epochs = training.candidate, training.settings.epochs
         if training.error:
             return Result(candidate, epochs, training.error)
-        began = self._clock()
         try:
             model = NumpyModel.load(training.directory)
             batches = dataset_batches(self._dataset, "validation", self._settings.validation_split)
@@ -186,7 +185,6 @@ class _Search:
             metrics={name: values[name] for name in ("accuracy", "loss", "macro_f1")},
             epoch_seconds=sum(seconds) / len(seconds),
             start_seconds=max(0.0, training.seconds - sum(seconds)),
-            score_seconds=self._clock() - began,
             peak_resident_bytes=summary["peak_resident_bytes"],
         )
 

@@ -109,17 +109,13 @@ class Budget:
     def final_seconds(self, candidate: int, epochs: int) -> float:
         """Return at most about how long it takes to train and evaluate a candidate as the winner.
 
-        Its epochs have all training reviews, each is followed by a pass over the test split, and
-        another such pass is the evaluation.
+        Its epochs have all training reviews, and each is followed by a pass over the test split, which
+        takes no longer a review than training. The evaluation takes up to two such passes.
         """
-        split = self._settings.validation_split
-        epoch = self._epoch_seconds(candidate) / (1 - split)
-        held_out = num_reviews(self._dataset, "validation", split)
-        measured = max(
-            (result.score_seconds for result in self._state.measured()[-_RECENT:]), default=0.0
-        )
-        test = measured * num_reviews(self._dataset, "test") / max(1, held_out)
-        return _FINAL_MARGIN * (self._start_seconds() + epochs * (epoch + test) + test)
+        trained = num_reviews(self._dataset, "train", self._settings.validation_split)
+        every, test = (num_reviews(self._dataset, split) for split in ("train", "test"))
+        passes = (epochs * (every + test) + 2 * test) / trained
+        return _FINAL_MARGIN * (self._start_seconds() + passes * self._epoch_seconds(candidate))
 
     def _time_left(self) -> float:
         return math.inf if self.total is None else self.total - self.spent
@@ -155,5 +151,6 @@ class Budget:
         )
         if last is None:
             return now * work(self._dataset, self._settings_of(candidate))
-        then = statistics.median(paces[max(0, last + 1 - _RECENT) : last + 1])
+        first = max(0, min(last - _RECENT // 2, len(paces) - _RECENT))
+        then = statistics.median(paces[first : first + _RECENT])
         return measured[last].epoch_seconds * max(1.0, now / then)

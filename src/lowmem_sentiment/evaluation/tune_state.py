@@ -39,8 +39,6 @@ class Result:
     """Mean time of the epochs of this training, without those of an earlier rung."""
     start_seconds: float = 0.0
     """What its process took beside its epochs: start, validation, saving."""
-    score_seconds: float = 0.0
-    """What the metric took, on the validation split."""
     peak_resident_bytes: int = 0
 
 
