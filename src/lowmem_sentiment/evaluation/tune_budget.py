@@ -17,9 +17,8 @@ from .settings import TuneSettings
 from .tune_state import TuneState
 
 # Of an epoch, in nanoseconds where they were measured (2 cores): what every review takes, what every step
-# takes, and for each weight that moves; "lazy-adam" moves those of the batch's own words, which are
-# scattered in memory.
-_REVIEW, _STEP, _DENSE, _LAZY = 40_000, 400_000, 2, 6
+# takes, and for each weight that moves, those of the batch's own words, which are scattered in memory.
+_REVIEW, _STEP, _WEIGHT = 40_000, 400_000, {"adam": 8, "lazy-adam": 6}
 
 _RECENT = 3
 """How many runs show the machine's speed: `work` may be off by half for one alone."""
@@ -31,15 +30,10 @@ _FINAL_MARGIN = 1.2
 def work(dataset: Dataset, settings: TrainingSettings) -> float:
     """Return about how long an epoch takes, in units that a machine's speed turns into seconds."""
     reviews = num_reviews(dataset, "train", settings.validation_split)
-    num_words = settings.num_words_for(dataset)
-    moved = count_parameters(settings, num_words, len(dataset.labels))
-    each = _DENSE
-    if settings.optimizer == "lazy-adam":
-        words = min(num_words, distinct_words(dataset, settings.batch_size))
-        moved = count_parameters(settings, words, len(dataset.labels))
-        each = _LAZY
+    words = min(settings.num_words_for(dataset), distinct_words(dataset, settings.batch_size))
+    moved = _WEIGHT[settings.optimizer] * count_parameters(settings, words, len(dataset.labels))
     steps = math.ceil(reviews / settings.batch_size)
-    return (reviews * _REVIEW + steps * (_STEP + each * moved)) / 1e9
+    return (reviews * _REVIEW + steps * (_STEP + moved)) / 1e9
 
 
 class Budget:
