@@ -6,7 +6,7 @@ import resource
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +60,19 @@ def write_reuters(folder: Path, count: int = 100) -> tuple[Path, Path]:
     index = {word: rank for rank, word in enumerate(WORDS, 1)}
     (folder / "reuters_word_index.json").write_text(json.dumps(index))
     return folder / "reuters.npz", folder / "reuters_word_index.json"
+
+
+def write_noisy_reviews(file: Path, labels: Sequence[str], count: int, seed: int = 1) -> None:
+    """Write `count` short reviews as TSV: a word names the label, but a fifth has any other one."""
+    generator = np.random.default_rng(seed)
+    true = generator.integers(len(labels), size=count)
+    other = generator.integers(len(labels), size=count)
+    given = np.where(generator.random(count) < 0.2, other, true)
+    plain = generator.choice(PLAIN, (count, 6)).tolist()
+    with open(file, "w") as lines:
+        lines.write("label\ttext\n")
+        for words, leaning, label in zip(plain, true, given, strict=True):
+            lines.write(f"{labels[label]}\t{' '.join(words)} {GOOD[leaning]}\n")
 
 
 def write_run(path, labels=("negative", "positive"), hidden=(5, 4), seed=1) -> RunDirectory:

@@ -5,18 +5,25 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
+import numpy as np
 import pytest
-from helpers import run_cli
+from helpers import run_cli, write_noisy_reviews
 
 from lowmem_sentiment.cli import main
+from lowmem_sentiment.dataset.preparation import prepare
+from lowmem_sentiment.dataset.reader import Dataset
+from lowmem_sentiment.evaluation.scoring import Tally, dataset_batches, score
 from lowmem_sentiment.evaluation.search_space import SearchSpace
 from lowmem_sentiment.evaluation.settings import TuneSettings
-from lowmem_sentiment.evaluation.tune import tune
-from lowmem_sentiment.evaluation.tune_budget import Budget
+from lowmem_sentiment.evaluation.tune import metric_values, tune
 from lowmem_sentiment.evaluation.tune_report import choose, rank
 from lowmem_sentiment.evaluation.tune_state import FILE, FORMAT, Result, TuneState, open_state
+from lowmem_sentiment.model.numpy_model import NumpyModel
 from lowmem_sentiment.runs.configuration import TrainingSettings
+from lowmem_sentiment.runs.run_directory import RunDirectory
+from lowmem_sentiment.sources.files import FilesSettings, FilesSource
 from lowmem_sentiment.system.errors import DataError, OutputExists, SettingsError
 
 
@@ -37,6 +44,18 @@ def test_minutes_and_runs_are_not_both_given():
 def test_a_metric_that_there_is_not_is_refused_with_those_that_there_are(dataset, tmp_path):
     with pytest.raises(SettingsError, match="expected one of accuracy, macro_f1, auc, loss, f1:neg"):
         tune(dataset, tmp_path / "out", TuneSettings(metric="f2"))
+
+
+def test_the_metric_of_a_search_is_what_it_is_called():
+    """Of three labels: 2 of 3 "a" found, and one "c" called "a"; no "b" is ever predicted."""
+    tally = Tally(["a", "b", "c"])
+    true, predicted = np.array([0, 0, 0, 1, 2, 2]), np.array([0, 0, 2, 2, 0, 2])
+    tally.add(true, np.eye(3, dtype=np.float32)[predicted], np.zeros(6, np.float32))
+    values = metric_values(tally)
+    assert values["f1:a"] == pytest.approx(2 * 2 / (3 + 3)) and values["f1:b"] == 0
+    assert values["f1:c"] == pytest.approx(2 * 1 / (2 + 3))
+    assert values["macro_f1"] == pytest.approx((2 / 3 + 0 + 2 / 5) / 3)
+    assert values["accuracy"] == pytest.approx(3 / 6) and "auc" not in values
 
 
 # --- the state ---
@@ -69,41 +88,6 @@ def test_a_damaged_state_is_refused(tmp_path):
     (tmp_path / FILE).write_text(text.replace('"seed": 0', '"seed": 1'))
     with pytest.raises(DataError, match="does not match its checksum"):
         open_state(tmp_path, TuneSettings(), "f", 1)
-
-
-# --- the budget ---
-
-
-def timed(candidate, epochs, epoch_seconds):
-    return Result(candidate, epochs, value=0.9, epoch_seconds=epoch_seconds, start_seconds=3.0)
-
-
-def test_time_is_kept_for_the_winner(dataset):
-    now = [0.0]
-    state = state_of(TuneSettings(minutes=1))
-    budget = Budget(dataset, state, space_of(dataset).settings, 1, lambda: now[0])
-    assert budget.admits(1, 16) and not budget.is_over()  # nothing is known: one run is made
-    state.results.append(timed(1, 16, 0.5))
-    winner = budget.final_seconds(1, 16)
-    assert 1.25 * (3 + 16 * 0.5) < winner < 1.5 * (3 + 16 * 0.5)
-    now[0] = 60 - winner - 0.1
-    assert not budget.is_over() and not budget.admits(1, 32)
-    now[0] = 60 - winner + 0.1
-    assert budget.is_over()
-
-
-def test_the_runs_left_are_counted_exactly_or_estimated_by_time(dataset):
-    state = state_of(TuneSettings(runs=5), timed(1, 16, 0.5))
-    assert Budget(dataset, state, space_of(dataset).settings, 1).runs_left() == 4
-    state.settings = TuneSettings(minutes=10)
-    left = Budget(dataset, state, space_of(dataset).settings, 1, lambda: 0.0).runs_left()
-    assert left == pytest.approx((600 - 14.86) / 11, rel=0.01)
-
-
-def test_a_resumed_search_has_spent_what_it_had(dataset):
-    state = state_of(TuneSettings(minutes=1))
-    state.seconds = 50.0
-    assert Budget(dataset, state, space_of(dataset).settings, 1, lambda: 7.0).spent == 50.0
 
 
 # --- the report ---
@@ -140,37 +124,61 @@ def test_the_smallest_model_within_one_standard_error_is_found(dataset, error, c
 # --- the command, in processes ---
 
 
-@pytest.fixture(scope="module")
-def arguments(dataset):
-    return ["tune", str(dataset.directory), "--runs", "4", "--seed", "3", "--json"]
+def noisy_dataset(folder, labels) -> Dataset:
+    """Prepare reviews, a fifth with another label, so many that the rungs are 1, 2 and 4 epochs."""
+    train, test = folder / "train.tsv", folder / "test.tsv"
+    write_noisy_reviews(train, labels, 7_500)
+    write_noisy_reviews(test, labels, 300, seed=2)
+    return prepare(FilesSource([train], FilesSettings(test=(str(test),))), folder / "data")
 
 
 @pytest.fixture(scope="module")
-def searched(dataset, arguments, tmp_path_factory):
+def three_labels(tmp_path_factory):
+    return noisy_dataset(tmp_path_factory.mktemp("three"), ["bad", "good", "so so"])
+
+
+@pytest.fixture(scope="module")
+def arguments(three_labels):
+    """Two candidates at 1 epoch, and the better one at 2 and at 4."""
+    return ["tune", three_labels.directory, "--runs", 4, "--seed", 3, "--metric", "macro_f1"]
+
+
+def end_after(results, number, arguments, out):
+    """Start a search, signal it when it has measured so many runs; return its code and its errors."""
+    command = [sys.executable, "-m", "lowmem_sentiment", *map(str, arguments), "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    for _ in range(1200):
+        if (out / FILE).exists() and len(json.loads((out / FILE).read_text())["results"]) >= results:
+            break
+        time.sleep(0.1)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=120)
+    return process.returncode, errors
+
+
+@pytest.fixture(scope="module")
+def searched(arguments, tmp_path_factory):
+    """A search that was killed, resumed, stopped, and resumed to its end: its folder and its report."""
     out = tmp_path_factory.mktemp("tune") / "out"
-    done = run_cli(*arguments, "--out", out, "--csv", out.parent / "table.csv")
+    code, _ = end_after(1, signal.SIGKILL, arguments, out)
+    assert code == -signal.SIGKILL
+    code, errors = end_after(2, signal.SIGINT, arguments, out)
+    assert code == 75 and "stopped after 2 runs of the search; the same command resumes it" in errors
+    done = run_cli(*arguments, "--json", "--out", out, "--csv", out.parent / "table.csv")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("the validation split has 16 reviews") == 1  # not again for each run
     return out, json.loads(done.stdout)
 
 
-def without_times(result):
-    """Return what does not depend on time, memory, or the folder."""
-    timed_ = {"seconds", "run", "command", "test"}
-    kept = {name: value for name, value in result.items() if name not in timed_}
-    machine = ("epoch_seconds", "peak_resident_bytes")
-    rows = [{name: row[name] for name in row if name not in machine} for row in result["candidates"]]
-    return {**kept, "candidates": rows, "accuracy": result["test"]["accuracy"]}
-
-
 @pytest.mark.slow
-def test_a_search_ends_with_a_winner_that_its_command_makes_again(dataset, searched, tmp_path):
+def test_a_search_ends_with_a_winner_that_its_command_makes_again(searched, tmp_path):
     out, result = searched
     assert result["trained"] == 4 and result["failed"] == [] and result["default"]
-    assert [row["rank"] for row in result["candidates"]] == list(range(1, len(result["candidates"]) + 1))
-    assert result["test"]["split"] == "test" and result["test"]["reviews"] == 40
+    assert [row["rank"] for row in result["candidates"]] == [1, 2]
+    assert result["test"]["split"] == "test" and result["test"]["reviews"] == 300
+    assert result["candidates"][0]["value"] > 0.6 and result["test"]["macro_f1"] > 0.6
     with open(out.parent / "table.csv", newline="") as file:
-        assert len(list(csv.DictReader(file))) == len(result["candidates"])
+        assert len(list(csv.DictReader(file))) == 2
     assert json.loads((out / "winner" / "config.json").read_text())["settings"]["validation_split"] == 0
     command = shlex.split(result["command"])
     command[command.index("--run") + 1] = str(tmp_path / "again")
@@ -180,36 +188,51 @@ def test_a_search_ends_with_a_winner_that_its_command_makes_again(dataset, searc
 
 
 @pytest.mark.slow
-def test_the_same_command_again_trains_nothing(searched, arguments):
-    out, result = searched
-    began = (out / "winner" / "evaluation.json").read_bytes()
-    done = run_cli(*arguments, "--out", out)
-    assert without_times(json.loads(done.stdout)) == without_times(result)
-    assert (out / "winner" / "evaluation.json").read_bytes() == began
+def test_a_killed_search_measures_what_undisturbed_runs_measure(three_labels, searched, tmp_path):
+    """Also after the 2 epochs that train has by default, where a rung has as many."""
+    from lowmem_sentiment.training.train import train
 
-
-def wait_for_results(file, count):
-    """Wait until the search has measured `count` runs."""
-    for _ in range(600):
-        if file.exists() and len(json.loads(file.read_text())["results"]) >= count:
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"no {count} results in {file}")
+    out, _ = searched
+    state = open_state(out, TuneSettings(runs=4, seed=3, metric="macro_f1"), three_labels.fingerprint, 0)
+    best = max(state.results[:2], key=lambda result: (result.value, -result.candidate)).candidate
+    trained = [(result.candidate, result.epochs) for result in state.results]
+    second = [(candidate, 2) for candidate in sorted({1, best})]
+    assert trained == [(1, 1), (2, 1), *second, (best, 4)][:4]
+    for candidate, epochs in trained:
+        settings = RunDirectory(out / f"{candidate:03d}").settings()
+        run = tmp_path / f"{candidate}-{epochs}"
+        train(three_labels, run, replace(settings, epochs=epochs))
+        (tally,) = score(
+            [NumpyModel.load(RunDirectory(run))], dataset_batches(three_labels, "validation", 0.1)
+        )
+        assert state.find(candidate, epochs).value == metric_values(tally)["macro_f1"]
 
 
 @pytest.mark.slow
-def test_a_killed_search_ends_with_the_same_table(searched, arguments, tmp_path):
-    _, undisturbed = searched
-    out = tmp_path / "out"
-    command = [sys.executable, "-m", "lowmem_sentiment", *arguments, "--out", str(out)]
-    for results, number, code in ((1, signal.SIGKILL, -9), (2, signal.SIGINT, 75)):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        wait_for_results(out / "tune.json", results)
-        process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
-        assert process.returncode == code, errors
-        if code == 75:
-            assert "the same command resumes" in errors
-    done = run_cli(*arguments, "--out", out)
+def test_the_same_command_again_trains_nothing(searched, arguments):
+    out, result = searched
+    weights, evaluation = out / "winner" / "weights.npz", out / "winner" / "evaluation.json"
+    before = [file.stat().st_mtime_ns for file in (weights, evaluation)]
+    done = run_cli(*arguments, "--json", "--out", out)
+    again = json.loads(done.stdout)
+    assert again.pop("seconds") != result["seconds"]
+    assert again == {name: value for name, value in result.items() if name != "seconds"}
+    assert [file.stat().st_mtime_ns for file in (weights, evaluation)] == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("metric", ["auc", "f1:so so"])
+def test_a_search_goes_by_its_metric(metric, three_labels, tmp_path):
+    """A search of one run, which it finds trained, and the winner too."""
+    from lowmem_sentiment.training.train import train
+
+    dataset = three_labels if metric == "f1:so so" else noisy_dataset(tmp_path, ["bad", "good"])
+    settings = replace(space_of(dataset).settings(1), epochs=1)
+    train(dataset, tmp_path / "out" / "001", settings)
+    train(dataset, tmp_path / "out" / "winner", replace(settings, validation_split=0.0))
+    done = run_cli("tune", dataset.directory, "--out", tmp_path / "out", "--runs", 1, "--metric", metric)
     assert done.returncode == 0, done.stderr
-    assert without_times(json.loads(done.stdout)) == without_times(undisturbed)
+    assert f"1 setting in 1 run, by {metric} on 10%" in done.stdout and "1 runs" not in done.stderr
+    found = json.loads((tmp_path / "out" / "winner" / "evaluation.json").read_text())
+    value = found["auc"] if metric == "auc" else found["by_label"]["so so"]["f1"]
+    assert value > 0.6 and f"{metric} {value:.4f}" in done.stdout

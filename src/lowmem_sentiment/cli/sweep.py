@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..runs.configuration import TrainingSettings
-from ..system.errors import CheckFailed
+from ..system.errors import CheckFailed, plural
 from ..system.memory import parse_size
 from ..system.progress import Bar
 from ..system.settings import plain
@@ -40,7 +40,7 @@ def _sweep(options: argparse.Namespace, bar: Bar) -> None:
     failed = sum("error" in run for run in result["runs"])
     if failed:
         raise CheckFailed(
-            f"{failed} of {len(result['runs'])} runs failed; the same command tries them again"
+            f"{failed} of {plural(len(result['runs']), 'run')} failed; the same command tries again"
         )
 
 

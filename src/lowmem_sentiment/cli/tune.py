@@ -40,23 +40,17 @@ def _lines(result: dict[str, Any]) -> list[str]:
     rows = result["candidates"]
     shown = [row for row in rows if row["rank"] <= SHOWN or row["rank"] == result["default"]]
     weighted = any(row["class_weight"] != "none" for row in rows)
-    head = [
-        "",
-        result["metric"],
-        "epochs",
-        "words",
-        "hidden",
-        "drop",
-        "rate",
-        "batch",
-        "adam",
-        "s/ep",
-        "MB",
-    ]
-    lines = columns([head + ["weights"] * weighted, *(_cells(row, weighted) for row in shown)])
+    head = ["", _column_name(result["metric"]), "ep", "words", "hidden", "drop", "rate", "batch", "adam"]
+    head += ["bal."] * weighted + ["peak", "model"]
+    lines = columns([head, *(_cells(row, weighted) for row in shown)])
     if len(rows) > len(shown):
         lines.append(f"... {len(rows) - len(shown)} more: --csv FILE, or --json")
     return [*lines, "", *table(_summary(result))]
+
+
+def _column_name(metric: str) -> str:
+    """Return the head of the metric's column: a label may be long, and the table has 80 columns."""
+    return metric if len(metric) <= len("accuracy") else metric.partition(":")[0]
 
 
 def _cells(row: dict[str, Any], weighted: bool) -> list[str]:
@@ -67,12 +61,12 @@ def _cells(row: dict[str, Any], weighted: bool) -> list[str]:
         str(row["num_words"]),
         plain(row["hidden"]) or "none",
         f"{row['dropout'][0]:g}" if row["dropout"] else "",
-        f"{row['learning_rate']:g}",
+        f"{row['learning_rate']:.1e}".replace("e-0", "e-"),
         str(row["batch_size"]),
         "lazy" if row["optimizer"] == "lazy-adam" else "",
-        f"{row['epoch_seconds']:.1f}",
-        f"{row['peak_resident_bytes'] / MB:.0f}",
-        *([row["class_weight"]] * weighted),
+        *["yes" if row["class_weight"] == "balanced" else ""] * weighted,
+        f"{row['peak_resident_bytes'] / MB:.0f}M",
+        f"{row['model_bytes'] / MB:.1f}M",
     ]
 
 
@@ -83,13 +77,15 @@ def _summary(result: dict[str, Any]) -> dict[str, str]:
     default = rows[result["default"] - 1] if result["default"] else None
     of = f" of {duration(60 * result['minutes'])}" if result["minutes"] else ""
     lines = {
-        "searched": f"{len(rows)} settings in {plural(result['trained'], 'run')}, by {result['metric']} "
-        f"on {result['validation_split']:.0%} of the training reviews",
+        "searched": f"{plural(len(rows), 'setting')} in {plural(result['trained'], 'run')}, by "
+        f"{result['metric']} on {result['validation_split']:.0%} of the training reviews",
         "time": f"{duration(result['seconds'])}{of}",
-        "winner": f"{_named(winner)}: {winner['value']:.4f} ± {winner['standard_error']:.4f}",
+        "winner": f"{_named(winner)}: {winner['value']:.4f} ± {winner['standard_error']:.4f}; trained "
+        "again on all training reviews",
         "cheapest": "the winner"
         if cheapest is winner
-        else f"{_named(cheapest)}, {_size(cheapest)}: within one standard error of rank 1, {_size(best)}",
+        else f"{_named(cheapest)}, {_size(cheapest)}: within one standard error"
+        + (" (--prefer cheap)" if winner is best else " of rank 1"),
     }
     if default:
         lines["tutorial"] = (
@@ -97,11 +93,14 @@ def _summary(result: dict[str, Any]) -> dict[str, str]:
         )
     for name, reason in result["not_tried"].items():
         lines[f"not {name}"] = reason
-    shown = {result["metric"], "accuracy", "loss"} & test.keys()
-    metrics = ", ".join(f"{name} {test[name]:.4f}" for name in sorted(shown))
+    if result["ranked_with_validation"]:
+        lines["note"] = "validation is too good: its reviews helped to rank the n-grams; test is not"
+    values = test | {f"f1:{label}": each["f1"] for label, each in test["by_label"].items()}
+    names = dict.fromkeys([result["metric"], "accuracy", "loss"])
+    metrics = ", ".join(f"{name} {values[name]:.4f}" for name in names)
     return {
         **lines,
-        "test": f"{metrics}; trained on all training reviews",
+        "test": metrics,
         "run": result["run"],
         "again": result["command"],
     }

@@ -13,11 +13,11 @@ from ..dataset.splits import few_held_out
 from ..model.numpy_model import NumpyModel
 from ..runs.configuration import TrainingSettings
 from ..runs.run_directory import RunDirectory
-from ..system.errors import DataError, LowmemError, Resumable, SettingsError
+from ..system.errors import DataError, LowmemError, Resumable, SettingsError, plural
 from ..system.progress import Progress, no_progress
 from ..system.settings import plain
 from .scoring import dataset_batches, score
-from .training_processes import Trainer, Training, lock_runs
+from .training_processes import Trainer, Training, lock_runs, unit_of_runs
 
 Grid = dict[str, list[Any]]
 
@@ -120,11 +120,14 @@ def sweep(
     with lock_runs(Path(out), stopped, report) as lock:
         if lock is not None:
             trainer = Trainer(dataset, lock, memory_limit, stopped, report)
-            trainer.run(runs, tick=lambda ended: progress("sweep", ended, len(runs)))
+            trainer.run(
+                runs, tick=lambda ended: progress("sweep", ended, len(runs), unit=unit_of_runs(len(runs)))
+            )
     if stopped():
         done = sum(run.finished for run in runs)
         raise Resumable(
-            f"stopped with {done} of {len(runs)} runs finished; the same command resumes the rest"
+            f"stopped with {done} of {plural(len(runs), 'run')} finished; the same command resumes "
+            "the rest"
         )
     return _table(dataset, runs, settings.best_by, seeds)
 

@@ -21,7 +21,7 @@ from ..distributed.tf_config import without_cluster
 from ..runs.configuration import TrainingSettings
 from ..runs.memory_plan import plan
 from ..runs.run_directory import RunDirectory
-from ..system.errors import OutputError, OutputExists
+from ..system.errors import OutputError, OutputExists, plural
 from ..system.files import cannot_write, lock_directory
 from ..system.memory import MB
 
@@ -70,17 +70,22 @@ class Training:
                 f"{self.directory.path} holds a run with another {', '.join(other)}; choose another --out"
             )
 
+    def command(self, dataset: Dataset, overwrite: bool = False) -> list[str]:
+        """Return the command that resumes the run that is there, or replaces it with `overwrite`."""
+        path, options = str(self.directory.path), self.settings.options()
+        train = [sys.executable, "-m", "lowmem_sentiment", "train", str(dataset.directory)]
+        if overwrite or not self.directory.config_file.exists():
+            return [*train, "--run", path, *options, *(["--overwrite"] if overwrite else [])]
+        # The run has epochs of its own: the option is needed also where it is train's default.
+        return [*train, "--resume", path, *options, "--epochs", str(self.settings.epochs)]
+
     def start(self, dataset: Dataset, lock: int, overwrite: bool = False) -> None:
-        """Start the process; it resumes the run that is there, or replaces it with `overwrite`."""
-        path = str(self.directory.path)
-        resumed = self.directory.config_file.exists() and not overwrite
-        where = ["--resume", path] if resumed else ["--run", path]
-        command = [sys.executable, "-m", "lowmem_sentiment", "train", str(dataset.directory), *where]
+        """Start the process."""
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         self._began = time.monotonic()
         # A session of its own: Ctrl-C reaches it once, from us. Twice would end it at once.
         self._process = subprocess.Popen(
-            [*command, *self.settings.options(), *(["--overwrite"] if overwrite else [])],
+            self.command(dataset, overwrite),
             stdout=subprocess.DEVNULL,
             stderr=self._errors,
             start_new_session=True,
@@ -106,12 +111,19 @@ class Training:
             if code := self._process.returncode:
                 last = lines[-1].removeprefix("lowmem-sentiment: ") if lines else ""
                 self.error = last or f"it ended with {code}"
+            elif not self.finished:
+                self.error = f"it ended without its {plural(self.settings.epochs, 'epoch')}"
         return True
 
     def wait(self) -> None:
         """Wait until the process has ended."""
         if self._process:
             self._process.wait()
+
+
+def unit_of_runs(count: int) -> str:
+    """Return the unit of so many runs, for progress."""
+    return "run" if count == 1 else "runs"
 
 
 SomeTraining = TypeVar("SomeTraining", bound=Training)

@@ -22,7 +22,7 @@ from .intervals import standard_error
 from .scoring import Tally, dataset_batches, floats, score
 from .search_space import SearchSpace, rungs
 from .settings import TuneSettings
-from .training_processes import Trainer, Training, lock_runs
+from .training_processes import Trainer, Training, lock_runs, unit_of_runs
 from .tune_budget import Budget
 from .tune_report import Standing, choose, rank, report_of, train_command
 from .tune_state import Result, TuneState, open_state
@@ -73,7 +73,7 @@ def tune(
 
 def _stopped(state: TuneState) -> Resumable:
     return Resumable(
-        f"stopped after {len(state.results)} runs of the search; the same command resumes it"
+        f"stopped after {plural(len(state.results), 'run')} of the search; the same command resumes it"
     )
 
 
@@ -171,16 +171,15 @@ class _Search:
             model = NumpyModel.load(training.directory)
             batches = dataset_batches(self._dataset, "validation", self._settings.validation_split)
             (tally,) = score([model], batches)
-            values = _values(tally)
+            values = metric_values(tally)
             value = values[self._settings.metric]
             summary = training.directory.summary()
         except LowmemError as error:
             return Result(candidate, epochs, str(error))
         if value != value:
             return Result(candidate, epochs, f"its {self._settings.metric} is not a number")
-        seconds = summary["seconds"]["epochs"]
-        earlier = [r.epochs for r in self._state.measured() if r.candidate == candidate]
-        trained = sum(seconds[max(earlier, default=0) :])
+        earlier = [each.epochs for each in self._state.measured() if each.candidate == candidate]
+        seconds = summary["seconds"]["epochs"][max(earlier, default=0) :]
         return Result(
             candidate,
             epochs,
@@ -188,7 +187,7 @@ class _Search:
             standard_error=standard_error(tally, self._settings.metric),
             metrics={name: values[name] for name in ("accuracy", "loss", "macro_f1")},
             epoch_seconds=sum(seconds) / len(seconds),
-            start_seconds=max(0.0, training.seconds - trained),
+            start_seconds=max(0.0, training.seconds - sum(seconds)),
             peak_resident_bytes=summary["peak_resident_bytes"],
         )
 
@@ -198,10 +197,11 @@ class _Search:
         values = [sign * result.value for result in self._state.measured()]
         best = f", best {self._settings.metric} {sign * max(values):.4f}" if values else ""
         if total is None:
-            self._progress("tune", runs, self._settings.runs, f"{what}{best}", unit="runs")
+            limit = self._settings.runs
+            self._progress("tune", runs, limit, f"{what}{best}", unit=unit_of_runs(limit or runs))
             return
         left = duration(max(0.0, total - self._budget.spent))
-        self._progress("tune", runs, None, f"{left} left, {what}{best}", unit="runs")
+        self._progress("tune", runs, None, f"{left} left, {what}{best}", unit=unit_of_runs(runs))
 
     # --- the winner ---
 
@@ -210,7 +210,9 @@ class _Search:
         if not self._state.measured():
             errors = [result.error for result in self._state.results]
             why = (
-                f"all {len(errors)} runs failed, the first: {errors[0]}" if errors else "no run was made"
+                f"every run failed, the first of {len(errors)}: {errors[0]}"
+                if errors
+                else "no run was made"
             )
             raise CheckFailed(f"{why}; the same command tries again")
         table = rank(self._state, self._space, self._dataset)
@@ -243,11 +245,13 @@ class _Search:
 
     def _evaluate(self, run: RunDirectory) -> dict[str, Any]:
         if run.evaluation_file.exists():  # the same command again: once is enough
-            return read_json(run.evaluation_file)
+            found = read_json(run.evaluation_file)
+            del found["checksum"]
+            return found
         return evaluate(run.path, self._dataset)
 
 
-def _values(tally: Tally) -> dict[str, float]:
+def metric_values(tally: Tally) -> dict[str, float]:
     """Return the metrics that a search may go by, by name."""
     metrics = tally.metrics()
     f1 = {label: each["f1"] for label, each in metrics["by_label"].items()}

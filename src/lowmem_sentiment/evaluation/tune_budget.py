@@ -16,25 +16,24 @@ from ..runs.memory_plan import count_parameters, distinct_words
 from .settings import TuneSettings
 from .tune_state import TuneState
 
-# Of a step, in nanoseconds where they were measured (2 cores): what every step takes, and for each weight
-# that moves; "lazy-adam" moves those of the batch's own words, which are scattered in memory.
-_STEP, _DENSE, _LAZY = 400_000, 2, 6
+# Of an epoch, in nanoseconds where they were measured (2 cores): what every review takes, what every step
+# takes, and for each weight that moves, those of the batch's own words, which are scattered in memory.
+_REVIEW, _STEP, _WEIGHT = 40_000, 400_000, {"adam": 8, "lazy-adam": 6}
 
-_FINAL_MARGIN = 1.25
-"""The winner is trained on more reviews than the candidates, and evaluated on all of the test split."""
+_RECENT = 3
+"""How many runs show the machine's speed: `work` may be off by half for one alone."""
+
+_FINAL_MARGIN = 1.2
+"""Another process may take the machine's time just when the winner is trained, which nothing stops."""
 
 
 def work(dataset: Dataset, settings: TrainingSettings) -> float:
     """Return about how long an epoch takes, in units that a machine's speed turns into seconds."""
     reviews = num_reviews(dataset, "train", settings.validation_split)
-    num_words = settings.num_words_for(dataset)
-    moved = count_parameters(settings, num_words, len(dataset.labels))
-    each = _DENSE
-    if settings.optimizer == "lazy-adam":
-        words = min(num_words, distinct_words(dataset, settings.batch_size))
-        moved = count_parameters(settings, words, len(dataset.labels))
-        each = _LAZY
-    return math.ceil(reviews / settings.batch_size) * (_STEP + each * moved) / 1e9
+    words = min(settings.num_words_for(dataset), distinct_words(dataset, settings.batch_size))
+    moved = _WEIGHT[settings.optimizer] * count_parameters(settings, words, len(dataset.labels))
+    steps = math.ceil(reviews / settings.batch_size)
+    return (reviews * _REVIEW + steps * (_STEP + moved)) / 1e9
 
 
 class Budget:
@@ -55,6 +54,8 @@ class Budget:
         self._dataset, self._state, self._settings_of = dataset, state, settings_of
         self._width, self._clock = width, clock
         self._began, self._before = clock(), state.seconds
+        # By candidate: `is_over` is asked twenty times a second; drawing took it 14 ms for 40 runs.
+        self._works: dict[int, float] = {}
 
     @property
     def _settings(self) -> TuneSettings:
@@ -99,14 +100,18 @@ class Budget:
 
     def seconds(self, candidate: int, epochs: int) -> float:
         """Return about how long a process takes that trains a candidate for some more epochs."""
-        starts = [result.start_seconds for result in self._state.measured()]
-        return statistics.fmean(starts) + epochs * self._epoch_seconds(candidate)
+        return self._start_seconds() + epochs * self._epoch_seconds(candidate)
 
     def final_seconds(self, candidate: int, epochs: int) -> float:
-        """Return about how long it takes to train and evaluate a candidate as the winner."""
-        share = 1 - self._settings.validation_split
-        more = epochs * self._epoch_seconds(candidate) * (1 / share - 1)
-        return _FINAL_MARGIN * (self.seconds(candidate, epochs) + more)
+        """Return at most about how long it takes to train and evaluate a candidate as the winner.
+
+        Its epochs have all training reviews, and each is followed by a pass over the test split, which
+        takes no longer a review than training. The evaluation takes up to two such passes.
+        """
+        trained = num_reviews(self._dataset, "train", self._settings.validation_split)
+        every, test = (num_reviews(self._dataset, split) for split in ("train", "test"))
+        passes = (epochs * (every + test) + 2 * test) / trained
+        return _FINAL_MARGIN * (self._start_seconds() + passes * self._epoch_seconds(candidate))
 
     def _time_left(self) -> float:
         return math.inf if self.total is None else self.total - self.spent
@@ -122,13 +127,28 @@ class Budget:
         earlier = (each.epochs for each in self._state.measured() if each.candidate == candidate)
         return epochs - max((each for each in earlier if each < epochs), default=0)
 
+    def _start_seconds(self) -> float:
+        return max(result.start_seconds for result in self._state.measured()[-_RECENT:])
+
     def _epoch_seconds(self, candidate: int) -> float:
+        """Return about how long an epoch of a candidate takes at the machine's speed of now.
+
+        Where another process has slowed the machine down since the candidate was trained, the runs
+        after it show by how much.
+        """
         measured = self._state.measured()
-        mine = [result.epoch_seconds for result in measured if result.candidate == candidate]
-        if mine:
-            return mine[-1]
-        ratios = [
-            result.epoch_seconds / work(self._dataset, self._settings_of(result.candidate))
-            for result in measured
-        ]
-        return statistics.median(ratios) * work(self._dataset, self._settings_of(candidate))
+        paces = [result.epoch_seconds / self._work(result.candidate) for result in measured]
+        now = statistics.median(paces[-_RECENT:])
+        last = max(
+            (nth for nth, each in enumerate(measured) if each.candidate == candidate), default=None
+        )
+        if last is None:
+            return now * self._work(candidate)
+        first = max(0, min(last - _RECENT // 2, len(paces) - _RECENT))
+        then = statistics.median(paces[first : first + _RECENT])
+        return measured[last].epoch_seconds * max(1.0, now / then)
+
+    def _work(self, candidate: int) -> float:
+        if candidate not in self._works:
+            self._works[candidate] = work(self._dataset, self._settings_of(candidate))
+        return self._works[candidate]

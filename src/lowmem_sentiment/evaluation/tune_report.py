@@ -79,6 +79,8 @@ def report_of(
         "prefer": settings.prefer,
         "seed": settings.seed,
         "validation_split": settings.validation_split,
+        # Then validation is too good: its reviews were among those that ranked the n-grams.
+        "ranked_with_validation": dataset.features is not None and dataset.features.rank == "evidence",
         "minutes": settings.minutes,
         "runs": settings.runs,
         "rungs": rungs(dataset, settings.validation_split),

@@ -36,7 +36,7 @@ class Result:
     metrics: dict[str, float] = field(default_factory=dict)
     """Accuracy, loss and macro F1, whatever the metric is."""
     epoch_seconds: float = 0.0
-    """Mean time of its epochs."""
+    """Mean time of the epochs of this training, without those of an earlier rung."""
     start_seconds: float = 0.0
     """What its process took beside its epochs: start, validation, saving."""
     peak_resident_bytes: int = 0
