@@ -49,7 +49,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         print(f"lowmem-sentiment: error: {printable(error, LINE)}", file=sys.stderr)
         return error.exit_code
     except ModuleNotFoundError as error:
-        # NumPy alone is enough to prepare, predict and evaluate: where nothing else is installed is no bug.
+        # NumPy alone is enough to prepare, predict and evaluate: that nothing else is installed is no bug
         if (error.name or "lowmem_sentiment").startswith("lowmem_sentiment"):
             raise
         bar.clear()
