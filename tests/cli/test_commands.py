@@ -168,6 +168,13 @@ def test_the_second_of_two_prepares_is_refused_in_one_line(tmp_path):
     assert run_cli("verify", tmp_path / "data").returncode == 0
 
 
+def test_a_package_that_is_not_installed_is_one_line(trained, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    assert main(["tensorboard", str(trained)]) == 69
+    [line] = capsys.readouterr().err.splitlines()
+    assert "tensorboard" in line and "which this command needs" in line
+
+
 def test_a_mistake_is_told_without_tensorflow_being_imported(tmp_path):
     code = """
 import sys

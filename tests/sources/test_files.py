@@ -10,6 +10,7 @@ import os
 import random
 import tarfile
 import threading
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -562,3 +563,10 @@ def test_cli_says_one_line_with_the_documented_exit_code(tmp_path):
     assert done.stderr.startswith(f"lowmem-sentiment: error: {path}:3: has no label")
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.glob("out*"))
+
+
+def test_a_zip_archive_is_refused_though_its_rows_could_be_read(tmp_path):
+    with zipfile.ZipFile(tmp_path / "r.csv", "w") as archive:  # stored, not compressed
+        archive.writestr("r.csv", "text,label\ngood,pos\nbad,neg\n")
+    with pytest.raises(DataError, match=r"r.csv is a zip archive, expected its content"):
+        prepare(FilesSource([tmp_path / "r.csv"]), tmp_path / "out")

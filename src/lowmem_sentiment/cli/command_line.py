@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from ..system.errors import LowmemError, printable
+from ..system.errors import LowmemError, Unavailable, printable
 from ..system.progress import Bar
 from .commands import LINE, Help
 from .compare import add_compare
@@ -48,6 +48,17 @@ def run(arguments: Sequence[str] | None = None) -> int:
         bar.clear()
         print(f"lowmem-sentiment: error: {printable(error, LINE)}", file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        # NumPy alone is enough to prepare, predict and evaluate: that nothing else is installed is no bug
+        if (error.name or "lowmem_sentiment").startswith("lowmem_sentiment"):
+            raise
+        bar.clear()
+        print(
+            f"lowmem-sentiment: error: {error}, which this command needs; expected TensorFlow and "
+            "TensorBoard, which pip installs with lowmem-sentiment",
+            file=sys.stderr,
+        )
+        return Unavailable.exit_code
     except BrokenPipeError:
         # Whoever read our output has gone; that is no error, and nobody is left to report it to.
         sys.stdout = None

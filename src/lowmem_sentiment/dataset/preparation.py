@@ -31,7 +31,10 @@ def prepare(
 ) -> Dataset:
     """Write a source's reviews into a new dataset directory `out`, and return it.
 
-    `settings` are PreparationSettings for texts. Nothing appears under the name `out` before it is
+    `settings` are PreparationSettings for texts, or FeatureSettings; of a source of ids only the latter
+    count. A shard ends with the record that fills `shard_bytes`.
+
+    Nothing appears under the name `out` before it is
     whole, and `overwrite` replaces only a dataset that is no input, which `report` receives a line
     about. Raises OutputExists, OutputError (a full disk), SettingsError, DataError (no reviews in a
     split, one label, a bad row).

@@ -35,7 +35,14 @@ FEW_REVIEWS = 5  # a label with fewer is most likely a bad row's
 
 
 class Dataset:
-    """A finished dataset directory."""
+    """A finished dataset directory.
+
+    `labels`, `name`, `source`, `tokenizer` and `length` are the manifest's; opening one reads that alone.
+
+    >>> dataset = Dataset("data/imdb")  # doctest: +SKIP
+    >>> dataset.num_reviews("train"), dataset.labels  # doctest: +SKIP
+    (40000, ['negative', 'positive'])
+    """
 
     def __init__(self, directory: str | Path):
         """Read the manifest, and check that every file is there in its full size.

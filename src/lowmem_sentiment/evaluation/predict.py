@@ -145,7 +145,10 @@ def predict(
 ) -> list[Prediction]:
     """Return a `Prediction` for each text, from a trained run (see `Predictor.predict`).
 
-    Raises InputMissing or DataError for a run without weights, or with damaged ones.
+    Each has `label`, its `probability` (0 to 1), the `probabilities` of all labels by name, and with
+    `explain` the `effects` of its words in log-odds.
+    Raises InputMissing or DataError for a run without weights, or with damaged ones, and SettingsError
+    for a `threshold` out of 0 to 1 or of other than two labels.
 
     >>> predict("runs/imdb", ["a wonderful film"])[0].label  # doctest: +SKIP
     'positive'

@@ -59,7 +59,9 @@ _OPTIMIZERS = dict(zip(OPTIMIZERS, (DeferredAdam, LazyAdam), strict=True))
 def compile_model(
     model: keras.Model, learning_rate: float = TrainingSettings.learning_rate, **options
 ) -> None:
-    """Compile for binary cross-entropy (one output unit) or sparse categorical (more).
+    """Compile for binary cross-entropy (one output unit) or sparse categorical (more), with accuracy.
+
+    The labels are int64[batch], the optimizer is Adam as TensorFlow's fused kernel runs it.
 
     `options` go to `keras.Model.compile` and win over what is set here.
     """

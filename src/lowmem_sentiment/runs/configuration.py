@@ -19,7 +19,12 @@ BEST_BY = ("accuracy", "loss", "f1")
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """What decides the result of a training run, beside the dataset; defaults are the tutorial's."""
+    """What decides the result of a training run, beside the dataset; defaults are the tutorial's.
+
+    Each field is an option of `train` (`batch_size` is ``--batch-size``), whose help says what it does.
+    `num_words` of None is 10,000, or all words where there are fewer; `window_bytes` are bytes on disk.
+    Raises SettingsError for a value out of its range, which the message names.
+    """
 
     epochs: int = setting(2, "passes over the training reviews", metavar="N", at_least=1)
     batch_size: int = setting(32, "reviews a step", metavar="N", at_least=1)

@@ -19,6 +19,8 @@ STDIN = "-"
 
 _HEAD_BYTES = 6  # the longest magic number
 
+_ZIP = b"PK\x03\x04"
+
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -62,6 +64,8 @@ def unpacked(raw: Any, name: str) -> BinaryIO:
     head = raw.peek(_HEAD_BYTES)[:_HEAD_BYTES]
     if magic := compression_of(head):
         return io.BufferedReader(Decompressed(raw, magic, name), BLOCK_BYTES)
+    if head.startswith(_ZIP):  # a member that is not compressed would be read as text, its header too
+        raise DataError(f"{name} is a zip archive, expected its content: unzip -p reads it for a -")
     if len(head) < _HEAD_BYTES and name.lower().endswith((*COMPRESSED, ".tgz", ".tbz2", ".txz")):
         raise DataError(f"{name} is damaged or cut short: it has {len(head)} bytes, expected more")
     return raw

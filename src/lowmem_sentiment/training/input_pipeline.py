@@ -66,6 +66,10 @@ def batches(
 
     Ids from `num_words` on become 2, out of vocabulary, as `imdb.load_data` does it. Of a dataset that
     was prepared with n-grams the columns are its features, and those from `num_words` on are left out.
+
+    A batch takes 4 * batch_size * num_words bytes, 1.3 MB as by default, and `prefetch` of them are made
+    ahead; `window_bytes` of records on disk are shuffled together. The last batch may be smaller. A
+    damaged record raises tf.errors.DataLossError while batches are made.
     """
     order = Order(batch_size, shuffle, seed, validation_split, first_epoch, first_step, window_bytes)
     records = batched_records(dataset, split, order).skip(first_step)

@@ -67,6 +67,9 @@ def train(
 ) -> dict[str, Any]:
     """Train a model on `dataset` into the new directory `run`, and return the summary.
 
+    The summary is what summary.json holds: metrics of the epoch that is kept ("accuracy", "val_accuracy",
+    ...), "seconds", and memory in bytes.
+
     `model` is any compiled Keras model that takes float32[batch, num_words]; without it the tutorial's
     is built. `callbacks` are Keras' or your own; one that sets `model.stop_training` ends training
     after the epoch. A batch is to them what it is to Keras: the last of `steps_per_execution` steps.

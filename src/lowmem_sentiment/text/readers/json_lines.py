@@ -29,13 +29,13 @@ def parse_json_line(
         raise ValueError("is no JSON: it is nested too deeply") from None
     if not isinstance(row, dict):
         raise ValueError(f"is no JSON object but a {type(row).__name__}")
-    name, text = _field(row, settings.text_column, text_names, "--text-field")
+    name, text = _field(row, settings.text_column, text_names, "--text-column")
     if not isinstance(text, str):
         raise ValueError(f"has no text: its field {name!r} is {json.dumps(text)[:40]}")
     kept = tuple(_kept(_field(row, each, (), "--keep")[1], settings) for each in keep)
     if not labelled:
         return checked(text, settings), None, kept
-    name, label = _field(row, settings.label_column, LABEL_NAMES, "--label-field")
+    name, label = _field(row, settings.label_column, LABEL_NAMES, "--label-column")
     if label is None or isinstance(label, dict | list):
         raise ValueError(f"has no label: its field {name!r} is {json.dumps(label)[:40]}")
     label = label if isinstance(label, str) else json.dumps(label)

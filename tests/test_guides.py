@@ -1,0 +1,73 @@
+"""README and the guides name only what there is."""
+
+import argparse
+import re
+from pathlib import Path
+
+import pytest
+
+from lowmem_sentiment.cli import command_line
+
+PROJECT = Path(__file__).parents[1]
+GUIDES = [
+    "README.md",
+    *sorted(
+        str(path.relative_to(PROJECT))
+        for folder in ("src", "scripts")
+        for path in (PROJECT / folder).rglob("README.md")
+    ),
+]
+OF_OTHERS = {"--no-deps", "--no-cache-dir", "--quick", "--cases", "--gate", "--now", "--scope", "--peers"}
+"""Options of pip, systemd and the scripts (`benchmark.py --peers` among them)."""
+
+
+def options_of(parser: argparse.ArgumentParser) -> set[str]:
+    found = set(parser._option_string_actions)
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for each in action.choices.values():
+                found |= options_of(each)
+    return found
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_every_option_that_a_guide_names_is_one(guide):
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", (PROJECT / guide).read_text()))
+    assert named - options_of(command_line._parser()) <= OF_OTHERS
+
+
+def anchors(guide: Path) -> set[str]:
+    """Return what GitHub names the headings of a guide, none of which stands in a block of code."""
+    text = re.sub(r"^```.*?^```", "", guide.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings}
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_every_link_of_a_guide_leads_to_a_file_and_a_heading(guide):
+    path = PROJECT / guide
+    for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
+        if link.startswith(("http://", "https://")):
+            continue
+        file, _, anchor = link.partition("#")
+        target = path.parent / file if file else path
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_each_folder_with_a_format_of_its_own_has_a_guide():
+    assert {f"src/lowmem_sentiment/{each}/README.md" for each in ("dataset", "runs", "sources")} <= {
+        *GUIDES
+    }
+
+
+def test_readme_has_a_row_for_every_command():
+    rows = re.findall(r"^\| (`.*?`) \|", (PROJECT / "README.md").read_text(), re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`([a-z-]+)`", row)}
+    parser = command_line._parser()
+    [commands] = [each for each in parser._actions if isinstance(each, argparse._SubParsersAction)]
+    assert set(commands.choices) <= named
+
+
+def test_readme_can_be_read_in_one_sitting():
+    assert len((PROJECT / "README.md").read_text().splitlines()) <= 300
