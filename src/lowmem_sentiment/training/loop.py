@@ -50,11 +50,12 @@ def fit(
         if not first_step:
             model.reset_metrics()
         callback_list.on_epoch_begin(epoch)
-        iterator, logs = iter(batches), {}
+        iterator = iter(batches)
+        logs: dict[str, float] = {}
         for first, count in executions(first_step, steps, steps_per_execution):
             callback_list.on_train_batch_begin(first)
-            logs, waited = train(iterator, count)
-            logs = to_floats(logs)
+            metrics, waited = train(iterator, count)
+            logs = to_floats(metrics)
             if waited is not None:  # by the last step; the others are taken to have waited as long
                 position.waited = (position.waited or 0.0) + float(waited) * count
             callback_list.on_train_batch_end(first + count - 1, logs)
