@@ -106,7 +106,7 @@ class Curves(keras.callbacks.Callback):
             self._events.write(name, self._step(), values)
 
     def _step(self) -> int:
-        return int(self.model.optimizer.iterations.value)
+        return int(self.model.optimizer.iterations.numpy())
 
     def _reviews_seen(self) -> int:
         return min(self._position.step * self._settings.batch_size, self._num_reviews)
@@ -135,8 +135,8 @@ class Curves(keras.callbacks.Callback):
             values[f"epoch_{name}"] = (total - sums.get(name, 0.0)) / new
             sums[name] = total
         rate = self.model.optimizer.learning_rate  # a variable, or what a schedule or function returns
-        # Half of what `rate.numpy()` takes, a quarter of `convert_to_numpy`.
-        values["optimizer/learning_rate"] = float(getattr(rate, "value", rate))
+        # `convert_to_numpy` takes twice as long, 0.06 ms. A mirrored variable has no float of its own.
+        values["optimizer/learning_rate"] = float(rate.numpy() if hasattr(rate, "numpy") else rate)
         values |= self._measure_process(new / seconds)
         if (waited := self._position.waited) is not None:
             values[WAITING] = min((waited - self._waited) / seconds, 1.0)  # it is an estimate
