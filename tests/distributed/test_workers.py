@@ -160,8 +160,9 @@ def test_workers_agree_with_one_process_at_the_same_batch_size(dataset, one_proc
         accuracies = ("accuracy", "val_accuracy")
         assert {name: mine[name] for name in accuracies} == {name: expected[name] for name in accuracies}
     mine, expected = points(workers.run), points(one_process)
-    assert mine.keys() == expected.keys()
-    for name in expected:
+    # Workers wait for each other too: there it is not measured.
+    assert mine.keys() == expected.keys() - {("train", "process/share_of_time_waiting_for_data")}
+    for name in mine:
         assert mine[name][0] == expected[name][0], name
         if expected[name][1][0].dtype.kind == "f" and not name[1].startswith("process/"):
             np.testing.assert_allclose(mine[name][1], expected[name][1], atol=2e-6, err_msg=str(name))
