@@ -178,8 +178,7 @@ class _Search:
             return Result(candidate, epochs, str(error))
         if value != value:
             return Result(candidate, epochs, f"its {self._settings.metric} is not a number")
-        earlier = [each.epochs for each in self._state.measured() if each.candidate == candidate]
-        seconds = summary["seconds"]["epochs"][max(earlier, default=0) :]
+        seconds = summary["seconds"]["epochs"][self._state.epochs_before(candidate, epochs) :]
         return Result(
             candidate,
             epochs,

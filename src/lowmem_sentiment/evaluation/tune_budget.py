@@ -124,8 +124,7 @@ class Budget:
 
     def _epochs_trained(self, candidate: int, epochs: int) -> int:
         """Return how many epochs a process trains that goes up to `epochs`."""
-        earlier = (each.epochs for each in self._state.measured() if each.candidate == candidate)
-        return epochs - max((each for each in earlier if each < epochs), default=0)
+        return epochs - self._state.epochs_before(candidate, epochs)
 
     def _start_seconds(self) -> float:
         return max(result.start_seconds for result in self._state.measured()[-_RECENT:])

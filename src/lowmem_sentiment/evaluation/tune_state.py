@@ -70,6 +70,11 @@ class TuneState:
         """Return the results that have a value."""
         return [result for result in self.results if result.error is None]
 
+    def epochs_before(self, candidate: int, epochs: int) -> int:
+        """Return how many epochs a candidate had been trained for when it was to go up to `epochs`."""
+        earlier = (each.epochs for each in self.measured() if each.candidate == candidate)
+        return max((each for each in earlier if each < epochs), default=0)
+
     def write(self, out: Path) -> None:
         """Write the file atomically."""
         content = asdict(self)

@@ -39,6 +39,7 @@ from ..runs.configuration import TrainingSettings
 from ..runs.run_directory import RunDirectory
 from ..system import memory
 from ..system.errors import OutputError
+from ..system.settings import plain
 from .checkpoint import Position
 from .early_stopping import kept_epoch
 from .validation_metrics import ValidationMetrics
@@ -265,18 +266,19 @@ def write_result(
     trial = f"{run.path.name} ({run.path.parent})"  # the table cuts it; it has to be unique
     writer.write("", 0, event_writer.hyperparameters(trial, hparams, metrics))
     most_wrong = [Mistake(*each) for each in kept.get("most_wrong", ())]
-    wrong = describe_most_wrong(model, dataset, settings, most_wrong, run.vocabulary())
+    vocabulary = run.vocabulary()
+    wrong = describe_most_wrong(model, dataset, settings, most_wrong, vocabulary)
     result = describe_result(epoch, len(position.epochs), split, kept.get("measures", {}))
     texts = [event_writer.text("result", result), event_writer.text("most wrong", wrong)]
     writer.write("", int(position.epochs[-1]["step"]), texts)
     if settings.projector and model:  # before the events: a new run makes TensorBoard look for it
-        write_projector(run, model, run.vocabulary())
+        write_projector(run, model, vocabulary)
     writer.flush()
 
 
 def _hparams(settings: TrainingSettings, dataset: Dataset, epoch: int) -> dict[str, Any]:
     hparams = {
-        name: value if isinstance(value, int | float | str) else ",".join(map(str, value))
+        name: value if isinstance(value, int | float | str) else plain(value)
         for name, value in vars(settings).items()
         if name not in ("histograms", "projector")
     }
