@@ -42,7 +42,7 @@ TELL = "; print(read.get_inter_op_parallelism_threads(), read.get_intra_op_paral
 @pytest.mark.slow
 def test_a_small_step_runs_on_one_thread_and_a_large_one_on_all_for_each_operation():
     assert run(f"{THREADS}startup.set_threads(32 * 505_201){TELL}", **UNSET) == "1 1"
-    assert run(f"{THREADS}startup.set_threads(128 * 505_201){TELL}", **UNSET) == "1 0"
+    assert run(f"{THREADS}startup.set_threads(1_024 * 505_201){TELL}", **UNSET) == "1 0"
 
 
 @pytest.mark.slow

@@ -33,11 +33,12 @@ def chosen_settings(options: argparse.Namespace, dataset: Dataset) -> dict[str, 
 
 
 def set_threads(dataset: Any, settings: TrainingSettings) -> None:
-    """Set TensorFlow's threads by the size of a step."""
-    from ..runs.memory_plan import count_parameters
+    """Set TensorFlow's threads by the size of a step, whose rows are over the batch's own words."""
+    from ..runs.memory_plan import count_parameters, distinct_words
     from ..training import tensorflow_startup
 
-    parameters = count_parameters(settings, settings.num_words_for(dataset), len(dataset.labels))
+    words = min(settings.num_words_for(dataset), distinct_words(dataset, settings.batch_size))
+    parameters = count_parameters(settings, words, len(dataset.labels))
     tensorflow_startup.set_threads(settings.batch_size * parameters)
 
 

@@ -16,15 +16,15 @@ from ..system.workarounds import UNUSED_BY_KERAS, hidden
 
 _M_ARENA_MAX = -8  # mallopt(3)
 
-# Up to here one thread was as fast as two or faster; 32 reviews of the default model are 16.2 million.
-_SMALL_STEP = 1 << 24
+# Up to here one thread was as fast as two or faster on two cores, of which the pipeline needs one.
+_SMALL_STEP = 1 << 28
 
 
 def start() -> None:
     """Make ready for `import tensorflow`, and import it; Unavailable if it cannot run here."""
     _require_avx()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # real errors arrive as exceptions
-    _use_one_arena()
+    _limit_arenas()
     try:
         with _interruptible(), _quiet_stderr(), _no_garbage_collection(), hidden(*UNUSED_BY_KERAS):
             import tensorflow  # noqa: F401
@@ -35,13 +35,13 @@ def start() -> None:
 def set_threads(multiplications: int) -> None:
     """Set the threads that TensorFlow takes for a step, before its first operation.
 
-    `multiplications` are those of its forward pass. The operations of Dense layers follow one
-    another: a second thread only means that they are handed from one to the other, 0.1 ms a step. Nor
-    does it pay to split them in a small step: on two cores 32 reviews of 10,000 words
-    take 0.70 ms on one thread and 0.83 on two, of which the pipeline needs one; 128 take 2.2 and
-    1.8. No result was seen to depend on it: 1 to 8 threads gave the same bits. TensorFlow's own
-    environment variables win. With a GPU, which has threads of its own, or after the first
-    operation, nothing is set.
+    `multiplications` are those of its forward pass, over the batch's own words. The operations of Dense
+    layers follow one another: a second thread only means that they are handed from one to the other,
+    0.1 ms a step. Nor does it pay to split them in a small step: on two cores an epoch of the default
+    run takes 1.6 s on one thread, 2.6 on two, in batches of 128 reviews (35 million multiplications) 0.9
+    and 1.3, of 512 (260 million) 1.15 and 1.2. No result was seen to depend on it: 1 to 8 threads gave
+    the same bits. TensorFlow's own environment variables win. With a GPU, which has threads of its own,
+    or after the first operation, nothing is set.
     """
     import tensorflow as tf
 
@@ -136,13 +136,14 @@ def _require_avx() -> None:
             )
 
 
-def _use_one_arena() -> None:
-    """Let all threads share one heap of glibc's malloc.
+def _limit_arenas() -> None:
+    """Let the step, the pipeline and the main thread have a heap of glibc's malloc each, and no more.
 
-    Each thread's own arena keeps what was freed in it, such as reviews that one thread reads and
-    another frees: 4 MB. One arena costs no time here: two threads allocate seldom.
+    A heap that two threads share makes them wait for each other at each of a step's hundred temporaries:
+    with one heap for all an epoch of the default run takes 1.8 s, not 1.55. Each keeps some of what was
+    freed in it: three cost 4 MB more than one. One for each thread costs 6, and is not faster.
     """
     try:
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 3)
     except (OSError, AttributeError):  # another C library
         return
