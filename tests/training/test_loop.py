@@ -6,6 +6,7 @@ import threading
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from lowmem_sentiment.model.keras_model import build_model
 from lowmem_sentiment.model.optimizer import DeferredAdam
@@ -112,6 +113,23 @@ def test_class_weights_and_metrics_on_a_batchs_own_words_are_those_on_all(datase
         assert mine == pytest.approx(other, abs=1e-6)
     for mine, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_allclose(mine, other, rtol=0, atol=1e-6)
+
+
+def test_a_batchs_logs_have_the_norm_of_all_gradients_and_an_epochs_have_not(dataset):
+    class Written(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            norms.append(logs[loop.GRADIENT_NORM])
+
+    norms = []
+    model = build_model(dataset.num_ids, hidden=(6, 4), dropout=())
+    x, y = next(iter(batches(dataset, num_words=dataset.num_ids, batch_size=8)))
+    with tf.GradientTape() as tape:
+        loss = model.compute_loss(x, y, model(x))
+    gradients = tape.gradient(loss, model.trainable_weights)
+    epochs = fit(dataset, model, Written(), steps_per_execution=1, sparse=True, dropout=(), epochs=1)
+    assert len(norms) == 20 and min(norms) > 0
+    assert norms[0] == pytest.approx(float(tf.linalg.global_norm(gradients)), rel=1e-5)
+    assert not any(loop.GRADIENT_NORM in name for name in epochs[0])
 
 
 def test_lazy_adam_is_refused_where_gradients_are_dense(dataset):

@@ -44,6 +44,9 @@ def test_a_run_writes_what_its_charts_need(written):
         assert [step for step, _ in written["validation", f"validation/{tag}"]] == [20, 40]
     ((step, rate), *_) = written["train", "optimizer/learning_rate"]
     assert step == 20 and rate.tensor.float_val[0] == pytest.approx(0.001)
+    norms = written["train", "optimizer/gradient_norm"]
+    assert [step for step, _ in norms] == [20, 40]
+    assert all(value.tensor.float_val[0] > 0 for _, value in norms)
     waited = written["train", "process/share_of_time_waiting_for_data"]
     assert [step for step, _ in waited] == [20, 40]
     assert all(0 < value.tensor.float_val[0] <= 1 for _, value in waited)

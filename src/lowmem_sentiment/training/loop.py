@@ -17,6 +17,9 @@ from .execution import Execute, Step
 from .job import Job
 from .validation_metrics import ValidationMetrics
 
+GRADIENT_NORM = "gradient_norm"
+"""What the logs of a batch call the norm of the gradient of all weights together, in its last step."""
+
 
 def fit(
     job: Job,
@@ -60,6 +63,7 @@ def fit(
                 position.waited = (position.waited or 0.0) + float(waited) * count
             callback_list.on_train_batch_end(first + count - 1, logs)
         del iterator  # and with it the window, before validation
+        logs.pop(GRADIENT_NORM, None)  # one step's
         if job.sparse:
             model.optimizer.move_all()
         validation.reset()
@@ -137,8 +141,10 @@ def _sparse_train_step(model: keras.Model) -> Step:
             mean_loss.update_state(loss, sample_weight=tf.shape(y)[0])
             scaled = model.optimizer.scale_loss(loss)
         of_rows, *gradients = tape.gradient(scaled, [kernel, *others])
+        # Of an execution only the last step's logs are used: of the others TensorFlow leaves this out.
+        norm = tf.linalg.global_norm([of_rows, *gradients])
         gradients.insert(0, tf.IndexedSlices(of_rows, x[0], table.shape))
         model.optimizer.apply_gradients(zip(gradients, [table, *others], strict=True))
-        return model.compute_metrics(x, y, y_pred, sample_weight)
+        return {**model.compute_metrics(x, y, y_pred, sample_weight), GRADIENT_NORM: norm}
 
     return step

@@ -5,7 +5,7 @@ drawn into the same charts. The two charts that come first, by name too, have a 
 training and one at each epoch's end in validation, so that a run of two epochs has a curve:
 
     epoch_accuracy, epoch_loss
-    optimizer/learning_rate
+    optimizer/...                  learning rate, gradient norm
     per_epoch/...                  means over the epoch as in metrics.jsonl, and the generalization gap
     process/...                    memory, speed, time, share of time spent waiting for data
     validation/...                 precision, recall, F1, AUC, PR curve, confusion matrix
@@ -42,6 +42,7 @@ from ..system.errors import OutputError
 from ..system.settings import plain
 from .checkpoint import Position
 from .early_stopping import kept_epoch
+from .loop import GRADIENT_NORM
 from .validation_metrics import ValidationMetrics
 
 DESCRIPTIONS = {
@@ -51,6 +52,11 @@ DESCRIPTIONS = {
 }
 
 WAITING = "process/share_of_time_waiting_for_data"
+
+DESCRIPTIONS["optimizer/gradient_norm"] = (
+    "of all weights together, in the last step of each point's; where it grows from point to point the "
+    "learning rate is too large"
+)
 
 DESCRIPTIONS[WAITING] = (
     "near 0: the processor is what training waits for; near 1: reading and encoding the "
@@ -131,7 +137,10 @@ class Curves(keras.callbacks.Callback):
         seen, seconds = self._reviews_seen(), time.monotonic() - self._since
         new, sums = seen - self._seen, self._position.sums
         values = {}
-        for name, mean in (logs or {}).items():
+        logs = dict(logs or {})
+        if (norm := logs.pop(GRADIENT_NORM, None)) is not None:
+            values["optimizer/gradient_norm"] = norm
+        for name, mean in logs.items():
             total = float(mean) * seen
             values[f"epoch_{name}"] = (total - sums.get(name, 0.0)) / new
             sums[name] = total
