@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -130,6 +131,20 @@ def test_metrics_of_a_run_that_cannot_be_written_are_printed_first(runs, monkeyp
     assert "the evaluation is not saved: cannot write" in printed.err
     assert main(["evaluate", runs[0], "--fail-under", "accuracy=1.1"]) == 1
     assert "warning: the evaluation is not saved" in capsys.readouterr().err
+
+
+def test_a_check_counts_and_the_result_is_saved_when_nobody_reads_the_answer(runs):
+    command = [sys.executable, "-m", "lowmem_sentiment", "evaluate", runs[0]]
+    command += ["--fail-under", "accuracy=1.1"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60)
+    finally:
+        os.close(writer)
+    assert done.returncode == 1 and "error: accuracy is " in done.stderr
+    with open(f"{runs[0]}/evaluation.json") as file:
+        assert json.load(file)["reviews"] == 40
 
 
 def test_unknown_labels_are_named_and_escaped(runs, tmp_path, capsys):

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..evaluation.settings import EvaluationSettings
 from ..sources.files import FilesSettings
-from ..system.errors import CheckFailed, LowmemError, OutputError, SettingsError, printable
+from ..system.errors import CheckFailed, OutputError, SettingsError, printable
 from ..system.progress import Bar
 from .commands import add_command, print_text, report
 from .console import columns, table
@@ -41,8 +41,11 @@ def _evaluate(options: argparse.Namespace, bar: Bar) -> None:
         progress=bar,
     )
     bar.clear()
-    print_text(_text(options, evaluations))
-    _finish(evaluations)
+    unsaved = _save(evaluations)
+    try:
+        print_text(_text(options, evaluations))
+    finally:  # also where nobody reads any more
+        _finish(evaluations, unsaved)
 
 
 def _runs_and_datasets(options: argparse.Namespace) -> tuple[list[Path], list[Path]]:
@@ -54,21 +57,27 @@ def _runs_and_datasets(options: argparse.Namespace) -> tuple[list[Path], list[Pa
     return runs, [path for path in options.data if path not in late]
 
 
-def _finish(evaluations: list[dict[str, Any]]) -> None:
-    """Save the evaluations, which are printed by now; CheckFailed or OutputError for what failed."""
+def _save(evaluations: list[dict[str, Any]]) -> list[OutputError]:
+    """Save each evaluation with its run, and return why some could not be."""
     from ..evaluation.evaluate import save
 
-    unsaved: list[LowmemError] = []
+    unsaved = []
+    for evaluation in evaluations:
+        try:
+            save(evaluation)
+        except OutputError as error:
+            unsaved.append(error)
+    return unsaved
+
+
+def _finish(evaluations: list[dict[str, Any]], unsaved: list[OutputError]) -> None:
+    """Warn of labels that were left out; raise CheckFailed or OutputError for what failed."""
     for evaluation in evaluations:
         for label, count in evaluation.get("unknown_labels", {}).items():
             report(
                 f"warning: {count:,} reviews have the label '{printable(label)}', which "
                 f"{evaluation['run']} does not know; they are left out"
             )
-        try:
-            save(evaluation)
-        except OutputError as error:
-            unsaved.append(error)
     several = len(evaluations) > 1
     failed = [
         f"{evaluation['run']}: {line}" if several else line
