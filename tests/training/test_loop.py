@@ -17,7 +17,7 @@ from lowmem_sentiment.training import checkpoint, loop
 from lowmem_sentiment.training.callbacks import ReportProgress, Track
 from lowmem_sentiment.training.checkpoint import Position
 from lowmem_sentiment.training.input_pipeline import batches
-from lowmem_sentiment.training.job import Job
+from lowmem_sentiment.training.job import LARGE_BATCH, Job
 from lowmem_sentiment.training.single_process import SingleProcess
 from lowmem_sentiment.training.validation_metrics import ValidationMetrics
 
@@ -72,6 +72,16 @@ def test_class_weights_are_those_of_keras_fit(dataset, monkeypatch):
     fit_with_keras(dataset, theirs, {0: 0.5, 1: 2.0})
     for mine, other in zip(checkpoint.variables(ours), checkpoint.variables(theirs), strict=True):
         np.testing.assert_array_equal(mine.numpy(), other.numpy())
+
+
+def test_a_large_batch_has_all_words_and_rows_over_all(dataset):
+    def sparse(batch_size, **settings):
+        settings = TrainingSettings(num_words=dataset.num_ids, batch_size=batch_size, **settings)
+        return Job(dataset, settings, SingleProcess()).sparse
+
+    large = LARGE_BATCH // (4 * dataset.num_ids) + 1
+    assert sparse(large - 1) and not sparse(large)
+    assert sparse(large, optimizer="lazy-adam")  # which knows no others
 
 
 @pytest.mark.slow

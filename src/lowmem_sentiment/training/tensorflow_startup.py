@@ -17,7 +17,7 @@ from ..system.workarounds import UNUSED_BY_KERAS, hidden
 _M_ARENA_MAX = -8  # mallopt(3)
 
 # Up to here one thread was as fast as two or faster on two cores, of which the pipeline needs one.
-_SMALL_STEP = 1 << 28
+_SMALL_STEP = 1 << 27
 
 
 def start() -> None:
@@ -39,7 +39,7 @@ def set_threads(multiplications: int) -> None:
     layers follow one another: a second thread only means that they are handed from one to the other,
     0.1 ms a step. Nor does it pay to split them in a small step: on two cores an epoch of the default
     run takes 1.6 s on one thread, 2.6 on two, in batches of 128 reviews (35 million multiplications) 0.9
-    and 1.3, of 512 (260 million) 1.15 and 1.2. No result was seen to depend on it: 1 to 8 threads gave
+    and 1.3, of 512 (260 million) 1.2 and 1.0. No result was seen to depend on it: 1 to 8 threads gave
     the same bits. TensorFlow's own environment variables win. With a GPU, which has threads of its own,
     or after the first operation, nothing is set.
     """
