@@ -3,6 +3,7 @@
 import filecmp
 import json
 from collections import Counter
+from collections.abc import Collection
 from itertools import pairwise
 
 import numpy as np
@@ -13,6 +14,7 @@ from lowmem_sentiment.dataset.evidence import review_evidence
 from lowmem_sentiment.dataset.feature_selection import MIN_REVIEWS, select_features
 from lowmem_sentiment.dataset.preparation import FeatureSettings, PreparationSettings, prepare
 from lowmem_sentiment.dataset.reader import Dataset
+from lowmem_sentiment.dataset.splits import num_reviews, number_in_split
 from lowmem_sentiment.dataset.statistics import explore
 from lowmem_sentiment.dataset.verify import verify
 from lowmem_sentiment.sources.imdb import ImdbSource
@@ -86,14 +88,18 @@ def select(dataset: Dataset, **options):
     return select_features(dataset, **{**defaults, **options})
 
 
-def expected_ranking(dataset: Dataset, longest: int, rank: str, min_count: int = 1) -> list[bytes]:
+def expected_ranking(
+    dataset: Dataset, longest: int, rank: str, min_count: int = 1, held_out: Collection[int] = ()
+) -> list[bytes]:
     """Return every candidate by rank, from counts made review by review."""
-    whole, by_label = Counter(), Counter()
-    for words, label in zip(*training_words(dataset), strict=True):
+    whole, by_label, totals = Counter(), Counter(), np.zeros(len(dataset.labels), int)
+    for place, (words, label) in enumerate(zip(*training_words(dataset), strict=True)):
+        if place in held_out:
+            continue
+        totals[label] += 1
         for ngram in ngrams_of(words, longest):
             whole[ngram] += 1
             by_label[ngram, label] += 1
-    totals = np.array(dataset.label_counts("train"))
     scores = {}
     for ngram, number in whole.items():
         if number < max(min_count, MIN_REVIEWS if b" " in ngram else 1):
@@ -125,6 +131,17 @@ def test_selection_ranks_every_ngram_of_the_training_reviews(words_only, rank, l
     assert selection.features == expected
     assert (selection.candidates, selection.error_bound) == (len(expected), 0)
     assert select(words_only, ngrams=longest, rank=rank, max_features=5).features == expected[:5]
+
+
+@pytest.mark.parametrize("rank", ["evidence", "frequency"])
+@pytest.mark.parametrize("share", [0.1, 0.3])
+def test_reviews_that_validate_have_no_part_in_the_selection(words_only, rank, share):
+    count = num_reviews(words_only, "validation", share)
+    held_out = {number_in_split(number, share) for number in range(count)}
+    expected = expected_ranking(words_only, 3, rank, held_out=held_out)
+    for processes in (1, 2):
+        selection = select(words_only, rank=rank, validation_split=share, processes=processes)
+        assert selection.features == expected != expected_ranking(words_only, 3, rank)
 
 
 def test_min_count_leaves_out_what_stands_in_fewer_reviews(words_only):
@@ -276,6 +293,13 @@ def test_tensorflow_reads_tokens_and_features(with_features):
     for name in lists:
         first = next(iter(with_features.read("train", name))).split()[0]
         assert example[name].numpy().tolist() == first.tolist()
+
+
+def test_the_manifest_has_the_share_that_was_not_ranked(tmp_path):
+    settings = FeatureSettings(ngrams=2, validation_split=0.25)
+    dataset = prepare(handmade(120), tmp_path / "held_out", settings)
+    assert dataset.features.validation_split == 0.25
+    assert Dataset(tmp_path / "held_out").features == dataset.features
 
 
 def test_imdb_files_take_the_same_settings(imdb_files, tmp_path):

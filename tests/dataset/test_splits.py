@@ -8,6 +8,7 @@ from lowmem_sentiment.dataset.splits import (
     num_reviews,
     number_in_split,
     validation_share,
+    validation_warnings,
 )
 
 
@@ -52,6 +53,32 @@ def test_a_split_that_is_too_small_to_measure_by_is_warned_of(train, test, share
         assert found is None
     else:
         assert re.search(expected, found) and found.count("\n") == 0
+
+
+def featured(rank, ranked_without):
+    features = SimpleNamespace(rank=rank, validation_split=ranked_without)
+    return SimpleNamespace(
+        labels=["a", "b"],
+        label_counts=lambda split: [1000, 1000],
+        num_reviews=lambda split: 2000,
+        features=features if rank else None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("rank", "ranked_without", "validation_split", "warned"),
+    [
+        ("evidence", 0.0, 0.1, True), ("evidence", 0.2, 0.1, True), ("evidence", 0.1, 0.1, False),
+        ("evidence", 0.0, 0.0, False), ("frequency", 0.0, 0.1, False), ("given", 0.0, 0.1, False),
+        (None, 0.0, 0.1, False),
+    ],
+)  # fmt: skip
+def test_ngrams_that_validation_reviews_helped_to_choose_are_warned_of(
+    rank, ranked_without, validation_split, warned
+):
+    warnings = validation_warnings(featured(rank, ranked_without), validation_split)
+    assert len(warnings) == warned
+    assert all("prepare with --validation-split 0.1" in line for line in warnings)
 
 
 def test_of_many_labels_with_few_reviews_five_are_named():

@@ -19,7 +19,9 @@ from . import records
 from .feature_selection import RANKS, select_features
 from .given_vocabulary import GivenVocabulary
 from .manifest import (
+    EVIDENCE,
     FEATURES,
+    FREQUENCY,
     GIVEN,
     MANIFEST,
     SPLITS,
@@ -65,6 +67,14 @@ class FeatureSettings:
     min_count: int = setting(
         1, "leave out words that occur less often, n-grams in fewer reviews", metavar="N", at_least=1
     )
+    validation_split: float = setting(
+        0.0,
+        "count and rank n-grams without the training reviews that train, sweep and tune hold out with "
+        "the same --validation-split, so that validation says of n-grams what test will",
+        metavar="SHARE",
+        at_least=0,
+        below=1,
+    )
     workers: int | None = setting(
         None,
         "processes; changes no byte of the result (default: one a processor)",
@@ -78,12 +88,12 @@ class FeatureSettings:
     @property
     def ranked_by(self) -> str:
         """The ranking, its default filled in."""
-        return self.rank or ("evidence" if self.ngrams > 1 else "frequency")
+        return self.rank or (EVIDENCE if self.ngrams > 1 else FREQUENCY)
 
     @property
     def wanted(self) -> bool:
         """Whether a model is to read anything but words in the order of their frequency."""
-        return (self.ngrams, self.ranked_by) != (1, "frequency")
+        return (self.ngrams, self.ranked_by) != (1, FREQUENCY)
 
 
 def add_features(
@@ -126,6 +136,7 @@ def _choose(
         rank=settings.ranked_by,
         max_features=settings.max_features,
         min_count=settings.min_count,
+        validation_split=settings.validation_split,
         memory=settings.vocabulary_memory,
         processes=processes,
         progress=progress,
@@ -140,6 +151,7 @@ def _choose(
         settings.ranked_by,
         selection.candidates,
         selection.error_bound,
+        settings.validation_split,
     )
 
 

@@ -20,9 +20,11 @@ from ..text.reviews import Reviews
 from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
 from .document_counts import DocumentCounts, first_of_each
 from .evidence import review_evidence
+from .manifest import EVIDENCE, FREQUENCY
 from .reader import Dataset
+from .splits import is_held_out, validation_share
 
-RANKS = ("evidence", "frequency")
+RANKS = (EVIDENCE, FREQUENCY)
 
 MIN_REVIEWS = 2
 """An n-gram of several words in fewer training reviews is no candidate: of the 1.9 million pairs of IMDb
@@ -62,6 +64,7 @@ def select_features(
     rank: str,
     max_features: int,
     min_count: int = 1,
+    validation_split: float = 0.0,
     memory: int,
     processes: int,
     progress: Progress = no_progress,
@@ -70,17 +73,19 @@ def select_features(
 
     "evidence" ranks by the largest |z| over the labels (`evidence.review_evidence`),
     "frequency" by the number of reviews. Counting takes `memory` bytes at most, and keeps 16 for each
-    candidate. Neither test reviews nor the number of processes change the result.
+    candidate. Neither test reviews, nor the training reviews that `validation_split` holds out, nor the
+    number of processes change the result.
     """
-    totals = np.array(dataset.label_counts("train"), np.int64)
     found: list[_Candidates] = []
     error_bound = 0
     for size in range(1, ngrams + 1):
-        task = CountTask(dataset, [each.keys for each in found])
+        task = CountTask(dataset, [each.keys for each in found], validation_split)
+        totals = np.zeros(len(dataset.labels), np.int64)
         counts = DocumentCounts(task.label_bits, memory)
         done, shards = 0, dataset.shards("train")
         counted = workers.in_order(task, range(len(shards)), processes)
-        for shard, blocks in zip(shards, counted, strict=True):
+        for shard, (labels, blocks) in zip(shards, counted, strict=True):
+            totals += labels
             while blocks:
                 counts.add(*blocks.pop(0))
             done += shard.records
@@ -103,8 +108,9 @@ class CountTask:
     Instances hold the tables of the shorter ones (8 bytes each), which forks share.
     """
 
-    def __init__(self, dataset: Dataset, shorter: list[np.ndarray]):
+    def __init__(self, dataset: Dataset, shorter: list[np.ndarray], validation_split: float = 0.0):
         self._dataset, self._shorter = dataset, shorter
+        self._held_out = validation_share(validation_split)
         self.label_bits = max(1, (len(dataset.labels) - 1).bit_length())
         self._word_bits = (dataset.num_ids - 1).bit_length()
         self._node_bits = 0
@@ -118,12 +124,24 @@ class CountTask:
             return keys
         return keys >> self._word_bits << 32 | keys & ((1 << self._word_bits) - 1)
 
-    def __call__(self, shard: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return distinct ascending keys and counts (`DocumentCounts.add`) of each block of a shard."""
-        return [self.count(reviews) for reviews in self._dataset.read_shard("train", shard)]
+    def __call__(self, shard: int) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+        """Return int64[labels], how many reviews of a shard are ranked, and `count` of each block."""
+        shards = self._dataset.shards("train")
+        first = sum(each.records for each in shards[:shard])
+        totals, blocks = np.zeros(len(self._dataset.labels), np.int64), []
+        for reviews in self._dataset.read_shard("train", shard):
+            index = np.arange(first, first + len(reviews.lengths))
+            first += len(index)
+            ranked = reviews.select(~is_held_out(index, self._held_out)) if self._held_out else reviews
+            totals += np.bincount(ranked.labels, minlength=len(totals))
+            blocks.append(self.count(ranked))
+        return totals, blocks
 
     def count(self, reviews: Reviews) -> tuple[np.ndarray, np.ndarray]:
-        """Return int64[n] distinct ascending keys, and int32[n], in how many of `reviews` each stands."""
+        """Return int64[n] distinct ascending keys, and int32[n], in how many of `reviews` each stands.
+
+        They are what `DocumentCounts.add` takes.
+        """
         text, ngrams = self._ngrams(reviews)
         text_bits = max(1, len(reviews.lengths) - 1).bit_length()
         if self._node_bits + self._word_bits + self.label_bits + text_bits > 63:
@@ -170,7 +188,7 @@ def _scores(
         dense = np.zeros((labels, last - first))
         dense[label[some], np.repeat(np.arange(last - first), rows[first:last])] = count[some]
         whole = dense.sum(axis=0)
-        if rank == "frequency":
+        if rank == FREQUENCY:
             scores[first:last] = whole
             continue
         each = [

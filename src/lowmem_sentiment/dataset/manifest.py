@@ -35,6 +35,8 @@ SPLITS = ("train", "test")
 
 MAX_LABELS = 1_000  # with more, the label column is most likely the wrong one
 
+EVIDENCE, FREQUENCY = "evidence", "frequency"
+
 GIVEN = "given"
 """The rank of features that were not ranked here."""
 
@@ -85,6 +87,8 @@ class FeaturesFile:
     """How many n-grams were ranked."""
     count_error_bound: int
     """How much the number of reviews of a candidate was too low at most; 0: all were exact."""
+    validation_split: float = 0.0
+    """The share of the training reviews that was held out of counting and ranking."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +175,9 @@ def _check(manifest: Manifest, where: str) -> None:
         wrong(f"version {manifest.version} with or without features, expected them in version 2 alone")
     if manifest.features and not 0 < manifest.features.features < 1 << 31:
         wrong(f"features.features is {manifest.features.features}, expected 1 to {(1 << 31) - 1:,}")
+    if manifest.features and not 0 <= manifest.features.validation_split < 1:
+        share = manifest.features.validation_split
+        wrong(f"features.validation_split is {share}, expected 0 to below 1")
     if manifest.tokenizer not in TOKENIZERS:
         wrong(f"tokenizer is {_shown(manifest.tokenizer)}, expected one of {', '.join(TOKENIZERS)}")
     if set(manifest.splits) != set(SPLITS):

@@ -1,8 +1,10 @@
 """How many reviews a split has, and which of the training split are held out."""
 
 from fractions import Fraction
+from typing import Any
 
 from ..system.errors import plural, printable
+from .manifest import EVIDENCE
 from .reader import FEW_REVIEWS, Dataset
 
 FEW_HELD_OUT = 100
@@ -17,6 +19,35 @@ def num_reviews(dataset: Dataset, split: str, validation_split: float = 0.0) -> 
     share = validation_share(validation_split)
     held_out = count * share.numerator // share.denominator
     return held_out if split == "validation" else count - held_out
+
+
+def is_held_out(index: Any, share: Fraction) -> Any:
+    """Return bool[n], which of the reviews at int64[n] `index` of the training split are held out.
+
+    `index` is an array or a tensor. A `share` of 1/10 holds out every tenth review.
+    """
+    top, bottom = share.numerator, share.denominator
+    return (index + 1) * top // bottom > index * top // bottom
+
+
+def validation_warnings(dataset: Dataset, validation_split: float) -> list[str]:
+    """Return a line for each reason why what a model is validated on says less than it seems to."""
+    few, known = few_held_out(dataset, validation_split), ranked_with_held_out(dataset, validation_split)
+    return [line for line in (few, known) if line]
+
+
+def ranked_with_held_out(dataset: Dataset, validation_split: float) -> str | None:
+    """Return a line of warning where the reviews held out had a part in which n-grams are features."""
+    features = dataset.features
+    if not validation_split or not features or features.rank != EVIDENCE:
+        return None
+    if validation_share(features.validation_split) == validation_share(validation_split):
+        return None
+    return (
+        "the n-grams were chosen by the labels of the validation reviews too, so that validation looks "
+        "better than test will, more so with more n-grams; to validate on others prepare with "
+        f"--validation-split {validation_split:g}"
+    )
 
 
 def few_held_out(dataset: Dataset, validation_split: float) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..dataset.reader import Dataset
-from ..dataset.splits import validation_share
+from ..dataset.splits import is_held_out, validation_share
 from ..model.metrics import (
     SCORE_BINS,
     area_under_roc,
@@ -186,7 +186,7 @@ def dataset_batches(
     for block, inputs in _read(dataset, "test" if split == "test" else "train"):
         places = np.arange(first, first + len(block.labels))
         first += len(block.labels)
-        held_out = _held_out(places, share)
+        held_out = is_held_out(places, share)
         keep = np.flatnonzero(held_out if split == "validation" else ~held_out)
         reviews, tokens = inputs.split(), block.split()
         for at in range(0, len(keep), BATCH_REVIEWS):
@@ -205,12 +205,6 @@ def _read(dataset: Dataset, split: str) -> Iterator[tuple[Reviews, Reviews]]:
         yield from ((block, block) for block in dataset.read(split))
         return
     yield from zip(dataset.read(split), dataset.read(split, dataset.inputs), strict=True)
-
-
-def _held_out(places: np.ndarray, share: Fraction) -> np.ndarray:
-    """Return bool[n]: which places of the training split are in the validation split."""
-    top, bottom = share.numerator, share.denominator
-    return (places + 1) * top // bottom > places * top // bottom
 
 
 def _batch_of_ids(

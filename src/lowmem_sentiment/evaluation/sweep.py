@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..dataset.reader import Dataset
-from ..dataset.splits import few_held_out
+from ..dataset.splits import validation_warnings
 from ..model.numpy_model import NumpyModel
 from ..runs.configuration import TrainingSettings
 from ..runs.run_directory import RunDirectory
@@ -115,7 +115,7 @@ def sweep(
         )
     stopped = (stop or threading.Event()).is_set
     runs = _plan(dataset, Path(out), settings, grid, seeds)
-    if warning := few_held_out(dataset, settings.validation_split):
+    for warning in validation_warnings(dataset, settings.validation_split):
         report(f"warning: {warning}")
     with lock_runs(Path(out), stopped, report) as lock:
         if lock is not None:

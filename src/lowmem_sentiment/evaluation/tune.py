@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..dataset.reader import Dataset
-from ..dataset.splits import few_held_out
+from ..dataset.splits import validation_warnings
 from ..model.numpy_model import NumpyModel
 from ..runs.configuration import TrainingSettings
 from ..runs.run_directory import RunDirectory
@@ -62,7 +62,7 @@ def tune(
             raise Resumable("stopped before a run was started; the same command resumes the search")
         limit = settings.memory_limit or find_limit().bytes
         state = open_state(out, settings, dataset.fingerprint, limit)
-        if warning := few_held_out(dataset, settings.validation_split):
+        for warning in validation_warnings(dataset, settings.validation_split):
             report(f"warning: {warning}")
         search = _Search(dataset, out, state, progress, report, stopped, clock)
         search.run(lock)

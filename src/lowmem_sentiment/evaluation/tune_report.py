@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..dataset.reader import Dataset
+from ..dataset.splits import ranked_with_held_out
 from ..runs.configuration import TrainingSettings
 from .search_space import SearchSpace, model_bytes, rungs
 from .settings import TuneSettings
@@ -79,8 +80,8 @@ def report_of(
         "prefer": settings.prefer,
         "seed": settings.seed,
         "validation_split": settings.validation_split,
-        # Then validation is too good: its reviews were among those that ranked the n-grams.
-        "ranked_with_validation": dataset.features is not None and dataset.features.rank == "evidence",
+        # Then validation is too good.
+        "ranked_with_validation": ranked_with_held_out(dataset, settings.validation_split) is not None,
         "minutes": settings.minutes,
         "runs": settings.runs,
         "rungs": rungs(dataset, settings.validation_split),

@@ -15,6 +15,11 @@ class Reviews(NamedTuple):
     labels: np.ndarray
     """int64[reviews]"""
 
+    def select(self, chosen: np.ndarray) -> "Reviews":
+        """Return the reviews where bool[reviews] `chosen` is true."""
+        ids = self.token_ids[np.repeat(chosen, self.lengths)]
+        return Reviews(ids, self.lengths[chosen], self.labels[chosen])
+
     def split(self) -> list[np.ndarray]:
         """Return each review's ids, as views."""
         return np.split(self.token_ids, np.cumsum(self.lengths)[:-1]) if len(self.lengths) else []

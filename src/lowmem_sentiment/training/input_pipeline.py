@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 
 from ..dataset.reader import Dataset
-from ..dataset.splits import num_reviews, validation_share
+from ..dataset.splits import is_held_out, num_reviews, validation_share
 from ..runs.configuration import TrainingSettings
 from ..runs.memory_plan import window_width
 from ..system.errors import DataError
@@ -243,12 +243,11 @@ class _Part:
     def _choose(self, path: tf.Tensor, first: tf.Tensor) -> tf.data.Dataset:
         """Return the reviews of one shard that are, or are not, held out: a few hundred at a time."""
         size = 256
-        top, bottom = self._share.numerator, self._share.denominator
 
         @no_autograph
         def choose(nth, records):
             index = first + nth * size + tf.range(tf.size(records, tf.int64))
-            held_out = (index + 1) * top // bottom > index * top // bottom
+            held_out = is_held_out(index, self._share)
             return tf.boolean_mask(records, held_out if self._held_out else ~held_out)
 
         return tf.data.TFRecordDataset(path).batch(size).enumerate().map(choose).unbatch()

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from .. import __version__
-from ..dataset.splits import few_held_out
+from ..dataset.splits import validation_warnings
 from ..runs.configuration import TrainingSettings
 from ..runs.run_directory import RunDirectory
 from ..system.errors import DataError, SettingsError
@@ -59,7 +59,7 @@ def open_run(
         report=report,
         held=held,
     )
-    if warning := few_held_out(job.dataset, job.settings.validation_split):
+    for warning in validation_warnings(job.dataset, job.settings.validation_split):
         report(f"warning: {warning}")
     return None
 
