@@ -67,7 +67,8 @@ class WordCounter:
         result = {}
         for nth, label in enumerate(labels):
             if reviews is None:
-                odds, score = log_odds_ratio(counts[nth], whole, words[nth], words.sum(), PRIOR_WORDS)
+                total = float(words.sum())
+                odds, score = log_odds_ratio(counts[nth], whole, words[nth], total, PRIOR_WORDS)
             else:
                 odds, score = review_evidence(counts[nth], whole, reviews[nth], sum(reviews))
             result[label] = [
