@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lowmem_sentiment.system.errors import DataError, InputMissing
-from lowmem_sentiment.system.npz import read_arrays, to_bytes, write_arrays
+from lowmem_sentiment.system.npz import Rows, read_arrays, to_bytes, write_arrays
 
 ARRAYS = {
     "metadata": np.frombuffer(b'{"version": 1}', np.uint8),
@@ -50,6 +50,13 @@ def test_arrays_come_back_as_they_were_and_as_numpy_reads_them(tmp_path):
     assert read_arrays(path, "a")["columns"].flags.f_contiguous
     with pytest.raises(ValueError, match="read-only"):
         read_arrays(path, "a")["steps"][...] = 1
+
+
+def test_an_array_in_rows_has_the_bytes_of_the_whole_array():
+    table = np.arange(14, dtype=np.float32).reshape(7, 2)
+    rows = Rows(table.shape, table.dtype, (table[first : first + 3] for first in (0, 3, 6)))
+    files = [zipfile.ZipFile(io.BytesIO(to_bytes([("table", each)]))) for each in (rows, table)]
+    assert files[0].read("table.npy") == files[1].read("table.npy")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Whatever ends a run, it goes on and ends with the bits of one that nobody disturbed."""
 
+import io
 import json
 import shutil
 import signal
@@ -13,6 +14,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from helpers import run_cli
 
 from lowmem_sentiment.dataset.preparation import prepare
@@ -21,6 +23,7 @@ from lowmem_sentiment.model.keras_model import build_model
 from lowmem_sentiment.runs.configuration import SaveEvery, TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.sources.imdb import ImdbSource
+from lowmem_sentiment.system import npz
 from lowmem_sentiment.system.errors import (
     DataError,
     InputMissing,
@@ -38,6 +41,17 @@ SETTINGS = TrainingSettings(epochs=3, batch_size=8, hidden=(6, 4), learning_rate
 
 # Back in Python every 3 of an epoch's 20 steps, so that there is a middle to stop in
 train = partial(train_in_long_executions, steps_per_execution=3)
+
+
+@pytest.mark.parametrize("row_size", [1, 20])
+def test_a_table_that_is_saved_some_rows_at_a_time_is_saved_to_the_bit(row_size, monkeypatch):
+    monkeypatch.setattr(checkpoint, "_LARGE_TABLE", 8 * row_size)
+    monkeypatch.setattr(checkpoint, "_ROWS", 3)
+    table = tf.random.stateless_normal([8, row_size], [1, 2])  # 8 rows in blocks of 3
+    file = io.BytesIO()
+    npz.write_arrays(file, [("table", checkpoint._values(tf.Variable(table)))])
+    assert isinstance(checkpoint._values(tf.Variable(table)), npz.Rows)
+    np.testing.assert_array_equal(npz.read_arrays(file, "it")["table"], table.numpy())
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import re
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -25,19 +25,36 @@ _HEADER = re.compile(
 )
 
 
-def write_arrays(file: Path | BinaryIO, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
+class Rows(NamedTuple):
+    """An array of which only some rows are in memory at a time."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    blocks: Iterable[np.ndarray]
+    """All rows in order, in C order."""
+
+
+def write_arrays(file: Path | BinaryIO, arrays: Iterable[tuple[str, np.ndarray | Rows]]) -> None:
     """Write named arrays, one in memory at a time: a state's are together three times the weights.
 
     The bytes are those of `np.savez`, which copies each 16 MB of them once more.
     """
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays:
-            array = np.asarray(array, order="C")
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                header = np.lib.format.header_data_from_array_1_0(array)
-                np.lib.format.write_array_header_1_0(member, header)
-                member.write(array.reshape(-1).view(np.uint8).data)
+                _write_array(member, array)
             del array  # before the next is made
+
+
+def _write_array(file: IO[bytes], array: np.ndarray | Rows) -> None:
+    if not isinstance(array, Rows):
+        array = np.asarray(array, order="C")
+        array = Rows(array.shape, array.dtype, [array])
+    descr = np.lib.format.dtype_to_descr(array.dtype)
+    header = {"descr": descr, "fortran_order": False, "shape": array.shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    for block in array.blocks:
+        file.write(block.reshape(-1).view(np.uint8).data)
 
 
 def read_arrays(file: Path | BinaryIO, where: str) -> dict[str, np.ndarray]:
