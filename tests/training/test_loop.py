@@ -263,6 +263,7 @@ def test_progress_has_the_steps_left_in_all_epochs_and_a_line_an_epoch(dataset):
 def test_executions_cover_the_steps_that_are_left():
     assert list(loop.executions(3, 10, 5)) == [(3, 5), (8, 2)]
     assert list(loop.executions(10, 10, 5)) == []
+    assert list(loop.executions(3, 17, 5, end_every=8)) == [(3, 5), (8, 5), (13, 3), (16, 1)]
 
 
 def test_one_process_agrees_with_itself_on_stopping():

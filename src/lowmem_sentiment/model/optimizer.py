@@ -134,11 +134,12 @@ class DeferredAdam(RowAdam):
     which b2^(k/2) hardly changes. A and Q are tables over g that each step moves on by one, so that a
     learning rate may change. A step then costs its own words, as with `LazyAdam`, and a quarter more.
 
-    Until `move_all` a row that was not read is as it was; the loop calls it at an epoch's end.
+    Until `move_all` a row that was not read is as it was; the loop calls it at an epoch's end, and in it
+    after each `MOST_MISSED` steps.
     """
 
     MOST_MISSED = 1024
-    """Steps after which all rows are moved: A and Q have a value for each, 8 KB together."""
+    """Steps that a row may miss: A and Q have a value for each, 8 KB together."""
 
     def build(self, variables):
         """Make what `RowAdam` makes, and the step of each row: 4 bytes a word."""
@@ -154,12 +155,6 @@ class DeferredAdam(RowAdam):
     def deferred(self) -> tuple[tf.Variable, ...]:
         """The step of each row, int32[rows], and A and Q, float32[MOST_MISSED + 1, 2]."""
         return self._moved_at, self._sums
-
-    def read_rows(self, ids: tf.Tensor) -> tf.Tensor:
-        """Return rows of the table, where the steps so far leave them."""
-        due = tf.equal(self.iterations % self.MOST_MISSED, 0)
-        tf.cond(due, self.move_all, lambda: None)
-        return super().read_rows(ids)
 
     def move_all(self) -> None:
         """Move all rows to where the steps so far leave them."""

@@ -5,12 +5,14 @@ usual moments, but can start in the middle of an epoch, counts its steps, and lo
 predicts. `fit` as the frame had to be patched in five places for that.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 
 import keras
 import tensorflow as tf
 
 from ..model.keras_model import call_on_own_words
+from ..model.optimizer import DeferredAdam
 from ..system import memory
 from .checkpoint import Position
 from .execution import Execute, Step
@@ -42,6 +44,8 @@ def fit(
     callback_list = keras.callbacks.CallbackList(
         list(callbacks), add_history=True, model=model, epochs=epochs, steps=steps, verbose=0
     )
+    # A row may miss so many steps. Executions end there: in the step's graph it would take 3 MB.
+    move_every = DeferredAdam.MOST_MISSED if job.sparse else sys.maxsize
     model.stop_training = False
     callback_list.on_train_begin()
     batches = None
@@ -55,7 +59,9 @@ def fit(
         callback_list.on_epoch_begin(epoch)
         iterator = iter(batches)
         logs: dict[str, float] = {}
-        for first, count in executions(first_step, steps, steps_per_execution):
+        for first, count in executions(first_step, steps, steps_per_execution, move_every):
+            if job.sparse and first and first % move_every == 0:
+                model.optimizer.move_all()
             callback_list.on_train_batch_begin(first)
             metrics, waited = train(iterator, count)
             logs = to_floats(metrics)
@@ -97,14 +103,22 @@ def validate(
     return logs
 
 
-def executions(done: int, steps: int, size: int) -> Iterator[tuple[int, int]]:
+def executions(
+    done: int, steps: int, size: int, end_every: int = sys.maxsize
+) -> Iterator[tuple[int, int]]:
     """Yield the first step, and the number of steps, of each execution of up to `size` steps.
+
+    None goes over a multiple of `end_every`.
 
     >>> list(executions(3, 10, 5))
     [(3, 5), (8, 2)]
+    >>> list(executions(3, 10, 5, end_every=6))
+    [(3, 3), (6, 4)]
     """
-    for first in range(done, steps, size):
-        yield first, min(size, steps - first)
+    while done < steps:
+        count = min(size, steps - done, end_every - done % end_every)
+        yield done, count
+        done += count
 
 
 def to_floats(logs: dict[str, tf.Tensor]) -> dict[str, float]:
