@@ -133,6 +133,28 @@ def test_words_and_ngrams_are_not_mixed_up(ngram_dataset, run, tmp_path):
     words = prepare(ImdbSource(*write_imdb(tmp_path)), tmp_path / "words")
     with pytest.raises(DataError, match=r"was prepared for words, .* was trained on n-grams"):
         evaluate(run, words)
+    train(words, tmp_path / "of_words", replace(SETTINGS, num_words=20, epochs=1))
+    with pytest.raises(DataError, match=r"was prepared for n-grams, .* was trained on words"):
+        train(
+            ngram_dataset,
+            tmp_path / "child",
+            replace(SETTINGS, num_words=20),
+            start_from=tmp_path / "of_words",
+        )
+
+
+def test_a_run_on_words_is_compared_with_one_on_ngrams_on_the_same_reviews(ngram_dataset, run, tmp_path):
+    words = prepare(ImdbSource(*write_imdb(tmp_path)), tmp_path / "words")
+    of_words = tmp_path / "of_words"
+    train(words, of_words, replace(SETTINGS, num_words=20, epochs=1))
+    alone = [evaluate(of_words, words), evaluate(run)]
+    for runs, expected in (([of_words, run], alone), ([run, of_words], alone[::-1])):
+        compared = compare(runs)
+        assert compared["dataset"] == str(ngram_dataset.directory)
+        for together, by_itself in zip(compared["metrics"], expected, strict=True):
+            assert together["accuracy"] == by_itself["accuracy"]
+            assert together["loss"] == pytest.approx(by_itself["loss"])
+    assert evaluate(of_words, ngram_dataset)["accuracy"] == alone[0]["accuracy"]
 
 
 def test_explanations_leave_out_a_word_with_every_ngram_that_it_is_in(run):

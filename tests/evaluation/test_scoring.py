@@ -75,6 +75,8 @@ def test_a_split_has_the_reviews_that_training_gives_it(dataset, split, share):
     num_words = dataset.num_ids
 
     class Everything:
+        reads_ngrams = False
+
         def known_ids(self, ids):
             return ids
 

@@ -23,15 +23,17 @@ def compare(
 ) -> dict[str, Any]:
     """Return settings that differ, metrics on the same test reviews, and each run against the first.
 
-    Without `dataset` the test reviews are those of the dataset that the first run was trained on.
-    Raises SettingsError for less than two runs, InputMissing and DataError for a run without
-    weights, and DataError for one with other words or labels than the dataset's.
+    Without `dataset` the test reviews are those of the dataset that the first run was trained on, or
+    where some runs read n-grams the first of these: it has the words, too. Raises SettingsError for less
+    than two runs, InputMissing and DataError for a run without weights, and DataError for one with other
+    words or labels than the dataset's.
     """
     if len(runs) < 2:
         raise SettingsError(f"{len(runs)} run is given, expected two or more to compare")
     directories = [RunDirectory(run) for run in runs]
     configs = [run.config() for run in directories]
-    dataset = directories[0].find_dataset(dataset)
+    with_ngrams = [run for run in directories if run.ngrams()]
+    dataset = [*with_ngrams, *directories][0].find_dataset(dataset)
     for run in directories:
         run.require_words_of(dataset)
     models = [NumpyModel.load(run) for run in directories]

@@ -37,6 +37,11 @@ class Model(Protocol):
         """The labels, in the order of the columns of every result."""
         ...
 
+    @property
+    def reads_ngrams(self) -> bool:
+        """Whether it reads n-grams of a review, and not words."""
+        ...
+
     def known_ids(self, ids: np.ndarray) -> np.ndarray:
         """Return the distinct ids of a review to this model."""
         ...
@@ -208,11 +213,11 @@ def _read(dataset: Dataset, split: str) -> Iterator[tuple[Reviews, Reviews]]:
 
 
 def _batch_of_ids(
-    reviews: list[np.ndarray], tokens: list[np.ndarray], labels: np.ndarray, words: "_Words"
+    inputs: list[np.ndarray], tokens: list[np.ndarray], labels: np.ndarray, words: "_Words"
 ) -> Batch:
     return Batch(
         labels,
-        lambda _, model: [model.known_ids(ids) for ids in reviews],
+        lambda _, model: [model.known_ids(ids) for ids in (inputs if model.reads_ngrams else tokens)],
         lambda nth: words.text(tokens[nth]),
     )
 

@@ -19,6 +19,7 @@ class KerasModel:
 
     def __init__(self, model: keras.Model, labels: list[str], num_words: int, ngrams: int | None = None):
         self.labels, self.num_words, self._ngrams = labels, num_words, ngrams
+        self.reads_ngrams = bool(ngrams)
         binary = len(labels) == 2
 
         @tf.function(

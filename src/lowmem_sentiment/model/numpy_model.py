@@ -64,6 +64,11 @@ class NumpyModel:
         """Ids below it are known."""
         return self.metadata.num_words
 
+    @property
+    def reads_ngrams(self) -> bool:
+        """Whether it reads n-grams of a review, and not words."""
+        return bool(self.metadata.ngrams)
+
     def known_ids(self, ids: np.ndarray) -> np.ndarray:
         """Return int[n], the distinct ids of a review to this model (`distinct_ids`)."""
         return distinct_ids(ids, self.num_words, self.metadata.ngrams)

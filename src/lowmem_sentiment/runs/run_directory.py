@@ -217,11 +217,16 @@ class RunDirectory:
         """Return the tokenizer that the vocabulary was made with; of a run of before, Keras'."""
         return self.config()["vocabulary"].get("tokenizer", KERAS)
 
-    def require_words_of(self, dataset: Dataset) -> None:
-        """Raise DataError unless ids and labels mean in `dataset` what they mean to the model."""
+    def require_words_of(self, dataset: Dataset, as_inputs: bool = False) -> None:
+        """Raise DataError unless ids and labels mean in `dataset` what they mean to the model.
+
+        A model that reads words finds them beside n-grams, unless it is to read what is trained on there
+        (`as_inputs`).
+        """
         config = self.config()
         num_words = config["settings"]["num_words"]
-        if bool(self.ngrams()) != bool(dataset.features):
+        reads_ngrams = bool(self.ngrams())
+        if reads_ngrams != bool(dataset.features) and (reads_ngrams or as_inputs):
             has, reads = ("n-grams" if each else "words" for each in (dataset.features, self.ngrams()))
             raise DataError(
                 f"{dataset.directory} was prepared for {has}, {self.path} was trained on {reads}; "
@@ -233,7 +238,8 @@ class RunDirectory:
                 f"trained with {self.tokenizer()}; expected the dataset {config['dataset']['path']} or "
                 "one with its vocabulary"
             )
-        if dataset.input_vocabulary().truncate(num_words).words != self.vocabulary().words:
+        vocabulary = dataset.input_vocabulary() if reads_ngrams else dataset.vocabulary()
+        if vocabulary.truncate(num_words).words != self.vocabulary().words:
             raise DataError(
                 f"{dataset.directory} has another vocabulary than {self.path} was trained with; "
                 f"expected the dataset {config['dataset']['path']} or one with its vocabulary"

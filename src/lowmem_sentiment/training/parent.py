@@ -38,7 +38,7 @@ def _read(job: Job, path: str | Path) -> NumpyModel:
     run = RunDirectory(path)
     parent = NumpyModel.load(run)
     try:
-        run.require_words_of(job.dataset)
+        run.require_words_of(job.dataset, as_inputs=True)
     except DataError as error:
         raise DataError(f"{error}; make one: prepare ... --vocabulary {run.path}") from None
     if parent.num_words != job.num_words:
