@@ -23,8 +23,9 @@ from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.sources.files import FilesSettings, FilesSource
 from lowmem_sentiment.system.errors import DataError, InputMissing, SettingsError
 from lowmem_sentiment.text.chunks import Review
-from lowmem_sentiment.text.reader_settings import ReaderSettings
+from lowmem_sentiment.text.reader_settings import ReaderSettings, WantedFields
 from lowmem_sentiment.text.readers import csv_tsv
+from lowmem_sentiment.text.readers.csv_rows import CsvBlock, RowParser
 from lowmem_sentiment.text.rows import BadRow, ParsedRows, Row
 
 REVIEWS = [
@@ -110,13 +111,9 @@ def serially_parsed(content: bytes, format_: str = "csv", **settings) -> list[Ro
     while not rest.at_end:
         rest.more(b"")
     rest.data = rest.data.removeprefix(b"\xef\xbb\xbf")
-    wanted = csv_tsv._Wanted(ReaderSettings(**settings), csv_tsv.TEXT_NAMES, True)
-    file = csv_tsv._open(rest, "r.csv", wanted.settings, format_, wanted, lambda line: None)
-    return (
-        []
-        if file is None
-        else list(csv_tsv._parsed(csv_tsv._RowParser(rest.data, rest.line, file, True)))
-    )
+    fields, warn = WantedFields(), lambda line: None
+    file = csv_tsv._open(rest, "r.csv", ReaderSettings(**settings), format_, fields, warn)
+    return [] if file is None else list(RowParser(rest.data, rest.line, file, True).rows())
 
 
 def cut(
@@ -152,7 +149,7 @@ def test_cut_csv_gives_what_the_serial_parser_gives(size):
     for content in REGULAR_CSV:
         rows, kinds = cut(content, size)
         assert rows == serially_parsed(content)
-        assert csv_tsv.CsvBlock in kinds
+        assert CsvBlock in kinds
     for content in IRREGULAR_CSV:
         rows, kinds = cut(content, size)
         assert rows == serially_parsed(content)
@@ -180,7 +177,7 @@ def test_cut_csv_gives_what_the_serial_parser_gives_for_random_bytes(format_):
         rows, used = cut(content, chance.choice([1, 3, 10, 30, 1000]), format_, **options)
         assert rows == serially_parsed(content, format_, **options), content
         kinds.update(used)
-    assert min(kinds[kind] for kind in (csv_tsv.CsvBlock, ParsedRows)) > 100
+    assert min(kinds[kind] for kind in (CsvBlock, ParsedRows)) > 100
 
 
 @pytest.mark.slow

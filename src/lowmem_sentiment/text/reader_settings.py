@@ -3,6 +3,7 @@
 import codecs
 import os
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..system.errors import SettingsError
 from ..system.settings import check_settings, setting
@@ -88,6 +89,21 @@ class ReaderSettings:
             return codecs.lookup(self.encoding).name
         except (LookupError, ValueError):
             return "unknown"
+
+
+class WantedFields(NamedTuple):
+    """Which columns of CSV and TSV, or fields of JSON Lines, a caller takes from a file."""
+
+    text_names: tuple[str, ...] = TEXT_NAMES
+    """The usual names of the one with texts, the likeliest first."""
+    labelled: bool = True
+    """False: no label is looked for."""
+    keep: tuple[str, ...] = ()
+    """Those whose values are kept."""
+
+
+USUAL_FIELDS = WantedFields()
+"""A text and a label under one of their usual names."""
 
 
 def _can_delimit(character: str) -> bool:

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from ..system.errors import DataError, InputMissing, SettingsError, printable
 from .opening import open_file, unpacked
-from .reader_settings import TEXT_NAMES, ReaderSettings, format_by_name
+from .reader_settings import TEXT_NAMES, ReaderSettings, WantedFields, format_by_name
 from .readers.formats import blocks_in
 from .rows import BadRow, Block, Row
 
@@ -45,15 +45,14 @@ def read_rows(
                 f"{name} has no columns to keep: it is read as {format_}; expected "
                 "one of csv, tsv, jsonl (--format)"
             )
+        names = TEXT_NAMES if text_column is None else (text_column, *TEXT_NAMES)
         blocks = blocks_in(
             unpacked(raw, name),
             name,
             format_,
             settings,
             as_they_come=True,
-            text_names=TEXT_NAMES if text_column is None else (text_column, *TEXT_NAMES),
-            labelled=False,
-            keep=tuple(keep),
+            fields=WantedFields(names, labelled=False, keep=tuple(keep)),
             warn=warn,
         )
         for block in blocks:

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from ..opening import decoded
-from ..reader_settings import TEXT_NAMES, ReaderSettings
+from ..reader_settings import USUAL_FIELDS, ReaderSettings, WantedFields
 from ..rows import BLOCK_BYTES, Block, blocks_of
 from .csv_tsv import csv_blocks
 from .fasttext import parse_fasttext
@@ -20,17 +20,15 @@ def blocks_in(
     format_: str,
     settings: ReaderSettings,
     *,
+    fields: WantedFields = USUAL_FIELDS,
     as_they_come: bool = False,
-    text_names: tuple[str, ...] = TEXT_NAMES,
-    labelled: bool = True,
-    keep: tuple[str, ...] = (),
     warn: Callable[[str], None] = lambda line: None,
     report_columns: Callable[[dict[str, Any]], object] = lambda columns: None,
 ) -> Iterator[Block]:
     """Yield the rows of a stream that is unpacked already, in blocks.
 
-    `as_they_come` takes what is there at a time and never waits to fill a block. Without `labelled`,
-    labels are not looked for, and an empty line of text is a text.
+    `as_they_come` takes what is there at a time and never waits to fill a block. Where no label is looked
+    for, an empty line of text is a text.
     """
     if format_ == "tar":
         yield from blocks_of(tar_rows(stream, name, settings))
@@ -43,17 +41,16 @@ def blocks_in(
             name,
             settings,
             format_=format_,
-            text_names=text_names,
-            labelled=labelled,
-            keep=keep,
+            fields=fields,
             warn=warn,
             report_columns=report_columns,
         )
     else:
         parsers: dict[str, ParseLine] = {
-            "jsonl": partial(parse_json_line, text_names=text_names, labelled=labelled, keep=keep),
+            "jsonl": partial(parse_json_line, fields=fields),
             "fasttext": parse_fasttext,
             "text": parse_plain,
         }
         parse = parsers[format_]
-        yield from line_blocks(read, name, settings, parse, keep_blank=not labelled and format_ == "text")
+        keep_blank = format_ == "text" and not fields.labelled
+        yield from line_blocks(read, name, settings, parse, keep_blank)

@@ -5,17 +5,13 @@ from typing import Any
 
 from ...system.errors import printable
 from ..encoding import DECODE_ERRORS, checked
-from ..reader_settings import LABEL_NAMES, TEXT_NAMES, ReaderSettings
+from ..reader_settings import LABEL_NAMES, USUAL_FIELDS, ReaderSettings, WantedFields
 
 
 def parse_json_line(
-    line: bytes,
-    settings: ReaderSettings,
-    text_names: tuple[str, ...] = TEXT_NAMES,
-    labelled: bool = True,
-    keep: tuple[str, ...] = (),
+    line: bytes, settings: ReaderSettings, fields: WantedFields = USUAL_FIELDS
 ) -> tuple[bytes, str | None, tuple[Any, ...]]:
-    """Return text, label and the fields `keep` of a line of JSON.
+    """Return text, label and the fields kept of a line of JSON.
 
     A label that is a number or truth stays as written.
 
@@ -29,11 +25,11 @@ def parse_json_line(
         raise ValueError("is no JSON: it is nested too deeply") from None
     if not isinstance(row, dict):
         raise ValueError(f"is no JSON object but a {type(row).__name__}")
-    name, text = _field(row, settings.text_column, text_names, "--text-column")
+    name, text = _field(row, settings.text_column, fields.text_names, "--text-column")
     if not isinstance(text, str):
         raise ValueError(f"has no text: its field {name!r} is {json.dumps(text)[:40]}")
-    kept = tuple(_kept(_field(row, each, (), "--keep")[1], settings) for each in keep)
-    if not labelled:
+    kept = tuple(_kept(_field(row, each, (), "--keep")[1], settings) for each in fields.keep)
+    if not fields.labelled:
         return checked(text, settings), None, kept
     name, label = _field(row, settings.label_column, LABEL_NAMES, "--label-column")
     if label is None or isinstance(label, dict | list):
