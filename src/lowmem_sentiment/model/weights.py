@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..system.errors import DataError
-from ..system.npz import read_arrays
-from ..system.schema import parse, parse_json
+from ..system.npz import read_with_metadata
 from ..text.tokenizer import KERAS, check_tokenizer
 
 VERSION = 1
@@ -79,14 +78,7 @@ def read_weights(path: Path) -> tuple[Metadata, list[np.ndarray], list[np.ndarra
 
     Raises InputMissing, or DataError where it is damaged or its layers do not fit one another.
     """
-    arrays, where = read_arrays(path, str(path)), f"{path}: metadata"
-    if "metadata" not in arrays:
-        raise DataError(f"{path} holds no weights of this software: it has no metadata")
-    content = parse_json(arrays.pop("metadata").tobytes(), where)
-    version = content.get("version") if isinstance(content, dict) else None
-    if version != VERSION:
-        raise DataError(f"{path} has version {version!r}, expected {VERSION}")
-    metadata = parse(Metadata, content, where)
+    metadata, arrays = read_with_metadata(path, str(path), Metadata, VERSION)
     layers = range(len(metadata.activations))
     try:
         kernels = [arrays.pop(f"kernel_{nth}") for nth in layers]

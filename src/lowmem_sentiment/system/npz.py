@@ -16,6 +16,7 @@ from typing import IO, BinaryIO, NamedTuple
 import numpy as np
 
 from .errors import DataError, InputMissing
+from .schema import Schema, parse, parse_json
 
 _MAX_ARRAYS = 1 << 14
 
@@ -91,6 +92,23 @@ def read_arrays(file: Path | BinaryIO, where: str) -> dict[str, np.ndarray]:
     ) as error:
         # A bad directory or CRC; encryption and compression methods that zipfile does not have
         raise DataError(f"{where} is damaged: {error}") from error
+
+
+def read_with_metadata(
+    file: Path | BinaryIO, where: str, schema: type[Schema], version: int
+) -> tuple[Schema, dict[str, np.ndarray]]:
+    """Return the array "metadata", JSON of a `schema` of this version, and all other arrays.
+
+    Raises what `read_arrays` raises, and DataError for metadata that is missing or is none.
+    """
+    arrays = read_arrays(file, where)
+    if "metadata" not in arrays:
+        raise DataError(f"{where} has no metadata, expected what this software writes")
+    content = parse_json(arrays.pop("metadata").tobytes(), f"{where}: metadata")
+    found = content.get("version") if isinstance(content, dict) else None
+    if found != version:
+        raise DataError(f"{where} has version {found!r}, expected {version}")
+    return parse(schema, content, f"{where}: metadata"), arrays
 
 
 def _array(data: bytes, where: str) -> np.ndarray:

@@ -28,7 +28,6 @@ from ..model.optimizer import RowAdam
 from ..runs.run_directory import RunDirectory
 from ..system import npz
 from ..system.errors import DataError
-from ..system.schema import parse, parse_json
 
 VERSION = 1
 
@@ -228,14 +227,7 @@ def load(run: RunDirectory, report: Callable[[str], None] = lambda line: None) -
 
 def _read(file: Path | BinaryIO, where: str) -> State:
     """Read a whole state and check it, before anything of it is used."""
-    arrays = npz.read_arrays(file, where)
-    if "metadata" not in arrays:
-        raise DataError(f"{where} is damaged: it has no metadata")
-    content = parse_json(arrays.pop("metadata").tobytes(), where)
-    version = content.get("version") if isinstance(content, dict) else None
-    if version != VERSION:
-        raise DataError(f"{where} has version {version!r}, expected {VERSION}")
-    metadata = parse(_Metadata, content, where)
+    metadata, arrays = npz.read_with_metadata(file, where, _Metadata, VERSION)
     names = [f"variable_{nth}" for nth in range(len(arrays))]
     if metadata.variables != len(names) or not all(name in arrays for name in names):
         raise DataError(f"{where} is damaged: it has not the {metadata.variables} variables it names")
