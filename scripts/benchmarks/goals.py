@@ -31,8 +31,8 @@ def check(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for goal in GOALS:
         theirs = ratios.get(goal.other, {}).get(goal.figure)
         ratio = 1 / theirs if theirs else None
-        wait_for_workers = None if ratio is None else ratio <= goal.most
-        checked.append({"goal": goal.text, "ratio": ratio, "most": goal.most, "met": wait_for_workers})
+        met = None if ratio is None else ratio <= goal.most
+        checked.append({"goal": goal.text, "ratio": ratio, "most": goal.most, "met": met})
     return checked
 
 

@@ -206,8 +206,8 @@ def _number(ratio: float | None) -> str:
     return "" if ratio is None else f"{ratio:.3f}"
 
 
-def _mark(wait_for_workers: bool | None) -> str:
-    return {True: "reached", False: "**missed**", None: "not measured"}[wait_for_workers]
+def _mark(met: bool | None) -> str:
+    return {True: "reached", False: "**missed**", None: "not measured"}[met]
 
 
 # --- limits, scale, scaling ---

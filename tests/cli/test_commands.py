@@ -13,6 +13,7 @@ from helpers import run_cli
 
 from lowmem_sentiment.cli import commands, console, main, options
 from lowmem_sentiment.evaluation.predict import Effect, Prediction
+from lowmem_sentiment.system.errors import plural
 
 
 def one_line(result, code):
@@ -180,6 +181,7 @@ def test_a_mistake_is_told_without_tensorflow_being_imported(tmp_path):
 import sys
 from lowmem_sentiment.cli import commands, console, main, options
 from lowmem_sentiment.evaluation.predict import Effect, Prediction
+from lowmem_sentiment.system.errors import plural
 codes = [main(["train", "none", "--run", "r"]), main(["evaluate", "none"])]
 assert codes == [66, 66] and "tensorflow" not in sys.modules
 """
@@ -332,8 +334,7 @@ def test_readers_read():
 
 
 def test_counts_and_sizes_are_in_words():
-    assert console.plural(1, "bad row") == "1 bad row"
-    assert console.plural(2, "copy", "copies") == "2 copies"
+    assert plural(1, "bad row") == "1 bad row"
     assert console.size_text(12_345) == "12.3 KB" and console.size_text(1) == "1 byte"
 
 

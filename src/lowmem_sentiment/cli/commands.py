@@ -21,6 +21,11 @@ def report(line: str) -> None:
     print(f"lowmem-sentiment: {printable(line, LINE)}", file=sys.stderr)
 
 
+def warn(line: str) -> None:
+    """Print a warning to standard error."""
+    report(f"warning: {line}")
+
+
 def answer(options: argparse.Namespace, content: dict[str, Any], lines: Callable[[], list[str]]):
     """Print the answer: one JSON object, exact as it is, or lines for a person, which are escaped."""
     if options.json:

@@ -4,16 +4,7 @@ import shutil
 import textwrap
 from typing import Any
 
-from ..system.errors import printable
-
-
-def plural(count: int, noun: str, nouns: str = "") -> str:
-    """Return a number and its noun.
-
-    >>> plural(1, "bad row"), plural(2_000, "bad row"), plural(0, "copy", "copies")
-    ('1 bad row', '2,000 bad rows', '0 copies')
-    """
-    return f"{count:,} {noun if count == 1 else nouns or f'{noun}s'}"
+from ..system.errors import plural, printable
 
 
 def size_text(size: float) -> str:

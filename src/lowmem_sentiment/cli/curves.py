@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from ..system.progress import Bar, terminal_size
-from .commands import add_command, answer, print_text, report
+from .commands import add_command, answer, print_text, report, warn
 
 
 def _curves(options: argparse.Namespace, bar: Bar) -> None:
     from ..monitoring.event_reader import choose, default_tags, read_curves, write_csv
     from ..system.files import replace_file
 
-    curves = [curve for run in options.runs for curve in read_curves(run, _warn)]
+    curves = [curve for run in options.runs for curve in read_curves(run, warn)]
     if options.charts and options.charts != ["all"]:
         curves = choose(curves, options.charts, report)
     elif options.charts or options.json or options.csv:
@@ -29,10 +29,6 @@ def _curves(options: argparse.Namespace, bar: Bar) -> None:
         answer(options, {"curves": [curve._asdict() for curve in curves]}, list)
     elif not options.csv:
         print_text("\n".join(_charts(curves)))
-
-
-def _warn(line: str) -> None:
-    report(f"warning: {line}")
 
 
 def _charts(curves: list[Any]) -> list[str]:

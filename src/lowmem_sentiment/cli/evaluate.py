@@ -11,7 +11,7 @@ from ..evaluation.settings import EvaluationSettings
 from ..sources.files import FilesSettings
 from ..system.errors import CheckFailed, OutputError, SettingsError, printable
 from ..system.progress import Bar
-from .commands import add_command, print_text, report
+from .commands import add_command, print_text, report, warn
 from .console import columns, table
 from .options import add_settings, given, whole_number
 from .reader_options import add_reader_settings
@@ -86,7 +86,7 @@ def _finish(evaluations: list[dict[str, Any]], unsaved: list[OutputError]) -> No
     ]
     if failed:
         for error in unsaved:
-            report(f"warning: the evaluation is not saved: {error}")
+            warn(f"the evaluation is not saved: {error}")
         raise CheckFailed("; ".join(map(printable, failed)))
     if unsaved:
         raise OutputError(f"the evaluation is not saved: {'; '.join(map(str, unsaved))}")

@@ -17,7 +17,7 @@ from ..system.errors import DataError, InputMissing, SettingsError, printable
 from ..system.progress import Bar
 from ..text.reader_settings import ReaderSettings
 from ..text.rows import BadRow, Row
-from .commands import LINE, add_command, count, print_text, report
+from .commands import LINE, add_command, count, print_text, report, warn
 from .console import prediction_lines
 from .options import given
 from .reader_options import add_reader_settings, bad_rows
@@ -89,7 +89,7 @@ def _blocks_of_rows(options: argparse.Namespace, settings: ReaderSettings) -> It
         settings=settings,
         text_column=None if settings.text_column else _column_of(options.run),
         keep=options.keep,
-        warn=_warn,
+        warn=warn,
         on_bad_row=_skipping(options.skip_bad_rows) if options.skip_bad_rows else None,
     )
     if options.file and str(options.file) != "-":
@@ -129,10 +129,6 @@ def _column_of(run: Path) -> str | None:
     else:  # JSON Lines
         column = source.get("text_column") if isinstance(source, dict) else None
     return column if isinstance(column, str) and not column.isdecimal() else None
-
-
-def _warn(line: str) -> None:
-    report(f"warning: {line}")
 
 
 def add_predict(commands: Any) -> None:

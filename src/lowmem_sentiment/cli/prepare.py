@@ -14,7 +14,7 @@ from ..sources.synthetic import SyntheticSettings
 from ..system.errors import plural
 from ..system.memory import MB
 from ..system.progress import Bar
-from .commands import add_command, answer, report
+from .commands import add_command, answer, report, warn
 from .console import table
 from .options import add_settings, given
 from .reader_options import add_reader_settings, bad_rows
@@ -52,12 +52,8 @@ def _prepare_files(options: argparse.Namespace, bar: Bar) -> None:
     from ..sources.files import FilesSource
 
     settings = FilesSettings(**{**given(options, FilesSettings), "test": tuple(options.test)})
-    source = FilesSource(options.paths, settings, labelled=options.label, warn=_warn)
+    source = FilesSource(options.paths, settings, labelled=options.label, warn=warn)
     _prepare_texts(options, bar, source)
-
-
-def _warn(line: str) -> None:
-    report(f"warning: {line}")
 
 
 def _prepare_synthetic(options: argparse.Namespace, bar: Bar) -> None:
@@ -91,7 +87,7 @@ def _prepare_texts(options: argparse.Namespace, bar: Bar, source: Any) -> None:
         were = "was" if skipped == 1 else "were"
         report(f"{taken} {were} skipped: see {options.out / SKIPPED_ROWS}")
     for warning in dataset.warnings():
-        _warn(warning)
+        warn(warning)
     _answer_prepared(options, dataset)
 
 

@@ -11,7 +11,7 @@ from ..runs.configuration import SaveEvery, TrainingSettings
 from ..system.errors import plural
 from ..system.memory import MB, Limit, find_limit, parse_size
 from ..system.progress import Bar
-from .commands import add_command, answer, report
+from .commands import add_command, answer, report, warn
 from .console import table
 from .options import add_settings
 from .training_options import add_recipe, chosen_settings, set_threads, stop_on_signals
@@ -25,7 +25,7 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
     dataset = Dataset(options.dataset)
     settings = _settings(options, dataset)
     if (warning := dataset.imbalance()) and settings.class_weight == "none":
-        report(f"warning: {warning}")
+        warn(warning)
     save_every = SaveEvery.parse(options.save_every)
     limit = options.memory_limit() if options.memory_limit else None
     if limit:
@@ -87,11 +87,14 @@ def _fit_to_memory(
 
     if not resumed:
         settings = fit_to(limit, dataset, settings, workers)
+    needed = plan(dataset, settings, workers).needed
     report(
-        f"limit {limit.bytes / MB:.0f} MB ({limit.source}); training needs "
-        f"{plan(dataset, settings, workers).needed / MB:.0f} MB with a shuffle window of "
-        f"{settings.window_bytes / MB:.0f} MB and {settings.prefetch} batches made ahead"
+        f"limit {limit.bytes / MB:.0f} MB ({limit.source}); training needs {needed / MB:.0f} MB with "
+        f"a shuffle window of {settings.window_bytes / MB:.0f} MB and "
+        f"{settings.prefetch} {'batch' if settings.prefetch == 1 else 'batches'} made ahead"
     )
+    if needed > limit.bytes:
+        warn("with less memory training is slow: libraries are read from the disk again and again")
     return settings
 
 

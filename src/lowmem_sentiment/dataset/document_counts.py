@@ -23,8 +23,8 @@ class DocumentCounts:
 
     def __init__(self, label_bits: int, memory: int):
         self._label_bits, self._capacity = label_bits, max(1, memory // ROW_BYTES)
-        self._keys = np.empty(0, np.int64)
-        self._counts = np.empty(0, np.int32)
+        self._keys: np.ndarray = np.empty(0, np.int64)
+        self._counts: np.ndarray = np.empty(0, np.int32)
         self._errors: np.ndarray | None = None  # once some were dropped: what each row may lack
         self.error_bound = 0
 

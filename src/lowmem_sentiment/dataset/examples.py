@@ -209,10 +209,10 @@ def _decode_varints(data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     starts = np.zeros_like(ends)
     starts[1:] = ends[:-1]
     sizes = ends - starts
-    values = (data[starts] & 0x7F).astype(np.uint32)
+    values: np.ndarray = (data[starts] & 0x7F).astype(np.uint32)
     for nth in range(1, min(5, int(sizes.max(initial=1)))):
         longer = np.flatnonzero(sizes > nth)
-        part = data[starts[longer] + nth].astype(np.uint32) & 0x7F
+        part: np.ndarray = data[starts[longer] + nth].astype(np.uint32) & 0x7F
         if nth == 4:
             part = np.minimum(part, 8)  # of 7 bits 3 are left; the fourth is bit 31
         values[longer] |= part << (7 * nth)

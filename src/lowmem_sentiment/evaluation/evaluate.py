@@ -1,4 +1,4 @@
-"""Evaluate trained runs on labelled reviews, in one streaming pass of NumPy: no TensorFlow, 80 MB.
+"""Evaluate trained runs on labelled reviews, in one streaming pass of NumPy: no TensorFlow, 70 MB.
 
 Only a run whose model NumPy cannot run (`weights.npz` is not there) goes through TensorFlow.
 """

@@ -23,11 +23,13 @@ from .configuration import TrainingSettings
 FLOOR = 241 * MB
 
 # Pages of libraries that are resident when memory is plenty. The kernel drops most of them when it
-# is short: with LIBRARIES_AT_LEAST training takes half as long again, for reading them again and again;
-# with 120 MB twice as long, and with 100 it does not come to an end.
+# is short, and reads them again: with LIBRARIES_WELL training takes half as long again, with
+# LIBRARIES_AT_LEAST twice as long, and with 100 MB it does not come to an end.
 LIBRARIES = 393 * MB
 
-LIBRARIES_AT_LEAST = 165 * MB
+LIBRARIES_WELL = 165 * MB
+
+LIBRARIES_AT_LEAST = 120 * MB
 
 # Copies of the weights: themselves, Adam's two moments, and those that the allocator keeps or that are
 # made while they are saved.
@@ -78,6 +80,11 @@ class Plan:
     @property
     def needed(self) -> int:
         """The least limit (a cgroup's, or a server's free memory) that training runs well in."""
+        return self.anonymous + LIBRARIES_WELL
+
+    @property
+    def least(self) -> int:
+        """The least limit that training ends in, twice as slow as where memory is plenty."""
         return self.anonymous + LIBRARIES_AT_LEAST
 
 
@@ -132,8 +139,8 @@ def fit_to(
     """Return `settings` with the largest shuffle window and prefetch that `limit` admits.
 
     Nothing else is changed: batch size, words and layers change the result. The validation
-    batches are as large as the training ones, and never in memory with them. Raises
-    SettingsError with the memory that the least choice needs.
+    batches are as large as the training ones, and never in memory with them. Where training runs well
+    with no choice, it is the least one, if training ends in it. Raises SettingsError where it does not.
     """
     windows = [settings.window_bytes, *(size for size in _WINDOWS if size < settings.window_bytes)]
     choices = [
@@ -144,7 +151,9 @@ def fit_to(
     for choice in choices:
         if plan(dataset, choice, workers).needed <= limit.bytes:
             return choice
-    least = plan(dataset, choices[-1], workers).needed
+    least = plan(dataset, choices[-1], workers).least
+    if least <= limit.bytes:
+        return choices[-1]
     raise SettingsError(
         f"training needs {math.ceil(least / MB)} MB, and the limit is {limit.bytes // MB} MB "
         f"({limit.source}); lower --num-words, --hidden or --batch-size"

@@ -10,7 +10,8 @@ model.keras      the model, for any Keras
 weights.npz      the model, for prediction with NumPy alone
 summary.json     accuracy, times, memory: written last, so a run without it is unfinished
 evaluation.json  the last evaluation
-checksums.json   the SHA-256 of each of these, but for event files and the evaluation
+threshold.json   the threshold that an evaluation chose
+checksums.json   the SHA-256 of each of these, but for event files and the last two
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """What can go wrong, and the exit code that tells a script so.
 
-The library raises these; only ``cli.main`` turns one into a line and an exit code.
-The codes are those of BSD's ``sysexits.h``, so that no script meets a number that
-means something else elsewhere.
+The library raises these; only `cli.command_line.run` turns one into a line and an exit code. From 64
+on the codes are those of BSD's ``sysexits.h``, so that no script meets a number that means something
+else elsewhere.
 """
 
 
@@ -13,7 +13,7 @@ class LowmemError(Exception):
 
 
 class CheckFailed(LowmemError):
-    """A threshold that the user set was missed (``--fail-under``)."""
+    """What the user asked for was missed: a metric, a threshold, a run of a sweep or search."""
 
     exit_code = 1
 
@@ -55,7 +55,7 @@ class OutputError(LowmemError):
 
 
 class Resumable(LowmemError):
-    """Training that was stopped with its state saved: the command in the message goes on."""
+    """Training that was stopped with its state saved: the command in the message resumes it."""
 
     exit_code = 75
 

@@ -57,7 +57,7 @@ def as_progress(progress: Callable[..., Any]) -> Progress:
 
 
 _UNITS = {
-    "compare": "runs",
+    "compare": "reviews",
     "download": "bytes",
     "epoch": "steps",
     "choose": "reviews",

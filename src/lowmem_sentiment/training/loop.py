@@ -44,8 +44,6 @@ def fit(
     callback_list = keras.callbacks.CallbackList(
         list(callbacks), add_history=True, model=model, epochs=epochs, steps=steps, verbose=0
     )
-    # A row may miss so many steps. Executions end there: in the step's graph it would take 3 MB.
-    move_every = DeferredAdam.MOST_MISSED if job.sparse else sys.maxsize
     model.stop_training = False
     callback_list.on_train_begin()
     batches = None
@@ -59,9 +57,7 @@ def fit(
         callback_list.on_epoch_begin(epoch)
         iterator = iter(batches)
         logs: dict[str, float] = {}
-        for first, count in executions(first_step, steps, steps_per_execution, move_every):
-            if job.sparse and first and first % move_every == 0:
-                model.optimizer.move_all()
+        for first, count in epoch_executions(job, model, first_step, steps_per_execution):
             callback_list.on_train_batch_begin(first)
             metrics, waited = train(iterator, count)
             logs = to_floats(metrics)
@@ -70,8 +66,6 @@ def fit(
             callback_list.on_train_batch_end(first + count - 1, logs)
         del iterator  # and with it the window, before validation
         logs.pop(GRADIENT_NORM, None)  # one step's
-        if job.sparse:
-            model.optimizer.move_all()
         validation.reset()
         val_logs = validate(model, test, held_out, callback_list, steps_per_execution)
         validation.combine(strategy)
@@ -101,6 +95,23 @@ def validate(
         callback_list.on_test_batch_end(first + count - 1, logs)
     callback_list.on_test_end(logs)
     return logs
+
+
+def epoch_executions(
+    job: Job, model: keras.Model, first_step: int, steps_per_execution: int
+) -> Iterator[tuple[int, int]]:
+    """Yield what `executions` does of an epoch's steps from `first_step` on.
+
+    Moves the rows of the optimizer that wait: between two executions, before one has missed too many
+    steps, and after the last one. In the step's graph it would take 3 MB.
+    """
+    move_every = DeferredAdam.MOST_MISSED if job.sparse else sys.maxsize
+    for first, count in executions(first_step, job.steps, steps_per_execution, move_every):
+        if first and first % move_every == 0:
+            model.optimizer.move_all()
+        yield first, count
+    if job.sparse:
+        model.optimizer.move_all()
 
 
 def executions(

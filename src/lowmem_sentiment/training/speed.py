@@ -7,7 +7,7 @@ from ..dataset.reader import Dataset
 from ..runs.configuration import TrainingSettings
 from .checkpoint import make_variables
 from .job import Job
-from .loop import train_step
+from .loop import epoch_executions, train_step
 from .single_process import SingleProcess
 
 _STEPS = 10  # in an execution
@@ -20,17 +20,14 @@ def measure_speed(dataset: Dataset, settings: TrainingSettings, seconds: float =
     model = job.build_model()
     make_variables(model, job.num_words)
     train = job.strategy.compile_execution(model, train_step(job, model))
-    batches, steps = job.batches("train"), 0
-    count = min(_STEPS, job.steps)
-    iterator, left = iter(batches), job.steps
-    begun = None
-    while begun is None or time.monotonic() - begun < seconds:
-        if left < count:
-            iterator, left = iter(batches), job.steps
-        train(iterator, count).logs["loss"].numpy()  # wait for it
-        left -= count
-        if begun is None:  # the first execution is the tracing of the graph
-            begun = time.monotonic()
-        else:
+    batches, steps, begun = job.batches("train"), 0, None
+    while True:
+        iterator = iter(batches)
+        for _, count in epoch_executions(job, model, 0, _STEPS):
+            train(iterator, count).logs["loss"].numpy()  # wait for it
+            if begun is None:  # the first execution is the tracing of the graph
+                begun = time.monotonic()
+                continue
             steps += count
-    return steps * settings.batch_size / (time.monotonic() - begun)
+            if (spent := time.monotonic() - begun) >= seconds:
+                return steps * settings.batch_size / spent

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from ...system.errors import plural
 from ..encoding import DECODE_ERRORS, NotText, checked
 from ..reader_settings import ReaderSettings
 from ..rows import MAX_TEXT_BYTES, TOO_LONG, BadRow, Row
@@ -42,9 +43,8 @@ class CsvFile:
         """Return the row of the cells of a line."""
         place, columns = f"{self.name}:{line}", self.columns
         if len(cells) != columns.count:
-            plural = "" if len(cells) == 1 else "s"
-            reason = f"has {len(cells)} column{plural}, expected {columns.count} as in the first row"
-            return BadRow(place, reason, lines)
+            has = plural(len(cells), "column")
+            return BadRow(place, f"has {has}, expected {columns.count:,} as in the first row", lines)
         try:
             text = checked(cells[columns.text], self.settings)
             label = columns.label
@@ -93,7 +93,7 @@ class RowParser:
                 except StopIteration:
                     return
                 except (csv.Error, _Literal) as error:
-                    if self._may_go_on(error):
+                    if self._may_go_on():
                         return
                     yield from self._refused(error)
                     break  # the line after this one was given to the reader already
@@ -144,7 +144,7 @@ class RowParser:
             raise _Literal
         self._last_fits = fits and self._lines > 1
 
-    def _may_go_on(self, error: Exception) -> bool:
+    def _may_go_on(self) -> bool:
         """Whether the row that begins at `start` is only not here yet."""
         if not self._out_of_lines or self._at_end:
             return False
