@@ -12,7 +12,7 @@ from helpers import WORDS, handmade_reviews, random_texts, write_imdb
 from lowmem_sentiment.dataset.preparation import FeatureSettings, PreparationSettings, prepare
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.evaluation.compare import compare
-from lowmem_sentiment.evaluation.evaluate import evaluate
+from lowmem_sentiment.evaluation.evaluate import evaluate, evaluate_runs
 from lowmem_sentiment.evaluation.predict import Predictor, predict
 from lowmem_sentiment.model.export import export
 from lowmem_sentiment.runs.configuration import TrainingSettings
@@ -155,6 +155,10 @@ def test_a_run_on_words_is_compared_with_one_on_ngrams_on_the_same_reviews(ngram
             assert together["accuracy"] == by_itself["accuracy"]
             assert together["loss"] == pytest.approx(by_itself["loss"])
     assert evaluate(of_words, ngram_dataset)["accuracy"] == alone[0]["accuracy"]
+    for candidate, live in ((of_words, run), (run, of_words)):
+        (report,) = evaluate_runs([candidate], baseline=live)
+        assert report["dataset"] == str(ngram_dataset.directory)
+        assert report["baseline"]["accuracy"] == evaluate(live, ngram_dataset)["accuracy"]
 
 
 def test_explanations_leave_out_a_word_with_every_ngram_that_it_is_in(run):

@@ -11,8 +11,11 @@ import time
 import pytest
 from helpers import run_cli
 
-from lowmem_sentiment.cli import commands, console, main, options
+from lowmem_sentiment.cli import command_line, commands, console, main, options
+from lowmem_sentiment.cli import train as cli_train
 from lowmem_sentiment.evaluation.predict import Effect, Prediction
+from lowmem_sentiment.runs.configuration import TrainingSettings
+from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.system.errors import plural
 
 
@@ -72,6 +75,7 @@ def test_answers_for_a_person(imdb_files, trained, dataset, tmp_path, capsys):
         ("train {empty} --run {out}", 65, "holds no dataset"),
         ("train {data} --run {run}", 73, "holds a finished run; train it on with --resume"),
         ("train {data} --run {file}", 73, "is a file"),
+        ("train --run {out}", 2, "no dataset is given, expected one: lowmem-sentiment train DATASET"),
         ("train {data} --run {out} --epochs 0", 2, "epochs is 0, expected 1 or more"),
         ("train {data} --run {out} --num-words 3", 2, "num_words is 3, expected 4 to 26"),
         ("train {data} --run {out} --num-words 99", 2, "num_words is 99, expected 4 to 26"),
@@ -211,6 +215,34 @@ def test_help_shows_every_default(capsys):
     assert "None" not in out
 
 
+def test_a_run_to_resume_knows_its_dataset(trained, tmp_path, capsys):
+    run = shutil.copytree(trained, tmp_path / "run")
+    assert main(["train", "--resume", str(run), "--json"]) == 0
+    assert "val_accuracy" in json.loads(capsys.readouterr().out)
+
+
+def test_a_run_from_another_takes_over_its_settings_but_those_given(dataset, trained, tmp_path):
+    parent = RunDirectory(trained).settings()
+    command = ["train", str(dataset.directory), "--run", str(tmp_path / "run"), "--from", str(trained)]
+    settings = cli_train._settings(command_line._parse([*command, "--batch-size", "7"]), dataset)
+    assert (settings.batch_size, settings.seed) == (7, TrainingSettings.seed)
+    for name in ("num_words", "hidden", "dropout", "learning_rate", "optimizer"):
+        assert getattr(settings, name) == getattr(parent, name)
+    assert parent.learning_rate != TrainingSettings.learning_rate
+
+
+def test_a_wrong_argument_is_one_line(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "data", "--run", "run", "--epoch\ns", "2"])
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("lowmem-sentiment: error: unrecognized arguments: ")
+    with pytest.raises(SystemExit):
+        main(["train", "data", "--run", "run", "--epochs", "two"])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("; see lowmem-sentiment train --help")
+
+
 def test_every_exit_code_is_in_the_help(capsys):
     from lowmem_sentiment.system import errors
 
@@ -218,7 +250,7 @@ def test_every_exit_code_is_in_the_help(capsys):
         main(["--help"])
     out = capsys.readouterr().out
     codes = {kind.exit_code for kind in errors.LowmemError.__subclasses__()}
-    assert {int(code) for code in re.findall(r"(?:^|  )(\d+)  \S", out, re.M)} == codes | {0, 130}
+    assert {int(code) for code in re.findall(r"(?:^| ) (\d+)  +\S", out, re.M)} == codes | {0, 130}
 
 
 def test_ctrl_c_is_one_line(monkeypatch, imdb_files, tmp_path, capsys):

@@ -43,8 +43,8 @@ def test_a_worse_run_fails_its_gate_and_an_equal_one_does_not(runs, capsys):
 
 def test_a_labels_limit_decides_the_exit_code(runs, capsys):
     assert main(["evaluate", runs[0], "--fail-under", "recall:positive=0.5"]) == 0
-    assert main(["evaluate", runs[0], "--fail-under", "recall:positive=1.01"]) == 1
-    assert "recall:positive is " in capsys.readouterr().err
+    assert main(["evaluate", runs[1], "--fail-under", "precision:positive=1"]) == 1
+    assert "precision:positive is " in capsys.readouterr().err
     assert main(["evaluate", *runs, "--fail-under", "accuracy=0.9"]) == 1
     assert f"{runs[1]}: accuracy is " in capsys.readouterr().err
 
@@ -129,20 +129,20 @@ def test_metrics_of_a_run_that_cannot_be_written_are_printed_first(runs, monkeyp
     printed = capsys.readouterr()
     assert json.loads(printed.out)["reviews"] == 40
     assert "the evaluation is not saved: cannot write" in printed.err
-    assert main(["evaluate", runs[0], "--fail-under", "accuracy=1.1"]) == 1
+    assert main(["evaluate", runs[0], "--fail-under", "loss=0"]) == 1
     assert "warning: the evaluation is not saved" in capsys.readouterr().err
 
 
 def test_a_check_counts_and_the_result_is_saved_when_nobody_reads_the_answer(runs):
     command = [sys.executable, "-m", "lowmem_sentiment", "evaluate", runs[0]]
-    command += ["--fail-under", "accuracy=1.1"]
+    command += ["--fail-under", "loss=0"]
     reader, writer = os.pipe()
     os.close(reader)
     try:
         done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60)
     finally:
         os.close(writer)
-    assert done.returncode == 1 and "error: accuracy is " in done.stderr
+    assert done.returncode == 1 and "error: loss is " in done.stderr
     with open(f"{runs[0]}/evaluation.json") as file:
         assert json.load(file)["reviews"] == 40
 

@@ -48,6 +48,7 @@ def test_a_review_that_is_not_there_is_refused(dataset, settings, error):
 def test_the_command_shows_a_review_in_three_lines(dataset):
     review = show(dataset, 3)
     result = run_cli("explore", dataset.directory, "--show", 3)
-    assert result.stdout.splitlines() == [f"Label: {review['label']}", str(review["ids"]), review["text"]]
+    label = f"Label: {review['label']} ({review['label_name']})"
+    assert result.stdout.splitlines() == [label, str(review["ids"]), review["text"]]
     assert json.loads(run_cli("explore", dataset.directory, "--show", 3, "--json").stdout) == review
     assert run_cli("explore", dataset.directory, "--show", 4_000).returncode == 2

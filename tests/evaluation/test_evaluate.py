@@ -92,5 +92,5 @@ def test_a_run_that_is_none_unfinished_or_damaged_is_named(trained, tmp_path):
     with pytest.raises(DataError, match=r"model\.keras is damaged"):
         evaluate(run)
     model.unlink()
-    with pytest.raises(InputMissing, match=r"is not finished: it has no model\.keras"):
+    with pytest.raises(InputMissing, match=r"is not finished; resume it"):
         evaluate(run)

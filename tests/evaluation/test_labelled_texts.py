@@ -6,6 +6,7 @@ import tracemalloc
 import pytest
 from helpers import run_cli
 
+from lowmem_sentiment.evaluation.candidates import Candidate
 from lowmem_sentiment.evaluation.evaluate import evaluate_runs
 from lowmem_sentiment.evaluation.labelled_texts import LabelledTexts
 from lowmem_sentiment.evaluation.scoring import score
@@ -75,6 +76,30 @@ def test_unknown_labels_are_counted_and_labels_not_there_have_no_reviews(run, tm
     path.write_text('{"text": "a", "label": "spam"}\n')
     with pytest.raises(DataError, match="its labels are spam; expected the labels negative, positive"):
         evaluate_runs([run], files=[str(path)])
+
+
+def test_labels_are_renamed_as_those_of_the_runs_data_were(run, tmp_path, monkeypatch):
+    path = tmp_path / "new.csv"
+    path.write_text("text,label\ngreat,5\nmess,1\nplot,3\n")
+    names = {"1": "negative", "5": "positive", "3": "", "2": "negative"}
+    monkeypatch.setattr(Candidate, "label_map", lambda self: names)
+    (report,) = evaluate_runs([run], files=[str(path)])
+    assert report["reviews"] == 2 and report["label_map"] == names and not report["unknown_labels"]
+    own = FilesSettings(label_map={"1": "positive", "3": ""})
+    (report,) = evaluate_runs([run], files=[str(path)], files_settings=own)
+    assert report["unknown_labels"] == {"5": 1} and "label_map" not in report
+    # a name that is a label of the model means that label
+    monkeypatch.setattr(Candidate, "label_map", lambda self: {**names, "negative": "positive"})
+    with pytest.raises(DataError, match=r"its labels are 1, 3, 5; .* \(--label-map OLD=NEW"):
+        evaluate_runs([run], files=[str(path)])
+
+
+def test_the_label_map_of_a_runs_data_is_read_from_its_config(run, tmp_path):
+    assert Candidate(RunDirectory(run)).label_map() == {}
+    config = RunDirectory(run).config()
+    config["dataset"]["source"]["label_map"] = {"1": "negative"}
+    RunDirectory(run).write_config(config)
+    assert Candidate(RunDirectory(run)).label_map() == {"1": "negative"}
 
 
 def test_a_label_map_whose_name_no_review_has_is_refused(run, split_csv):

@@ -185,7 +185,7 @@ def test_runs_without_their_files_are_refused(tmp_path, trained):
         predict(tmp_path / "none", ["a"])
     run = RunDirectory(tmp_path / "run")
     run.path.mkdir()
-    with pytest.raises(InputMissing, match=r"has no weights\.npz: the run is not finished"):
+    with pytest.raises(InputMissing, match=r"has no weights\.npz: expected a run, or what export"):
         predict(run.path, ["a"])
     shutil.copyfile(RunDirectory(trained).model_file, run.model_file)
     with pytest.raises(InputMissing, match="other layers than Dense and Dropout"):
@@ -220,8 +220,7 @@ def test_the_command_answers_each_text_in_order(tmp_path):
     assert result.stdout.splitlines() == [f"{p.label}  {p.probability:.4f}" for p in expected]
     lines = run_cli("predict", run.path, "--json", input="great\nworst\n").stdout.splitlines()
     assert [json.loads(line) for line in lines] == [
-        {"number": nth, "label": p.label, "probability": p.probability, "probabilities": p.probabilities}
-        for nth, p in enumerate(expected, 1)
+        {"number": nth, **p.as_dict()} for nth, p in enumerate(expected, 1)
     ]
 
 
@@ -288,7 +287,9 @@ def test_standard_input_is_answered_line_by_line(tmp_path):
             process.stdin.write(word + "\n")
             process.stdin.flush()
             (expected,) = predict(run.path, [word])
-            assert process.stdout.readline() == f"{expected.label}  {expected.probability:.4f}\n"
+            shown = f"{expected.label}  {expected.probability:.4f}"
+            shown += "" if word else "  (no word that the model knows)"
+            assert process.stdout.readline() == f"{shown}\n" and expected.known == bool(word)
         process.stdin.close()
         assert process.wait(30) == 0
 

@@ -478,6 +478,9 @@ def test_unknown_columns_are_told_with_those_there_are(tmp_path):
     path = write(tmp_path / "r.csv", "foo,bar\na,b\n")
     with pytest.raises(DataError, match=r"no column is named text or .* the first row has 'foo', 'bar'"):
         read(path)
+    path = write(tmp_path / "r.csv", "foo;body\na;b\n")
+    with pytest.raises(DataError, match=r"no column is named rating; the first row has 'foo', 'body'"):
+        read(path, text_column="body", label_column="rating")
     with pytest.raises(DataError, match=r"r.csv:1: there is no column 3; expected 1 to 2"):
         read(path, text_column="3", label_column="1")
 

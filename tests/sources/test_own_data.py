@@ -254,5 +254,5 @@ def test_skipped_rows_and_answers_are_escaped(tmp_path, capsys):
     command = ["prepare", "files", str(path), str(tar), "--skip-bad-rows", "1", "--out", str(out)]
     assert main(command) == 0
     captured = capsys.readouterr()
-    assert "\x1b" not in captured.out + captured.err and f"{ESCAPED} 9" in captured.out
+    assert "\x1b" not in captured.out + captured.err and f"{ESCAPED} (9)" in captured.out
     assert (out / SKIPPED_ROWS).read_text() == f"{tar}:pos/{ESCAPED}.txt: has no text\n"

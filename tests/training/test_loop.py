@@ -255,7 +255,9 @@ def test_progress_has_the_steps_left_in_all_epochs_and_a_line_an_epoch(dataset):
     steps = [("epoch 1/2", 7, 33), ("epoch 1/2", 14, 26), ("epoch 1/2", 20, 20), ("validate", 5, None)]
     assert reports[:5] == ["tracing", *steps]
     number = r"\d\.\d{3}"
-    line = rf"epoch 1/2  loss {number}  accuracy {number}  validation {number} {number}  2\.1 s"
+    line = (
+        rf"epoch 1/2  loss {number}  accuracy {number}  val_loss {number}  val_accuracy {number}  2\.1 s"
+    )
     assert re.fullmatch(line, reports[5]) and reports[6] == ("epoch 2/2", 7, 13)
     assert reports[-2].startswith("epoch 2/2  ") and reports[-1] == "saving the model"
 

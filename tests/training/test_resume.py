@@ -106,7 +106,10 @@ def test_a_run_resumes_with_another_optimizer_when_forced(dataset, tmp_path):
     stop.set()
     with pytest.raises(Resumable):
         train(dataset, run, lazy, resume=True, force=True, report=reports.append, stop=stop)
-    assert reports == ["warning: optimizer is lazy-adam, the run had adam"]
+    assert reports == [
+        "warning: optimizer is lazy-adam, the run had adam",
+        f"{run} resumes at epoch 2, step 4",
+    ]
     assert RunDirectory(run).config()["settings"]["optimizer"] == "lazy-adam"
 
 

@@ -50,7 +50,7 @@ def test_a_new_run_warns_of_few_reviews_to_validate_on_and_a_resumed_one_does_no
     assert warning.startswith("warning: the validation split has 16 reviews: metrics on so few")
     longer = TrainingSettings(**{**small, "epochs": 3})
     train(dataset, tmp_path / "run", longer, resume=True, report=reported.append)
-    assert reported == [warning]
+    assert reported == [warning, f"{tmp_path / 'run'} resumes at epoch 3, step 1"]
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import argparse
 import io
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from .. import __version__
 from ..system.errors import LowmemError, Unavailable, printable
@@ -26,12 +27,22 @@ from .verify_resume import add_verify_resume
 
 EXIT_CODES = """\
 exit codes:
-  0  done                          69  not available: network, port, TensorFlow
-  1  a --fail-under was missed     73  the output exists
-  2  wrong arguments or settings   74  the output cannot be written (full disk)
-  65  damaged or foreign data      75  stopped, and can be resumed
-  66  a file or directory missing  130  stopped by Ctrl-C
+  0   done                           69   not available: network, TensorFlow
+  1   a check failed: --fail-under,  73   the output exists
+      --baseline, a run of a sweep   74   the output cannot be written
+  2   wrong arguments or settings    75   stopped, and can be resumed
+  65  damaged or foreign data        130  stopped by Ctrl-C
+  66  a file or directory missing
 """
+
+
+class Parser(argparse.ArgumentParser):
+    """Report a wrong argument in one line, as every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong, and where help is; exit with 2."""
+        help_ = f"{self.prog} --help"
+        self.exit(2, f"lowmem-sentiment: error: {printable(message, LINE)}; see {help_}\n")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -80,7 +91,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="lowmem-sentiment",
         description="Train a sentiment model on labelled text by streaming, in little memory.",
         epilog=EXIT_CODES,

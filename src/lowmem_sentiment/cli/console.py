@@ -107,6 +107,8 @@ def prediction_lines(prediction: Any, colour: bool) -> list[str]:
             if label != prediction.label
         )
         line += f"  ({', '.join(others)})"
+    if not prediction.known:
+        line += "  (no word that the model knows)"
     if prediction.effects is None:
         return [line]
     lines = [line]

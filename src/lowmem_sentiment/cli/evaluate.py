@@ -146,7 +146,12 @@ def _lines(evaluation: dict[str, Any]) -> list[str]:
     about = f"{evaluation['data']}, {evaluation['reviews']:,}"
     about += f" of the {evaluation['split']} split" if evaluation["split"] else " reviews"
     rows = {"run": evaluation["run"], "data": printable(about)}
+    if renamed := evaluation.get("label_map"):
+        rows["labels"] = f"{plain_map(renamed)}: renamed as the run's data was"
     intervals = evaluation["intervals"]
+    rows["in brackets"] = "95 % intervals" + (
+        f"; precision, recall and f1 are of {evaluation['labels'][1]}" if "auc" in evaluation else ""
+    )
     for name, value in _metrics(evaluation).items():
         rows[name] = f"{value:.4f}" + _interval(intervals.get(name), "  ({:.4f} to {:.4f})")
     if chosen := evaluation.get("threshold_chosen"):
@@ -159,6 +164,11 @@ def _lines(evaluation: dict[str, Any]) -> list[str]:
         )
         lines.append(f"  {printable(mistake['text'], 300)}")
     return lines + _baseline_lines(evaluation)
+
+
+def plain_map(names: dict[str, str]) -> str:
+    """Return a label map as --label-map reads it."""
+    return ",".join(f"{old}={new}" for old, new in names.items())
 
 
 def _interval(interval: list[float] | None, form: str) -> str:

@@ -31,7 +31,8 @@ def _show(options: argparse.Namespace) -> None:
     from ..dataset.show import show
 
     review = show(options.dataset, options.show, split=options.split, num_words=options.num_words)
-    answer(options, review, lambda: [f"Label: {review['label']}", f"{review['ids']}", review["text"]])
+    label = f"Label: {review['label']} ({review['label_name']})"
+    answer(options, review, lambda: [label, f"{review['ids']}", review["text"]])
 
 
 def add_explore(commands: Any) -> None:

@@ -97,9 +97,10 @@ def _answer_prepared(options: argparse.Namespace, dataset: Any) -> None:
     rows = {
         "dataset": str(options.out),
         "data": dataset.source["description"],
+        **_columns_row(dataset.source.get("columns")),
         "reviews": f"{splits['train']['reviews']:,} train, {splits['test']['reviews']:,} test",
         "labels": ", ".join(
-            f"{label} {sum(counts):,}"
+            f"{label} ({sum(counts):,})"
             for label, *counts in zip(
                 dataset.labels, splits["train"]["labels"], splits["test"]["labels"], strict=True
             )
@@ -113,6 +114,15 @@ def _answer_prepared(options: argparse.Namespace, dataset: Any) -> None:
     if bound := dataset.source.get("vocabulary", {}).get("count_error_bound"):
         rows["vocabulary"] += f"; counts are low by {bound:,} at most (--vocabulary-memory was full)"
     answer(options, {"dataset": str(options.out), **manifest}, lambda: table(rows))
+
+
+def _columns_row(columns: dict[str, Any] | None) -> dict[str, str]:
+    """Return which columns of CSV or TSV were read, by name or number."""
+    if not columns:
+        return {}
+    others = f"; not read: {', '.join(columns['others'])}" if columns["others"] else ""
+    label = f", label: {columns['label']}" if columns["label"] else ""
+    return {"columns": f"text: {columns['text']}{label}{others}"}
 
 
 def _features_row(features: dict[str, Any] | None) -> dict[str, str]:

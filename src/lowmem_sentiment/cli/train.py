@@ -8,7 +8,7 @@ from typing import Any
 
 from ..distributed.tf_config import find_cluster
 from ..runs.configuration import SaveEvery, TrainingSettings
-from ..system.errors import plural
+from ..system.errors import SettingsError, plural
 from ..system.memory import MB, Limit, find_limit, parse_size
 from ..system.progress import Bar
 from .commands import add_command, answer, report, warn
@@ -16,13 +16,14 @@ from .console import table
 from .options import add_settings
 from .training_options import add_recipe, chosen_settings, set_threads, stop_on_signals
 
+_OF_PARENT = ("num_words", "hidden", "dropout", "learning_rate", "batch_size", "optimizer")
+"""The settings that a run takes over from the one whose weights it starts from."""
+
 
 def _train(options: argparse.Namespace, bar: Bar) -> None:
-    from ..dataset.reader import Dataset
-
     # A mistake is reported before TensorFlow's 2 s.
     cluster = find_cluster()
-    dataset = Dataset(options.dataset)
+    dataset = _dataset(options)
     settings = _settings(options, dataset)
     if (warning := dataset.imbalance()) and settings.class_weight == "none":
         warn(warning)
@@ -65,6 +66,18 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
     answer(options, summary, lambda: _summary_lines(summary))
 
 
+def _dataset(options: argparse.Namespace) -> Any:
+    """Return the dataset that is named, or that of the run to resume."""
+    from ..dataset.reader import Dataset
+    from ..runs.run_directory import RunDirectory
+
+    if options.resume:
+        return RunDirectory(options.resume).find_dataset(options.dataset)
+    if options.dataset is None:
+        raise SettingsError("no dataset is given, expected one: lowmem-sentiment train DATASET --run DIR")
+    return Dataset(options.dataset)
+
+
 def _settings(options: argparse.Namespace, dataset: Any) -> TrainingSettings:
     """Return the settings: the options', and of a run to resume its own."""
     from ..runs.run_directory import RunDirectory
@@ -74,8 +87,7 @@ def _settings(options: argparse.Namespace, dataset: Any) -> TrainingSettings:
         return replace(RunDirectory(options.resume).settings(), **chosen)
     if options.start_from:
         parent = RunDirectory(options.start_from).settings()
-        shape = {name: getattr(parent, name) for name in ("num_words", "hidden", "dropout")}
-        return TrainingSettings(**{**shape, **chosen})
+        return TrainingSettings(**{**{name: getattr(parent, name) for name in _OF_PARENT}, **chosen})
     return TrainingSettings(**chosen)
 
 
@@ -114,10 +126,6 @@ def _seconds(text: str) -> float:
 
 
 def _summary_lines(summary: dict[str, Any]) -> list[str]:
-    def memory(kind: str) -> str:
-        resident, anonymous = (summary[f"{kind}_{part}_bytes"] / MB for part in ("resident", "anonymous"))
-        return f"{resident:.0f} MB resident, {anonymous:.0f} MB of it anonymous"
-
     held_out, epochs = summary["validated_on"], summary["epochs"]
     rows = {
         **({"started from": summary["parent"]} if "parent" in summary else {}),
@@ -130,12 +138,16 @@ def _summary_lines(summary: dict[str, Any]) -> list[str]:
         **_epoch_row(summary),
         "time": f"{summary['seconds']['training']:.1f} s for {plural(epochs, 'epoch')}, "
         f"{summary['reviews_per_second']:,.0f} reviews/s" + _waiting(summary["seconds"]),
-        "peak memory": memory("peak"),
-        "predicted": memory("predicted"),
+        "peak memory": f"{_memory(summary, 'peak')}; planned {_memory(summary, 'predicted')}",
         "run": summary["run"],
         "watch": f"lowmem-sentiment tensorboard {summary['run']}",
     }
     return table(rows)
+
+
+def _memory(summary: dict[str, Any], kind: str) -> str:
+    resident, anonymous = (summary[f"{kind}_{part}_bytes"] / MB for part in ("resident", "anonymous"))
+    return f"{resident:.0f} MB, {anonymous:.0f} of it anonymous"
 
 
 def _waiting(seconds: dict[str, Any]) -> str:
@@ -151,14 +163,22 @@ def _epoch_row(summary: dict[str, Any]) -> dict[str, str]:
     if epoch != epochs:
         return {"epoch": f"{epoch} of {epochs} is kept, the best in validation"}
     if best != epoch:
-        advice = "see it with curves, and get it with --validation-split 0.1 --keep-best"
+        advice = "--validation-split 0.1 --keep-best keeps the best one"
         return {"overfitting": f"epoch {best} was better than the last: {advice}"}
+    if epochs > 1:
+        return {"epochs": "the last one was the best so far: more may be better still (--epochs)"}
     return {}
 
 
 def add_train(commands: Any) -> None:
     train = add_command(commands, "train", _train, "train the model on a dataset directory")
-    train.add_argument("dataset", type=Path, metavar="DATASET", help="a dataset directory")
+    train.add_argument(
+        "dataset",
+        type=Path,
+        nargs="?",
+        metavar="DATASET",
+        help="a dataset directory (default with --resume: the run's own)",
+    )
     where = train.add_mutually_exclusive_group(required=True)
     where.add_argument("--run", type=Path, metavar="DIR", help="the run directory to make")
     where.add_argument(
@@ -174,7 +194,8 @@ def add_train(commands: Any) -> None:
         type=Path,
         metavar="RUN",
         help="start from the weights of this finished run, on data with its words (prepare --vocabulary "
-        "RUN) and labels; words, layers and dropout are its own, all else is chosen here",
+        "RUN) and labels; words, layers, dropout, learning rate, batch size and optimizer are its own "
+        "unless they are given",
     )
     train.add_argument("--overwrite", action="store_true", help="replace the run directory if it exists")
     train.add_argument(

@@ -116,7 +116,7 @@ def _warnings(duplicates: dict[str, Any], empty: int) -> list[str]:
     if both := duplicates["in_both_splits"]:
         stands = "stands" if both == 1 else "stand"
         warnings.append(
-            f"{about}{plural(both, 'text')} {stands} in both splits: "
+            f"{about}{plural(both, 'text')} {stands} in both splits, word for word: "
             "the model is tested on what it was trained on"
         )
     if several := duplicates["with_several_labels"]:

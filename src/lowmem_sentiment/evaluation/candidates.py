@@ -29,7 +29,7 @@ class Candidate:
 
     @cached_property
     def _loaded(self) -> tuple[Model, TextEncoder]:
-        if self.run.weights_file.exists() or not self.run.config_file.exists():
+        if self.run.weights_file.exists() or not self.run.model_file.exists():
             model, vocabulary = load_with_vocabulary(self.run)
             return model, text_encoder(vocabulary, model.metadata.ngrams, model.metadata.tokenizer)
         encoder = text_encoder(self.run.vocabulary(), self.run.ngrams(), self.run.tokenizer())
@@ -49,6 +49,14 @@ class Candidate:
     def labels(self) -> list[str]:
         """The labels that the model knows, in order."""
         return self.run.config()["labels"] if self.run.config_file.exists() else self.model.labels
+
+    def label_map(self) -> dict[str, str]:
+        """Return how the labels of the run's data were renamed, where that is recorded."""
+        if not self.run.config_file.exists():  # exported weights
+            return {}
+        recorded = self.run.config()["dataset"]["source"].get("label_map")
+        is_map = isinstance(recorded, dict) and all(isinstance(name, str) for name in recorded.values())
+        return recorded if is_map else {}
 
     def validation_share(self, dataset: Dataset) -> float:
         """Return the share of a dataset's training split that the run was validated on.
@@ -72,7 +80,7 @@ class Candidate:
 
 def _load_keras_model(run: RunDirectory) -> Model:
     config = run.config()
-    if run.model_file.exists() and "tensorflow" not in sys.modules:
+    if "tensorflow" not in sys.modules:
         from ..training import tensorflow_startup
 
         tensorflow_startup.start()
@@ -104,13 +112,14 @@ def group_by_dataset(
 ) -> list[ReviewGroup]:
     """Return each dataset's split with the candidates to score on it, checked to fit it.
 
-    Without `datasets` each run has the one that it was trained on; runs that share it are together.
+    Without `datasets` each run has the one that it was trained on, or the baseline's where that has the
+    n-grams which the baseline reads beside the words; runs that share it are together.
     """
     groups: dict[Any, ReviewGroup] = {}
     choices: Sequence[Dataset | str | Path | None] = datasets or [None]
     for given in choices:
         for candidate in candidates:
-            dataset = candidate.run.find_dataset(given)
+            dataset = _reader_of(candidate, baseline).run.find_dataset(given)
             candidate.run.require_words_of(dataset)
             share = candidate.validation_share(dataset) if split == "validation" else 0.0
             key = str(dataset.directory.resolve()), share
@@ -119,6 +128,13 @@ def group_by_dataset(
                 _check_baseline(baseline, dataset, split, share)
             groups[key].candidates.append(candidate)
     return list(groups.values())
+
+
+def _reader_of(candidate: Candidate, baseline: Candidate | None) -> Candidate:
+    """Return whose dataset both can be scored on: a dataset of n-grams has the words, too."""
+    if baseline and baseline.run.ngrams() and not candidate.run.ngrams():
+        return baseline
+    return candidate
 
 
 def _check_baseline(baseline: Candidate | None, dataset: Dataset, split: str, share: float) -> None:
@@ -161,6 +177,14 @@ def group_of_texts(
                 f"{each.run.path} has the labels {', '.join(each.labels)} and {scored[0].run.path} has "
                 f"{', '.join(labels)}; expected runs with the same labels"
             )
-    texts = LabelledTexts(files, settings, labels, [each.encoder for each in scored])
-    about = {"data": texts.description, "dataset": None, "split": None, "files": list(map(str, files))}
+    usual_map = candidates[0].label_map()
+    texts = LabelledTexts(files, settings, labels, [each.encoder for each in scored], usual_map)
+    about: dict[str, Any] = {
+        "data": texts.description,
+        "dataset": None,
+        "split": None,
+        "files": list(map(str, files)),
+    }
+    if texts.label_map:
+        about["label_map"] = texts.label_map
     return ReviewGroup(about, texts.batches, None, list(candidates), texts)

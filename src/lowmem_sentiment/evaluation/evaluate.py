@@ -194,11 +194,11 @@ def _against(baseline: Candidate, tally: Tally, pair: Pairs, alpha: float) -> di
 
 def _require_reviews(group: ReviewGroup, tally: Tally) -> None:
     if not tally.reviews:
-        unknown = ", ".join(group.texts.unknown_labels) if group.texts else ""
+        unknown = ", ".join(sorted(group.texts.unknown_labels)) if group.texts else ""
         found = f"its labels are {unknown}" if unknown else "it is empty"
         raise DataError(
             f"{group.about['data']} has no review to evaluate on: {found}; expected the labels "
-            f"{', '.join(tally.labels)}"
+            f"{', '.join(tally.labels)} (--label-map OLD=NEW,... renames them)"
         )
 
 

@@ -5,7 +5,7 @@ In memory is what the readers hold, a few MB, and one batch.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -41,13 +41,21 @@ class LabelledTexts:
         settings: FilesSettings,
         labels: Sequence[str],
         encoders: Sequence[TextEncoder],
+        usual_map: Mapping[str, str],
     ):
-        """Find every file; InputMissing when one is not there, SettingsError for an unclear format."""
+        """Find every file; InputMissing when one is not there, SettingsError for an unclear format.
+
+        `usual_map` renames labels where the settings do not; a label that the models know stays.
+        """
+        self.label_map = {} if settings.label_map or set(usual_map) & set(labels) else dict(usual_map)
+        """The usual map, where it is used."""
+        if self.label_map:
+            settings = replace(settings, label_map=self.label_map)
         self._source = FilesSource(paths, replace(settings, test_fraction=0.0))
         self._number_of = {label: number for number, label in enumerate(labels)}
         self._encoders = encoders
         self._digest = hashlib.sha256()
-        self._unused_names = set(settings.label_map)
+        self._unused_names = set() if self.label_map else set(settings.label_map)
         self.unknown_labels: Counter[str] = Counter()
         """Reviews by label, of labels that the models do not know: they are not scored."""
 

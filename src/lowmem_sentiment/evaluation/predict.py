@@ -1,6 +1,6 @@
 """Predict with NumPy alone, from ``weights.npz`` and ``vocabulary.txt``: no TensorFlow, 40 MB."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from ..model.numpy_model import load_with_vocabulary
 from ..runs.run_directory import RunDirectory
 from ..system.errors import SettingsError
 from ..text.encoders import text_encoder
+from ..text.vocabulary import FIRST_WORD_ID
 
 UNKNOWN = "#"
 """Stands for all words out of the vocabulary, which are one word to the model."""
@@ -46,6 +47,8 @@ class Prediction(NamedTuple):
     """Of every label."""
     effects: list[Effect] | None = None
     """The words' effects, from most for the label to most against it; None if not asked for."""
+    known: bool = True
+    """Whether the model knows any of its words; if not, the answer is the same for all such texts."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return what JSON can hold; "effects" only where they were asked for."""
@@ -79,12 +82,13 @@ class Predictor:
 
     def probabilities(self, texts: Iterable[str | bytes]) -> np.ndarray:
         """Return float32[texts, labels]: what `keras.Model.predict` gives, within 1e-5."""
-        texts = _as_bytes(texts)
-        blocks = [
-            self._model.probabilities(self._encoder.encode(texts[at : at + _BLOCK]))
-            for at in range(0, len(texts), _BLOCK)
-        ]
+        blocks = [self._model.probabilities(ids) for ids in self._encoded(_as_bytes(texts))]
         return np.concatenate(blocks) if blocks else np.empty((0, len(self.labels)), np.float32)
+
+    def _encoded(self, texts: list[bytes]) -> Iterator[list[np.ndarray]]:
+        """Yield the ids of each text, `_BLOCK` texts at a time."""
+        for at in range(0, len(texts), _BLOCK):
+            yield self._encoder.encode(texts[at : at + _BLOCK])
 
     def predict(
         self, texts: Iterable[str | bytes], *, threshold: float | None = None, explain: bool = False
@@ -95,25 +99,21 @@ class Predictor:
         where its probability is above that. `explain` adds the words' effects.
         """
         check_threshold(threshold, self.labels)
-        texts = _as_bytes(texts)
-        probabilities = self.probabilities(texts)
-        if len(self.labels) == 2:
-            chosen = probabilities[:, 1] > (0.5 if threshold is None else threshold)
-        else:
-            chosen = probabilities.argmax(axis=1)
-        labels, predictions = self.labels, []
-        for label, row in zip(chosen.tolist(), probabilities.tolist(), strict=True):
-            named = dict(zip(labels, row, strict=True))
-            predictions.append(Prediction(labels[label], row[label], named))
-        if explain:
-            return [
-                prediction._replace(effects=self._effects(text, int(label)))
-                for prediction, text, label in zip(predictions, texts, chosen, strict=True)
-            ]
+        predictions = []
+        for block in self._encoded(_as_bytes(texts)):
+            probabilities = self._model.probabilities(block)
+            if len(self.labels) == 2:
+                chosen = probabilities[:, 1] > (0.5 if threshold is None else threshold)
+            else:
+                chosen = probabilities.argmax(axis=1)
+            for ids, label, row in zip(block, chosen.tolist(), probabilities.tolist(), strict=True):
+                named = dict(zip(self.labels, row, strict=True))
+                effects = self._effects(ids, int(label)) if explain else None
+                known = bool(((ids >= FIRST_WORD_ID) & (ids < self.num_words)).any())
+                predictions.append(Prediction(self.labels[label], row[label], named, effects, known))
         return predictions
 
-    def _effects(self, text: bytes, label: int) -> list[Effect]:
-        (ids,) = self._encoder.encode([text])
+    def _effects(self, ids: np.ndarray, label: int) -> list[Effect]:
         if self._model.metadata.ngrams is None:
             effects = self._model.effects(ids, label).items()
             named = [Effect(self._vocabulary.decode([id_], UNKNOWN), each) for id_, each in effects]

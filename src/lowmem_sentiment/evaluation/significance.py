@@ -123,11 +123,12 @@ def in_words(test: dict[str, Any]) -> str:
     p, differ = test["p_value"], test["only_first_right"] + test["only_second_right"]
     if not differ:
         return "both are right on exactly the same reviews"
-    better = "the first" if test["only_first_right"] > test["only_second_right"] else "this one"
+    verdict = "worse" if test["only_first_right"] > test["only_second_right"] else "better"
     chance = f"{p:.0%}" if p >= 0.1 else f"{p:.1%}" if p >= 0.001 else "less than 0.1%"
-    verdict = "may well be chance: call them equally good"
-    if p < 0.05:
-        verdict = f"more than chance: {better} is better"
+    if p >= 0.05:
+        verdict = "a difference that may well be chance: call them equally good"
+    else:
+        verdict = f"{verdict}, by more than chance"
     return (
         f"{verdict}. They differ on {differ:,} reviews; if both were equally good, luck alone would "
         f"split those at least this unevenly in {chance} of such comparisons (p = {p:.2g})"

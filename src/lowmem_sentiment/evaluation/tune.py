@@ -224,7 +224,7 @@ class _Search:
             "seconds": self._budget.spent,
             "test": evaluation,
             "run": str(training.directory.path),
-            "command": train_command(self._dataset, training.directory.path, training.settings),
+            "command": train_command(self._dataset, training.settings),
         }
 
     def _train_winner(self, chosen: Standing, lock: int) -> Training:

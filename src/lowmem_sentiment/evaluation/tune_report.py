@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..dataset.reader import Dataset
@@ -117,9 +116,9 @@ def _failure(result: Result) -> dict[str, Any]:
     return {"candidate": result.candidate, "epochs": result.epochs, "error": result.error}
 
 
-def train_command(dataset: Dataset, run: Path, settings: TrainingSettings) -> str:
-    """Return the command that makes a run with these settings, as a shell reads it."""
+def train_command(dataset: Dataset, settings: TrainingSettings) -> str:
+    """Return the command that makes a run with these settings, runs/again, as a shell reads it."""
     words: Iterable[str] = [
-        "lowmem-sentiment", "train", str(dataset.directory), "--run", str(run), *settings.options(),
+        "lowmem-sentiment", "train", str(dataset.directory), "--run", "runs/again", *settings.options(),
     ]  # fmt: skip
     return shlex.join(words)

@@ -52,7 +52,7 @@ def export(
         labels = run.config()["labels"]
         files = [run.model_file, run.vocabulary_file]
         if not run.model_file.exists():
-            raise InputMissing(f"{run.path} is not finished: it has no {run.model_file.name}")
+            raise InputMissing(f"{run.path} is not finished: resume it with train --resume {run.path}")
         run.check(run.model_file)
     with new_directory(out, EXPORT, overwrite=overwrite, inputs=[run.path], report=report) as directory:
         if format == "saved-model":

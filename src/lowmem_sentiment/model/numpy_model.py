@@ -163,7 +163,9 @@ def _why_no_weights(run: RunDirectory) -> str:
             "its model has other layers than Dense and Dropout, which NumPy does not run; "
             "use evaluate, or export --format saved-model"
         )
-    return "the run is not finished"
+    if run.config_file.exists():
+        return f"the run is not finished; resume it with train --resume {run.path}"
+    return "expected a run, or what export --format weights made"
 
 
 def _activate(values: np.ndarray, name: str) -> np.ndarray:

@@ -248,7 +248,8 @@ class RunDirectory:
         if dataset.labels != config["labels"]:
             raise DataError(
                 f"{dataset.directory} has the labels {', '.join(dataset.labels)}; "
-                f"{self.path} was trained with {', '.join(config['labels'])}"
+                f"{self.path} was trained with {', '.join(config['labels'])}: prepare the data with "
+                "these (--label-map, --labels)"
             )
 
     def write_metrics(self, epochs: list[dict[str, Any]]) -> None:
@@ -334,7 +335,7 @@ class RunDirectory:
 
         self.config()
         if not self.model_file.exists():
-            raise InputMissing(f"{self.path} is not finished: it has no {self.model_file.name}")
+            raise InputMissing(f"{self.path} is not finished: resume it with train --resume {self.path}")
         self.check(self.model_file)
         try:
             return keras.models.load_model(self.model_file, compile=False)

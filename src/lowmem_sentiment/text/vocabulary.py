@@ -11,8 +11,6 @@ from pathlib import Path
 from ..system.errors import DataError, InputMissing
 from ..system.files import replace_file
 
-PADDING_ID = 0
-
 START_ID = 1
 
 OUT_OF_VOCABULARY_ID = 2

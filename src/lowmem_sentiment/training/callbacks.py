@@ -102,12 +102,10 @@ def epoch_line(what: str, logs: Mapping[str, float], seconds: float) -> str:
     """Return the line of an epoch, loss first; names of validation's metrics begin with "val_".
 
     >>> epoch_line("epoch 1/2", {"accuracy": 0.861, "loss": 0.3271, "val_loss": 0.27}, 2.14)
-    'epoch 1/2  loss 0.327  accuracy 0.861  validation 0.270  2.1 s'
+    'epoch 1/2  loss 0.327  accuracy 0.861  val_loss 0.270  2.1 s'
     """
-    names = sorted(logs, key=lambda name: name.removeprefix("val_") != "loss")
-    train = [f"{name} {logs[name]:.3f}" for name in names if not name.startswith("val_")]
-    held_out = [f"{logs[name]:.3f}" for name in names if name.startswith("val_")]
-    return "  ".join([what, *train, " ".join(["validation", *held_out]), f"{seconds:.1f} s"])
+    names = sorted(logs, key=lambda name: (name.startswith("val_"), not name.endswith("loss")))
+    return "  ".join([what, *(f"{name} {logs[name]:.3f}" for name in names), f"{seconds:.1f} s"])
 
 
 class SaveState(keras.callbacks.Callback):

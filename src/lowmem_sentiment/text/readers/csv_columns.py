@@ -72,7 +72,7 @@ def _find_column(
         if not 0 <= index < len(header):
             raise DataError(f"{place}: there is no column {column}; expected 1 to {len(header)}")
         return index, False
-    names = tuple(name.lower() for name in usual) if column is None else (column,)
+    names = tuple(dict.fromkeys(map(str.lower, usual))) if column is None else (column,)
     folded = [cell.lower() for cell in header] if column is None else header
     name = next((name for name in names if name in folded), None)
     if name is None:

@@ -148,7 +148,7 @@ def _open(
 ) -> CsvFile | None:
     """Return the file with its delimiter and columns, its header read; None for an empty file."""
     delimiters = (settings.delimiter,) if settings.delimiter else _DELIMITERS[format_]
-    errors = []
+    errors = []  # with the number of columns: the delimiter that makes most is the file's
     for delimiter in delimiters:
         file = CsvFile(name, settings, delimiter)
         found, parser = _first_row(rest, file)
@@ -161,7 +161,7 @@ def _open(
                 raise DataError(f"{place}: {cells}")
             columns, is_header = find_columns(cells, place, settings, fields)
         except DataError as error:
-            errors.append(error)
+            errors.append((len(cells) if isinstance(cells, list) else 0, error))
             continue
         if is_header:
             rest.cut(parser.start, parser.line)
@@ -171,7 +171,7 @@ def _open(
                 f"{place}: {shown} looks like a header, but is read as a row; pass --header if it is one"
             )
         return CsvFile(name, settings, delimiter, columns)
-    raise errors[0]
+    raise max(errors, key=lambda each: each[0])[1]
 
 
 def _first_row(rest: _Rest, file: CsvFile) -> tuple[tuple[int, int, list[str] | str] | None, RowParser]:
