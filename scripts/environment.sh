@@ -43,6 +43,7 @@ install_project() {
     "$venv/bin/python" -m pip install "${quiet[@]}" --disable-pip-version-check \
         --editable "${project}[$1]" >&2
     wanted >"$venv/installed-$1"
+    say "the command is $venv/bin/lowmem-sentiment; to have it on PATH: source $venv/bin/activate"
     if [ "$1" = dev ]; then cp "$venv/installed-dev" "$venv/installed-test"; fi # dev holds test
 }
 

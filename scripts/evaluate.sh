@@ -13,6 +13,7 @@
 #   evaluate.sh --gate LIVE [OPTION of train ...]
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
+case ${1-} in -h | --help) sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" ;; esac
 if [ "${1-}" != --gate ]; then
     exec lowmem-sentiment evaluate --json "$@"
 fi

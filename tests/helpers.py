@@ -23,7 +23,7 @@ VOCABULARY = Vocabulary(word.encode() for word in (*PLAIN, *GOOD, *BAD, "café",
 
 
 def handmade_reviews(count: int, seed: int = 1) -> tuple[list[list[int]], list[int]]:
-    """Give `count` reviews as lists of word ranks, and their labels: most words tell the label."""
+    """Return `count` reviews as lists of word ranks, and their labels: most words tell the label."""
     generator = np.random.default_rng(seed)
     reviews, labels = [], []
     for nth in range(count):
@@ -105,7 +105,7 @@ def run_cli(*arguments: object, **options) -> subprocess.CompletedProcess:
 
 
 def free_addresses(count: int) -> tuple[str, ...]:
-    """Give addresses on this machine whose ports are free."""
+    """Return addresses on this machine whose ports are free."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     addresses = tuple(f"127.0.0.1:{each.getsockname()[1]}" for each in sockets)
     for each in sockets:
@@ -114,7 +114,7 @@ def free_addresses(count: int) -> tuple[str, ...]:
 
 
 def random_texts(count: int, seed: int = 3) -> list[str]:
-    """Give texts with capitals, punctuation, line breaks, emoji, unknown words; some empty."""
+    """Return texts with capitals, punctuation, line breaks, emoji, unknown words; some empty."""
     generator = np.random.default_rng(seed)
     words = [word.decode() for word in VOCABULARY.words]
     words += ["Great!", "WORST.", "<br />", "xyzzy", "CAFÉ", "film,film", "\t", "naïve", "¿", "10/10"]
@@ -122,7 +122,7 @@ def random_texts(count: int, seed: int = 3) -> list[str]:
 
 
 def reviews(*items: tuple[list[int], int]) -> Reviews:
-    """Give a block of (ids, label)."""
+    """Return a block of (ids, label)."""
     return Reviews(
         np.array([id_ for ids, _ in items for id_ in ids], np.int32),
         np.array([len(ids) for ids, _ in items], np.int64),

@@ -11,7 +11,7 @@ HEADING = "## In Python"
 
 
 def course() -> str:
-    """Give the code that README shows under `HEADING`."""
+    """Return the code that README shows under `HEADING`."""
     if not README.exists():
         pytest.skip("README.md is not written yet")
     found = re.search(

@@ -54,7 +54,7 @@ class Contender:
     package: str | None = None
     """What has to be installed, from the extra `benchmark`: then it runs with the peers' interpreter."""
     read: Callable[[dict[str, dict]], dict[str, Any]] | None = None
-    """Gives epoch_seconds and test_accuracy from what the phases printed; None: it is in there."""
+    """Returns epoch_seconds and test_accuracy from what the phases printed; None: it is in there."""
 
     def reason_to_skip(self, installed: dict[str, str]) -> str | None:
         """Say why it cannot be measured with the `installed` packages; None if it can."""
@@ -254,7 +254,7 @@ def run(options: argparse.Namespace) -> None:
 def measure_contender(
     contender: Contender, seed: int, directory: Path | None, peers: str = sys.executable
 ) -> dict[str, Any]:
-    """Give one run's record: its whole cost, that of each phase, and what its programs told."""
+    """Return one run's record: its whole cost, that of each phase, and what its programs told."""
     python = peers if contender.package else sys.executable
     phases, said = {}, {}
     with tempfile.TemporaryDirectory(dir=directory) as work:
@@ -280,7 +280,7 @@ def measure_contender(
 
 
 def summarise(measured: list[tuple[Contender, list[dict], str | None]]) -> list[dict[str, Any]]:
-    """Give each contender's medians, ranges, mean accuracy and ratios to this software, and its runs.
+    """Return each contender's medians, ranges, mean accuracy and ratios to this software, and its runs.
 
     `epoch_seconds` is that of the last epoch: the first one traces graphs and fills caches.
     """
@@ -325,7 +325,7 @@ def _data() -> dict[str, Any]:
 
 
 def table(result: dict[str, Any]) -> list[str]:
-    """Give the lines of a table with median, range and ratio, and of the goals."""
+    """Return the lines of a table with median, range and ratio, and of the goals."""
     lines = [
         f"{'':20}{'whole s':>25}{'prep. s':>9}{'epoch s':>25}{'resident MB':>32}{'anon. MB':>10}"
         f"{'disk MB':>9}{'accuracy':>10}"
@@ -352,7 +352,7 @@ def _preparation(row: dict[str, Any]) -> str:
 
 
 def _cell(row: dict[str, Any], name: str, unit: float, digits: int) -> str:
-    """Give "median (least-most) xRATIO"."""
+    """Return "median (least-most) xRATIO"."""
     if name not in row:
         return "-"
     median, least, most = (row[name][each] / unit for each in ("median", "least", "most"))

@@ -22,7 +22,7 @@ GOALS = (
 
 
 def check(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give each goal with its ratio and whether it is met; both None where one was not measured.
+    """Return each goal with its ratio and whether it is met; both None where one was not measured.
 
     `rows` are those of `contenders.summarise`.
     """
@@ -37,7 +37,7 @@ def check(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def lines(checked: list[dict[str, Any]]) -> list[str]:
-    """Give a line for each goal."""
+    """Return a line for each goal."""
     marks = {True: "pass", False: "FAIL", None: "not measured"}
     return [
         f"{marks[goal['met']]:13} {goal['goal']}"

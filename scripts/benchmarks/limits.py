@@ -51,7 +51,7 @@ class Hierarchy:
 
 
 def find_hierarchy(mounts: Path = Path("/proc/self/mounts")) -> Hierarchy | None:
-    """Give the mounted memory hierarchy; None where there is none."""
+    """Return the mounted memory hierarchy; None where there is none."""
     try:
         lines = [line.split() for line in mounts.read_text().splitlines()]
     except OSError:
@@ -132,7 +132,7 @@ def run(options: argparse.Namespace) -> None:
 def _measure(
     hierarchy: Hierarchy, size: int | None, directory: Path | None, unlimited: float | None
 ) -> dict[str, Any]:
-    """Give what `prepare` and `train` took within `size` MB (None: without a limit)."""
+    """Return what `prepare` and `train` took within `size` MB (None: without a limit)."""
     ours = next(each for each in contenders.CONTENDERS if each.name == contenders.OURS)
     record: dict[str, Any] = {"completed": True, "seconds": 0.0, "phases": {}}
     with contextlib.ExitStack() as stack:
@@ -165,7 +165,7 @@ def _cause(phase: str, measured: Any) -> str:
 
 
 def summarise(runs: dict[int | None, list[dict]]) -> list[dict[str, Any]]:
-    """Give for each limit whether all its runs completed, their median time, and that to no limit's."""
+    """Return for each limit whether all its runs completed, their median time, and that to no limit's."""
     unlimited = statistics.median(record["seconds"] for record in runs[None])
     rows = []
     for size, records in runs.items():
@@ -187,7 +187,7 @@ def summarise(runs: dict[int | None, list[dict]]) -> list[dict[str, Any]]:
 
 
 def least_bearable(result: dict[str, Any]) -> int | None:
-    """Give the least limit, in bytes, that all above it, too, complete in within the bearable time."""
+    """Return the least limit, in bytes, that all above it, too, complete in within the bearable time."""
     least = None
     for row in result["rows"]:
         if row["limit_bytes"] is None:

@@ -49,7 +49,7 @@ class Measured(NamedTuple):
     timed_out: bool
 
     def costs(self) -> dict[str, float]:
-        """Give what it took, without what it said."""
+        """Return what it took, without what it said."""
         names = ("seconds", "cpu_seconds", "peak_resident_bytes", "peak_anonymous_bytes")
         return {name: getattr(self, name) for name in names}
 
@@ -90,7 +90,7 @@ def measure(command: Sequence[object], *, timeout: float | None = None, check: b
 
 @contextlib.contextmanager
 def _watching(pid: int):
-    """Give the peaks of a command's memory, in bytes, seen while the block runs."""
+    """Return the peaks of a command's memory, in bytes, seen while the block runs."""
     peaks = {"anonymous": 0, "proportional": 0}
     done = threading.Event()
 
@@ -136,7 +136,7 @@ def _ending(pid: int, timeout: float | None):
 
 
 def _family(pid: int) -> list[int]:
-    """Give a process and all below it."""
+    """Return a process and all below it."""
     found = [pid]
     for parent in found:
         try:
@@ -148,18 +148,18 @@ def _family(pid: int) -> list[int]:
 
 
 def disk_bytes(directory: Path) -> int:
-    """Give the bytes of all files below a directory."""
+    """Return the bytes of all files below a directory."""
     return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
 
 def spread(values: Iterable[float]) -> dict[str, float]:
-    """Give the median and the range of some runs."""
+    """Return the median and the range of some runs."""
     values = list(values)
     return {"median": statistics.median(values), "least": min(values), "most": max(values)}
 
 
 def circumstances() -> dict[str, Any]:
-    """Give what a figure has to be read with: date, machine, versions."""
+    """Return what a figure has to be read with: date, machine, versions."""
     return {
         "date": datetime.date.today().isoformat(),
         "machine": {
@@ -183,7 +183,7 @@ def _processor() -> str:
 
 
 def versions(python: str, packages: Sequence[str]) -> dict[str, str]:
-    """Give the versions of those of `packages` that are installed for the interpreter `python`."""
+    """Return the versions of those of `packages` that are installed for the interpreter `python`."""
     code = (
         "import importlib.metadata, json, sys\n"
         "found = {each.name.lower(): each.version for each in importlib.metadata.distributions()}\n"

@@ -92,7 +92,7 @@ def _plot_lazy(axes: Any, points: list[dict[str, Any]], name: str, scale: float,
 
 
 def _short(number: int) -> str:
-    """Give 5k for 5,000 and 1M for 1,000,000.
+    """Return 5k for 5,000 and 1M for 1,000,000.
 
     >>> _short(88_584), _short(1_024), _short(512), _short(1_000_000)
     ('88.6k', '1,024', '512', '1M')

@@ -75,7 +75,7 @@ def fill(text: str, results: Path) -> str:
 
 
 def block(name: str, results: Path) -> str:
-    """Give a block's Markdown; a line that says so where its JSON is not there."""
+    """Return a block's Markdown; a line that says so where its JSON is not there."""
     needed, values = BLOCKS[name]
     file = results / f"{needed}.json"
     if not file.exists():
@@ -187,7 +187,7 @@ def _training_memory(row: dict[str, Any]) -> float:
 
 
 def _figure(row: dict[str, Any], name: str, unit: float, digits: int, suffix: str, ratio=True) -> str:
-    """Give "9.3 s (1.00)": the median, and how many times ours it is."""
+    """Return "9.3 s (1.00)": the median, and how many times ours it is."""
     if name not in row:
         return ""
     about = "~" if "extrapolated" in row and name == "epoch_seconds" else ""
@@ -316,7 +316,7 @@ def _hours(seconds: float) -> str:
 
 
 def _circumstances(result: dict[str, Any], packages: dict[str, str] = OWN) -> str:
-    """Give the machine, versions, data, number of runs and date, as a sentence."""
+    """Return the machine, versions, data, number of runs and date, as a sentence."""
     machine, versions = result["machine"], {**result["versions"], **result.get("peer_versions", {})}
     date = datetime.date.fromisoformat(result["date"])
     parts = [

@@ -128,7 +128,7 @@ def run_scale(options: argparse.Namespace) -> None:
 
 
 def compare_scales(first: dict[str, Any], last: dict[str, Any]) -> dict[str, float]:
-    """Give the differences and ratios of two rows of `measure_reviews`."""
+    """Return the differences and ratios of two rows of `measure_reviews`."""
     peaks = {"train": "peak_resident_bytes", "prepare": "prepare_peak_resident_bytes"}
     rates = {name: f"{name}_reviews_per_second" for name in ("first_epoch", "second_epoch", "prepare")}
     return {

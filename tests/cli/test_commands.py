@@ -210,7 +210,7 @@ def test_help_shows_every_default(capsys):
     assert stopped.value.code == 0
     out = " ".join(capsys.readouterr().out.split())
     for shown in ("(default: 2)", "(default: 32)", "(default: 50,50,50)", "(default: 0.3,0.2)",
-                  "of weights, order and dropout (default: 0)"):  # fmt: skip
+                  "seed of weights, order and dropout (default: 0)"):  # fmt: skip
         assert shown in out
     assert "None" not in out
 

@@ -65,5 +65,5 @@ def test_the_cheaper_candidate_is_named_with_the_option_that_takes_it():
 
 
 def test_validation_that_ranked_the_ngrams_is_noted():
-    note = "note      validation is too good: its reviews helped to rank the n-grams; test is not"
+    note = "note      validation is too good: its reviews helped to rank the n-grams"
     assert note in lines_of(ranked_with_validation=True) and note not in lines_of()

@@ -54,7 +54,7 @@ sys.exit(code)
 
 
 def with_cluster(cluster, index):
-    """Give the environment of a worker."""
+    """Return the environment of a worker."""
     config = {"cluster": cluster, "task": {"type": "worker", "index": index}}
     return {**os.environ, "TF_CONFIG": json.dumps(config)}
 
@@ -130,7 +130,7 @@ def network_weights(run):
 
 
 def points(run):
-    """Give each curve's points, but for those that tell time and memory."""
+    """Return each curve's points, but for those that tell time and memory."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.util import tensor_util
 

@@ -14,7 +14,7 @@ from lowmem_sentiment.training.input_pipeline import batches
 
 
 def exact_auc(labels, scores):
-    """Give the share of (positive, negative) pairs in the right order, ties by half."""
+    """Return the share of (positive, negative) pairs in the right order, ties by half."""
     positive, negative = scores[labels == 1][:, None], scores[labels == 0][None]
     return (positive > negative).mean() + (positive == negative).mean() / 2
 

@@ -23,7 +23,7 @@ def run(request, tmp_path) -> RunDirectory:
 
 
 def by_hand(run: RunDirectory, texts: list[str], without: str | None = None) -> np.ndarray:
-    """Give float64[texts, labels], the probabilities computed from dense multi-hot rows."""
+    """Return float64[texts, labels], the probabilities computed from dense multi-hot rows."""
     model, vocabulary = load_with_vocabulary(run)
     rows = np.zeros((len(texts), model.num_words))
     for row, text in zip(rows, texts, strict=True):

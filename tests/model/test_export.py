@@ -50,7 +50,7 @@ def write_run(path, labels) -> RunDirectory:
 
 
 def hard_texts() -> list[bytes]:
-    """Give texts that try every byte as a letter, as a separator, and out of UTF-8."""
+    """Return texts that try every byte as a letter, as a separator, and out of UTF-8."""
     texts = [text.encode() for text in random_texts(1_000)]
     texts += [b"great" + bytes([byte]) + b"film" for byte in range(256)]
     words = ("GREAT<br /><br />Film😀worst — café", "İstanbul ſ ẞ K", "great\u00a0film", "Don't!")

@@ -8,7 +8,7 @@ from lowmem_sentiment.system.workarounds import save_as_plain_adam
 
 
 def networks():
-    """Give two equal networks, one with Keras' Adam and one with the fused one."""
+    """Return two equal networks, one with Keras' Adam and one with the fused one."""
     settings = {"learning_rate": 0.01, "beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-5}
     pair = []
     for optimizer in (keras.optimizers.Adam(**settings), FusedAdam(**settings)):

@@ -21,7 +21,7 @@ from lowmem_sentiment.text.texts import read_texts
 
 
 def read(path, **settings):
-    """Give texts and labels; None where the file is refused or has a bad row."""
+    """Return texts and labels; None where the file is refused or has a bad row."""
     try:
         rows = [
             row

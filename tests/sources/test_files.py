@@ -106,7 +106,7 @@ def test_csv_columns_by_name_and_number(tmp_path, content, settings):
 
 
 def serially_parsed(content: bytes, format_: str = "csv", **settings) -> list[Row | BadRow]:
-    """Give what the parser makes of a whole file, read at once and never cut."""
+    """Return what the parser makes of a whole file, read at once and never cut."""
     rest = csv_tsv._Rest(io.BytesIO(content).read)
     while not rest.at_end:
         rest.more(b"")
@@ -119,7 +119,7 @@ def serially_parsed(content: bytes, format_: str = "csv", **settings) -> list[Ro
 def cut(
     content: bytes, size: int, format_: str = "csv", **settings
 ) -> tuple[list[Row | BadRow], set[type]]:
-    """Give what the tool makes of a file read `size` bytes at a time, and the kinds of its blocks."""
+    """Return what the tool makes of a file read `size` bytes at a time, and the kinds of its blocks."""
     stream = io.BytesIO(content)
     blocks = list(
         csv_tsv.csv_blocks(

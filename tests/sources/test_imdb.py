@@ -13,7 +13,7 @@ from lowmem_sentiment.system.errors import DataError, InputMissing, SettingsErro
 
 
 def all_reviews(source):
-    """Give (split, ids, label) of every review that a source yields."""
+    """Return (split, ids, label) of every review that a source yields."""
     return [
         (split, ids.tolist(), int(label))
         for split, block in source.blocks()
@@ -22,7 +22,7 @@ def all_reviews(source):
 
 
 def keras_order(half):
-    """Give what keras.datasets.imdb.load_data makes of the handmade file, train then test."""
+    """Return what keras.datasets.imdb.load_data makes of the handmade file, train then test."""
     generator = np.random.RandomState(113)
     reviews = []
     for seed in (1, 2):

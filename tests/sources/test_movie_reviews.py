@@ -35,7 +35,7 @@ def wheel(tmp_path, monkeypatch):
 
 
 def reviews_of(source):
-    """Give (split, text, whether it is positive) of every review."""
+    """Return (split, text, whether it is positive) of every review."""
     return [(split, text, label == "positive") for text, label, _, split, _ in source._rows()]
 
 

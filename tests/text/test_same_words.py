@@ -23,7 +23,7 @@ ODD = [
 
 
 def files_of(format_: str) -> bytes:
-    """Give a file of `ODD` texts, each behind a word of its own, with a byte-order mark."""
+    """Return a file of `ODD` texts, each behind a word of its own, with a byte-order mark."""
     rows = [b"w%d %s" % (nth, text) for nth, text in enumerate(ODD)]
     if format_ == "jsonl":
         escaped = ["\ud800 half", "other \udc80 half", "pair \U0001f600", "nul \0 there", "raw \udce9"]

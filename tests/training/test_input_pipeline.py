@@ -21,7 +21,7 @@ def part_of(dataset, split, share, order):
 
 
 def expected_rows(dataset, split, num_words=NUM_WORDS):
-    """Give what `batches` should give, in order, made one review at a time with NumPy."""
+    """Return what `batches` should give, in order, made one review at a time with NumPy."""
     rows, labels = [], []
     for block in dataset.read(split):
         for ids, label in zip(block.split(), block.labels, strict=True):

@@ -39,12 +39,12 @@ def reviews() -> Iterator[tuple[str, Reviews]]:
 
 
 def source() -> ImdbSource:
-    """Give the 50,000 reviews, from the files that `prepare imdb` would take."""
+    """Return the 50,000 reviews, from the files that `prepare imdb` would take."""
     return find_imdb(None, None)
 
 
 def word_sets() -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Give for "train" and "test": int32 ids, int64[n + 1] row splits, int64[n] labels.
+    """Return for "train" and "test": int32 ids, int64[n + 1] row splits, int64[n] labels.
 
     A review's ids are its multi-hot row's columns: each known word once, in ascending order.
     """
@@ -70,7 +70,7 @@ def texts(path: Path) -> tuple[list[str], np.ndarray]:
 
 
 def epoch_clock() -> Any:
-    """Give a Keras callback whose `seconds` are those of each epoch's training, without validation.
+    """Return a Keras callback whose `seconds` are those of each epoch's training, without validation.
 
     From the epoch's beginning to its last step's end, as `lowmem-sentiment train` counts it.
     """

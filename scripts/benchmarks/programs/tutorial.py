@@ -22,7 +22,7 @@ from lowmem_sentiment.sources.imdb import FILES  # noqa: E402
 
 
 def load() -> tuple[np.ndarray, np.ndarray]:
-    """Give all 50,000 reviews as Keras loads them; from the file that is given, where one is."""
+    """Return all 50,000 reviews as Keras loads them; from the file that is given, where one is."""
     if given := os.environ.get(FILES.npz_variable):
         imdb.get_file = lambda **_: given  # it would be fetched otherwise
     (train_x, train_y), (test_x, test_y) = imdb.load_data(num_words=task.NUM_WORDS)
@@ -30,7 +30,7 @@ def load() -> tuple[np.ndarray, np.ndarray]:
 
 
 def vectorize(sequences: np.ndarray) -> np.ndarray:
-    """Give float64[reviews, num_words] multi-hot rows."""
+    """Return float64[reviews, num_words] multi-hot rows."""
     rows = np.zeros((len(sequences), task.NUM_WORDS))
     for row, sequence in enumerate(sequences):
         rows[row, sequence] = 1

@@ -44,5 +44,6 @@ def add_compare(commands: Any) -> None:
         "--data",
         type=Path,
         metavar="DATASET",
-        help="the dataset whose test reviews are predicted (default: the first run's own)",
+        help="the dataset whose test reviews are predicted (default: that of the first run, or of the "
+        "first one on n-grams)",
     )

@@ -6,6 +6,8 @@ from typing import Any
 
 from ..system.errors import plural, printable
 
+VALIDATION_TOO_GOOD = "validation is too good: its reviews helped to rank the n-grams"
+
 
 def size_text(size: float) -> str:
     """Return bytes in the unit that shows them.

@@ -149,9 +149,8 @@ def _lines(evaluation: dict[str, Any]) -> list[str]:
     if renamed := evaluation.get("label_map"):
         rows["labels"] = f"{plain_map(renamed)}: renamed as the run's data was"
     intervals = evaluation["intervals"]
-    rows["in brackets"] = "95 % intervals" + (
-        f"; precision, recall and f1 are of {evaluation['labels'][1]}" if "auc" in evaluation else ""
-    )
+    of = f"; precision, recall and f1 are those of {evaluation['labels'][1]}"
+    rows["intervals"] = "95 %, in brackets" + (of if len(evaluation["labels"]) == 2 else "")
     for name, value in _metrics(evaluation).items():
         rows[name] = f"{value:.4f}" + _interval(intervals.get(name), "  ({:.4f} to {:.4f})")
     if chosen := evaluation.get("threshold_chosen"):

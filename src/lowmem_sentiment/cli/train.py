@@ -12,7 +12,7 @@ from ..system.errors import SettingsError, plural
 from ..system.memory import MB, Limit, find_limit, parse_size
 from ..system.progress import Bar
 from .commands import add_command, answer, report, warn
-from .console import table
+from .console import VALIDATION_TOO_GOOD, table
 from .options import add_settings
 from .training_options import add_recipe, chosen_settings, set_threads, stop_on_signals
 
@@ -36,6 +36,7 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
     from ..training import tensorflow_startup
 
     tensorflow_startup.start()
+    from ..dataset.splits import ranked_with_held_out
     from ..distributed.strategy import find_strategy
     from ..training.train import train
 
@@ -63,7 +64,8 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
             strategy=strategy,
         )
     bar.clear()
-    answer(options, summary, lambda: _summary_lines(summary))
+    too_good = bool(ranked_with_held_out(dataset, settings.validation_split))
+    answer(options, summary, lambda: _summary_lines(summary, too_good))
 
 
 def _dataset(options: argparse.Namespace) -> Any:
@@ -125,7 +127,7 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _summary_lines(summary: dict[str, Any]) -> list[str]:
+def _summary_lines(summary: dict[str, Any], too_good: bool) -> list[str]:
     held_out, epochs = summary["validated_on"], summary["epochs"]
     rows = {
         **({"started from": summary["parent"]} if "parent" in summary else {}),
@@ -135,6 +137,7 @@ def _summary_lines(summary: dict[str, Any]) -> list[str]:
         f"{held_out} accuracy": f"{summary['val_accuracy']:.4f}",
         f"{held_out} loss": f"{summary['val_loss']:.4f}",
         "train accuracy": f"{summary['accuracy']:.4f}",
+        **({"note": VALIDATION_TOO_GOOD} if too_good else {}),
         **_epoch_row(summary),
         "time": f"{summary['seconds']['training']:.1f} s for {plural(epochs, 'epoch')}, "
         f"{summary['reviews_per_second']:,.0f} reviews/s" + _waiting(summary["seconds"]),

@@ -10,7 +10,7 @@ from ..system.memory import MB
 from ..system.progress import Bar, duration
 from ..system.settings import plain
 from .commands import add_command, answer, report
-from .console import columns, table
+from .console import VALIDATION_TOO_GOOD, columns, table
 from .options import add_settings, given
 from .training_options import stop_on_signals
 
@@ -94,7 +94,7 @@ def _summary(result: dict[str, Any]) -> dict[str, str]:
     for name, reason in result["not_tried"].items():
         lines[f"not {name}"] = reason
     if result["ranked_with_validation"]:
-        lines["note"] = "validation is too good: its reviews helped to rank the n-grams; test is not"
+        lines["note"] = VALIDATION_TOO_GOOD
     values = test | {f"f1:{label}": each["f1"] for label, each in test["by_label"].items()}
     names = dict.fromkeys([result["metric"], "accuracy", "loss"])
     metrics = ", ".join(f"{name} {values[name]:.4f}" for name in names)

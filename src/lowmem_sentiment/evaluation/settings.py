@@ -32,13 +32,13 @@ class EvaluationSettings:
     )
     choose_threshold: str | None = setting(
         None,
-        "choose the threshold on the validation split, by f1, precision=P or recall=P, and record it "
-        "with the run, for predict --threshold run",
+        "choose the threshold on the validation split, by f1, precision=P or recall=P of the second "
+        "label, and record it with the run, for predict --threshold run",
         metavar="RULE",
     )
     alpha: float = setting(
         0.05,
-        "of --baseline: in how many of the comparisons of a run that is no worse it may be called worse",
+        "significance level of --baseline: how often an equally good run may be called worse",
         metavar="SHARE",
         above=0,
         below=1,

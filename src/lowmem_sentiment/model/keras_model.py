@@ -23,8 +23,8 @@ def build_model(
     """Return the compiled model, float32[batch, num_words] -> float32[batch, 1].
 
     Two labels: one sigmoid unit, the probability of the second, as in the tutorial. More:
-    softmax, float32[batch, num_labels]. Dropout rate n follows hidden layer n; 0 and what is
-    not given is no layer. With the defaults at 10,000 words: 505,201 parameters, 2 MB, and
+    softmax, float32[batch, num_labels]. Dropout rate n follows hidden layer n; a rate of 0,
+    or a missing one, adds no layer. With the defaults at 10,000 words: 505,201 parameters, 2 MB, and
     three times that with Adam's moments.
 
     `optimizer` is "adam" or "lazy-adam"; on multi-hot rows over all words they do the same.

@@ -167,10 +167,10 @@ class DeferredAdam(RowAdam):
             return (first + size,)
 
         tf.while_loop(lambda first: first < count, move, (tf.constant(0),), parallel_iterations=1)
-        self.all_moved()
+        self.mark_all_moved()
 
-    def all_moved(self) -> None:
-        """Take all rows for moved, as those of a state that says nothing else are."""
+    def mark_all_moved(self) -> None:
+        """Take all rows for up to date, as those of a state without `deferred` are."""
         self._moved_at.assign(tf.fill(self._moved_at.shape, tf.cast(self.iterations, tf.int32)))
 
     def _gather(self, ids: tf.Tensor) -> list[tf.Tensor]:
@@ -179,7 +179,7 @@ class DeferredAdam(RowAdam):
         missed = tf.cast(self.iterations, tf.int32) - tf.gather(self._moved_at, ids)
         first, second = tf.split(tf.gather(self._decay, missed), 2, axis=1)
         a, q = tf.split(tf.gather(self._sums, missed), 2, axis=1)
-        # Where no step was missed, A and Q are 0, and what is divided by infinite.
+        # Where no step was missed, A = 0 and e / A is infinite: the weight stays.
         moved = momentum / (tf.sqrt(velocity) * (1 / tf.maximum(q, 1e-30)) + self.epsilon / a)
         return [weights - moved, momentum * first, velocity * second]
 

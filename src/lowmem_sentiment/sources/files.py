@@ -52,7 +52,7 @@ class FilesSettings(ReaderSettings):
         "the same words go to one split; takes 10 bytes of memory a text, and 60 while they are divided",
         choices=SPLITS,
     )
-    seed: int = setting(0, "of --split stratified", metavar="N", at_least=0)
+    seed: int = setting(0, "seed of --split stratified", metavar="N", at_least=0)
     label_map: dict[str, str] = setting(  # noqa: RUF009
         {}, "rename or merge labels; OLD= leaves them out", metavar="OLD=NEW,...", read=read_label_map
     )

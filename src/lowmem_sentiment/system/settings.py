@@ -50,12 +50,6 @@ def setting(
     return dataclasses.field(default=default, metadata=described)
 
 
-def required(help: str, **described: Any) -> Any:
-    """Return a field as `setting` does, without a default."""
-    field = setting(None, help, **described)
-    return dataclasses.field(metadata=field.metadata)
-
-
 def check_settings(settings: Any) -> None:
     """Raise SettingsError for the first field out of its range, with what was expected."""
     for field in dataclasses.fields(settings):

@@ -146,7 +146,7 @@ class State:
             for target, array in zip(deferred, others, strict=True):
                 target.assign(array)
         elif deferred:
-            model.optimizer.all_moved()
+            model.optimizer.mark_all_moved()
         return self.position
 
     def to_bytes(self) -> bytes:

@@ -19,7 +19,7 @@ from .checkpoint import Position
 def best_epoch(epochs: list[dict[str, Any]], metric: str) -> dict[str, Any]:
     """Return the epoch with the most "accuracy" or "f1" or the least "loss" in validation.
 
-    Of equals it is the first. A model that does not measure accuracy is judged by its loss.
+    Ties go to the first. A model that does not measure accuracy is judged by its loss.
     """
     metric = "macro_f1" if metric == "f1" else metric
     if f"val_{metric}" not in epochs[0]:

@@ -67,7 +67,7 @@ def batches(
     Ids from `num_words` on become 2, out of vocabulary, as `imdb.load_data` does it. Of a dataset that
     was prepared with n-grams the columns are its features, and those from `num_words` on are left out.
 
-    A batch takes 4 * batch_size * num_words bytes, 1.3 MB as by default, and `prefetch` of them are made
+    A batch takes 4 * batch_size * num_words bytes, 1.3 MB by default, and `prefetch` of them are made
     ahead; `window_bytes` of records on disk are shuffled together. The last batch may be smaller. A
     damaged record raises tf.errors.DataLossError while batches are made.
     """
@@ -203,7 +203,7 @@ def _parse(
     }
     examples = tf.io.parse_example(records, features)
     ids = examples[inputs]
-    # A label that there is not would train without a word; a gather refuses it, and costs 1 us a batch.
+    # An out-of-range label would be trained on silently; a gather refuses it, and costs 1 us a batch.
     labels = tf.gather(tf.range(num_labels, dtype=tf.int64), examples["label"])
     if inputs == "features":  # those of lower rank are not there to the model
         return tf.ragged.boolean_mask(ids, ids < num_words), labels

@@ -20,7 +20,7 @@ from .input_pipeline import Order, batches, sparse_batches, worker_batches
 from .single_process import SingleProcess
 
 LARGE_BATCH = 16 << 20
-"""Bytes of rows from which on it matters that a batch has all words anyway."""
+"""Bytes of dense rows; a batch that takes more, and has nearly all words anyway, is dense."""
 
 
 @dataclass(frozen=True)

@@ -116,16 +116,24 @@ def train(
         if isinstance(opened, dict):  # the summary of a finished run
             return opened
         model = model or job.build_model()
-        checkpoint.make_variables(model, job.num_words)
-        parent = strategy.broadcast(directory.parent)
-        if parent and not opened:
-            set_weights_of(model, job, parent)
-        position = opened.restore(model) if opened else Position()
+        position = _set_weights(model, job, opened, strategy.broadcast(directory.parent))
         del opened  # 6 MB
         strategy.vary_dropout_seeds(model)
         if not has_ended(job.settings, position.epochs):  # or it was killed before it was finished
             _fit(job, model, directory, position, control)
         return strategy.broadcast(lambda: finish(job, model, directory, position, watch.peak_anonymous))
+
+
+def _set_weights(
+    model: keras.Model, job: Job, state: State | None, parent: str | Path | None
+) -> Position:
+    """Set a model to where training starts, a saved state or a parent's weights; return the position."""
+    checkpoint.make_variables(model, job.num_words)
+    if state:
+        return state.restore(model)
+    if parent:
+        set_weights_of(model, job, parent)
+    return Position()
 
 
 def _fit(

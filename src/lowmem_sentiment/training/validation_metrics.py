@@ -88,7 +88,7 @@ class ValidationMetrics:
             predicted = tf.argmax(y_pred, -1, tf.int32)
             probability = tf.cast(tf.reduce_max(y_pred, -1), tf.float32)
             score = tf.cast(y_pred[:, -1], tf.float32)
-        if self._counts.shape[1] == SCORE_BINS:  # `measures.score_bins`
+        if self._counts.shape[1] == SCORE_BINS:  # `metrics.score_bins`
             codes = tf.clip_by_value(
                 tf.cast(tf.math.ceil(score * SCORE_BINS), tf.int32) - 1, 0, SCORE_BINS - 1
             )
@@ -144,7 +144,7 @@ class ValidationMetrics:
         return float(f1_scores(self.confusion_matrix()[None])[0].mean())
 
     def most_wrong(self) -> list[Mistake]:
-        """Return the reviews whose wrong label the network is surest of, the surest first."""
+        """Return the wrongly labelled reviews of which the model is surest, the surest first."""
         columns = (self._number, self._predicted, self._probability)
         every = map(Mistake, *(column.numpy().tolist() for column in columns))
         return [wrong for wrong in every if wrong.probability > 0]
