@@ -297,7 +297,7 @@ def test_first_screen_has_the_least_limit_that_it_runs_well_in(results):
 
 def test_scale_is_extrapolated_from_the_larger_row(results):
     text = report.block("scale", results)
-    assert "20 times the reviews cost 50 MB more to prepare" in text
+    assert "20 times the reviews take 50 MB more to prepare" in text
     assert "0.95 times as many" in text
     assert "take 45 GB for the dataset" in text and "5.6 hours to prepare" in text
 

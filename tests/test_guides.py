@@ -17,8 +17,9 @@ GUIDES = [
         for path in (PROJECT / folder).rglob("README.md")
     ),
 ]
-OF_OTHERS = {"--no-deps", "--no-cache-dir", "--quick", "--cases", "--gate", "--now", "--scope", "--peers"}
-"""Options of pip, systemd and the scripts (`benchmark.py --peers` among them)."""
+OF_OTHERS = {"--no-deps", "--no-cache-dir", "--quick", "--cases", "--gate", "--now", "--scope", "--peers",
+             "--runs", "--system", "--create-home", "--home-dir"}  # fmt: skip
+"""Options of pip, useradd, systemd and the scripts (`benchmark.py --peers` among them)."""
 
 
 def options_of(parser: argparse.ArgumentParser) -> set[str]:

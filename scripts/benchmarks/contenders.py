@@ -112,6 +112,20 @@ CONTENDERS = (
         _read_ours,
     ),
     Contender(
+        "ours-wide-lazy",
+        "the same, `--optimizer lazy-adam`",
+        _ours("described", 3, "--recipe", "wide", "--optimizer", "lazy-adam"),
+        None,
+        _read_ours,
+    ),
+    Contender(
+        "ours-500",
+        "`lowmem-sentiment`, `--batch-size 500`",
+        _ours("described", 1, "--batch-size", "500"),
+        None,
+        _read_ours,
+    ),
+    Contender(
         "tutorial",
         "the tutorial's way: dense float64 rows, batches of 500",
         {"train": _program("tutorial", "--split", "described")},

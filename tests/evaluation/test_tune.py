@@ -17,7 +17,7 @@ from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.evaluation.scoring import Tally, dataset_batches, score
 from lowmem_sentiment.evaluation.search_space import SearchSpace
 from lowmem_sentiment.evaluation.settings import TuneSettings
-from lowmem_sentiment.evaluation.tune import metric_values, tune
+from lowmem_sentiment.evaluation.tune import _Search, metric_values, tune
 from lowmem_sentiment.evaluation.tune_report import choose, rank
 from lowmem_sentiment.evaluation.tune_state import FILE, FORMAT, Result, TuneState, open_state
 from lowmem_sentiment.model.numpy_model import NumpyModel
@@ -25,6 +25,7 @@ from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.sources.files import FilesSettings, FilesSource
 from lowmem_sentiment.system.errors import DataError, OutputExists, SettingsError
+from lowmem_sentiment.system.progress import no_progress
 
 
 def state_of(settings: TuneSettings, *results: Result) -> TuneState:
@@ -119,6 +120,29 @@ def test_the_smallest_model_within_one_standard_error_is_found(dataset, error, c
     assert (chosen.name, smallest.name) == ("default", cheapest)
     chosen, _ = choose(table, TuneSettings(prefer="cheap"))
     assert chosen.name == cheapest
+
+
+def test_states_are_removed_of_candidates_that_are_not_trained_on(dataset, tmp_path, monkeypatch):
+    state = state_of(TuneSettings(runs=20))
+    search = _Search(dataset, tmp_path, state, no_progress, print, lambda: False, time.monotonic)
+
+    def measure(candidates, epochs):
+        if len(state.results) >= 16:  # within the second bracket
+            return {}
+        for candidate in candidates:
+            run = tmp_path / f"{candidate:03d}"
+            run.mkdir(exist_ok=True)
+            for name in ("state.npz", "state.previous.npz", "model.keras", "weights.npz"):
+                (run / name).touch()
+            state.results.append(Result(candidate, epochs, value=1 / candidate))
+        return {candidate: 1 / candidate for candidate in candidates}
+
+    monkeypatch.setattr(search, "_measure", measure)
+    search.run(lock=-1)
+    runs = sorted(tmp_path.iterdir())
+    assert state.brackets[0] == 9 and len(runs) > 9
+    for nth, run in enumerate(runs):  # a longer search may go on with the second bracket
+        assert len(list(run.iterdir())) == (1 if nth < 9 else 4)
 
 
 # --- the command, in processes ---

@@ -255,4 +255,5 @@ def test_skipped_rows_and_answers_are_escaped(tmp_path, capsys):
     assert main(command) == 0
     captured = capsys.readouterr()
     assert "\x1b" not in captured.out + captured.err and f"{ESCAPED} (9)" in captured.out
+    assert f"columns     text: text, label: label; not read: {ESCAPED}" in captured.out
     assert (out / SKIPPED_ROWS).read_text() == f"{tar}:pos/{ESCAPED}.txt: has no text\n"

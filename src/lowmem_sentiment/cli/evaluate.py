@@ -147,7 +147,7 @@ def _lines(evaluation: dict[str, Any]) -> list[str]:
     about += f" of the {evaluation['split']} split" if evaluation["split"] else " reviews"
     rows = {"run": evaluation["run"], "data": printable(about)}
     if renamed := evaluation.get("label_map"):
-        rows["labels"] = f"{plain_map(renamed)}: renamed as the run's data was"
+        rows["labels"] = f"{_plain_map(renamed)}: renamed as the run's data was"
     intervals = evaluation["intervals"]
     of = f"; precision, recall and f1 are those of {evaluation['labels'][1]}"
     rows["intervals"] = "95 %, in brackets" + (of if len(evaluation["labels"]) == 2 else "")
@@ -165,7 +165,7 @@ def _lines(evaluation: dict[str, Any]) -> list[str]:
     return lines + _baseline_lines(evaluation)
 
 
-def plain_map(names: dict[str, str]) -> str:
+def _plain_map(names: dict[str, str]) -> str:
     """Return a label map as --label-map reads it."""
     return ",".join(f"{old}={new}" for old, new in names.items())
 

@@ -141,16 +141,24 @@ def _summary_lines(summary: dict[str, Any], too_good: bool) -> list[str]:
         **_epoch_row(summary),
         "time": f"{summary['seconds']['training']:.1f} s for {plural(epochs, 'epoch')}, "
         f"{summary['reviews_per_second']:,.0f} reviews/s" + _waiting(summary["seconds"]),
-        "peak memory": f"{_memory(summary, 'peak')}; planned {_memory(summary, 'predicted')}",
+        "peak memory": _memory(summary),
         "run": summary["run"],
         "watch": f"lowmem-sentiment tensorboard {summary['run']}",
     }
     return table(rows)
 
 
-def _memory(summary: dict[str, Any], kind: str) -> str:
-    resident, anonymous = (summary[f"{kind}_{part}_bytes"] / MB for part in ("resident", "anonymous"))
-    return f"{resident:.0f} MB, {anonymous:.0f} of it anonymous"
+def _memory(summary: dict[str, Any]) -> str:
+    """Return the peak of memory, and what was planned."""
+    peak, peak_anonymous, planned, planned_anonymous = (
+        summary[f"{kind}_{part}_bytes"] / MB
+        for kind in ("peak", "predicted")
+        for part in ("resident", "anonymous")
+    )
+    return (
+        f"{peak:,.0f} MB ({peak_anonymous:,.0f} anonymous), planned {planned:,.0f} "
+        f"({planned_anonymous:,.0f})"
+    )
 
 
 def _waiting(seconds: dict[str, Any]) -> str:

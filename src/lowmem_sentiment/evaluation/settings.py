@@ -7,7 +7,7 @@ from ..system.errors import SettingsError, printable
 from ..system.memory import parse_size
 from ..system.settings import check_settings, setting
 
-SPLITS = ("test", "train", "validation")
+EVALUATED_SPLITS = ("test", "train", "validation")
 
 RECORDED = "run"
 """The threshold that is recorded with a run (`thresholds.recorded_threshold`)."""
@@ -22,7 +22,7 @@ def probability_or_run(text: str) -> float | str:
 class EvaluationSettings:
     """What an evaluation measures."""
 
-    split: str = setting("test", "which reviews of the dataset", choices=SPLITS)
+    split: str = setting("test", "which reviews of the dataset", choices=EVALUATED_SPLITS)
     threshold: float | str | None = setting(
         None,
         "of two labels, predict the second when its probability is above P (default: 0.5); run: above "
@@ -44,7 +44,12 @@ class EvaluationSettings:
         below=1,
     )
     mistakes: int = setting(
-        0, "show the N mistakes that the model is surest of, as text", metavar="N", at_least=0, shown=""
+        0,
+        "show the N mistakes that the model is surest of, as text; reviews are counted from 0, as by "
+        "explore --show",
+        metavar="N",
+        at_least=0,
+        shown="",
     )
 
     def __post_init__(self) -> None:

@@ -17,7 +17,7 @@ from ..text.readers.formats import blocks_in
 from ..text.rows import Block
 from ..text.tokenizer import UNICODE
 
-SPLITS = ("hash", "stratified")
+SPLIT_RULES = ("hash", "stratified")
 
 
 def read_label_map(text: str) -> dict[str, str]:
@@ -50,7 +50,7 @@ class FilesSettings(ReaderSettings):
         "others are added; how many there are of each label is left to chance. stratified: the same "
         "share of each label, to one review, drawn by --seed, for few texts or a rare label; texts with "
         "the same words go to one split; takes 10 bytes of memory a text, and 60 while they are divided",
-        choices=SPLITS,
+        choices=SPLIT_RULES,
     )
     seed: int = setting(0, "seed of --split stratified", metavar="N", at_least=0)
     label_map: dict[str, str] = setting(  # noqa: RUF009

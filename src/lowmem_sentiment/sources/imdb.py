@@ -24,7 +24,7 @@ LABELS = ["negative", "positive"]
 
 TEST_SHARE = 5  # one review in five: the first 10,000 of 50,000
 
-SPLITS = ("described", "tutorial")
+IMDB_SPLITS = ("described", "tutorial")
 
 
 def assign_splits(count: int, split: str) -> np.ndarray:
@@ -33,8 +33,8 @@ def assign_splits(count: int, split: str) -> np.ndarray:
     The first fifth is the test split. "described" trains on the rest, as the tutorial
     says; "tutorial" on the last fifth alone, as its printed code (``data[40000:]``) does.
     """
-    if split not in SPLITS:
-        raise SettingsError(f"split is {split!r}, expected one of {', '.join(SPLITS)}")
+    if split not in IMDB_SPLITS:
+        raise SettingsError(f"split is {split!r}, expected one of {', '.join(IMDB_SPLITS)}")
     test = count // TEST_SHARE
     assigned = np.zeros(count, np.uint8)
     assigned[test if split == "described" else count - test :] = 1

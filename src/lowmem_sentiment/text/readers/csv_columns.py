@@ -11,6 +11,8 @@ _NAMES = 50  # columns that are named in messages and in the manifest
 
 @dataclass(frozen=True)
 class Columns:
+    """Where in a row is what, counted from 0."""
+
     text: int
     label: int | None
     count: int
