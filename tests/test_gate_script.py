@@ -58,7 +58,7 @@ def test_a_gate_promotes_what_is_no_worse_and_keeps_the_live_run_otherwise(gate,
     assert bad.returncode == 1 and "is not promoted" in bad.stderr
     assert json.loads(bad.stdout)["baseline"]["significantly_worse"]
     assert live.resolve() == promoted
-    assert gate(*good, options="--fail-under accuracy=1.1").returncode == 1
+    assert gate(*good, options="--fail-under loss=0").returncode == 1
     assert live.resolve() == promoted
     again = gate(*good)
     assert again.returncode == 0 and live.resolve() != promoted

@@ -54,7 +54,9 @@ def test_the_unit_is_one_that_systemd_accepts(tmp_path):
     text = (SERVER / "lowmem-sentiment.service").read_text()
     unit = tmp_path / "lowmem-sentiment.service"
     unit.write_text(
-        text.replace("/srv/sentiment/resume-or-train.sh", "/bin/true").replace("User=sentiment\n", "")
+        text.replace(
+            "/srv/sentiment/lowmem-sentiment/scripts/server/resume-or-train.sh", "/bin/true"
+        ).replace("User=sentiment\n", "")
     )
     done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

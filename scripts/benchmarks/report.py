@@ -199,7 +199,7 @@ def _contenders(result: dict[str, Any], results: Path) -> dict[str, str]:
     return {
         "table": _table(header, rows),
         "notes": "\n".join(notes),
-        "goals": _table(["to be reached", "measured", "at most", ""], goals),
+        "goals": _table(["goal", "measured", "at most", ""], goals),
         "circumstances": _circumstances(result, OWN | PEERS),
         "spread": f"{max(spreads):.0%}",
     }

@@ -11,8 +11,9 @@ needed, so that memory does not grow with the number of reviews:
     print(predict("runs/first", ["A moving film."])[0].label)
 
 Data
-    find_imdb_source   the IMDb reviews; text of your own: sources.files.FilesSource(["reviews.csv"])
-    prepare            a source -> a dataset directory
+    find_imdb_source   the IMDb reviews
+    FilesSource        text of your own: FilesSource(["new.csv"], FilesSettings(text_column="body"))
+    prepare            a source -> a dataset directory; PreparationSettings(ngrams=3) for n-grams
     Dataset            such a directory, and what it holds
     explore, show      its statistics; one review, decoded
     batches            (float32[batch, num_words], int64[batch]), a tf.data.Dataset for any Keras model
@@ -49,7 +50,10 @@ __version__ = "0.2.0"
 _MODULES = {
     "find_imdb_source": "sources.find",
     "find_reuters_source": "sources.find",
+    "FilesSource": "sources.files",
+    "FilesSettings": "sources.files",
     "prepare": "dataset.preparation",
+    "PreparationSettings": "dataset.preparation",
     "Dataset": "dataset.reader",
     "explore": "dataset.statistics",
     "show": "dataset.show",

@@ -50,12 +50,13 @@ def test_a_whole_course_in_json(imdb_files, tmp_path):
     )
     assert [line.split("  ")[0] for line in lines] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
     number = r"\d\.\d{3}"
-    line = rf"epoch \d/3  loss {number}  accuracy {number}  validation {number} {number}  \d+\.\d s"
+    measured = "  ".join(f"{name} {number}" for name in ("loss", "accuracy", "val_loss", "val_accuracy"))
+    line = rf"epoch \d/3  {measured}  \d+\.\d s"
     assert all(re.fullmatch(line, each) for each in lines)
-    missed = run_cli("evaluate", run, "--json", "--fail-under", "loss=0", "--fail-under", "accuracy=1.5")
+    missed = run_cli("evaluate", run, "--json", "--fail-under", "loss=0", "--fail-under", "brier=0")
     assert missed.returncode == 1
     assert json.loads(missed.stdout)["accuracy"] == evaluation["accuracy"]
-    assert re.search(r"loss is .* above 0.0; accuracy is .* below 1.5", missed.stderr)
+    assert re.search(r"loss is .* above 0.0; brier is .* above 0.0", missed.stderr)
 
 
 def test_answers_for_a_person(imdb_files, trained, dataset, tmp_path, capsys):
@@ -229,6 +230,25 @@ def test_a_run_from_another_takes_over_its_settings_but_those_given(dataset, tra
     for name in ("num_words", "hidden", "dropout", "learning_rate", "optimizer"):
         assert getattr(settings, name) == getattr(parent, name)
     assert parent.learning_rate != TrainingSettings.learning_rate
+
+
+@pytest.mark.parametrize(
+    ("told", "row"),
+    [
+        ({"epoch": 2, "best_by": "f1"}, "2 of 3 is kept, the best by f1 in validation"),
+        ({"least_loss_epoch": 2}, "test loss rose after epoch 2: --validation-split 0.1 --keep-best"),
+        (
+            {"least_loss_epoch": 1, "validated_on": "validation"},
+            "validation loss rose after epoch 1: --keep-best",
+        ),
+        ({}, "the last was the best so far: more may be better (--epochs)"),
+        ({"best_epoch": 2}, None),
+        ({"epochs": 1, "epoch": 1, "best_epoch": 1, "least_loss_epoch": 1}, None),
+    ],
+)
+def test_a_summary_says_whether_other_epochs_may_be_better(told, row):
+    usual = {"epoch": 3, "epochs": 3, "best_epoch": 3, "validated_on": "test"}
+    assert list(cli_train._epoch_row({**usual, **told}).values()) == ([row] if row else [])
 
 
 def test_a_wrong_argument_is_one_line(capsys):

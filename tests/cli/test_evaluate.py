@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from lowmem_sentiment.cli import evaluate as cli_evaluate
 from lowmem_sentiment.cli import main
 from lowmem_sentiment.runs.configuration import TrainingSettings
 
@@ -145,6 +146,15 @@ def test_a_check_counts_and_the_result_is_saved_when_nobody_reads_the_answer(run
     assert done.returncode == 1 and "error: loss is " in done.stderr
     with open(f"{runs[0]}/evaluation.json") as file:
         assert json.load(file)["reviews"] == 40
+
+
+def test_a_label_that_is_hardly_found_is_noted():
+    labels = {"rare": (20, 0.29), "few": (19, 0.0), "found": (20, 0.3)}
+    by_label = {name: {"reviews": n, "recall": recall} for name, (n, recall) in labels.items()}
+    (note,) = cli_evaluate._notes({"by_label": by_label})
+    assert note.startswith(
+        "note: rare is found in 29% of its reviews; train with --class-weight balanced"
+    )
 
 
 def test_unknown_labels_are_named_and_escaped(runs, tmp_path, capsys):

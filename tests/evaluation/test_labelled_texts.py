@@ -6,9 +6,10 @@ import tracemalloc
 import pytest
 from helpers import run_cli
 
-from lowmem_sentiment.evaluation.candidates import Candidate
+from lowmem_sentiment.evaluation import candidates
 from lowmem_sentiment.evaluation.evaluate import evaluate_runs
 from lowmem_sentiment.evaluation.labelled_texts import LabelledTexts
+from lowmem_sentiment.evaluation.recorded_source import recorded_fields, recorded_label_map
 from lowmem_sentiment.evaluation.scoring import score
 from lowmem_sentiment.evaluation.settings import EvaluationSettings
 from lowmem_sentiment.model.numpy_model import load_with_vocabulary
@@ -16,6 +17,7 @@ from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.sources.files import FilesSettings
 from lowmem_sentiment.system.errors import DataError, InputMissing, SettingsError
 from lowmem_sentiment.text.encoders import text_encoder
+from lowmem_sentiment.text.reader_settings import USUAL_FIELDS
 
 
 @pytest.fixture
@@ -82,24 +84,34 @@ def test_labels_are_renamed_as_those_of_the_runs_data_were(run, tmp_path, monkey
     path = tmp_path / "new.csv"
     path.write_text("text,label\ngreat,5\nmess,1\nplot,3\n")
     names = {"1": "negative", "5": "positive", "3": "", "2": "negative"}
-    monkeypatch.setattr(Candidate, "label_map", lambda self: names)
+    monkeypatch.setattr(candidates, "recorded_label_map", lambda run: names)
     (report,) = evaluate_runs([run], files=[str(path)])
     assert report["reviews"] == 2 and report["label_map"] == names and not report["unknown_labels"]
     own = FilesSettings(label_map={"1": "positive", "3": ""})
     (report,) = evaluate_runs([run], files=[str(path)], files_settings=own)
     assert report["unknown_labels"] == {"5": 1} and "label_map" not in report
     # a name that is a label of the model means that label
-    monkeypatch.setattr(Candidate, "label_map", lambda self: {**names, "negative": "positive"})
+    monkeypatch.setattr(candidates, "recorded_label_map", lambda run: {**names, "negative": "positive"})
     with pytest.raises(DataError, match=r"its labels are 1, 3, 5; .* \(--label-map OLD=NEW"):
         evaluate_runs([run], files=[str(path)])
 
 
-def test_the_label_map_of_a_runs_data_is_read_from_its_config(run, tmp_path):
-    assert Candidate(RunDirectory(run)).label_map() == {}
-    config = RunDirectory(run).config()
-    config["dataset"]["source"]["label_map"] = {"1": "negative"}
-    RunDirectory(run).write_config(config)
-    assert Candidate(RunDirectory(run)).label_map() == {"1": "negative"}
+def test_columns_and_labels_of_a_runs_data_are_those_of_later_text(run, tmp_path):
+    run = RunDirectory(run)
+    assert recorded_label_map(run) == {} and recorded_fields(run) == USUAL_FIELDS
+    config = run.config()
+    config["dataset"]["source"] |= {"label_map": {"1": "negative"}, "text_column": "message"}
+    run.write_config({**config})
+    fields = recorded_fields(run)
+    assert recorded_label_map(run) == {"1": "negative"}
+    assert fields.text_names[:2] == ("message", "text") and fields.label_names[0] == "label"
+    config["dataset"]["source"] |= {"columns": {"text": "message", "label": "mood", "others": ["2"]}}
+    run.write_config({**config})
+    path = tmp_path / "new.csv"
+    path.write_text("mood,message\n1,mess\npositive,great\n")
+    (report,) = evaluate_runs([run.path], files=[str(path)])
+    assert report["reviews"] == 2 and report["label_map"] == {"1": "negative"}
+    assert recorded_fields(RunDirectory(tmp_path)) == USUAL_FIELDS  # no run is there
 
 
 def test_a_label_map_whose_name_no_review_has_is_refused(run, split_csv):

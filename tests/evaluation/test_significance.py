@@ -77,8 +77,8 @@ def test_verdicts_are_sentences():
     assert in_words(mcnemar(0, 0)) == "both are right on exactly the same reviews"
     assert "may well be chance" in in_words(mcnemar(5, 4))
     assert "in 100% of such comparisons" in in_words(mcnemar(5, 4))
-    assert "worse, by more than chance" in in_words(mcnemar(30, 4))
-    assert "better, by more than chance" in in_words(mcnemar(4, 30))
+    assert "worse in accuracy, by more than chance" in in_words(mcnemar(30, 4))
+    assert "better in accuracy, by more than chance" in in_words(mcnemar(4, 30))
     assert "in less than 0.1% of such comparisons" in in_words(mcnemar(4, 30))
     assert verdict_in_words(worse_than(30, 4, 100, 0.05)).startswith(
         "significantly worse: -26.00% accuracy"

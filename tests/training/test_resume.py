@@ -34,6 +34,7 @@ from lowmem_sentiment.system.errors import (
 )
 from lowmem_sentiment.system.files import locked
 from lowmem_sentiment.training import checkpoint
+from lowmem_sentiment.training.callbacks import SaveState
 from lowmem_sentiment.training.train import train as train_in_long_executions
 
 SETTINGS = TrainingSettings(epochs=3, batch_size=8, hidden=(6, 4), learning_rate=0.02)
@@ -76,12 +77,24 @@ def train_until(dataset, run, reports, settings=SETTINGS, **options):
 @pytest.mark.slow
 # An epoch reports 7 times while it trains and 2 times while it validates.
 @pytest.mark.parametrize("reports", [1, 4, 7, 8, 9, 10, 19, 25])
-def test_a_run_stopped_anywhere_and_resumed_ends_identical(dataset, undisturbed, tmp_path, reports):
+def test_a_run_stopped_anywhere_and_resumed_ends_identical(
+    dataset, undisturbed, tmp_path, reports, monkeypatch
+):
+    monkeypatch.setattr(SaveState, "PATIENCE", 0.0)
     run = tmp_path / "run"
     with pytest.raises(Resumable, match=r"stopped at epoch ., step .* of 20.*--resume .*/run"):
         train_until(dataset, run, reports)
     train(dataset, run, SETTINGS, resume=True)
     assert digests(run) == digests(undisturbed)
+
+
+@pytest.mark.slow
+def test_a_run_stopped_in_validation_saves_its_epoch(dataset, undisturbed, tmp_path):
+    with pytest.raises(Resumable, match="stopped at epoch 2, step 0 of 20, saved"):
+        train_until(dataset, tmp_path / "first", 8)
+    train(dataset, tmp_path / "first", SETTINGS, resume=True)
+    train_until(dataset, tmp_path / "last", 26)  # nothing is left to train
+    assert digests(tmp_path / "first") == digests(tmp_path / "last") == digests(undisturbed)
 
 
 @pytest.mark.slow

@@ -84,7 +84,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options, rest = parser.parse_known_args(arguments)
     end = rest.index("--") if "--" in rest else len(rest)
     if rest and (not hasattr(options, "texts") or any(part.startswith("-") for part in rest[:end])):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        options.refuse(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
         options.texts = [*options.texts, *rest[:end], *rest[end + 1 :]]
     return options

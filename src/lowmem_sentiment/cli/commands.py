@@ -67,7 +67,7 @@ def add_command(commands: Any, name: str, run: Callable, what: str, json_: bool 
     parser = commands.add_parser(
         name, help=what, description=f"{what[0].upper()}{what[1:]}.", formatter_class=Help
     )
-    parser.set_defaults(command=run)
+    parser.set_defaults(command=run, refuse=parser.error)
     if json_:
         parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser

@@ -16,6 +16,9 @@ from .console import columns, table
 from .options import add_settings, given, whole_number
 from .reader_options import add_reader_settings
 
+ENOUGH, HARDLY = 20, 0.3
+"""A label with so many reviews, of which the model finds less than this share, is noted."""
+
 _PREPARE_ONLY = ("test", "test_fraction", "split", "seed", "labels", "follow_links")
 
 
@@ -149,13 +152,13 @@ def _lines(evaluation: dict[str, Any]) -> list[str]:
     if renamed := evaluation.get("label_map"):
         rows["labels"] = f"{_plain_map(renamed)}: renamed as the run's data was"
     intervals = evaluation["intervals"]
-    of = f"; precision, recall and f1 are those of {evaluation['labels'][1]}"
-    rows["intervals"] = "95 %, in brackets" + (of if len(evaluation["labels"]) == 2 else "")
+    of = f"; precision, recall, f1 are those of {evaluation['labels'][1]}"
+    rows["intervals"] = "95 % in brackets" + (of if len(evaluation["labels"]) == 2 else "")
     for name, value in _metrics(evaluation).items():
         rows[name] = f"{value:.4f}" + _interval(intervals.get(name), "  ({:.4f} to {:.4f})")
     if chosen := evaluation.get("threshold_chosen"):
         rows["threshold"] += f" chosen by {chosen['rule']} on the validation split, and recorded"
-    lines = [*table(rows), *_label_lines(evaluation), *_matrix_lines(evaluation)]
+    lines = [*table(rows), *_label_lines(evaluation), *_matrix_lines(evaluation), *_notes(evaluation)]
     for mistake in evaluation.get("mistakes", ()):
         lines.append(
             f"review {mistake['number']:,}: {printable(mistake['label'])}, taken for "
@@ -193,6 +196,16 @@ def _matrix_lines(evaluation: dict[str, Any]) -> list[str]:
     for label, row in zip(labels, evaluation["confusion_matrix"], strict=True):
         lines.append(f"{label:{width}}" + "".join(f"{count:>{width},}" for count in row))
     return lines
+
+
+def _notes(evaluation: dict[str, Any]) -> list[str]:
+    """Return a line for each label that the model hardly ever finds, and what may help."""
+    return [
+        f"note: {printable(label)} is found in {metrics['recall']:.0%} of its reviews; train with "
+        "--class-weight balanced, and --best-by f1"
+        for label, metrics in evaluation["by_label"].items()
+        if metrics["reviews"] >= ENOUGH and metrics["recall"] < HARDLY
+    ]
 
 
 def _baseline_lines(evaluation: dict[str, Any]) -> list[str]:

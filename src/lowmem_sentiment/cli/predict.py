@@ -80,14 +80,23 @@ def _csv_line(cells: list[Any]) -> str:
 
 
 def _blocks_of_rows(options: argparse.Namespace, settings: ReaderSettings) -> Iterator[list[Row]]:
+    from ..evaluation.recorded_source import recorded_fields
     from ..text.texts import read_rows
 
     if options.texts:
+        for text in options.texts:
+            if os.path.isfile(text):
+                warn(f"{text} is a file, and is read as a text; to predict what is in it: --file {text}")
         return iter([[Row(os.fsencode(text), None, "argument") for text in options.texts]])
+    if options.keep and not options.file and not settings.format:
+        raise SettingsError(
+            f"--keep is {', '.join(options.keep)}, and there is no --file; expected columns of one, and "
+            "texts in the command line before --keep"
+        )
     read = functools.partial(
         read_rows,
         settings=settings,
-        text_column=None if settings.text_column else _column_of(options.run),
+        text_names=recorded_fields(RunDirectory(options.run)).text_names,
         keep=options.keep,
         warn=warn,
         on_bad_row=_skipping(options.skip_bad_rows) if options.skip_bad_rows else None,
@@ -113,22 +122,6 @@ def _skipping(limit: int) -> Callable[[BadRow], None]:
         report(f"skipped: {row}")
 
     return skip
-
-
-def _column_of(run: Path) -> str | None:
-    """Return the text column that a run's dataset was prepared from, where it is recorded by name."""
-    try:
-        config = RunDirectory(run).config()
-    except (InputMissing, DataError):
-        return None  # exported weights have no config
-    dataset = config.get("dataset")
-    source = dataset.get("source") if isinstance(dataset, dict) else None
-    columns = source.get("columns") if isinstance(source, dict) else None
-    if isinstance(columns, dict):
-        column = columns.get("text")
-    else:  # JSON Lines
-        column = source.get("text_column") if isinstance(source, dict) else None
-    return column if isinstance(column, str) and not column.isdecimal() else None
 
 
 def add_predict(commands: Any) -> None:

@@ -16,7 +16,10 @@ from .console import VALIDATION_TOO_GOOD, table
 from .options import add_settings
 from .training_options import add_recipe, chosen_settings, set_threads, stop_on_signals
 
-_OF_PARENT = ("num_words", "hidden", "dropout", "learning_rate", "batch_size", "optimizer")
+_OF_PARENT = (
+    "num_words", "hidden", "dropout", "learning_rate", "batch_size", "optimizer", "class_weight",
+    "best_by",
+)  # fmt: skip
 """The settings that a run takes over from the one whose weights it starts from."""
 
 
@@ -88,7 +91,9 @@ def _settings(options: argparse.Namespace, dataset: Any) -> TrainingSettings:
     if options.resume:
         return replace(RunDirectory(options.resume).settings(), **chosen)
     if options.start_from:
-        parent = RunDirectory(options.start_from).settings()
+        run = RunDirectory(options.start_from)
+        run.require_words_of(dataset, as_inputs=True)  # before its number of words is found too large
+        parent = run.settings()
         return TrainingSettings(**{**{name: getattr(parent, name) for name in _OF_PARENT}, **chosen})
     return TrainingSettings(**chosen)
 
@@ -117,6 +122,8 @@ def _memory_limit(text: str) -> Callable[[], Limit]:
     if text == "auto":
         return find_limit
     size = parse_size(text)
+    if size < MB:
+        raise argparse.ArgumentTypeError(f"it is {text!r}, expected a size such as 700M, or auto")
     return lambda: Limit(size, "--memory-limit")
 
 
@@ -169,15 +176,18 @@ def _waiting(seconds: dict[str, Any]) -> str:
 
 
 def _epoch_row(summary: dict[str, Any]) -> dict[str, str]:
-    """Return which epoch is kept, or that another was better, where either is worth a line."""
-    epoch, best, epochs = summary["epoch"], summary["best_epoch"], summary["epochs"]
+    """Return which epoch is kept, or whether fewer or more may be better, where that is worth a line."""
+    epoch, epochs = summary["epoch"], summary["epochs"]
+    # a run of before has neither of these
+    best_by, least = summary.get("best_by", "accuracy"), summary.get("least_loss_epoch", epochs)
     if epoch != epochs:
-        return {"epoch": f"{epoch} of {epochs} is kept, the best in validation"}
-    if best != epoch:
-        advice = "--validation-split 0.1 --keep-best keeps the best one"
-        return {"overfitting": f"epoch {best} was better than the last: {advice}"}
-    if epochs > 1:
-        return {"epochs": "the last one was the best so far: more may be better still (--epochs)"}
+        return {"epoch": f"{epoch} of {epochs} is kept, the best by {best_by} in validation"}
+    if least < epochs:
+        split = "" if summary["validated_on"] == "validation" else "--validation-split 0.1 "
+        rose = f"{summary['validated_on']} loss rose after epoch {least}"
+        return {"overfitting": f"{rose}: {split}--keep-best"}
+    if epochs > 1 and summary["best_epoch"] == epochs:
+        return {"epochs": "the last was the best so far: more may be better (--epochs)"}
     return {}
 
 
@@ -205,8 +215,8 @@ def add_train(commands: Any) -> None:
         type=Path,
         metavar="RUN",
         help="start from the weights of this finished run, on data with its words (prepare --vocabulary "
-        "RUN) and labels; words, layers, dropout, learning rate, batch size and optimizer are its own "
-        "unless they are given",
+        "RUN) and labels; words, layers, dropout, learning rate, batch size, optimizer, class weight and "
+        "--best-by are its own unless they are given",
     )
     train.add_argument("--overwrite", action="store_true", help="replace the run directory if it exists")
     train.add_argument(

@@ -15,6 +15,7 @@ from ..sources.files import FilesSettings
 from ..system.errors import DataError, SettingsError
 from ..text.encoders import TextEncoder, text_encoder
 from .labelled_texts import LabelledTexts
+from .recorded_source import recorded_fields, recorded_label_map
 from .scoring import Batch, Model, dataset_batches
 
 
@@ -49,14 +50,6 @@ class Candidate:
     def labels(self) -> list[str]:
         """The labels that the model knows, in order."""
         return self.run.config()["labels"] if self.run.config_file.exists() else self.model.labels
-
-    def label_map(self) -> dict[str, str]:
-        """Return how the labels of the run's data were renamed, where that is recorded."""
-        if not self.run.config_file.exists():  # exported weights
-            return {}
-        recorded = self.run.config()["dataset"]["source"].get("label_map")
-        is_map = isinstance(recorded, dict) and all(isinstance(name, str) for name in recorded.values())
-        return recorded if is_map else {}
 
     def validation_share(self, dataset: Dataset) -> float:
         """Return the share of a dataset's training split that the run was validated on.
@@ -167,6 +160,8 @@ def group_of_texts(
 ) -> ReviewGroup:
     """Return labelled text in files with all candidates; each reads it with its own vocabulary.
 
+    Columns and labels are those that the first candidate's data had, unless the settings name others.
+
     Raises DataError for runs with different labels, InputMissing for a file that is not there.
     """
     scored = [*candidates, baseline] if baseline else list(candidates)
@@ -177,8 +172,9 @@ def group_of_texts(
                 f"{each.run.path} has the labels {', '.join(each.labels)} and {scored[0].run.path} has "
                 f"{', '.join(labels)}; expected runs with the same labels"
             )
-    usual_map = candidates[0].label_map()
-    texts = LabelledTexts(files, settings, labels, [each.encoder for each in scored], usual_map)
+    run = candidates[0].run
+    fields, names = recorded_fields(run), recorded_label_map(run)
+    texts = LabelledTexts(files, settings, labels, [each.encoder for each in scored], fields, names)
     about: dict[str, Any] = {
         "data": texts.description,
         "dataset": None,

@@ -11,7 +11,7 @@ from ..model.numpy_model import NumpyModel
 from ..runs.run_directory import RunDirectory
 from ..system.errors import SettingsError
 from ..system.progress import Progress, no_progress
-from .scoring import ReportProgress, dataset_batches, floats, score
+from .scoring import ReportProgress, Tally, dataset_batches, floats, score
 from .significance import Pairs, mcnemar
 
 
@@ -46,7 +46,7 @@ def compare(
         "reviews": dataset.num_reviews("test"),
         "settings": _differing_settings(configs),
         "metrics": [
-            {"run": str(run.path), **floats(tally.metrics())}
+            {"run": str(run.path), **_metrics(tally)}
             for run, tally in zip(directories, tallies, strict=True)
         ],
         "against_first": [
@@ -54,6 +54,13 @@ def compare(
             for run, pair in zip(directories[1:], pairs, strict=True)
         ],
     }
+
+
+def _metrics(tally: Tally) -> dict[str, float]:
+    """Return what is one number; of more than two labels the F1 of each, too."""
+    metrics = tally.metrics()
+    by_label = metrics["by_label"] if len(tally.labels) > 2 else {}
+    return {**floats(metrics), **{f"f1:{label}": each["f1"] for label, each in by_label.items()}}
 
 
 def _differing_settings(configs: list[dict[str, Any]]) -> dict[str, list[Any]]:

@@ -14,6 +14,7 @@ from ..sources.files import FilesSettings, FilesSource
 from ..system.errors import DataError, printable
 from ..text.chunks import Review
 from ..text.encoders import TextEncoder
+from ..text.reader_settings import USUAL_FIELDS, WantedFields
 from ..text.rows import BadRow
 from .scoring import BATCH_REVIEWS, Batch, Model
 
@@ -41,17 +42,20 @@ class LabelledTexts:
         settings: FilesSettings,
         labels: Sequence[str],
         encoders: Sequence[TextEncoder],
-        usual_map: Mapping[str, str],
+        fields: WantedFields = USUAL_FIELDS,
+        usual_map: Mapping[str, str] | None = None,
     ):
         """Find every file; InputMissing when one is not there, SettingsError for an unclear format.
 
-        `usual_map` renames labels where the settings do not; a label that the models know stays.
+        `fields` are the usual names of columns. `usual_map` renames labels where the settings do not,
+        unless it names a label that the models know.
         """
+        usual_map = usual_map or {}
         self.label_map = {} if settings.label_map or set(usual_map) & set(labels) else dict(usual_map)
         """The usual map, where it is used."""
         if self.label_map:
             settings = replace(settings, label_map=self.label_map)
-        self._source = FilesSource(paths, replace(settings, test_fraction=0.0))
+        self._source = FilesSource(paths, replace(settings, test_fraction=0.0), fields=fields)
         self._number_of = {label: number for number, label in enumerate(labels)}
         self._encoders = encoders
         self._digest = hashlib.sha256()

@@ -128,7 +128,7 @@ def in_words(test: dict[str, Any]) -> str:
     if p >= 0.05:
         verdict = "a difference that may well be chance: call them equally good"
     else:
-        verdict = f"{verdict}, by more than chance"
+        verdict = f"{verdict} in accuracy, by more than chance"
     return (
         f"{verdict}. They differ on {differ:,} reviews; if both were equally good, luck alone would "
         f"split those at least this unevenly in {chance} of such comparisons (p = {p:.2g})"
@@ -141,7 +141,7 @@ def verdict_in_words(test: dict[str, Any]) -> str:
     found = (
         f"{verdict}: {test['difference']:+.2%} accuracy, {test['only_run_right']:,} reviews right that "
         f"the baseline has wrong and {test['only_baseline_right']:,} the other way round "
-        f"(p = {test['p_value']:.2g}, alpha {test['alpha']:g})"
+        f"(one-sided p = {test['p_value']:.2g}, alpha {test['alpha']:g})"
     )
     least = test["detectable_difference"]
     if least is None:

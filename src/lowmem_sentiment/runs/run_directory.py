@@ -232,26 +232,21 @@ class RunDirectory:
         A model that reads words finds them beside n-grams, unless it is to read what is trained on there
         (`as_inputs`).
         """
-        config = self.config()
-        num_words = config["settings"]["num_words"]
-        reads_ngrams = bool(self.ngrams())
-        if reads_ngrams != bool(dataset.features) and (reads_ngrams or as_inputs):
-            has, reads = ("n-grams" if each else "words" for each in (dataset.features, self.ngrams()))
-            raise DataError(
-                f"{dataset.directory} was prepared for {has}, {self.path} was trained on {reads}; "
-                f"expected the dataset {config['dataset']['path']} or one with its vocabulary"
-            )
-        if dataset.tokenizer != self.tokenizer():
-            raise DataError(
-                f"{dataset.directory} was prepared with --tokenizer {dataset.tokenizer}, {self.path} was "
-                f"trained with {self.tokenizer()}; expected the dataset {config['dataset']['path']} or "
-                "one with its vocabulary"
-            )
+        config, reads_ngrams = self.config(), bool(self.ngrams())
         vocabulary = dataset.input_vocabulary() if reads_ngrams else dataset.vocabulary()
-        if vocabulary.truncate(num_words).words != self.vocabulary().words:
+        prepared, differs = str(dataset.directory), ""
+        if reads_ngrams != bool(dataset.features) and (reads_ngrams or as_inputs):
+            has, reads = ("n-grams" if each else "words" for each in (dataset.features, reads_ngrams))
+            differs = f"{prepared} was prepared for {has}, {self.path} was trained on {reads}"
+        elif dataset.tokenizer != self.tokenizer():
+            differs = f"{prepared} was prepared with --tokenizer {dataset.tokenizer}, {self.path} was "
+            differs += f"trained with {self.tokenizer()}"
+        elif vocabulary.truncate(config["settings"]["num_words"]).words != self.vocabulary().words:
+            differs = f"{prepared} has another vocabulary than {self.path} was trained with"
+        if differs:
             raise DataError(
-                f"{dataset.directory} has another vocabulary than {self.path} was trained with; "
-                f"expected the dataset {config['dataset']['path']} or one with its vocabulary"
+                f"{differs}; expected {config['dataset']['path']}, or data prepared with its vocabulary: "
+                f"prepare ... --vocabulary {self.path}"
             )
         if dataset.labels != config["labels"]:
             raise DataError(

@@ -11,7 +11,14 @@ from ..system.errors import DataError, InputMissing, SettingsError, printable
 from ..system.settings import setting
 from ..text.chunks import Chunk, LabelledBlock, ReviewRules
 from ..text.opening import STDIN, open_file, unpacked
-from ..text.reader_settings import COMPRESSED, FORMATS, ReaderSettings, format_by_name
+from ..text.reader_settings import (
+    COMPRESSED,
+    FORMATS,
+    USUAL_FIELDS,
+    ReaderSettings,
+    WantedFields,
+    format_by_name,
+)
 from ..text.readers.folders import folder_blocks
 from ..text.readers.formats import blocks_in
 from ..text.rows import Block
@@ -76,8 +83,9 @@ class FilesSettings(ReaderSettings):
         if self.split != "hash":
             content |= {"split": self.split, "split_seed": self.seed}
         content |= {"label_map": self.label_map, "errors": self.errors}
-        if self.text_column is not None:
-            content["text_column"] = self.text_column
+        for name in ("text_column", "label_column"):
+            if (column := getattr(self, name)) is not None:
+                content[name] = column
         if self.encoding_name != "utf-8":
             content["encoding"] = self.encoding_name
         return content
@@ -107,13 +115,15 @@ class FilesSource:
         settings: FilesSettings | None = None,
         *,
         labelled: Sequence[tuple[str, str | Path]] = (),
+        fields: WantedFields = USUAL_FIELDS,
         warn: Callable[[str], None] = lambda line: None,
     ):
         """Find every file; InputMissing when one is not there, SettingsError for an unclear format.
 
-        `labelled` are pairs of label and file; `warn` gets a line for what may not be as it was meant.
+        `labelled` are pairs of label and file; `fields` are the usual names of columns or fields, where
+        the settings name none; `warn` gets a line for what may not be as it was meant.
         """
-        self._settings, self._warn = settings or FilesSettings(), warn
+        self._settings, self._fields, self._warn = settings or FilesSettings(), fields, warn
         self._files = _expand(paths) + [
             found._replace(label=label) for label, path in labelled for found in _expand([path])
         ]
@@ -212,6 +222,7 @@ class FilesSource:
                 name,
                 self._format(file),
                 self._settings,
+                fields=self._fields,
                 warn=self._warn,
                 report_columns=self._note_columns,
             )

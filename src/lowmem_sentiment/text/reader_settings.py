@@ -98,6 +98,8 @@ class WantedFields(NamedTuple):
     """The usual names of the one with texts, the likeliest first."""
     labelled: bool = True
     """False: no label is looked for."""
+    label_names: tuple[str, ...] = LABEL_NAMES
+    """The usual names of the one with labels."""
     keep: tuple[str, ...] = ()
     """Those whose values are kept."""
 

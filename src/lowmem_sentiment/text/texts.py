@@ -18,7 +18,7 @@ def read_rows(
     source: str | Path | BinaryIO,
     settings: ReaderSettings | None = None,
     *,
-    text_column: str | None = None,
+    text_names: tuple[str, ...] = TEXT_NAMES,
     keep: Sequence[str] = (),
     warn: Callable[[str], None] = lambda line: None,
     on_bad_row: Callable[[BadRow], object] | None = None,
@@ -26,7 +26,7 @@ def read_rows(
     """Yield blocks of rows without labels from a file, or from a binary stream as they come.
 
     They are read as `prepare files` reads them; a name that says no format is a text a line.
-    `text_column` is looked for before the usual names; the values of the columns `keep` are kept. A
+    `text_names` are the usual names of the text's column; the values of the columns `keep` are kept. A
     block is never held back for what comes after it: answering each block at once answers each line
     at once. In memory are 256 KiB and one text, of 16 MiB at most, at a time.
 
@@ -45,14 +45,13 @@ def read_rows(
                 f"{name} has no columns to keep: it is read as {format_}; expected "
                 "one of csv, tsv, jsonl (--format)"
             )
-        names = TEXT_NAMES if text_column is None else (text_column, *TEXT_NAMES)
         blocks = blocks_in(
             unpacked(raw, name),
             name,
             format_,
             settings,
             as_they_come=True,
-            fields=WantedFields(names, labelled=False, keep=tuple(keep)),
+            fields=WantedFields(text_names, labelled=False, keep=tuple(keep)),
             warn=warn,
         )
         for block in blocks:

@@ -91,6 +91,8 @@ class ReportProgress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Report what the epoch measured; its seconds are those of training, as in the summary."""
+        for written in self._position.epochs[-1:]:  # by `Track`, which adds the F1
+            logs = {name: value for name, value in written.items() if name not in ("epoch", "step")}
         self._progress.line(epoch_line(self._what, logs or {}, self._position.seconds[-1]))
 
     def on_train_end(self, logs=None):
@@ -114,6 +116,10 @@ class SaveState(keras.callbacks.Callback):
     A save that fails (a full disk) is reported once, and training continues with the last good state.
     """
 
+    PATIENCE = 20.0
+    """Seconds that a validation pass may take to its end, after which its epoch is saved, when `stop` is
+    set in it. Service managers wait longer than that (systemd 90 s)."""
+
     def __init__(
         self,
         save: Callable[[], None],
@@ -121,10 +127,13 @@ class SaveState(keras.callbacks.Callback):
         every: SaveEvery,
         stop: threading.Event,
         report: Callable[[str], None],
+        patience: float,
     ):
+        """Save by `save`; where several workers decide together, `patience` is 0."""
         super().__init__()
         self._save, self._position, self._every = save, position, every
-        self._stop, self._report = stop, report
+        self._stop, self._report, self._patience = stop, report, patience
+        self._asked_at: float | None = None
         self._saved_at, self._saved_step, self._reported = time.monotonic(), 0, False
 
     def save(self) -> bool:
@@ -165,8 +174,12 @@ class SaveState(keras.callbacks.Callback):
                 self._end(saved)
 
     def on_test_batch_end(self, batch, logs=None):
-        """End where it is asked for: the state before the validation pass is the newest."""
-        if self._stop.is_set():
+        """End where it is asked for and the pass takes long: the newest state is an earlier one."""
+        if not self._stop.is_set():
+            return
+        now = time.monotonic()
+        self._asked_at = now if self._asked_at is None else self._asked_at
+        if now - self._asked_at >= self._patience:
             self._end(saved=False)
 
     def on_epoch_end(self, epoch, logs=None):

@@ -7,7 +7,7 @@ import keras
 
 from ..model.numpy_model import NumpyModel
 from ..runs.run_directory import RunDirectory
-from ..system.errors import DataError, SettingsError
+from ..system.errors import SettingsError
 from .job import Job
 
 
@@ -37,10 +37,7 @@ def set_weights_of(model: keras.Model, job: Job, path: str | Path) -> None:
 def _read(job: Job, path: str | Path) -> NumpyModel:
     run = RunDirectory(path)
     parent = NumpyModel.load(run)
-    try:
-        run.require_words_of(job.dataset, as_inputs=True)
-    except DataError as error:
-        raise DataError(f"{error}; make one: prepare ... --vocabulary {run.path}") from None
+    run.require_words_of(job.dataset, as_inputs=True)
     if parent.num_words != job.num_words:
         raise SettingsError(
             f"num_words is {job.num_words:,}, {run.path} has {parent.num_words:,}; expected the same"

@@ -155,6 +155,7 @@ def _fit(
         """Leave it to the chief."""
 
     chief, best_by_f1 = job.strategy.is_chief, job.settings.best_by == "f1"
+    patience = SaveState.PATIENCE if job.strategy.workers == 1 else 0.0
     callbacks = [
         Track(directory, position, control.report, validation if best_by_f1 else None),
         *([curves] if chief else []),
@@ -162,7 +163,14 @@ def _fit(
         StopEarly(directory, position, job.settings, control.report),
         ReportProgress(control.progress, position, job.validation_steps),
         ShardCheck(job.dataset),
-        SaveState(save if chief else save_nothing, position, control.save_every, stop, control.report),
+        SaveState(
+            save if chief else save_nothing,
+            position,
+            control.save_every,
+            stop,
+            control.report,
+            patience,
+        ),
     ]
     try:
         loop.fit(job, model, position, callbacks, validation, control.steps_per_execution)

@@ -53,7 +53,9 @@ def find_columns(
     text, named = _find_column(header, place, settings.text_column, fields.text_names, "--text-column")
     label = None
     if fields.labelled:
-        label, also = _find_column(header, place, settings.label_column, LABEL_NAMES, "--label-column")
+        label, also = _find_column(
+            header, place, settings.label_column, fields.label_names, "--label-column"
+        )
         named = named or also
     kept = []
     for column in fields.keep:

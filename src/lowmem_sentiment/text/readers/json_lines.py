@@ -5,7 +5,7 @@ from typing import Any
 
 from ...system.errors import printable
 from ..encoding import DECODE_ERRORS, checked
-from ..reader_settings import LABEL_NAMES, USUAL_FIELDS, ReaderSettings, WantedFields
+from ..reader_settings import USUAL_FIELDS, ReaderSettings, WantedFields
 
 
 def parse_json_line(
@@ -31,7 +31,7 @@ def parse_json_line(
     kept = tuple(_kept(_field(row, each, (), "--keep")[1], settings) for each in fields.keep)
     if not fields.labelled:
         return checked(text, settings), None, kept
-    name, label = _field(row, settings.label_column, LABEL_NAMES, "--label-column")
+    name, label = _field(row, settings.label_column, fields.label_names, "--label-column")
     if label is None or isinstance(label, dict | list):
         raise ValueError(f"has no label: its field {name!r} is {json.dumps(label)[:40]}")
     label = label if isinstance(label, str) else json.dumps(label)
