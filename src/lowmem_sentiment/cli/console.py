@@ -45,9 +45,9 @@ def exploration_lines(found: dict[str, Any]) -> list[str]:
                 for nth, (label, counts) in enumerate(found["labels"].items())
             },
             "words": f"{found['words']:,}",
-            "unique words": f"{found['distinct_ids']:,} ids at {found['num_words']:,} words",
+            "unique words": f"{found['distinct_ids']:,} ids of the {found['num_words']:,} of --num-words",
             "unknown words": ", ".join(
-                f"{share:.1%} at {size if size == 'all' else f'{int(size):,}'}"
+                f"{share:.1%} with {size if size == 'all' else f'{int(size):,}'}"
                 for size, share in found["out_of_vocabulary"].items()
             ),
             "length": f"mean {length['mean']:.5f}, standard deviation "

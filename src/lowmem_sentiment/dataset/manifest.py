@@ -133,8 +133,10 @@ def read_manifest(directory: Path) -> tuple[Manifest, dict[str, Any]]:
         raise InputMissing(f"{directory} is no dataset directory; make one: lowmem-sentiment prepare")
     if not path.is_file():
         shards = any(directory.glob("*.tfrecord")) or any(directory.glob(f"*{UNFINISHED}"))
-        state = "an unfinished dataset" if shards else "no dataset"
-        raise DataError(f"{directory} holds {state}: it has no {MANIFEST}; prepare it again")
+        state, advice = "no dataset", "make one: lowmem-sentiment prepare"
+        if shards:
+            state, advice = "an unfinished dataset", "prepare it again"
+        raise DataError(f"{directory} holds {state}: it has no {MANIFEST}; {advice}")
     content = read_json(path)
     if content.get("format") != FORMAT:
         raise DataError(
