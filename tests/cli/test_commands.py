@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from helpers import run_cli
@@ -184,9 +185,7 @@ def test_a_package_that_is_not_installed_is_one_line(trained, monkeypatch, capsy
 def test_a_mistake_is_told_without_tensorflow_being_imported(tmp_path):
     code = """
 import sys
-from lowmem_sentiment.cli import commands, console, main, options
-from lowmem_sentiment.evaluation.predict import Effect, Prediction
-from lowmem_sentiment.system.errors import plural
+from lowmem_sentiment.cli import main
 codes = [main(["train", "none", "--run", "r"]), main(["evaluate", "none"])]
 assert codes == [66, 66] and "tensorflow" not in sys.modules
 """
@@ -222,24 +221,27 @@ def test_a_run_to_resume_knows_its_dataset(trained, tmp_path, capsys):
     assert "val_accuracy" in json.loads(capsys.readouterr().out)
 
 
-def test_a_run_from_another_takes_over_its_settings_but_those_given(dataset, trained, tmp_path):
-    parent = RunDirectory(trained).settings()
+def test_a_run_from_another_takes_over_its_settings_but_those_given(
+    dataset, trained, tmp_path, monkeypatch
+):
+    own = {"optimizer": "lazy-adam", "class_weight": "balanced", "best_by": "loss", "dropout": (0.1,)}
+    parent = replace(RunDirectory(trained).settings(), **own)
+    monkeypatch.setattr(RunDirectory, "settings", lambda self: parent)
     command = ["train", str(dataset.directory), "--run", str(tmp_path / "run"), "--from", str(trained)]
     settings = cli_train._settings(command_line._parse([*command, "--batch-size", "7"]), dataset)
     assert (settings.batch_size, settings.seed) == (7, TrainingSettings.seed)
-    for name in ("num_words", "hidden", "dropout", "learning_rate", "optimizer"):
-        assert getattr(settings, name) == getattr(parent, name)
-    assert parent.learning_rate != TrainingSettings.learning_rate
+    for name in {*cli_train._OF_PARENT} - {"batch_size"}:
+        assert getattr(settings, name) == getattr(parent, name) != getattr(TrainingSettings, name)
 
 
 @pytest.mark.parametrize(
     ("told", "row"),
     [
         ({"epoch": 2, "best_by": "f1"}, "2 of 3 is kept, the best by f1 in validation"),
-        ({"least_loss_epoch": 2}, "test loss rose after epoch 2: --validation-split 0.1 --keep-best"),
+        ({"least_loss_epoch": 2}, "test loss rose after epoch 2 (--keep-best --best-by loss)"),
         (
             {"least_loss_epoch": 1, "validated_on": "validation"},
-            "validation loss rose after epoch 1: --keep-best",
+            "validation loss rose after epoch 1 (--keep-best --best-by loss)",
         ),
         ({}, "the last was the best so far: more may be better (--epochs)"),
         ({"best_epoch": 2}, None),
@@ -248,7 +250,8 @@ def test_a_run_from_another_takes_over_its_settings_but_those_given(dataset, tra
 )
 def test_a_summary_says_whether_other_epochs_may_be_better(told, row):
     usual = {"epoch": 3, "epochs": 3, "best_epoch": 3, "validated_on": "test"}
-    assert list(cli_train._epoch_row({**usual, **told}).values()) == ([row] if row else [])
+    assert list(cli_train._epoch_row({**usual, **told}, False).values()) == ([row] if row else [])
+    assert not cli_train._epoch_row({**usual, "least_loss_epoch": 2, "best_epoch": 2}, True)
 
 
 def test_a_wrong_argument_is_one_line(capsys):

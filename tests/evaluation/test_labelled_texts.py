@@ -90,10 +90,16 @@ def test_labels_are_renamed_as_those_of_the_runs_data_were(run, tmp_path, monkey
     own = FilesSettings(label_map={"1": "positive", "3": ""})
     (report,) = evaluate_runs([run], files=[str(path)], files_settings=own)
     assert report["unknown_labels"] == {"5": 1} and "label_map" not in report
-    # a name that is a label of the model means that label
+    own = FilesSettings(label_map={"1": "x", "3": "y"})
+    with pytest.raises(DataError, match=r"its labels are 5, x, y; .* \(--label-map OLD=NEW"):
+        evaluate_runs([run], files=[str(path)], files_settings=own)
+    # a name that is a label of the model may be either
     monkeypatch.setattr(candidates, "recorded_label_map", lambda run: {**names, "negative": "positive"})
-    with pytest.raises(DataError, match=r"its labels are 1, 3, 5; .* \(--label-map OLD=NEW"):
+    with pytest.raises(SettingsError, match=r"'negative' may mean two things; .* negative=negative,pos"):
         evaluate_runs([run], files=[str(path)])
+    same = {"5": "positive", "negative": "negative", "1": "negative", "3": ""}
+    monkeypatch.setattr(candidates, "recorded_label_map", lambda run: same)
+    assert evaluate_runs([run], files=[str(path)])[0]["reviews"] == 2
 
 
 def test_columns_and_labels_of_a_runs_data_are_those_of_later_text(run, tmp_path):

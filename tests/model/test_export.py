@@ -111,7 +111,7 @@ def test_exports_that_cannot_be_are_refused_and_leave_nothing(trained, tmp_path)
         export(tmp_path / "run", out, format="weights")
     (tmp_path / "run" / "model.keras").unlink()
     for format_ in ("saved-model", "keras"):
-        with pytest.raises(InputMissing, match=r"is not finished: resume it"):
+        with pytest.raises(InputMissing, match=r"has only weights and curves left"):
             export(tmp_path / "run", out, format=format_)
     assert not out.exists()
     out.mkdir()

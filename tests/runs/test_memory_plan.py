@@ -152,7 +152,7 @@ def eat():
     hog = []
     while True:
         hog.append(bytearray(b"x" * 10_000_000))
-        time.sleep(0.05)
+        time.sleep(0.15)  # 0.7 s from the alarm to the limit
 threading.Thread(target=eat, daemon=True).start()
 from lowmem_sentiment.cli import main
 sys.exit(main(["train", "{dataset.directory}", "--run", "{run}", "--epochs", "100000",

@@ -98,6 +98,15 @@ def test_a_run_stopped_in_validation_saves_its_epoch(dataset, undisturbed, tmp_p
 
 
 @pytest.mark.slow
+def test_a_validation_pass_that_takes_long_is_ended(dataset, undisturbed, tmp_path, monkeypatch):
+    monkeypatch.setattr(SaveState, "PATIENCE", 1e-6)  # over at the second of two batches
+    with pytest.raises(Resumable, match="stopped at epoch 1, step 20 of 20; the last saved state stays"):
+        train_until(dataset, tmp_path / "run", 8)
+    train(dataset, tmp_path / "run", SETTINGS, resume=True)
+    assert digests(tmp_path / "run") == digests(undisturbed)
+
+
+@pytest.mark.slow
 def test_a_run_with_lazy_adam_stopped_and_resumed_ends_identical(dataset, tmp_path):
     lazy = replace(SETTINGS, optimizer="lazy-adam")
     train(dataset, tmp_path / "undisturbed", lazy)

@@ -9,11 +9,11 @@ from typing import Any
 from ..distributed.tf_config import find_cluster
 from ..runs.configuration import SaveEvery, TrainingSettings
 from ..system.errors import SettingsError, plural
-from ..system.memory import MB, Limit, find_limit, parse_size
+from ..system.memory import MB, Limit, find_limit
 from ..system.progress import Bar
 from .commands import add_command, answer, report, warn
 from .console import VALIDATION_TOO_GOOD, table
-from .options import add_settings
+from .options import add_settings, size
 from .training_options import add_recipe, chosen_settings, set_threads, stop_on_signals
 
 _OF_PARENT = (
@@ -68,7 +68,7 @@ def _train(options: argparse.Namespace, bar: Bar) -> None:
         )
     bar.clear()
     too_good = bool(ranked_with_held_out(dataset, settings.validation_split))
-    answer(options, summary, lambda: _summary_lines(summary, too_good))
+    answer(options, summary, lambda: _summary_lines(summary, settings, too_good))
 
 
 def _dataset(options: argparse.Namespace) -> Any:
@@ -102,11 +102,14 @@ def _fit_to_memory(
     limit: Limit, dataset: Any, settings: TrainingSettings, workers: int, *, resumed: bool
 ) -> TrainingSettings:
     """Return the settings that fit the limit, and report them; a run to resume keeps its own."""
-    from ..runs.memory_plan import fit_to, plan
+    from ..runs.memory_plan import does_not_fit, fit_to, plan
 
     if not resumed:
         settings = fit_to(limit, dataset, settings, workers)
-    needed = plan(dataset, settings, workers).needed
+    planned = plan(dataset, settings, workers)
+    if planned.least > limit.bytes:
+        raise does_not_fit(planned, limit)
+    needed = planned.needed
     report(
         f"limit {limit.bytes / MB:.0f} MB ({limit.source}); training needs {needed / MB:.0f} MB with "
         f"a shuffle window of {settings.window_bytes / MB:.0f} MB and "
@@ -121,10 +124,10 @@ def _memory_limit(text: str) -> Callable[[], Limit]:
     """Read "auto" or a size, as a function that is called when training starts."""
     if text == "auto":
         return find_limit
-    size = parse_size(text)
-    if size < MB:
+    limit = size(text)
+    if limit < MB:
         raise argparse.ArgumentTypeError(f"it is {text!r}, expected a size such as 700M, or auto")
-    return lambda: Limit(size, "--memory-limit")
+    return lambda: Limit(limit, "--memory-limit")
 
 
 def _seconds(text: str) -> float:
@@ -134,7 +137,7 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _summary_lines(summary: dict[str, Any], too_good: bool) -> list[str]:
+def _summary_lines(summary: dict[str, Any], settings: TrainingSettings, too_good: bool) -> list[str]:
     held_out, epochs = summary["validated_on"], summary["epochs"]
     rows = {
         **({"started from": summary["parent"]} if "parent" in summary else {}),
@@ -145,7 +148,7 @@ def _summary_lines(summary: dict[str, Any], too_good: bool) -> list[str]:
         f"{held_out} loss": f"{summary['val_loss']:.4f}",
         "train accuracy": f"{summary['accuracy']:.4f}",
         **({"note": VALIDATION_TOO_GOOD} if too_good else {}),
-        **_epoch_row(summary),
+        **_epoch_row(summary, settings.keep_best),
         "time": f"{summary['seconds']['training']:.1f} s for {plural(epochs, 'epoch')}, "
         f"{summary['reviews_per_second']:,.0f} reviews/s" + _waiting(summary["seconds"]),
         "peak memory": _memory(summary),
@@ -175,17 +178,16 @@ def _waiting(seconds: dict[str, Any]) -> str:
     return f", {min(seconds['waiting_for_data'] / seconds['training'], 1):.0%} waiting for data"
 
 
-def _epoch_row(summary: dict[str, Any]) -> dict[str, str]:
+def _epoch_row(summary: dict[str, Any], keep_best: bool) -> dict[str, str]:
     """Return which epoch is kept, or whether fewer or more may be better, where that is worth a line."""
     epoch, epochs = summary["epoch"], summary["epochs"]
-    # a run of before has neither of these
+    # older runs have neither of these
     best_by, least = summary.get("best_by", "accuracy"), summary.get("least_loss_epoch", epochs)
     if epoch != epochs:
         return {"epoch": f"{epoch} of {epochs} is kept, the best by {best_by} in validation"}
-    if least < epochs:
-        split = "" if summary["validated_on"] == "validation" else "--validation-split 0.1 "
+    if least < epochs and not keep_best:
         rose = f"{summary['validated_on']} loss rose after epoch {least}"
-        return {"overfitting": f"{rose}: {split}--keep-best"}
+        return {"overfitting": f"{rose} (--keep-best --best-by loss)"}
     if epochs > 1 and summary["best_epoch"] == epochs:
         return {"epochs": "the last was the best so far: more may be better (--epochs)"}
     return {}

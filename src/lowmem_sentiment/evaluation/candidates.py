@@ -105,14 +105,14 @@ def group_by_dataset(
 ) -> list[ReviewGroup]:
     """Return each dataset's split with the candidates to score on it, checked to fit it.
 
-    Without `datasets` each run has the one that it was trained on, or the baseline's where that has the
-    n-grams which the baseline reads beside the words; runs that share it are together.
+    Without `datasets` each run has the one that it was trained on, or the baseline's, if only the
+    baseline reads n-grams; runs that share it are together.
     """
     groups: dict[Any, ReviewGroup] = {}
     choices: Sequence[Dataset | str | Path | None] = datasets or [None]
     for given in choices:
         for candidate in candidates:
-            dataset = _reader_of(candidate, baseline).run.find_dataset(given)
+            dataset = _owner_of_shared_dataset(candidate, baseline).run.find_dataset(given)
             candidate.run.require_words_of(dataset)
             share = candidate.validation_share(dataset) if split == "validation" else 0.0
             key = str(dataset.directory.resolve()), share
@@ -123,7 +123,7 @@ def group_by_dataset(
     return list(groups.values())
 
 
-def _reader_of(candidate: Candidate, baseline: Candidate | None) -> Candidate:
+def _owner_of_shared_dataset(candidate: Candidate, baseline: Candidate | None) -> Candidate:
     """Return whose dataset both can be scored on: a dataset of n-grams has the words, too."""
     if baseline and baseline.run.ngrams() and not candidate.run.ngrams():
         return baseline

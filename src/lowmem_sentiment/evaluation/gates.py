@@ -33,7 +33,7 @@ def parse_limit(text: str) -> tuple[str, float]:
         limit = math.nan
     if not equals or not name or math.isnan(limit):
         raise SettingsError(f"fail_under is {text!r}, expected METRIC=NUMBER, such as accuracy=0.88")
-    if name != "loss" and not 0 <= limit <= 1:
+    if name not in ("loss", "brier") and not 0 <= limit <= 1:  # Brier: 2 at most with more labels
         raise SettingsError(f"fail_under is {text!r}, expected a number from 0 to 1, such as 0.88")
     return name, limit
 

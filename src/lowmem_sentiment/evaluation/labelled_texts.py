@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..sources.files import FilesSettings, FilesSource
-from ..system.errors import DataError, printable
+from ..system.errors import DataError, SettingsError, printable
 from ..text.chunks import Review
 from ..text.encoders import TextEncoder
 from ..text.reader_settings import USUAL_FIELDS, WantedFields
@@ -33,6 +33,17 @@ def _reviews(source: FilesSource) -> Iterator[Review]:
             yield review
 
 
+def _require_clear(names: Mapping[str, str], labels: Sequence[str]) -> None:
+    """Raise SettingsError where a label may be one of before it was renamed, or one of the models."""
+    if both := [label for label in labels if label in names and names[label] != label]:
+        renamed = ",".join(f"{old}={new}" for old, new in names.items())
+        kept = ",".join(f"{label}={label}" for label in labels)
+        raise SettingsError(
+            f"the labels of the run's data were renamed ({renamed}), so {both[0]!r} may mean two things; "
+            f"expected --label-map {renamed} for labels as they were, or {kept} for labels as the model's"
+        )
+
+
 class LabelledTexts:
     """Batches of labelled texts for models that each have an encoder of their own."""
 
@@ -43,17 +54,17 @@ class LabelledTexts:
         labels: Sequence[str],
         encoders: Sequence[TextEncoder],
         fields: WantedFields = USUAL_FIELDS,
-        usual_map: Mapping[str, str] | None = None,
+        recorded_map: Mapping[str, str] | None = None,
     ):
         """Find every file; InputMissing when one is not there, SettingsError for an unclear format.
 
-        `fields` are the usual names of columns. `usual_map` renames labels where the settings do not,
-        unless it names a label that the models know.
+        `fields` are the usual names of columns. `recorded_map` renames labels where the settings do not;
+        SettingsError asks which labels the files have, where it renames one of the models'.
         """
-        usual_map = usual_map or {}
-        self.label_map = {} if settings.label_map or set(usual_map) & set(labels) else dict(usual_map)
-        """The usual map, where it is used."""
+        self.label_map = {} if settings.label_map else dict(recorded_map or {})
+        """The recorded map, where it is used."""
         if self.label_map:
+            _require_clear(self.label_map, labels)
             settings = replace(settings, label_map=self.label_map)
         self._source = FilesSource(paths, replace(settings, test_fraction=0.0), fields=fields)
         self._number_of = {label: number for number, label in enumerate(labels)}

@@ -42,6 +42,7 @@ class Training:
     _process: subprocess.Popen | None = field(default=None, repr=False)
     _errors: BinaryIO | None = field(default=None, repr=False)
     _began: float = 0.0
+    _asked_to_end: bool = False
 
     @property
     def finished(self) -> bool:
@@ -82,7 +83,7 @@ class Training:
     def start(self, dataset: Dataset, lock: int, overwrite: bool = False) -> None:
         """Start the process."""
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
-        self._began = time.monotonic()
+        self._began, self._asked_to_end = time.monotonic(), False
         # A session of its own: Ctrl-C reaches it once, from us. Twice would end it at once.
         self._process = subprocess.Popen(
             self.command(dataset, overwrite),
@@ -94,8 +95,9 @@ class Training:
         )
 
     def terminate(self) -> None:
-        """Ask the process to save its state and end."""
-        if self._process and self._process.poll() is None:
+        """Ask the process to save its state and end; once, since a second signal would end it at once."""
+        if self._process and self._process.poll() is None and not self._asked_to_end:
+            self._asked_to_end = True
             self._process.terminate()
 
     def has_ended(self) -> bool:
@@ -255,7 +257,7 @@ class Trainer:
         """Return why a run can never be trained within the limit; None if it can."""
         if not self.memory_limit:
             return None
-        needed = plan(self.dataset, training.settings).needed
+        needed = plan(self.dataset, training.settings).least
         if needed <= self.memory_limit:
             return None
         return (

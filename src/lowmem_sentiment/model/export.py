@@ -8,7 +8,7 @@ from typing import Any
 
 from ..runs.run_directory import RunDirectory
 from ..system.directories import Kind, new_directory
-from ..system.errors import InputMissing, SettingsError
+from ..system.errors import SettingsError
 from ..system.schema import write_json
 from ..system.workarounds import refused_writes_as_os_errors
 from ..text import unicode_words
@@ -52,7 +52,7 @@ def export(
         labels = run.config()["labels"]
         files = [run.model_file, run.vocabulary_file]
         if not run.model_file.exists():
-            raise InputMissing(f"{run.path} is not finished: resume it with train --resume {run.path}")
+            raise run.no_model()
         run.check(run.model_file)
     with new_directory(out, EXPORT, overwrite=overwrite, inputs=[run.path], report=report) as directory:
         if format == "saved-model":

@@ -24,7 +24,7 @@ FLOOR = 241 * MB
 
 # Pages of libraries that are resident when memory is plenty. The kernel drops most of them when it
 # is short, and reads them again: with LIBRARIES_WELL training takes half as long again, with
-# LIBRARIES_AT_LEAST twice as long, and with 100 MB it does not come to an end.
+# LIBRARIES_AT_LEAST twice as long, and with 100 MB it never finishes.
 LIBRARIES = 393 * MB
 
 LIBRARIES_WELL = 165 * MB
@@ -84,7 +84,7 @@ class Plan:
 
     @property
     def least(self) -> int:
-        """The least limit that training ends in, twice as slow as where memory is plenty."""
+        """The least limit that training completes in, twice as slow as where memory is plenty."""
         return self.anonymous + LIBRARIES_AT_LEAST
 
 
@@ -139,8 +139,9 @@ def fit_to(
     """Return `settings` with the largest shuffle window and prefetch that `limit` admits.
 
     Nothing else is changed: batch size, words and layers change the result. The validation
-    batches are as large as the training ones, and never in memory with them. Where training runs well
-    with no choice, it is the least one, if training ends in it. Raises SettingsError where it does not.
+    batches are as large as the training ones, and never in memory with them. If none leaves
+    enough memory to run well, return the smallest, as long as training can still complete. Raises
+    SettingsError where it cannot.
     """
     windows = [settings.window_bytes, *(size for size in _WINDOWS if size < settings.window_bytes)]
     choices = [
@@ -151,10 +152,15 @@ def fit_to(
     for choice in choices:
         if plan(dataset, choice, workers).needed <= limit.bytes:
             return choice
-    least = plan(dataset, choices[-1], workers).least
-    if least <= limit.bytes:
-        return choices[-1]
-    raise SettingsError(
-        f"training needs {math.ceil(least / MB)} MB, and the limit is {limit.bytes // MB} MB "
+    smallest = plan(dataset, choices[-1], workers)
+    if smallest.least > limit.bytes:
+        raise does_not_fit(smallest, limit)
+    return choices[-1]
+
+
+def does_not_fit(planned: Plan, limit: Limit) -> SettingsError:
+    """Return the error of a run that cannot complete within a limit."""
+    return SettingsError(
+        f"training needs {math.ceil(planned.least / MB)} MB, and the limit is {limit.bytes // MB} MB "
         f"({limit.source}); lower --num-words, --hidden or --batch-size"
     )

@@ -178,7 +178,7 @@ class RunDirectory:
             return Dataset(recorded["path"])
         raise InputMissing(
             f"{recorded['path']}, the dataset that {self.path} was trained on, is not there, nor is it "
-            "beside the run; name it: --data DIR"
+            "beside the run; name it: evaluate RUN --data DIR, train DIR --resume RUN"
         )
 
     def _places(self, recorded: dict[str, Any]) -> list[Path]:
@@ -205,6 +205,13 @@ class RunDirectory:
         changed = {"epochs": settings.epochs, "optimizer": settings.optimizer}
         config["settings"] = {**config["settings"], **changed}
         self.write_config(config)
+
+    def no_model(self) -> InputMissing:
+        """Return the error of a run without model.keras: unfinished, or left by `remove_states`."""
+        state, train = "is not finished", "resume it with"
+        if self.finished:
+            state, train = "has only weights and curves left of what tune trained", "train it again with"
+        return InputMissing(f"{self.path} {state}: {train} train --resume {self.path}")
 
     def remove_states(self) -> None:
         """Remove what only training on needs, and model.keras: nine tenths of the bytes.
@@ -338,7 +345,7 @@ class RunDirectory:
 
         self.config()
         if not self.model_file.exists():
-            raise InputMissing(f"{self.path} is not finished: resume it with train --resume {self.path}")
+            raise self.no_model()
         self.check(self.model_file)
         try:
             return keras.models.load_model(self.model_file, compile=False)

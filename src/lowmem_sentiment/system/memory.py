@@ -187,10 +187,10 @@ def parse_size(text: str) -> int:
     units = {"KI": 2**10, "MI": 2**20, "GI": 2**30, "K": 10**3, "M": 10**6, "G": 10**9, "": 1}
     number = text.strip().upper().removesuffix("B")
     unit = next(unit for unit in units if number.endswith(unit))
-    size = int(float(number.removesuffix(unit)) * units[unit])
-    if size <= 0:
+    size = float(number.removesuffix(unit)) * units[unit]
+    if not 1 <= size < 1 << 63:
         raise ValueError(f"a size of {text}")
-    return size
+    return int(size)
 
 
 @functools.cache

@@ -112,7 +112,7 @@ def _resume(
         return run.summary()
     if job.dataset.fingerprint != trained_on:
         position.step = 0  # a place in an epoch of other reviews means nothing
-    if state:
+    if state and not has_ended(job.settings, position.epochs):
         report(f"{run.path} resumes at epoch {position.epoch + 1}, step {position.step + 1:,}")
     run.resume(job.settings, job.dataset)
     _rewind(run, position)
