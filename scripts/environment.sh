@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Sourced by the other scripts. Makes .venv with the project in it, once, and puts it on PATH.
-# A script that needs the development tools sets extra=dev first; the others need [test] alone.
+# A script that needs the development tools sets extra=dev first, one that needs the tests extra=test.
 # Its own lines go to standard error: standard output belongs to the command that follows.
 
 set -euo pipefail
@@ -47,8 +47,15 @@ install_project() {
     if [ "$1" = dev ]; then cp "$venv/installed-dev" "$venv/installed-test"; fi # dev holds test
 }
 
-extra=${extra:-test}
-installed "$extra" || install_project "$extra"
+# An environment that these scripts did not make, with tensorflow-cpu say, serves those that need no tests.
+foreign() {
+    [ -z "${extra-}" ] && [ -x "$venv/bin/lowmem-sentiment" ] && ! compgen -G "$venv/installed-*" >/dev/null
+}
+
+if ! foreign; then
+    extra=${extra:-test}
+    installed "$extra" || install_project "$extra"
+fi
 export PATH="$venv/bin:$PATH"
 
 # Prepares the IMDb reviews, once, where $dataset says.

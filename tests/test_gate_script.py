@@ -68,3 +68,25 @@ def test_a_gate_replaces_no_directory(gate, tmp_path):
     (tmp_path / "live").mkdir()
     refused = gate()
     assert refused.returncode == 2 and "expected the name of a symbolic link" in refused.stderr
+
+
+def test_an_environment_that_others_made_is_used_as_it_is(tmp_path):
+    scripts, bin_ = tmp_path / "scripts", tmp_path / ".venv" / "bin"
+    scripts.mkdir()
+    bin_.mkdir(parents=True)
+    environment = SCRIPT.with_name("environment.sh").read_text()
+    (scripts / "environment.sh").write_text(environment)
+    command = bin_ / "lowmem-sentiment"
+    command.write_text("#!/bin/sh\n")
+    command.chmod(0o755)
+    code = f"source {scripts / 'environment.sh'}; command -v lowmem-sentiment"
+    options = {"capture_output": True, "text": True, "env": {"PATH": "/usr/bin:/bin"}}
+    done = subprocess.run(["bash", "-c", code], **options, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{command}\n", "")
+    # the tests need more than what is there, and so does one that these scripts began to make
+    for begin, stamp in (("extra=test; ", False), ("", True)):
+        if stamp:
+            (tmp_path / ".venv" / "installed-test").touch()
+        nothing = {**options, "env": {"PATH": "/usr/bin:/bin", "PYTHON": "/nowhere"}}
+        done = subprocess.run(["bash", "-c", begin + code], **nothing, check=False)
+        assert done.returncode == 69 and "no Python 3.10 to 3.13" in done.stderr

@@ -18,7 +18,7 @@ GUIDES = [
     ),
 ]
 OF_OTHERS = {"--no-deps", "--no-cache-dir", "--quick", "--cases", "--gate", "--now", "--scope", "--peers",
-             "--runs", "--system", "--create-home", "--home-dir", "--shell"}  # fmt: skip
+             "--runs", "--system", "--create-home", "--home-dir", "--shell", "--editable"}  # fmt: skip
 """Options of pip, useradd, systemd and the scripts (`benchmark.py --peers` among them)."""
 
 
