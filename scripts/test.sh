@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Set up and run the tests: with --quick those that are not marked slow. Other arguments go to pytest.
-extra=test
+extra='test'
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 cd "$project"
 if [ "${1-}" = --quick ]; then
