@@ -65,7 +65,7 @@ def begin_of(name: str) -> str:
 
 
 def fill(text: str, results: Path) -> str:
-    """Return the text with every block that begins in it made anew; ValueError where one has no end."""
+    """Return the text with every block that begins in it made again; ValueError where one has no end."""
     for name in BLOCKS:
         begin, end = begin_of(name), f"<!-- {name}: end -->"
         if text.count(begin) != text.count(end) or text.count(begin) > 1:

@@ -269,9 +269,13 @@ def add_evaluate(commands: Any) -> None:
         help="write each review's label, predicted label and probabilities to a .csv or .jsonl file",
     )
     forms = evaluate.add_mutually_exclusive_group()
-    forms.add_argument("--json", action="store_true", help="print one JSON object a run, a line each")
-    forms.add_argument("--csv", action="store_true", help="print a row a run as CSV")
-    forms.add_argument("--markdown", action="store_true", help="print a row a run as a Markdown table")
+    forms.add_argument(
+        "--json", action="store_true", help="print one JSON object per run, each on a line"
+    )
+    forms.add_argument("--csv", action="store_true", help="print one row per run as CSV")
+    forms.add_argument(
+        "--markdown", action="store_true", help="print one row per run as a Markdown table"
+    )
     group = evaluate.add_argument_group("reading --file")
     add_reader_settings(group, FilesSettings, _PREPARE_ONLY)
 

@@ -132,7 +132,7 @@ def add_predict(commands: Any) -> None:
         "texts",
         nargs="*",
         metavar="TEXT",
-        help="texts (default: standard input, a text a line, answered as they come)",
+        help="texts (default: standard input, one text per line, answered as they come)",
     )
     form = predict.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON object a text")

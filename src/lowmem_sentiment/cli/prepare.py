@@ -198,9 +198,9 @@ def _add_prepare_files(sources: Any) -> None:
     add = files.add_argument
     add("paths", nargs="*", metavar="PATH",
         help="files, folders of texts by label, globs, - for standard input, or FILE=LABEL for a file "
-        "with a text a line, all of one label; gzip, bzip2 and xz are unpacked on the way")  # fmt: skip
+        "with one text per line, all of one label; gzip, bzip2 and xz are unpacked")  # fmt: skip
     add("--label", nargs=2, action="append", default=[], metavar=("LABEL", "FILE"),
-        help="a file with a text a line, all of one label; may be repeated")  # fmt: skip
+        help="a file with one text per line, all of one label; may be repeated")  # fmt: skip
     add("--out", type=Path, required=True, metavar="DIR", help="the dataset directory to make")
     add("--test", nargs="+", default=[], metavar="PATH", help="the test split; the others train")
     add_reader_settings(files, FilesSettings)

@@ -1,4 +1,4 @@
-"""Features for the reviews of a dataset: choose them, then write each shard anew with them."""
+"""Features for the reviews of a dataset: choose them, then write each shard again with them."""
 
 import hashlib
 from dataclasses import asdict, dataclass, replace
@@ -156,7 +156,7 @@ def _choose(
 
 
 class FeatureEncoder:
-    """What a worker does: encode the reviews of a shard anew, with their features."""
+    """What a worker does: encode the reviews of a shard again, with their features."""
 
     def __init__(self, dataset: Dataset, features: Vocabulary):
         """Take the features that are to be found; the table is made here, so that forks share it."""

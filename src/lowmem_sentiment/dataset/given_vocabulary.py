@@ -94,13 +94,13 @@ def _check_ngrams(features: Vocabulary, directory: Path, ngrams: int) -> None:
 def _check(vocabulary: Vocabulary, path: Path, tokenizer: str | None) -> None:
     """Raise DataError for what is no vocabulary; of a tokenizer's own words (None) no word is wrong."""
     if not len(vocabulary):
-        raise DataError(f"{path} has no words; expected a word a line")
+        raise DataError(f"{path} has no words; expected one word per line")
     seen = set()
     for line, word in enumerate(vocabulary.words, 1):
         if (tokenizer and tokenise(word, tokenizer) != [word]) or word in seen:
             shown = printable(word.decode("utf-8", "replace"))
             raise DataError(
-                f"{path}:{line}: '{shown}' is no word, or is there twice; expected a word a line, "
+                f"{path}:{line}: '{shown}' is no word, or is there twice; expected one word per line, "
                 "in lower case, as in the vocabulary.txt of a dataset"
             )
         seen.add(word)

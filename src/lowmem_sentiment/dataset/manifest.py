@@ -119,7 +119,7 @@ class Manifest:
     features: FeaturesFile | None = None
     """None in version 1."""
     tokenizer: str = KERAS
-    """What made words of texts; a manifest of before has none, and Keras' made them."""
+    """What made words of texts; older manifests have none, and Keras' made them."""
 
 
 def read_manifest(directory: Path) -> tuple[Manifest, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """The dataset directory: shards of reviews, a vocabulary, and a manifest written last.
 
     dataset.json                      what is here, with sizes and checksums
-    vocabulary.txt                    a word a line, by rank
+    vocabulary.txt                    one word per line, by rank
     train-00000-of-00010.tfrecord     tf.train.Example with `tokens` and `label`
     test-00000-of-00003.tfrecord
 

@@ -53,7 +53,7 @@ class PreparationSettings(FeatureSettings):
     vocabulary: Path | None = setting(  # noqa: RUF009, a field
         None,
         "use the words of this dataset or run, with its tokenizer and its n-grams, so that its model can "
-        "be trained on (train --from RUN); or of a vocabulary.txt, a word a line (default: count the "
+        "be trained on (train --from RUN); or of a vocabulary.txt, one word per line (default: count the "
         "words of the training split)",
         metavar="RUN|DATASET|FILE",
         read=Path,

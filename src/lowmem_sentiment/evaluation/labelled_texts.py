@@ -34,7 +34,7 @@ def _reviews(source: FilesSource) -> Iterator[Review]:
 
 
 def _require_clear(names: Mapping[str, str], labels: Sequence[str]) -> None:
-    """Raise SettingsError where a label may be one of before it was renamed, or one of the models."""
+    """Raise SettingsError where a label may be from before the renaming, or one of the models."""
     if both := [label for label in labels if label in names and names[label] != label]:
         renamed = ",".join(f"{old}={new}" for old, new in names.items())
         kept = ",".join(f"{label}={label}" for label in labels)

@@ -66,7 +66,7 @@ def _mark(curve: Curve, runs: list[str], colour: bool) -> str:
 
 
 def _legend(curves: list[Curve], runs: list[str], width: int, colour: bool) -> list[str]:
-    """Return a line a curve: its mark, its run as far as the runs differ, its last value."""
+    """Return one line per curve: its mark, its run as far as the runs differ, its last value."""
     names = dict(zip(runs, _short_names(runs), strict=True))
     lines = []
     for curve in curves:

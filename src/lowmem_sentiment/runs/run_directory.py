@@ -164,7 +164,7 @@ class RunDirectory:
         """Return the dataset that is given, or the one that the run was trained on, wherever it is now.
 
         It is looked for where it was relative to the run, where it was, and beside the run; the first
-        with the run's fingerprint is it. A dataset that was prepared anew where it was serves too.
+        with the run's fingerprint is it. A dataset that was prepared again where it was serves too.
         Raises InputMissing when there is none.
         """
         if given is not None:
@@ -230,7 +230,7 @@ class RunDirectory:
         return (self.config().get("parent") or {}).get("path")
 
     def tokenizer(self) -> str:
-        """Return the tokenizer that the vocabulary was made with; of a run of before, Keras'."""
+        """Return the tokenizer that the vocabulary was made with; of an older run, Keras'."""
         return self.config()["vocabulary"].get("tokenizer", KERAS)
 
     def require_words_of(self, dataset: Dataset, as_inputs: bool = False) -> None:

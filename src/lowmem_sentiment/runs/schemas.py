@@ -30,7 +30,7 @@ class _Dataset:
     source: dict[str, Any]
     fingerprint: str
     relative_path: str | None = None
-    """From the run directory; a run of before has none."""
+    """From the run directory; older runs have none."""
 
     ignores_unknown_keys = True
 

@@ -103,7 +103,7 @@ class _File(NamedTuple):
 class FilesSource:
     """Files, folders, globs or "-" (standard input), read once, in the order given.
 
-    ``FILE=LABEL`` is a file with a text a line, all of one label; so are the files of `labelled`.
+    ``FILE=LABEL`` is a file with one text per line, all of one label; so are the files of `labelled`.
     """
 
     tokenizer = UNICODE
@@ -187,8 +187,8 @@ class FilesSource:
         if file.label is not None:
             if self._settings.format not in (None, "text"):
                 raise SettingsError(
-                    f"{printable(f'{file.path}={file.label}', 1_000)} is a text a line, but --format is "
-                    f"{self._settings.format}; expected no --format"
+                    f"{printable(f'{file.path}={file.label}', 1_000)} has one text per line, but "
+                    f"--format is {self._settings.format}; expected no --format"
                 )
             return "text"
         if self._settings.format == "text":
@@ -263,7 +263,7 @@ def _expand(paths: Sequence[str | Path]) -> list[_File]:
                 matches = [_File(match) for match in sorted(glob.glob(pattern, recursive=True))]
             if not label.strip() or any(os.path.isdir(match.path) for match in matches):
                 raise SettingsError(
-                    f"{printable(path, 1_000)}: expected FILE=LABEL, a file with a text a line"
+                    f"{printable(path, 1_000)}: expected FILE=LABEL, a file with one text per line"
                 )
             matches = [match._replace(label=label.strip()) for match in matches]
         if not matches:

@@ -75,7 +75,7 @@ _M_MMAP_THRESHOLD = -3
 
 
 class Limit(NamedTuple):
-    """The memory that this process may use, and whose word that is."""
+    """The memory that this process may use, and where the limit comes from."""
 
     bytes: int
     source: str

@@ -48,7 +48,7 @@ class ReviewRules:
     """Leave the split undecided where the row does not have one."""
 
     def review(self, row: Row) -> Review | BadRow:
-        """Return the Review, or the BadRow that says why it is none.
+        """Return the Review, or the BadRow that says why the row was rejected.
 
         Without a split it is the text's hash that decides: equal texts are always in one split.
         """

@@ -25,7 +25,7 @@ def read_rows(
 ) -> Iterator[list[Row]]:
     """Yield blocks of rows without labels from a file, or from a binary stream as they come.
 
-    They are read as `prepare files` reads them; a name that says no format is a text a line.
+    They are read as `prepare files` reads them; a name that says no format has one text per line.
     `text_names` are the usual names of the text's column; the values of the columns `keep` are kept. A
     block is never held back for what comes after it: answering each block at once answers each line
     at once. In memory are 256 KiB and one text, of 16 MiB at most, at a time.

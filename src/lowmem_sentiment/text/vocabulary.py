@@ -63,7 +63,7 @@ class Vocabulary:
         return Vocabulary(self.words[: max(0, num_words - FIRST_WORD_ID)])
 
     def to_bytes(self) -> bytes:
-        """Return the content of ``vocabulary.txt``: a word a line, UTF-8, by rank."""
+        """Return the content of ``vocabulary.txt``: one word per line, UTF-8, by rank."""
         return b"".join(word + b"\n" for word in self.words)
 
     @property

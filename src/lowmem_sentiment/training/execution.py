@@ -64,7 +64,7 @@ def compile_execution(step: Step, *, run_eagerly: bool, jit_compile: bool) -> Ex
         return Executed(one_step(batch), waited)
 
     execute = execute_steps if run_eagerly else tf.function(execute_steps)
-    # As a tensor the number traces nothing anew for the shorter rest at an epoch's end.
+    # As a tensor the number traces nothing again for the shorter rest at an epoch's end.
     return lambda iterator, steps: execute(iterator, tf.constant(steps))
 
 

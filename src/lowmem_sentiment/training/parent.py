@@ -27,7 +27,7 @@ def describe_parent(job: Job, path: str | Path) -> dict[str, Any]:
 
 
 def set_weights_of(model: keras.Model, job: Job, path: str | Path) -> None:
-    """Set a new model to the weights of the parent, 2 MB at 10,000 words; the optimizer starts anew."""
+    """Set a new model to the weights of the parent, 2 MB at 10,000 words; the optimizer starts again."""
     parent = _read(job, path)
     layers = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
     for layer, kernel, bias in zip(layers, parent.kernels, parent.biases, strict=True):

@@ -76,7 +76,7 @@ def train(
 
     `start_from` is a finished run whose weights the new one starts from, in place of random ones: its
     words and labels must be the dataset's, its `hidden` and `num_words` the settings'. It is recorded
-    as "parent"; the optimizer starts anew.
+    as "parent"; the optimizer starts again.
 
     The same settings and dataset give the same weights, bit for bit, on the same machine, also when
     training is killed and resumed: `resume` continues an unfinished `run` from its last saved state

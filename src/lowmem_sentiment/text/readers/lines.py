@@ -1,4 +1,4 @@
-"""Files with a text a line, cut at line ends and parsed where the block goes."""
+"""Files with one text per line, cut at line ends and parsed where the block goes."""
 
 import codecs
 from collections.abc import Callable, Iterator
