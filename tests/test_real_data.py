@@ -48,4 +48,4 @@ def test_the_defaults_reach_the_tutorials_accuracy_in_little_memory(real, tmp_pa
     # 680 MB, and of an environment just installed up to 120 MB more pages of libraries: while what pip
     # wrote is still in the page cache, a fault maps larger pieces of it.
     assert summary["peak_resident_bytes"] <= 850e6
-    assert summary["peak_anonymous_bytes"] <= 290e6
+    assert summary["peak_anonymous_bytes"] <= 300e6  # 286 to 290 MB
