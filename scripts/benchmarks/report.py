@@ -92,13 +92,11 @@ def block(name: str, results: Path) -> str:
 
 def _first(result: dict[str, Any], results: Path) -> dict[str, str]:
     """The table of README's first screen."""
-    rows = {row["name"]: row for row in result["contenders"] if "skipped" not in row}
+    rows = _measured(result)
     lines = []
     for name in FIRST:
         if name in rows:
-            row = rows[name]
-            memory, seconds = _mb(row["peak_resident_bytes"]["median"]), row["seconds"]["median"]
-            lines.append([row["title"], memory, f"{seconds:.1f} s", _accuracy(row)])
+            lines.append(_in_short(rows[name]))
         if name == OURS and (limited := _limited(results)):
             lines.append(limited)
     header = [
@@ -119,21 +117,24 @@ def _first(result: dict[str, Any], results: Path) -> dict[str, str]:
 
 def _most_accurate(result: dict[str, Any], results: Path) -> dict[str, str]:
     """The table of README's section on accuracy."""
-    rows = {row["name"]: row for row in result["contenders"] if "skipped" not in row}
-    lines = [
-        [
-            rows[name]["title"],
-            _accuracy(rows[name]),
-            f"{rows[name]['seconds']['median']:.1f} s",
-            _mb(rows[name]["peak_resident_bytes"]["median"]),
-        ]
-        for name in ACCURATE
-        if name in rows
-    ]
+    rows = _measured(result)
+    shown = [_in_short(rows[name]) for name in ACCURATE if name in rows]
+    lines = [[title, accuracy, seconds, memory] for title, memory, seconds, accuracy in shown]
     return {
         "table": _table(["", "test accuracy", "whole time", "peak memory"], lines),
         "seeds": str(_runs(result)),
     }
+
+
+def _measured(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the contenders that were measured, by name."""
+    return {row["name"]: row for row in result["contenders"] if "skipped" not in row}
+
+
+def _in_short(row: dict[str, Any]) -> list[str]:
+    """Return a contender's title, peak memory, whole time and test accuracy."""
+    memory, seconds = _mb(row["peak_resident_bytes"]["median"]), row["seconds"]["median"]
+    return [row["title"], memory, f"{seconds:.1f} s", _accuracy(row)]
 
 
 def _limited(results: Path) -> list[str] | None:

@@ -9,7 +9,7 @@ from helpers import run_cli
 from lowmem_sentiment.evaluation import candidates
 from lowmem_sentiment.evaluation.evaluate import evaluate_runs
 from lowmem_sentiment.evaluation.labelled_texts import LabelledTexts
-from lowmem_sentiment.evaluation.recorded_source import recorded_fields, recorded_label_map
+from lowmem_sentiment.evaluation.recorded_source import RecordedSource, recorded_source
 from lowmem_sentiment.evaluation.scoring import score
 from lowmem_sentiment.evaluation.settings import EvaluationSettings
 from lowmem_sentiment.model.numpy_model import load_with_vocabulary
@@ -84,7 +84,7 @@ def test_labels_are_renamed_as_those_of_the_runs_data_were(run, tmp_path, monkey
     path = tmp_path / "new.csv"
     path.write_text("text,label\ngreat,5\nmess,1\nplot,3\n")
     names = {"1": "negative", "5": "positive", "3": "", "2": "negative"}
-    monkeypatch.setattr(candidates, "recorded_label_map", lambda run: names)
+    monkeypatch.setattr(candidates, "recorded_source", lambda run: RecordedSource(USUAL_FIELDS, names))
     (report,) = evaluate_runs([run], files=[str(path)])
     assert report["reviews"] == 2 and report["label_map"] == names and not report["unknown_labels"]
     own = FilesSettings(label_map={"1": "positive", "3": ""})
@@ -94,22 +94,26 @@ def test_labels_are_renamed_as_those_of_the_runs_data_were(run, tmp_path, monkey
     with pytest.raises(DataError, match=r"its labels are 5, x, y; .* \(--label-map OLD=NEW"):
         evaluate_runs([run], files=[str(path)], files_settings=own)
     # a name that is a label of the model may be either
-    monkeypatch.setattr(candidates, "recorded_label_map", lambda run: {**names, "negative": "positive"})
+    monkeypatch.setattr(
+        candidates,
+        "recorded_source",
+        lambda run: RecordedSource(USUAL_FIELDS, {**names, "negative": "positive"}),
+    )
     with pytest.raises(SettingsError, match=r"'negative' may mean two things; .* negative=negative,pos"):
         evaluate_runs([run], files=[str(path)])
     same = {"5": "positive", "negative": "negative", "1": "negative", "3": ""}
-    monkeypatch.setattr(candidates, "recorded_label_map", lambda run: same)
+    monkeypatch.setattr(candidates, "recorded_source", lambda run: RecordedSource(USUAL_FIELDS, same))
     assert evaluate_runs([run], files=[str(path)])[0]["reviews"] == 2
 
 
 def test_columns_and_labels_of_a_runs_data_are_those_of_later_text(run, tmp_path):
     run = RunDirectory(run)
-    assert recorded_label_map(run) == {} and recorded_fields(run) == USUAL_FIELDS
+    assert recorded_source(run) == (USUAL_FIELDS, {})
     config = run.config()
     config["dataset"]["source"] |= {"label_map": {"1": "negative"}, "text_column": "message"}
     run.write_config({**config})
-    fields = recorded_fields(run)
-    assert recorded_label_map(run) == {"1": "negative"}
+    fields, label_map = recorded_source(run)
+    assert label_map == {"1": "negative"}
     assert fields.text_names[:2] == ("message", "text") and fields.label_names[0] == "label"
     config["dataset"]["source"] |= {"columns": {"text": "message", "label": "mood", "others": ["2"]}}
     run.write_config({**config})
@@ -117,7 +121,7 @@ def test_columns_and_labels_of_a_runs_data_are_those_of_later_text(run, tmp_path
     path.write_text("mood,message\n1,mess\npositive,great\n")
     (report,) = evaluate_runs([run.path], files=[str(path)])
     assert report["reviews"] == 2 and report["label_map"] == {"1": "negative"}
-    assert recorded_fields(RunDirectory(tmp_path)) == USUAL_FIELDS  # no run is there
+    assert recorded_source(RunDirectory(tmp_path)).fields == USUAL_FIELDS  # no run is there
 
 
 def test_a_label_map_whose_name_no_review_has_is_refused(run, split_csv):

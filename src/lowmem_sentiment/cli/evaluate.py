@@ -11,7 +11,8 @@ from ..evaluation.settings import EvaluationSettings
 from ..sources.files import FilesSettings
 from ..system.errors import CheckFailed, OutputError, SettingsError, printable
 from ..system.progress import Bar
-from .commands import add_command, print_text, report, warn
+from ..system.settings import plain
+from .commands import add_command, print_text, warn
 from .console import columns, table
 from .options import add_settings, given, whole_number
 from .reader_options import add_reader_settings
@@ -77,8 +78,8 @@ def _finish(evaluations: list[dict[str, Any]], unsaved: list[OutputError]) -> No
     """Warn of labels that were left out; raise CheckFailed or OutputError for what failed."""
     for evaluation in evaluations:
         for label, count in evaluation.get("unknown_labels", {}).items():
-            report(
-                f"warning: {count:,} reviews have the label '{printable(label)}', which "
+            warn(
+                f"{count:,} reviews have the label '{printable(label)}', which "
                 f"{evaluation['run']} does not know; they are left out"
             )
     several = len(evaluations) > 1
@@ -150,7 +151,7 @@ def _lines(evaluation: dict[str, Any]) -> list[str]:
     about += f" of the {evaluation['split']} split" if evaluation["split"] else " reviews"
     rows = {"run": evaluation["run"], "data": printable(about)}
     if renamed := evaluation.get("label_map"):
-        rows["labels"] = f"{_plain_map(renamed)}: renamed as the run's data was"
+        rows["labels"] = f"{plain(renamed)}: renamed as the run's data was"
     intervals = evaluation["intervals"]
     of = f"; precision, recall, f1 are those of {evaluation['labels'][1]}"
     rows["intervals"] = "95 % in brackets" + (of if len(evaluation["labels"]) == 2 else "")
@@ -166,11 +167,6 @@ def _lines(evaluation: dict[str, Any]) -> list[str]:
         )
         lines.append(f"  {printable(mistake['text'], 300)}")
     return lines + _baseline_lines(evaluation)
-
-
-def _plain_map(names: dict[str, str]) -> str:
-    """Return a label map as --label-map reads it."""
-    return ",".join(f"{old}={new}" for old, new in names.items())
 
 
 def _interval(interval: list[float] | None, form: str) -> str:

@@ -80,7 +80,7 @@ def _csv_line(cells: list[Any]) -> str:
 
 
 def _blocks_of_rows(options: argparse.Namespace, settings: ReaderSettings) -> Iterator[list[Row]]:
-    from ..evaluation.recorded_source import recorded_fields
+    from ..evaluation.recorded_source import recorded_source
     from ..text.texts import read_rows
 
     if options.texts:
@@ -96,7 +96,7 @@ def _blocks_of_rows(options: argparse.Namespace, settings: ReaderSettings) -> It
     read = functools.partial(
         read_rows,
         settings=settings,
-        text_names=recorded_fields(RunDirectory(options.run)).text_names,
+        text_names=recorded_source(RunDirectory(options.run)).fields.text_names,
         keep=options.keep,
         warn=warn,
         on_bad_row=_skipping(options.skip_bad_rows) if options.skip_bad_rows else None,

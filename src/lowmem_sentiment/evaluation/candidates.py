@@ -15,7 +15,7 @@ from ..sources.files import FilesSettings
 from ..system.errors import DataError, SettingsError
 from ..text.encoders import TextEncoder, text_encoder
 from .labelled_texts import LabelledTexts
-from .recorded_source import recorded_fields, recorded_label_map
+from .recorded_source import recorded_source
 from .scoring import Batch, Model, dataset_batches
 
 
@@ -172,9 +172,8 @@ def group_of_texts(
                 f"{each.run.path} has the labels {', '.join(each.labels)} and {scored[0].run.path} has "
                 f"{', '.join(labels)}; expected runs with the same labels"
             )
-    run = candidates[0].run
-    fields, names = recorded_fields(run), recorded_label_map(run)
-    texts = LabelledTexts(files, settings, labels, [each.encoder for each in scored], fields, names)
+    encoders = [each.encoder for each in scored]
+    texts = LabelledTexts(files, settings, labels, encoders, *recorded_source(candidates[0].run))
     about: dict[str, Any] = {
         "data": texts.description,
         "dataset": None,

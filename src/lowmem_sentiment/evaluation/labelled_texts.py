@@ -12,6 +12,7 @@ import numpy as np
 
 from ..sources.files import FilesSettings, FilesSource
 from ..system.errors import DataError, SettingsError, printable
+from ..system.settings import plain
 from ..text.chunks import Review
 from ..text.encoders import TextEncoder
 from ..text.reader_settings import USUAL_FIELDS, WantedFields
@@ -33,11 +34,10 @@ def _reviews(source: FilesSource) -> Iterator[Review]:
             yield review
 
 
-def _require_clear(names: Mapping[str, str], labels: Sequence[str]) -> None:
+def _require_clear(names: dict[str, str], labels: Sequence[str]) -> None:
     """Raise SettingsError where a label may be from before the renaming, or one of the models."""
     if both := [label for label in labels if label in names and names[label] != label]:
-        renamed = ",".join(f"{old}={new}" for old, new in names.items())
-        kept = ",".join(f"{label}={label}" for label in labels)
+        renamed, kept = plain(names), plain({label: label for label in labels})
         raise SettingsError(
             f"the labels of the run's data were renamed ({renamed}), so {both[0]!r} may mean two things; "
             f"expected --label-map {renamed} for labels as they were, or {kept} for labels as the model's"

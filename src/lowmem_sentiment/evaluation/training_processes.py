@@ -5,7 +5,6 @@ that one process trains.
 """
 
 import contextlib
-import math
 import os
 import subprocess
 import sys
@@ -19,11 +18,11 @@ from typing import BinaryIO, TypeVar
 from ..dataset.reader import Dataset
 from ..distributed.tf_config import without_cluster
 from ..runs.configuration import TrainingSettings
-from ..runs.memory_plan import plan
+from ..runs.memory_plan import plan, too_large
 from ..runs.run_directory import RunDirectory
 from ..system.errors import OutputError, OutputExists, plural
 from ..system.files import cannot_write, lock_directory
-from ..system.memory import MB
+from ..system.memory import Limit
 
 _POLL = 0.05  # seconds between two looks at the processes
 
@@ -257,10 +256,6 @@ class Trainer:
         """Return why a run can never be trained within the limit; None if it can."""
         if not self.memory_limit:
             return None
-        needed = plan(self.dataset, training.settings).least
-        if needed <= self.memory_limit:
-            return None
-        return (
-            f"training needs {math.ceil(needed / MB)} MB, and the limit is {self.memory_limit // MB} MB; "
-            "lower --num-words, --hidden or --batch-size"
+        return too_large(
+            plan(self.dataset, training.settings), Limit(self.memory_limit, "--memory-limit")
         )

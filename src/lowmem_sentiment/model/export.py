@@ -51,9 +51,7 @@ def export(
         run.vocabulary()
         labels = run.config()["labels"]
         files = [run.model_file, run.vocabulary_file]
-        if not run.model_file.exists():
-            raise run.no_model()
-        run.check(run.model_file)
+        run.require_model()
     with new_directory(out, EXPORT, overwrite=overwrite, inputs=[run.path], report=report) as directory:
         if format == "saved-model":
             _save(run, directory)

@@ -152,15 +152,16 @@ def fit_to(
     for choice in choices:
         if plan(dataset, choice, workers).needed <= limit.bytes:
             return choice
-    smallest = plan(dataset, choices[-1], workers)
-    if smallest.least > limit.bytes:
-        raise does_not_fit(smallest, limit)
+    if reason := too_large(plan(dataset, choices[-1], workers), limit):
+        raise SettingsError(reason)
     return choices[-1]
 
 
-def does_not_fit(planned: Plan, limit: Limit) -> SettingsError:
-    """Return the error of a run that cannot complete within a limit."""
-    return SettingsError(
+def too_large(planned: Plan, limit: Limit) -> str | None:
+    """Return why a run cannot complete within a limit; None where it can."""
+    if planned.least <= limit.bytes:
+        return None
+    return (
         f"training needs {math.ceil(planned.least / MB)} MB, and the limit is {limit.bytes // MB} MB "
         f"({limit.source}); lower --num-words, --hidden or --batch-size"
     )

@@ -206,12 +206,14 @@ class RunDirectory:
         config["settings"] = {**config["settings"], **changed}
         self.write_config(config)
 
-    def no_model(self) -> InputMissing:
-        """Return the error of a run without model.keras: unfinished, or left by `remove_states`."""
-        state, train = "is not finished", "resume it with"
-        if self.finished:
-            state, train = "has only weights and curves left of what tune trained", "train it again with"
-        return InputMissing(f"{self.path} {state}: {train} train --resume {self.path}")
+    def require_model(self) -> None:
+        """Raise InputMissing where there is no model.keras, and DataError where it is damaged."""
+        if not self.model_file.exists():
+            state, train = "is not finished", "resume it"
+            if self.finished:
+                state, train = "has only weights and curves left of what tune trained", "train it again"
+            raise InputMissing(f"{self.path} {state}: {train} with train --resume {self.path}")
+        self.check(self.model_file)
 
     def remove_states(self) -> None:
         """Remove what only training on needs, and model.keras: nine tenths of the bytes.
@@ -240,7 +242,7 @@ class RunDirectory:
         (`as_inputs`).
         """
         config, reads_ngrams = self.config(), bool(self.ngrams())
-        vocabulary = dataset.input_vocabulary() if reads_ngrams else dataset.vocabulary()
+        read = dataset.input_vocabulary if reads_ngrams else dataset.vocabulary
         prepared, differs = str(dataset.directory), ""
         if reads_ngrams != bool(dataset.features) and (reads_ngrams or as_inputs):
             has, reads = ("n-grams" if each else "words" for each in (dataset.features, reads_ngrams))
@@ -248,7 +250,7 @@ class RunDirectory:
         elif dataset.tokenizer != self.tokenizer():
             differs = f"{prepared} was prepared with --tokenizer {dataset.tokenizer}, {self.path} was "
             differs += f"trained with {self.tokenizer()}"
-        elif vocabulary.truncate(config["settings"]["num_words"]).words != self.vocabulary().words:
+        elif read().truncate(config["settings"]["num_words"]).words != self.vocabulary().words:
             differs = f"{prepared} has another vocabulary than {self.path} was trained with"
         if differs:
             raise DataError(
@@ -344,9 +346,7 @@ class RunDirectory:
         import keras  # 2 s and 540 MB: only who asks for the model pays
 
         self.config()
-        if not self.model_file.exists():
-            raise self.no_model()
-        self.check(self.model_file)
+        self.require_model()
         try:
             return keras.models.load_model(self.model_file, compile=False)
         except _UNLOADABLE as error:

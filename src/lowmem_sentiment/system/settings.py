@@ -76,9 +76,11 @@ def _holds(value: Any, range_: typing.Mapping[str, Any]) -> bool:
 def plain(value: Any) -> str:
     """Return a setting's value as its option takes it.
 
-    >>> plain((50, 50))
-    '50,50'
+    >>> plain((50, 50)), plain({"1": "bad", "5": "good"})
+    ('50,50', '1=bad,5=good')
     """
+    if isinstance(value, dict):
+        value = [f"{name}={each}" for name, each in value.items()]
     return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
