@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from helpers import write_imdb
 
-from lowmem_sentiment.dataset.preparation import prepare
 from lowmem_sentiment.dataset.reader import Dataset
+from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.sources import imdb, reuters
 from lowmem_sentiment.sources.imdb import ImdbSource
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from helpers import WORDS, handmade_reviews, random_texts, write_imdb
 
-from lowmem_sentiment.dataset.preparation import FeatureSettings, PreparationSettings, prepare
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.evaluation.compare import compare
 from lowmem_sentiment.evaluation.evaluate import evaluate, evaluate_runs
 from lowmem_sentiment.evaluation.predict import Predictor, predict
 from lowmem_sentiment.model.export import export
+from lowmem_sentiment.preparation.prepare import FeatureSettings, PreparationSettings, prepare
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.memory_plan import count_parameters, plan
 from lowmem_sentiment.runs.recipes import RECIPES, recipe_settings

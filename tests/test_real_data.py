@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers import run_cli
 
-from lowmem_sentiment.dataset.preparation import prepare
+from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.sources.find import find_imdb_source
 
 pytestmark = pytest.mark.real_data

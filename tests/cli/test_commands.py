@@ -277,12 +277,12 @@ def test_every_exit_code_is_in_the_help(capsys):
 
 
 def test_ctrl_c_is_one_line(monkeypatch, imdb_files, tmp_path, capsys):
-    from lowmem_sentiment.dataset import preparation
+    from lowmem_sentiment.dataset.writer import DatasetWriter
 
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(preparation.DatasetWriter, "write", interrupt)
+    monkeypatch.setattr(DatasetWriter, "write", interrupt)
     command = ["prepare", "imdb", "--npz", str(imdb_files[0]), "--out", str(tmp_path / "out")]
     assert main(command) == 130
     assert capsys.readouterr().err == "lowmem-sentiment: stopped\n"

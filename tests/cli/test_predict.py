@@ -96,7 +96,7 @@ def test_format_auto_is_by_the_name(run, table, capsys):
 
 @pytest.mark.slow
 def test_the_text_column_of_the_dataset_is_looked_for_first(tmp_path, capsys):
-    from lowmem_sentiment.dataset.preparation import prepare
+    from lowmem_sentiment.preparation.prepare import prepare
     from lowmem_sentiment.runs.configuration import TrainingSettings
     from lowmem_sentiment.sources.files import FilesSource
     from lowmem_sentiment.training.train import train

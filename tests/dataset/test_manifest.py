@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
+from lowmem_sentiment.dataset.explore import explore
 from lowmem_sentiment.dataset.reader import Dataset
-from lowmem_sentiment.dataset.statistics import explore
 from lowmem_sentiment.system.errors import DataError
 from lowmem_sentiment.system.schema import read_json
 

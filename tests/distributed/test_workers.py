@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from helpers import free_addresses, run_cli
 
-from lowmem_sentiment.dataset.preparation import prepare
 from lowmem_sentiment.evaluation.verify_resume import digests
+from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.sources.imdb import ImdbSource

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from helpers import write_imdb
 
-from lowmem_sentiment.dataset.preparation import prepare
 from lowmem_sentiment.evaluation.evaluate import evaluate
 from lowmem_sentiment.model.metrics import from_confusion_matrix
+from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.sources.imdb import ImdbSource
 from lowmem_sentiment.system.errors import DataError, InputMissing
 from lowmem_sentiment.training.input_pipeline import batches

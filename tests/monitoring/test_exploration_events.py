@@ -1,4 +1,4 @@
-from lowmem_sentiment.dataset.statistics import explore
+from lowmem_sentiment.dataset.explore import explore
 from lowmem_sentiment.monitoring.exploration_events import write_exploration
 
 

@@ -18,8 +18,8 @@ import pytest
 from helpers import run_cli
 
 from lowmem_sentiment.dataset.manifest import MAX_LABELS
-from lowmem_sentiment.dataset.preparation import SKIPPED_ROWS, PreparationSettings, prepare
 from lowmem_sentiment.dataset.reader import Dataset
+from lowmem_sentiment.preparation.prepare import SKIPPED_ROWS, PreparationSettings, prepare
 from lowmem_sentiment.sources.files import FilesSettings, FilesSource
 from lowmem_sentiment.system.errors import DataError, InputMissing, SettingsError
 from lowmem_sentiment.text.chunks import Review

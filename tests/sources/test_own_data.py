@@ -7,8 +7,8 @@ import tracemalloc
 import pytest
 
 from lowmem_sentiment.cli import main
-from lowmem_sentiment.dataset.preparation import SKIPPED_ROWS, PreparationSettings, prepare
 from lowmem_sentiment.dataset.reader import Dataset
+from lowmem_sentiment.preparation.prepare import SKIPPED_ROWS, PreparationSettings, prepare
 from lowmem_sentiment.sources.files import FilesSettings, FilesSource
 from lowmem_sentiment.system.errors import DataError, InputMissing, SettingsError
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lowmem_sentiment.dataset.preparation import PreparationSettings, prepare
+from lowmem_sentiment.preparation.prepare import PreparationSettings, prepare
 from lowmem_sentiment.sources.files import FilesSettings, FilesSource
 from lowmem_sentiment.system.errors import DataError
 from lowmem_sentiment.text.reader_settings import ReaderSettings

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lowmem_sentiment.dataset.preparation import prepare
 from lowmem_sentiment.dataset.reader import Dataset
+from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.sources.files import FilesSettings, FilesSource
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lowmem_sentiment.dataset.preparation import PreparationSettings, prepare
 from lowmem_sentiment.evaluation.evaluate import evaluate
 from lowmem_sentiment.model.numpy_model import NumpyModel
+from lowmem_sentiment.preparation.prepare import PreparationSettings, prepare
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.sources.files import FilesSource

@@ -17,9 +17,9 @@ import pytest
 import tensorflow as tf
 from helpers import run_cli
 
-from lowmem_sentiment.dataset.preparation import prepare
 from lowmem_sentiment.evaluation.verify_resume import digests, verify_resume
 from lowmem_sentiment.model.keras_model import build_model
+from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.runs.configuration import SaveEvery, TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.sources.imdb import ImdbSource

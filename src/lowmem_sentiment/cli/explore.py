@@ -14,7 +14,7 @@ def _explore(options: argparse.Namespace, bar: Bar) -> None:
     if options.show is not None:
         _show(options)
         return
-    from ..dataset.statistics import explore
+    from ..dataset.explore import explore
 
     found = explore(options.dataset, num_words=options.num_words, top=options.top, progress=bar)
     bar.clear()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..dataset.manifest import GIVEN
-from ..dataset.preparation import FeatureSettings, PreparationSettings
+from ..preparation.prepare import FeatureSettings, PreparationSettings
 from ..sources.files import FilesSettings
 from ..sources.synthetic import SyntheticSettings
 from ..system.errors import plural
@@ -35,7 +35,7 @@ def _prepare_reuters(options: argparse.Namespace, bar: Bar) -> None:
 
 def _prepare_published(options: argparse.Namespace, bar: Bar, find: Callable[..., Any]) -> None:
     from ..dataset.manifest import DATASET
-    from ..dataset.preparation import prepare
+    from ..preparation.prepare import prepare
     from ..system.directories import refuse_existing
 
     refuse_existing(options.out, DATASET, overwrite=options.overwrite)  # before a download
@@ -70,7 +70,7 @@ def _chosen(options: argparse.Namespace, settings: type) -> dict[str, Any]:
 
 
 def _prepare_texts(options: argparse.Namespace, bar: Bar, source: Any) -> None:
-    from ..dataset.preparation import SKIPPED_ROWS, prepare
+    from ..preparation.prepare import SKIPPED_ROWS, prepare
 
     dataset = prepare(
         source,

@@ -1,1 +1,1 @@
-"""The dataset directory: prepare it, read it, look at it, check it."""
+"""The dataset directory: its format, how it is read, written and explored."""

@@ -75,7 +75,7 @@ class VocabularyFile:
 
 @dataclass(frozen=True)
 class FeaturesFile:
-    """What ``features.txt`` holds, and how it was chosen (`feature_selection.py`)."""
+    """What ``features.txt`` holds, and how it was chosen (`preparation/feature_selection.py`)."""
 
     features: int
     sha256: str

@@ -7,9 +7,9 @@ import numpy as np
 
 from ..system.errors import SettingsError
 from ..text.vocabulary import OUT_OF_VOCABULARY_ID
+from .explore import check_num_words
 from .manifest import SPLITS
 from .reader import Dataset
-from .statistics import check_num_words
 
 
 def show(

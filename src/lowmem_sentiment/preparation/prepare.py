@@ -5,16 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
+from ..dataset.manifest import DATASET, SPLITS
+from ..dataset.reader import Dataset
+from ..dataset.writer import SHARD_BYTES, DatasetWriter
 from ..sources.source import TextSource, TokenSource
 from ..system.directories import new_directory
 from ..system.errors import DataError, printable
 from ..system.progress import Progress, no_progress
 from ..text.reviews import Reviews
 from .feature_preparation import FeatureSettings, add_features
-from .manifest import DATASET, SPLITS
-from .reader import Dataset
 from .text_preparation import SKIPPED_ROWS, PreparationSettings, write_texts
-from .writer import SHARD_BYTES, DatasetWriter
 
 __all__ = ["SKIPPED_ROWS", "FeatureSettings", "PreparationSettings", "prepare"]
 

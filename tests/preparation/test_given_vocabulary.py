@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from lowmem_sentiment.dataset.given_vocabulary import load_vocabulary
-from lowmem_sentiment.dataset.preparation import PreparationSettings, prepare
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.dataset.show import show
+from lowmem_sentiment.preparation.given_vocabulary import load_vocabulary
+from lowmem_sentiment.preparation.prepare import PreparationSettings, prepare
 from lowmem_sentiment.sources.files import FilesSource
 from lowmem_sentiment.system.errors import DataError, SettingsError
 from lowmem_sentiment.system.schema import write_json

@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..dataset.manifest import SPLITS
+from ..dataset.writer import DatasetWriter
 from ..sources.source import TextSource
 from ..system import workers
 from ..system.errors import DataError, SettingsError, printable
@@ -25,9 +27,7 @@ from .chunk_tasks import ChunkEncoder, WrongLabelColumn, tokenise_chunk
 from .corpus_summary import CorpusSummary
 from .feature_preparation import FeatureSettings
 from .given_vocabulary import GivenVocabulary, load_vocabulary
-from .manifest import SPLITS
 from .spill import Spill
-from .writer import DatasetWriter
 
 SKIPPED_ROWS = "skipped-rows.txt"
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from helpers import BAD, GOOD, reviews, run_cli
 
+from lowmem_sentiment.dataset.explore import explore
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.dataset.show import show
-from lowmem_sentiment.dataset.statistics import explore
 from lowmem_sentiment.dataset.writer import DatasetWriter
 from lowmem_sentiment.text.reviews import Reviews
 from lowmem_sentiment.text.vocabulary import Vocabulary

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from lowmem_sentiment.dataset.preparation import PreparationSettings, prepare
-from lowmem_sentiment.dataset.stratification import Stratification, Undecided
+from lowmem_sentiment.preparation.prepare import PreparationSettings, prepare
+from lowmem_sentiment.preparation.stratification import Stratification, Undecided
 from lowmem_sentiment.sources.files import FilesSettings, FilesSource
 from lowmem_sentiment.system.errors import SettingsError
 

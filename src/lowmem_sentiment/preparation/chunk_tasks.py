@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..dataset.manifest import MAX_LABELS, SPLITS
+from ..dataset.writer import EncodedReviews
 from ..system.errors import DataError
 from ..text.chunks import UNDECIDED, Chunk
 from ..text.reviews import Reviews
 from ..text.rows import BadRow
 from ..text.tokenizer import KERAS, tokenise
 from ..text.vocabulary import OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
-from .manifest import MAX_LABELS, SPLITS
 from .spill import NumberedReviews, Spill, number_type, pack
 from .stratification import Undecided
-from .writer import EncodedReviews
 
 
 class TokenisedChunk(NamedTuple):

@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from lowmem_sentiment.dataset.spill import NumberedReviews, Spill, number_type, pack, packed_words, unpack
+from lowmem_sentiment.preparation.spill import (
+    NumberedReviews,
+    Spill,
+    number_type,
+    pack,
+    packed_words,
+    unpack,
+)
 
 
 def numbered(num_words: int, lengths: list[int], labels: list[int]) -> NumberedReviews:

@@ -11,6 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..dataset.evidence import review_evidence
+from ..dataset.manifest import EVIDENCE, FREQUENCY
+from ..dataset.reader import Dataset
+from ..dataset.splits import is_held_out, validation_share
 from ..system import workers
 from ..system.errors import SettingsError
 from ..system.memory import trim_heap
@@ -19,10 +23,6 @@ from ..text.ngrams import extend
 from ..text.reviews import Reviews
 from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
 from .document_counts import DocumentCounts, first_of_each
-from .evidence import review_evidence
-from .manifest import EVIDENCE, FREQUENCY
-from .reader import Dataset
-from .splits import is_held_out, validation_share
 
 RANKS = (EVIDENCE, FREQUENCY)
 

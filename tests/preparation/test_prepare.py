@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from helpers import reviews, run_cli, write_imdb
 
-from lowmem_sentiment.dataset.preparation import PreparationSettings, prepare
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.dataset.verify import verify
+from lowmem_sentiment.preparation.prepare import PreparationSettings, prepare
 from lowmem_sentiment.sources.files import FilesSettings, FilesSource
 from lowmem_sentiment.sources.imdb import ImdbSource
 from lowmem_sentiment.sources.synthetic import SyntheticSettings, SyntheticSource

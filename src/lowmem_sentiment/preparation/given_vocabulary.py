@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..dataset.manifest import FEATURES, MANIFEST, VOCABULARY
 from ..system.errors import DataError, SettingsError, printable
 from ..system.schema import read_json
 from ..text.ngrams import MAX_NGRAM
 from ..text.tokenizer import KERAS, check_tokenizer, tokenise
 from ..text.vocabulary import Vocabulary
-from .manifest import FEATURES, MANIFEST, VOCABULARY
 
 CONFIG = "config.json"
 """Of a run directory."""

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from lowmem_sentiment.dataset.chunk_tasks import TokenisedChunk, tokenise_chunk
-from lowmem_sentiment.dataset.corpus_summary import CorpusSummary
+from lowmem_sentiment.preparation.chunk_tasks import TokenisedChunk, tokenise_chunk
+from lowmem_sentiment.preparation.corpus_summary import CorpusSummary
 from lowmem_sentiment.system.errors import DataError
 from lowmem_sentiment.text.chunks import LabelledBlock, ReviewRules
 from lowmem_sentiment.text.lossy_counting import WordCounts
@@ -75,7 +75,7 @@ def test_more_than_a_thousand_labels_are_refused_over_chunks():
 
 
 def test_tokens_become_numbers_by_first_appearance():
-    from lowmem_sentiment.dataset.spill import unpack
+    from lowmem_sentiment.preparation.spill import unpack
 
     packed = unpack(chunk(("b a b", "x", "train"), ("a c", "y", "test")).packed)
     assert packed.words == [b"b", b"a", b"c"] and packed.labels == ["x", "y"]

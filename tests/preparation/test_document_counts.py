@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from lowmem_sentiment.dataset.document_counts import ROW_BYTES, DocumentCounts
+from lowmem_sentiment.preparation.document_counts import ROW_BYTES, DocumentCounts
 
 LABEL_BITS = 2
 

@@ -11,12 +11,12 @@ import pytest
 from helpers import GOOD, WORDS, handmade_reviews, reviews, run_cli
 
 from lowmem_sentiment.dataset.evidence import review_evidence
-from lowmem_sentiment.dataset.feature_selection import MIN_REVIEWS, select_features
-from lowmem_sentiment.dataset.preparation import FeatureSettings, PreparationSettings, prepare
+from lowmem_sentiment.dataset.explore import explore
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.dataset.splits import num_reviews, number_in_split
-from lowmem_sentiment.dataset.statistics import explore
 from lowmem_sentiment.dataset.verify import verify
+from lowmem_sentiment.preparation.feature_selection import MIN_REVIEWS, select_features
+from lowmem_sentiment.preparation.prepare import FeatureSettings, PreparationSettings, prepare
 from lowmem_sentiment.sources.imdb import ImdbSource
 from lowmem_sentiment.sources.synthetic import SyntheticSettings, SyntheticSource
 from lowmem_sentiment.system.errors import DataError, SettingsError

@@ -6,19 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..system import workers
-from ..system.errors import SettingsError
-from ..system.files import replace_file
-from ..system.memory import MB
-from ..system.progress import Progress, no_progress
-from ..system.schema import write_json
-from ..system.settings import check_settings, setting
-from ..text.ngrams import MAX_NGRAM, FeatureTable
-from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
-from . import records
-from .feature_selection import RANKS, select_features
-from .given_vocabulary import GivenVocabulary
-from .manifest import (
+from ..dataset import records
+from ..dataset.manifest import (
     EVIDENCE,
     FEATURES,
     FREQUENCY,
@@ -29,7 +18,18 @@ from .manifest import (
     FeaturesFile,
     Shard,
 )
-from .reader import Dataset
+from ..dataset.reader import Dataset
+from ..system import workers
+from ..system.errors import SettingsError
+from ..system.files import replace_file
+from ..system.memory import MB
+from ..system.progress import Progress, no_progress
+from ..system.schema import write_json
+from ..system.settings import check_settings, setting
+from ..text.ngrams import MAX_NGRAM, FeatureTable
+from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
+from .feature_selection import RANKS, select_features
+from .given_vocabulary import GivenVocabulary
 
 
 def _megabytes(text: str) -> int:

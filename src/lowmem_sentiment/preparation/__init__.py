@@ -1,0 +1,1 @@
+"""Labelled text becomes a dataset: tokenising, counting, choosing features, writing shards."""
