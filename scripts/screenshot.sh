@@ -12,8 +12,8 @@ trap 'rm -rf "$profile"' EXIT
 result=(--screenshot="$2")
 [[ $2 == *.html ]] && result=(--dump-dom)
 # With WebGL a chart's lines are drawn by another thread, which the virtual time does not wait for:
-# without it the page draws them itself, as SVG. The projector needs it.
-[[ $1 == *projector* ]] || result+=(--disable-3d-apis)
+# without it the page draws them itself, as SVG.
+result+=(--disable-3d-apis)
 # The virtual time is what the page gets to load and draw in; it takes less of ours.
 timeout 100 "$browser" --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
     --disable-background-networking --disable-component-update --disable-sync --hide-scrollbars \

@@ -12,15 +12,12 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-import numpy as np
 import pytest
-from helpers import VOCABULARY, run_cli, write_run
+from helpers import run_cli
 
-from lowmem_sentiment.model.numpy_model import NumpyModel
 from lowmem_sentiment.monitoring import event_writer
 from lowmem_sentiment.monitoring.event_reader import read_curves
 from lowmem_sentiment.monitoring.event_writer import EventWriter
-from lowmem_sentiment.monitoring.projector import write_projector
 from lowmem_sentiment.monitoring.server import run_names
 
 # Eight runs take 96 MB on Python 3.11, and 106 on 3.13 with the NumPy that comes with it.
@@ -146,25 +143,6 @@ def test_a_run_is_one_name_with_its_parts_under_it(tmp_path):
 def test_the_names_of_a_sweep_are_cut_where_they_are_alike(tmp_path):
     runs = [f"hidden={hidden},epochs=2,learning_rate=1e-05,seed=0" for hidden in ("50-50", "32")]
     assert names_in(tmp_path, *runs) == ["hidden=50,50/train", "hidden=32/train"]
-
-
-def test_the_projector_finds_each_run_by_the_name_that_is_shown(tmp_path):
-    for hidden in ("5-4", "6"):
-        name = f"hidden={hidden},epochs=1,seed=0"
-        run = write_run(tmp_path / name, hidden=tuple(map(int, hidden.split("-"))))
-        write_projector(run, NumpyModel.load(run), VOCABULARY)
-        writer = EventWriter(run.tensorboard)
-        writer.write("", 1, event_writer.scalars({"epoch_loss": 0.5}))
-        writer.flush()
-    with serving(tmp_path) as (address, _):
-        deadline = time.monotonic() + 30
-        while not (runs := json.loads(get(address, "projector/runs"))) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert sorted(runs) == ["hidden=5,4", "hidden=6"]
-        query = {"run": "hidden=6", "name": "words of the first layer", "num_rows": 2000}
-        vectors = np.frombuffer(get(address, "projector/tensor", **query), "<f4").reshape(-1, 6)
-        words = get(address, "projector/metadata", **query).decode().splitlines()
-        assert words[0] == "word\tleans to\tlog-odds" and len(words) == len(vectors) + 1
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from lowmem_sentiment.system.errors import DataError, SettingsError
 OTHER = TrainingSettings(
     epochs=3, batch_size=8, num_words=500, learning_rate=0.5, hidden=(8, 4), dropout=(0.25,), seed=7,
     validation_split=0.1, class_weight="balanced", window_bytes=1 << 20, prefetch=1, early_stopping=2,
-    keep_best=True, best_by="loss", histograms=True, projector=True, optimizer="lazy-adam",
+    keep_best=True, best_by="loss", histograms=True, optimizer="lazy-adam",
 )  # fmt: skip
 
 
@@ -59,6 +59,10 @@ def test_an_option_that_is_not_given_leaves_the_setting_to_the_run():
     add_settings(parser, TrainingSettings)
     chosen = given(parser.parse_args(["--epochs", "2"]), TrainingSettings)
     assert replace(OTHER, **chosen) == replace(OTHER, epochs=2)
+
+
+def test_a_setting_of_an_earlier_version_is_passed_over():
+    assert TrainingSettings.from_json({**asdict(OTHER), "projector": True}, "c") == OTHER
 
 
 def test_a_setting_younger_than_the_run_has_its_default():

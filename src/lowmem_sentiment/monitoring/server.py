@@ -1,12 +1,11 @@
 """TensorBoard on a server too small for it, and with settings that suit two epochs as well as fifty.
 
-Four things of TensorBoard 2.20 are changed here from outside, and a fifth by
+Three things of TensorBoard 2.20 are changed here from outside, and a fourth by
 `system.workarounds.without_tensorflow`. Delete them when its command line has options for them:
 
 - `FirstPage`: the address `/` leads to the page with our settings. It takes `smoothing`, `pinnedCards`
   and `runColorGroup` from its address, others from the browser's storage (`_tb_global_settings`).
 - `run_names`: runs are called by name, and not by where their event files stand.
-- `_find_projectors`: the projector looks for its files by the run's name.
 - `_show_what_varies`: the HParams tab has no column for a setting that is alike in all runs.
 """
 
@@ -25,7 +24,6 @@ from ..system.errors import InputMissing, Unavailable
 from ..system.memory import return_large_blocks
 from ..system.workarounds import without_tensorflow
 from .event_reader import CHARTS
-from .projector import CONFIG
 
 PINNED = json.dumps([{"plugin": "scalars", "tag": tag} for tag in CHARTS])
 
@@ -75,7 +73,6 @@ def serve(logdir: str | Path, host: str, port: int, report: Callable[[str], None
         return program.WerkzeugServer(FirstPage(application, len(find_runs(logdir))), flags)
 
     _show_what_varies()
-    _find_projectors(logdir)
     board = Board(default.get_plugins(), server_class=make_server)
     # The fast loader is a second process, and prints a note; our event files are small.
     board.configure(logdir=str(logdir), host=host, port=port, load_fast="false")
@@ -173,19 +170,6 @@ def _shorten(name: str, alike: set[str]) -> str:
         return name
     lists = re.compile(r"^(hidden|dropout)=")  # whose parts a file name joins by "-"
     return " ".join(part.replace("-", ",") if lists.match(part) else part for part in parts)
-
-
-def _find_projectors(logdir: Path) -> None:
-    """Let the projector find its files where `run_names` has given their run another name."""
-    from tensorboard.plugins.projector.projector_plugin import ProjectorPlugin
-
-    original, name_of = ProjectorPlugin._read_latest_config_files, run_names(logdir)
-
-    def read_config_files(self, run_path_pairs):
-        folders = [str(file.parent) for file in sorted(logdir.rglob(CONFIG))]
-        return original(self, [(name_of(folder), folder) for folder in folders])
-
-    ProjectorPlugin._read_latest_config_files = read_config_files
 
 
 # --- the HParams tab ---

@@ -99,11 +99,9 @@ class TrainingSettings:
     histograms: bool = setting(
         False, "write histograms of the weights for TensorBoard after each epoch; changes no result"
     )
-    projector: bool = setting(
-        False,
-        "write the first layer's vectors of the 2,000 words that matter most, for TensorBoard's "
-        "projector; changes no result",
-    )
+
+    former_keys = ("projector",)
+    """Settings of earlier versions: a run that has them is read without them."""
 
     def __post_init__(self) -> None:
         if self.dropout == TrainingSettings.dropout:  # fewer layers need fewer of the default rates

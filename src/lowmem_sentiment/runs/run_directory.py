@@ -3,7 +3,7 @@
 config.json      settings, dataset, labels, versions: written first
 vocabulary.txt   the words, or n-grams, that the model knows, one a line
 metrics.jsonl    a line an epoch
-tensorboard/     event files; with --projector also word vectors
+tensorboard/     event files
 state.npz        what a resumed run starts from (and state.previous.npz)
 best.npz         the best epoch's weights, with keep_best
 model.keras      the model, for any Keras

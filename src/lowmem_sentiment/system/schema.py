@@ -29,7 +29,8 @@ def parse(schema: type[Schema], content: Any, where: str) -> Schema:
 
     Annotations may be str, int (of 64 bits), float, bool, None, Any, unions, list[X], tuple[X, ...],
     dict[str, X] and other dataclasses. A key that the schema does not have is refused, unless the class
-    has `ignores_unknown_keys = True`: what this version cannot honour must not be passed over.
+    has `ignores_unknown_keys = True`: what this version cannot honour must not be passed over. Keys that
+    an earlier version wrote, and that changed no result, are its `former_keys`.
 
     >>> @dataclasses.dataclass
     ... class Shard:
@@ -50,7 +51,8 @@ def _object(schema: type, content: Any, where: str, key: str) -> Any:
     fields = {field.name: field for field in dataclasses.fields(schema) if field.init}
     hints = typing.get_type_hints(schema)
     prefix = f"{key}." if key else ""
-    unknown = [name for name in content if name not in fields]
+    known = {*fields, *getattr(schema, "former_keys", ())}
+    unknown = [name for name in content if name not in known]
     if unknown and not getattr(schema, "ignores_unknown_keys", False):
         raise DataError(
             f"{where}: {printable(prefix + unknown[0])} is not known to this version; expected no keys "

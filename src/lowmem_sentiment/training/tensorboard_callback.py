@@ -11,7 +11,7 @@ training and one at each epoch's end in validation, so that a run of two epochs 
     validation/...                 precision, recall, F1, AUC, PR curve, confusion matrix
     weights/...                    histograms, when asked for
 
-and texts, and when asked for the projector of word vectors. `write_result` adds a finished run's result:
+and texts. `write_result` adds a finished run's result:
 its row of the HParams tab, a point in each chart that it belongs to, and the reviews that the model is
 most wrong on.
 """
@@ -28,7 +28,6 @@ from ..model.metrics import Mistake, precision_recall, to_confusion_matrix
 from ..model.numpy_model import NumpyModel
 from ..monitoring import event_writer
 from ..monitoring.event_writer import EventWriter, Value
-from ..monitoring.projector import write_projector
 from ..monitoring.text_summaries import (
     describe_most_wrong,
     describe_result,
@@ -251,7 +250,7 @@ def write_result(
     that HParams never ranks validation and test in one column; each is drawn into the chart that it
     belongs to, at the step of the epoch that is kept. All are in files of their own, which a run that
     is trained for more epochs leaves behind. Without a `model` (another than of Dense layers) there are
-    no effects of words, and no projector. Raises OutputError.
+    no effects of words. Raises OutputError.
     """
     epoch, kept = kept_epoch(settings, position.epochs), position.kept
     split, part = settings.validated_on, f"result_{settings.validated_on}"
@@ -275,13 +274,10 @@ def write_result(
     trial = f"{run.path.name} ({run.path.parent})"  # the table cuts it; it has to be unique
     writer.write("", 0, event_writer.hyperparameters(trial, hparams, metrics))
     most_wrong = [Mistake(*each) for each in kept.get("most_wrong", ())]
-    vocabulary = run.vocabulary()
-    wrong = describe_most_wrong(model, dataset, settings, most_wrong, vocabulary)
+    wrong = describe_most_wrong(model, dataset, settings, most_wrong, run.vocabulary())
     result = describe_result(epoch, len(position.epochs), split, kept.get("measures", {}))
     texts = [event_writer.text("result", result), event_writer.text("most wrong", wrong)]
     writer.write("", int(position.epochs[-1]["step"]), texts)
-    if settings.projector and model:  # before the events: a new run makes TensorBoard look for it
-        write_projector(run, model, vocabulary)
     writer.flush()
 
 
@@ -289,6 +285,6 @@ def _hparams(settings: TrainingSettings, dataset: Dataset, epoch: int) -> dict[s
     hparams = {
         name: value if isinstance(value, int | float | str) else plain(value)
         for name, value in vars(settings).items()
-        if name not in ("histograms", "projector")
+        if name != "histograms"
     }
     return {**hparams, "data": dataset.name} | ({"kept epoch": epoch} if settings.keep_best else {})
