@@ -14,8 +14,14 @@ from lowmem_sentiment.sources.imdb import ImdbSource
 
 
 def pytest_configure() -> None:
-    """Take Ctrl-C again where a shell had it ignored (`pytest &`): the tests' processes inherit it."""
+    """Give the tests' processes what a user's have, whatever the shell that started the tests sets.
+
+    Ctrl-C may be ignored (`pytest &`), and PYTHONUNBUFFERED hides what happens when a buffered stream
+    breaks.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in [name for name in os.environ if name.startswith("PYTHON") and name != "PYTHONPATH"]:
+        del os.environ[name]
 
 
 @pytest.fixture(autouse=True)
