@@ -16,8 +16,8 @@ from .training_options import stop_on_signals
 
 
 def _sweep(options: argparse.Namespace, bar: Bar) -> None:
-    from ..evaluation.run_tables import write_csv
-    from ..evaluation.sweep import parse_grid, sweep
+    from ..search.run_tables import write_csv
+    from ..search.sweep import parse_grid, sweep
 
     grid = dict(map(parse_grid, options.grid))
     settings = TrainingSettings(**{"validation_split": 0.1, **given(options, TrainingSettings)})

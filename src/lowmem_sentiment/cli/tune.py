@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..evaluation.settings import TuneSettings
+from ..search.settings import TuneSettings
 from ..system.errors import CheckFailed, plural
 from ..system.memory import MB
 from ..system.progress import Bar, duration
@@ -19,8 +19,8 @@ SHOWN = 10
 
 
 def _tune(options: argparse.Namespace, bar: Bar) -> None:
-    from ..evaluation.run_tables import write_csv
-    from ..evaluation.tune import tune
+    from ..search.run_tables import write_csv
+    from ..search.tune import tune
 
     settings = TuneSettings(**given(options, TuneSettings))
     with stop_on_signals() as stop:
@@ -117,7 +117,7 @@ def _size(row: dict[str, Any]) -> str:
 
 def add_tune(commands: Any) -> None:
     """Add the command."""
-    from ..evaluation.search_space import RANGES
+    from ..search.space import RANGES
 
     tune = add_command(
         commands, "tune", _tune, "search the settings of the best model within a budget, and train it"

@@ -1,10 +1,8 @@
-"""The settings of evaluate and of tune; each default, help and range stands here alone."""
+"""The settings of evaluate: each default, help and range stands here alone."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..system.errors import SettingsError, printable
-from ..system.memory import parse_size
+from ..system.errors import SettingsError
 from ..system.settings import check_settings, setting
 
 EVALUATED_SPLITS = ("test", "train", "validation")
@@ -58,75 +56,3 @@ class EvaluationSettings:
         if isinstance(self.threshold, str) and self.threshold != RECORDED:
             raise SettingsError(f"threshold is {self.threshold!r}, expected 0 to 1, or {RECORDED!r}")
         check_settings(self)
-
-
-@dataclass(frozen=True)
-class TuneSettings:
-    """What a search is for, and what it and its models may take."""
-
-    minutes: float | None = setting(
-        None,
-        "time for everything, the training and evaluation of the winner among it",
-        metavar="N",
-        above=0,
-        below=float("inf"),
-        shown="10",
-    )
-    runs: int | None = setting(
-        None,
-        "end the search after N trainings in place of minutes: the same N ends with the same table",
-        metavar="N",
-        at_least=1,
-    )
-    metric: str = setting(
-        "accuracy",
-        "what is to be best in validation: accuracy, macro_f1, auc (of two labels), f1:LABEL or loss",
-        metavar="METRIC",
-    )
-    prefer: str = setting(
-        "best",
-        "cheap: take the smallest model that is within one standard error of the best",
-        choices=("best", "cheap"),
-    )
-    memory_limit: int | None = setting(
-        None,
-        "try nothing that plan says takes more than SIZE, such as 700M, and train as many at a time as "
-        "fit into it, a core each",
-        metavar="SIZE",
-        read=parse_size,
-        shown="one at a time, in what is free",
-    )
-    model_size: int | None = setting(
-        None,
-        "try no model whose weights take more than SIZE, such as 10M, at 4 bytes each",
-        metavar="SIZE",
-        read=parse_size,
-    )
-    validation_split: float = setting(
-        0.1, "choose on this share of the training reviews", metavar="SHARE", above=0, below=1
-    )
-    seed: int = setting(
-        0, "of the settings drawn, and of every training", metavar="N", at_least=0, at_most=(1 << 31) - 1
-    )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
-        if self.minutes is not None and self.runs is not None:
-            raise SettingsError(
-                f"minutes is {self.minutes:g} and runs is {self.runs}, expected one of them"
-            )
-        if self.runs is None:
-            object.__setattr__(self, "minutes", self.minutes or 10.0)
-
-    def check_metric(self, labels: Sequence[str]) -> None:
-        """Raise SettingsError for a metric that there is not with these labels."""
-        area = ["auc"] if len(labels) == 2 else []
-        known = ["accuracy", "macro_f1", *area, "loss", *(f"f1:{label}" for label in labels)]
-        if self.metric not in known:
-            shown = ", ".join(map(printable, known[:60]))
-            raise SettingsError(f"metric is {self.metric!r}, expected one of {shown}")
-
-    @property
-    def sign(self) -> int:
-        """1 where more of the metric is better, and -1 of the loss."""
-        return -1 if self.metric == "loss" else 1

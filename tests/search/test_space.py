@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from lowmem_sentiment.evaluation.search_space import BATCH_SIZES, HIDDEN, SearchSpace, model_bytes, rungs
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.memory_plan import plan
+from lowmem_sentiment.search.space import BATCH_SIZES, HIDDEN, SearchSpace, model_bytes, rungs
 from lowmem_sentiment.system.errors import SettingsError
 
 BASE = TrainingSettings(validation_split=0.1)

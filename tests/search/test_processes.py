@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from lowmem_sentiment.evaluation.training_processes import Trainer, Training
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
+from lowmem_sentiment.search.processes import Trainer, Training
 
 
 def test_a_run_is_resumed_with_its_epochs_also_where_train_has_them_by_default(dataset, trained):

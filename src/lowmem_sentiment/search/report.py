@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from ..dataset.reader import Dataset
 from ..dataset.splits import ranked_with_held_out
 from ..runs.configuration import TrainingSettings
-from .search_space import SearchSpace, model_bytes, rungs
 from .settings import TuneSettings
-from .tune_state import Result, TuneState
+from .space import SearchSpace, model_bytes, rungs
+from .state import Result, TuneState
 
 SEARCHED = (
     "num_words", "hidden", "dropout", "learning_rate", "batch_size", "class_weight", "optimizer",

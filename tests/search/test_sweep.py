@@ -8,8 +8,8 @@ import time
 import pytest
 from helpers import run_cli
 
-from lowmem_sentiment.evaluation.sweep import parse_grid, sweep
 from lowmem_sentiment.runs.configuration import TrainingSettings
+from lowmem_sentiment.search.sweep import parse_grid, sweep
 from lowmem_sentiment.system.errors import OutputExists, SettingsError
 
 SMALL = TrainingSettings(epochs=1, batch_size=8, hidden=(4, 4), validation_split=0.25)

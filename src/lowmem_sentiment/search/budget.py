@@ -14,7 +14,7 @@ from ..dataset.splits import num_reviews
 from ..runs.configuration import TrainingSettings
 from ..runs.memory_plan import count_parameters, distinct_words
 from .settings import TuneSettings
-from .tune_state import TuneState
+from .state import TuneState
 
 # Of an epoch, in nanoseconds where they were measured (2 cores): what every review takes, what every step
 # takes, and for each weight that moves, those of the batch's own words, which are scattered in memory.

@@ -2,11 +2,11 @@
 
 import pytest
 
-from lowmem_sentiment.evaluation.search_space import SearchSpace
-from lowmem_sentiment.evaluation.settings import TuneSettings
-from lowmem_sentiment.evaluation.tune_budget import Budget
-from lowmem_sentiment.evaluation.tune_state import FORMAT, Result, TuneState
 from lowmem_sentiment.runs.configuration import TrainingSettings
+from lowmem_sentiment.search.budget import Budget
+from lowmem_sentiment.search.settings import TuneSettings
+from lowmem_sentiment.search.space import SearchSpace
+from lowmem_sentiment.search.state import FORMAT, Result, TuneState
 
 
 def timed(candidate, epochs, epoch_seconds, start_seconds=3.0, value=0.9):

@@ -9,6 +9,9 @@ from typing import Any
 
 from ..dataset.reader import Dataset
 from ..dataset.splits import validation_warnings
+from ..evaluation.evaluate import evaluate
+from ..evaluation.intervals import standard_error
+from ..evaluation.scoring import Tally, dataset_batches, floats, score
 from ..model.numpy_model import NumpyModel
 from ..runs.configuration import TrainingSettings
 from ..runs.run_directory import RunDirectory
@@ -16,16 +19,13 @@ from ..system.errors import CheckFailed, LowmemError, Resumable, plural
 from ..system.memory import find_limit
 from ..system.progress import Progress, duration, no_progress
 from ..system.schema import read_json
-from .evaluate import evaluate
+from .budget import Budget
 from .halving import bracket_size, halve
-from .intervals import standard_error
-from .scoring import Tally, dataset_batches, floats, score
-from .search_space import SearchSpace, rungs
+from .processes import Trainer, Training, lock_runs, unit_of_runs
+from .report import Standing, choose, rank, report_of, train_command
 from .settings import TuneSettings
-from .training_processes import Trainer, Training, lock_runs, unit_of_runs
-from .tune_budget import Budget
-from .tune_report import Standing, choose, rank, report_of, train_command
-from .tune_state import Result, TuneState, open_state
+from .space import SearchSpace, rungs
+from .state import Result, TuneState, open_state
 
 WINNER = "winner"
 """The run directory of the winner; the candidates' are 001, 002, ..."""

@@ -10,14 +10,14 @@ from typing import Any
 
 from ..dataset.reader import Dataset
 from ..dataset.splits import validation_warnings
+from ..evaluation.scoring import dataset_batches, score
 from ..model.numpy_model import NumpyModel
 from ..runs.configuration import TrainingSettings
 from ..runs.run_directory import RunDirectory
 from ..system.errors import DataError, LowmemError, Resumable, SettingsError, plural
 from ..system.progress import Progress, no_progress
 from ..system.settings import plain
-from .scoring import dataset_batches, score
-from .training_processes import Trainer, Training, lock_runs, unit_of_runs
+from .processes import Trainer, Training, lock_runs, unit_of_runs
 
 Grid = dict[str, list[Any]]
 

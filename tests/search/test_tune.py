@@ -14,15 +14,15 @@ from helpers import run_cli, write_noisy_reviews
 from lowmem_sentiment.cli import main
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.evaluation.scoring import Tally, dataset_batches, score
-from lowmem_sentiment.evaluation.search_space import SearchSpace
-from lowmem_sentiment.evaluation.settings import TuneSettings
-from lowmem_sentiment.evaluation.tune import _Search, metric_values, tune
-from lowmem_sentiment.evaluation.tune_report import choose, rank
-from lowmem_sentiment.evaluation.tune_state import FILE, FORMAT, Result, TuneState, open_state
 from lowmem_sentiment.model.numpy_model import NumpyModel
 from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
+from lowmem_sentiment.search.report import choose, rank
+from lowmem_sentiment.search.settings import TuneSettings
+from lowmem_sentiment.search.space import SearchSpace
+from lowmem_sentiment.search.state import FILE, FORMAT, Result, TuneState, open_state
+from lowmem_sentiment.search.tune import _Search, metric_values, tune
 from lowmem_sentiment.sources.files import FilesSettings, FilesSource
 from lowmem_sentiment.system.errors import DataError, OutputExists, SettingsError
 from lowmem_sentiment.system.progress import no_progress

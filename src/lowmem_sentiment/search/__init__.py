@@ -1,0 +1,1 @@
+"""The search for settings by training: random and halving, or a grid."""
