@@ -12,8 +12,19 @@ from typing import Any
 
 from lowmem_sentiment.system.memory import MB
 
-from .measuring import BENCHMARK, COMMAND, RESULTS, add_peers_option, disk_bytes, measure, save, tell
+from .measuring import (
+    BENCHMARK,
+    COMMAND,
+    RESULTS,
+    ROOT,
+    add_peers_option,
+    disk_bytes,
+    measure,
+    save,
+    tell,
+)
 
+SYNTHETIC = ROOT / "scripts" / "synthetic.py"
 WORDS = (5_000, 10_000, 20_000, 40_000, 88_584)
 BATCHES = (8, 32, 128, 512, 1_024)
 REVIEWS = (5_000, 20_000, 50_000, 200_000, 1_000_000)
@@ -143,7 +154,7 @@ def measure_reviews(reviews: int, folder: Path, runs: int) -> dict[str, Any]:
     TensorFlow traces its graphs in the first; the second is what a longer training would go on with.
     """
     data = folder / f"data-{reviews}"
-    made = (*COMMAND, "prepare", "synthetic", "--json", "--reviews", reviews, "--out", data)
+    made = (sys.executable, SYNTHETIC, "--reviews", reviews, "--out", data)
     prepared = measure(made)
     point = measure_training(data, runs)
     disk = disk_bytes(data)

@@ -114,9 +114,9 @@ def test_a_mistake_is_one_line_and_its_exit_code(
     [
         ("prepare files {proj}/reviews.csv --out {proj} --test-fraction 0.5", "holds the input"),
         ("prepare files {proj} --out {proj}", "is the input"),
-        ("prepare synthetic --reviews 20 --out {proj}", "is no dataset"),
-        ("prepare synthetic --reviews 20 --out .", "is the working directory"),
-        ("prepare synthetic --reviews 20 --out {run}", "is no dataset"),
+        ("prepare files {data} --out {proj}", "is no dataset"),
+        ("prepare files {data} --out .", "is the working directory"),
+        ("prepare files {data} --out {run}", "is no dataset"),
         ("prepare imdb --out {run} --npz {proj}/reviews.csv", "is no dataset"),
         ("export {run} --out {run} --format weights", "is the input"),
         ("export {run} --out {run}/.. --format weights", "holds the input"),
@@ -164,7 +164,9 @@ def test_what_is_overwritten_is_reported(trained, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_the_second_of_two_prepares_is_refused_in_one_line(tmp_path):
-    command = [sys.executable, "-m", "lowmem_sentiment", "prepare", "synthetic", "--reviews", "9000"]
+    rows = tmp_path / "rows.csv"
+    rows.write_text("text,label\n" + "a good film,pos\na bad one,neg\n" * 100_000)
+    command = [sys.executable, "-m", "lowmem_sentiment", "prepare", "files", str(rows)]
     command += ["--out", str(tmp_path / "data")]
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     both = [subprocess.Popen(command, **options) for _ in range(2)]

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from helpers import GOOD, WORDS, handmade_reviews, reviews, run_cli
+from synthetic import SyntheticSettings, SyntheticSource
 
 from lowmem_sentiment.dataset.evidence import review_evidence
 from lowmem_sentiment.dataset.explore import explore
@@ -18,7 +19,6 @@ from lowmem_sentiment.dataset.verify import verify
 from lowmem_sentiment.preparation.feature_selection import MIN_REVIEWS, select_features
 from lowmem_sentiment.preparation.prepare import FeatureSettings, PreparationSettings, prepare
 from lowmem_sentiment.sources.imdb import ImdbSource
-from lowmem_sentiment.sources.synthetic import SyntheticSettings, SyntheticSource
 from lowmem_sentiment.system.errors import DataError, SettingsError
 from lowmem_sentiment.text.vocabulary import FIRST_WORD_ID, START_ID, Vocabulary
 

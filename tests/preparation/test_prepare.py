@@ -10,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import synthetic
 from helpers import reviews, run_cli, write_imdb
+from synthetic import SyntheticSettings, SyntheticSource
 
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.dataset.verify import verify
 from lowmem_sentiment.preparation.prepare import PreparationSettings, prepare
 from lowmem_sentiment.sources.files import FilesSettings, FilesSource
 from lowmem_sentiment.sources.imdb import ImdbSource
-from lowmem_sentiment.sources.synthetic import SyntheticSettings, SyntheticSource
 from lowmem_sentiment.system.errors import DataError, OutputExists, SettingsError
 from lowmem_sentiment.text.vocabulary import Vocabulary
 
@@ -162,7 +163,9 @@ def test_a_full_disk_leaves_nothing(csv_file, tmp_path):
 
 @pytest.mark.slow
 def test_interrupt_leaves_nothing(tmp_path):
-    command = [sys.executable, "-m", "lowmem_sentiment", "prepare", "synthetic", "--reviews", "1000000"]
+    rows = tmp_path / "rows.csv"
+    rows.write_text("text,label\n" + "a film that is long enough,pos\n" * 1_000_000)
+    command = [sys.executable, "-m", "lowmem_sentiment", "prepare", "files", str(rows)]
     process = subprocess.Popen(
         [*command, "--out", str(tmp_path / "out"), "--workers", "2"],
         stderr=subprocess.PIPE,
@@ -176,7 +179,7 @@ def test_interrupt_leaves_nothing(tmp_path):
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert errors == "lowmem-sentiment: stopped\n"
-    assert not list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == [rows]
 
 
 @pytest.mark.slow
@@ -202,14 +205,21 @@ def test_preparing_killed_at_any_moment_and_run_again_ends_in_the_same_bytes(csv
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_data(tmp_path):
     code = (
-        "import sys; from lowmem_sentiment.system import memory; from lowmem_sentiment.cli import main;"
-        "main(sys.argv[1:]); print(memory.peak_resident())"
+        "import synthetic; from lowmem_sentiment.system import memory;"
+        "synthetic.main(); print(memory.peak_resident())"
     )
 
     def peak(reviews: int) -> int:
-        command = [sys.executable, "-c", code, "prepare", "synthetic", "--reviews", str(reviews)]
-        command += ["--out", str(tmp_path / str(reviews)), "--vocabulary-memory", "8"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
+        command = [sys.executable, "-c", code, "--reviews", str(reviews)]
+        command += ["--out", str(tmp_path / str(reviews)), "--vocabulary-memory", "8000000"]
+        done = subprocess.run(
+            command,
+            cwd=Path(synthetic.__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=True,
+        )
         return int(done.stdout.split()[-1])
 
     assert peak(24_000) - peak(8_000) < 12_000_000

@@ -1,8 +1,7 @@
-"""``prepare imdb``, ``prepare reuters``, ``prepare files``, ``prepare synthetic``."""
+"""``prepare imdb``, ``prepare reuters``, ``prepare files``."""
 
 import argparse
 from collections.abc import Callable
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 from ..dataset.manifest import GIVEN
 from ..preparation.prepare import FeatureSettings, PreparationSettings
 from ..sources.files import FilesSettings
-from ..sources.synthetic import SyntheticSettings
 from ..system.errors import plural
 from ..system.memory import MB
 from ..system.progress import Bar
@@ -54,19 +52,6 @@ def _prepare_files(options: argparse.Namespace, bar: Bar) -> None:
     settings = FilesSettings(**{**given(options, FilesSettings), "test": tuple(options.test)})
     source = FilesSource(options.paths, settings, labelled=options.label, warn=warn)
     _prepare_texts(options, bar, source)
-
-
-def _prepare_synthetic(options: argparse.Namespace, bar: Bar) -> None:
-    from ..sources.synthetic import SyntheticSource
-
-    _prepare_texts(
-        options, bar, SyntheticSource(SyntheticSettings(**_chosen(options, SyntheticSettings)))
-    )
-
-
-def _chosen(options: argparse.Namespace, settings: type) -> dict[str, Any]:
-    """Return the options that are fields of `settings`."""
-    return {field.name: getattr(options, field.name) for field in fields(settings)}
 
 
 def _prepare_texts(options: argparse.Namespace, bar: Bar, source: Any) -> None:
@@ -158,7 +143,6 @@ def add_prepare(commands: Any) -> None:
     )
     _add_published(reuters, "reuters")
     _add_prepare_files(sources)
-    _add_prepare_synthetic(sources)
 
 
 def _add_prepare_imdb(sources: Any) -> None:
@@ -205,22 +189,6 @@ def _add_prepare_files(sources: Any) -> None:
     add("--test", nargs="+", default=[], metavar="PATH", help="the test split; the others train")
     add_reader_settings(files, FilesSettings)
     _add_preparation(files)
-
-
-def _add_prepare_synthetic(sources: Any) -> None:
-    synthetic = add_command(
-        sources, "synthetic", _prepare_synthetic, "make random reviews, for trying sizes"
-    )
-    add, default = synthetic.add_argument, SyntheticSettings
-    add("--reviews", type=int, required=True, metavar="N", help="how many")
-    add("--out", type=Path, default="data/synthetic", metavar="DIR", help="the dataset directory to make")
-    add("--seed", type=int, default=default.seed, metavar="N", help="the same gives the same reviews")
-    add("--num-labels", type=int, default=default.num_labels, metavar="N", help="how many labels")
-    add("--leaning", type=float, default=default.leaning, metavar="SHARE",
-        help="share of the words that lean to the review's label")  # fmt: skip
-    add("--test-fraction", type=float, default=default.test_fraction, metavar="SHARE",
-        help="share of the reviews to test on")  # fmt: skip
-    _add_preparation(synthetic)
 
 
 def _add_preparation(parser: argparse.ArgumentParser) -> None:

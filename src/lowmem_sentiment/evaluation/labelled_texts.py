@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..sources.chunks import Review
 from ..sources.files import FilesSettings, FilesSource
 from ..system.errors import DataError, SettingsError, printable
 from ..system.settings import plain
-from ..text.chunks import Review
 from ..text.encoders import TextEncoder
 from ..text.reader_settings import USUAL_FIELDS, WantedFields
 from ..text.rows import BadRow

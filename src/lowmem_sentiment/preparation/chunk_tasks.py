@@ -13,8 +13,8 @@ import numpy as np
 
 from ..dataset.manifest import MAX_LABELS, SPLITS
 from ..dataset.writer import EncodedReviews
+from ..sources.chunks import UNDECIDED, Chunk
 from ..system.errors import DataError
-from ..text.chunks import UNDECIDED, Chunk
 from ..text.reviews import Reviews
 from ..text.rows import BadRow
 from ..text.tokenizer import KERAS, tokenise

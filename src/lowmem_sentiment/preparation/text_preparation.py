@@ -48,7 +48,7 @@ class PreparationSettings(FeatureSettings):
         "Thai, best with --ngrams 2 or 3. keras: as Keras' imdb.npz was made, for English alone: lower "
         "case and punctuation of ASCII only. It is recorded: predict, evaluate and export use the same",
         choices=TOKENIZERS,
-        shown="unicode for files, or that of the --vocabulary; keras for imdb and synthetic",
+        shown="unicode for files, or that of the --vocabulary; keras for imdb",
     )
     vocabulary: Path | None = setting(  # noqa: RUF009, a field
         None,

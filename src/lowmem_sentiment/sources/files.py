@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from ..system.errors import DataError, InputMissing, SettingsError, printable
 from ..system.settings import setting
-from ..text.chunks import Chunk, LabelledBlock, ReviewRules
 from ..text.opening import STDIN, open_file, unpacked
 from ..text.reader_settings import (
     COMPRESSED,
@@ -23,6 +22,7 @@ from ..text.readers.folders import folder_blocks
 from ..text.readers.formats import blocks_in
 from ..text.rows import Block
 from ..text.tokenizer import UNICODE
+from .chunks import Chunk, LabelledBlock, ReviewRules
 
 SPLIT_RULES = ("hash", "stratified")
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
-from ..text.chunks import Chunk
 from ..text.reviews import Reviews
 from ..text.vocabulary import Vocabulary
+from .chunks import Chunk
 
 
 @runtime_checkable

@@ -1,22 +1,28 @@
-"""Reviews made by chance, of any number, for trying sizes. They are in no language."""
+"""Prepare random reviews, as many as asked for, to try what a size takes. They are in no language.
 
+python scripts/synthetic.py --reviews 1000000 --out data/synthetic
+"""
+
+import argparse
 import functools
 import itertools
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..system.settings import check_each
-from ..text.chunks import Review, ReviewRules
-from ..text.rows import BadRow, Row
-from ..text.tokenizer import KERAS
+from lowmem_sentiment.preparation.prepare import PreparationSettings, prepare
+from lowmem_sentiment.sources.chunks import Review, ReviewRules
+from lowmem_sentiment.text.rows import BadRow, Row
+from lowmem_sentiment.text.tokenizer import KERAS
 
 
 @dataclass(frozen=True)
 class SyntheticSettings:
-    """How to make reviews by chance."""
+    """How to make random reviews."""
 
     reviews: int
     seed: int = 0
@@ -24,18 +30,6 @@ class SyntheticSettings:
     leaning: float = 0.15
     """Share of the words that lean to the review's label."""
     test_fraction: float = 0.2
-
-    def __post_init__(self) -> None:
-        check_each(
-            self,
-            {
-                "reviews": (self.reviews >= 10, "10 or more"),
-                "seed": (self.seed >= 0, "0 or more"),
-                "num_labels": (2 <= self.num_labels <= 100, "2 to 100"),
-                "leaning": (0 <= self.leaning <= 1, "0 to 1"),
-                "test_fraction": (0 < self.test_fraction < 1, "above 0 and below 1"),
-            },
-        )
 
     def label_names(self) -> list[str]:
         """Return the labels."""
@@ -72,7 +66,7 @@ def _cumulative() -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Synthetic:
-    """A chunk: the seed, and which reviews; they are made where it goes."""
+    """A chunk: the seed and a range of reviews, which are made in the worker process."""
 
     nth: int
     count: int
@@ -101,14 +95,14 @@ class _Synthetic:
 
 
 class SyntheticSource:
-    """`settings.reviews` reviews; the same settings give the same ones."""
+    """`settings.reviews` random reviews: the same settings make the same reviews."""
 
     name = "synthetic"
     tokenizer, stratified = KERAS, None
 
     def __init__(self, settings: SyntheticSettings):
         self._settings = settings
-        self.labels = settings.label_names()
+        self.labels: list[str] | None = settings.label_names()
         self._made = 0
 
     def describe(self) -> dict[str, Any]:
@@ -131,3 +125,27 @@ class SyntheticSource:
 
     def share(self) -> float:
         return self._made / self._settings.reviews
+
+
+def main() -> None:
+    """Prepare random reviews, and print the manifest as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    add, default = parser.add_argument, SyntheticSettings
+    add("--reviews", type=int, required=True, metavar="N", help="how many")
+    add("--out", type=Path, required=True, metavar="DIR", help="the dataset directory to make")
+    add("--seed", type=int, default=default.seed, metavar="N")
+    add("--num-labels", type=int, default=default.num_labels, metavar="N")
+    add("--leaning", type=float, default=default.leaning, metavar="SHARE",
+        help="share of the words that lean to the review's label")  # fmt: skip
+    add("--test-fraction", type=float, default=default.test_fraction, metavar="SHARE")
+    add("--workers", type=int, metavar="N")
+    add("--vocabulary-memory", type=int, default=PreparationSettings.vocabulary_memory, metavar="BYTES")
+    options = vars(parser.parse_args())
+    out = options.pop("out")
+    chosen = {name: options.pop(name) for name in ("workers", "vocabulary_memory")}
+    source = SyntheticSource(SyntheticSettings(**options))
+    print(json.dumps(prepare(source, out, PreparationSettings(**chosen)).manifest))
+
+
+if __name__ == "__main__":
+    main()

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from .encoding import is_unicode
-from .rows import MAX_TEXT_BYTES, BadRow, Block, Row
+from ..text.encoding import is_unicode
+from ..text.rows import MAX_TEXT_BYTES, BadRow, Block, Row
 
 UNDECIDED = "undecided"
 """The split of a review for which all reviews together decide."""
