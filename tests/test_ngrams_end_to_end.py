@@ -269,11 +269,10 @@ def test_a_recipe_takes_no_more_features_than_there_are(ngram_dataset):
 
 def test_a_damaged_feature_list_is_reported_with_its_record(ngram_dataset):
     from lowmem_sentiment.dataset import records
-    from lowmem_sentiment.dataset.examples import Bounds
+    from lowmem_sentiment.dataset.examples import Bounds, decode
 
     path = ngram_dataset.paths("test")[0]
-    with (
-        open(path, "rb") as file,
-        pytest.raises(DataError, match=r"record \d+: a feature id is \d+, expected"),
-    ):
-        list(records.read(file, "shard", Bounds(5, 2), ids="features"))
+    with open(path, "rb") as file:
+        [(numbers, block)] = records.read(file, "shard")
+    with pytest.raises(DataError, match=r"record \d+: a feature id is \d+, expected"):
+        decode(block, "shard", numbers, Bounds(5, 2), "features")

@@ -121,7 +121,7 @@ def test_a_damaged_record_is_named_and_the_points_after_it_are_read(tmp_path):
     (curve,) = read_curves(tmp_path, warnings.append)
     assert curve.steps == [1, 2]
     (warning,) = warnings
-    assert "is damaged at byte 40: the checksum of a record is wrong; that record is left out" in warning
+    assert "is damaged at byte 40: a record has a wrong checksum; it is left out" in warning
 
 
 @pytest.mark.parametrize("cut", [1, 4, 13, 60])
@@ -131,7 +131,7 @@ def test_a_file_that_is_cut_is_named(tmp_path, cut):
     warnings = []
     (curve,) = read_curves(tmp_path, warnings.append)
     assert curve.steps == [0, 1]
-    assert "the file ends within a record; nothing after it can be read" in warnings[0]
+    assert "a record is cut short; nothing after it can be read" in warnings[0]
 
 
 def test_no_flipped_bit_changes_a_curve_in_silence(tmp_path):

@@ -16,7 +16,7 @@ text and any `num_words` can be applied when batches are made.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from ..system.errors import DataError, plural, printable
 from ..text.reviews import Reviews
 from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
 from . import records
-from .examples import Bounds
+from .examples import Bounds, decode
 from .manifest import FEATURES, VOCABULARY, FeaturesFile, Lengths, Shard, Split, check_file, read_manifest
 
 IMBALANCE = 0.8  # the share of one label from which accuracy says little
@@ -163,12 +163,40 @@ class Dataset:
 
     def read_shard(self, split: str, nth: int, ids: str = "tokens") -> Iterator[Reviews]:
         """Yield the reviews of a split's `nth` shard, checked as in `read`."""
+        for numbers, block in self._records(split, nth):
+            yield self._decode(block, split, nth, numbers, ids)
+
+    def pick(
+        self, split: str, numbers: Iterable[int], ids: str = "tokens"
+    ) -> dict[int, tuple[np.ndarray, int]]:
+        """Return ids (int32) and label of the reviews at some places in a split, by place.
+
+        Shards that hold none of them are not read. Of the others the SHA-256 is checked, not each CRC.
+        """
+        picked: dict[int, tuple[np.ndarray, int]] = {}
+        first, wanted = 0, sorted(set(numbers))
+        for nth, shard in enumerate(self.shards(split)):
+            here = [number - first for number in wanted if first <= number < first + shard.records]
+            for inside, block in self._records(split, nth, check=False) if here else ():
+                places = [place for place in here if place in inside]
+                found = self._decode(
+                    [block[place - inside[0]] for place in places], split, nth, places, ids
+                )
+                reviews = zip(found.split(), found.labels.tolist(), strict=True)
+                picked |= zip((first + place for place in places), reviews, strict=True)
+            first += shard.records
+        return picked
+
+    def _records(
+        self, split: str, nth: int, *, check: bool = True
+    ) -> Iterator[tuple[range, list[bytes]]]:
+        """Yield the records of a shard in blocks, after their numbers in it, checked as in `read`."""
         shard, path = self.shards(split)[nth], self.paths(split)[nth]
         digest, count = hashlib.sha256(), 0
         with records.open_file(path) as file:
-            for reviews in records.read(file, str(path), self._bounds(ids), digest.update, ids=ids):
-                count += len(reviews.lengths)
-                yield reviews
+            for numbers, block in records.read(file, str(path), digest.update, check=check):
+                count += len(block)
+                yield numbers, block
         if digest.hexdigest() != shard.sha256:
             raise _wrong_digest(path)
         if count != shard.records:
@@ -177,24 +205,11 @@ class Dataset:
                 "prepare the data again"
             )
 
-    def _bounds(self, ids: str) -> Bounds:
-        return Bounds(self.num_ids if ids == "tokens" else self.num_inputs, len(self.labels))
-
-    def pick(
-        self, split: str, numbers: Iterable[int], ids: str = "tokens"
-    ) -> dict[int, tuple[np.ndarray, int]]:
-        """Return ids (int32) and label of the reviews at some places in a split, by place."""
-        numbers, first = sorted(set(numbers)), 0
-        picked: dict[int, tuple[np.ndarray, int]] = {}
-        for shard, path in zip(self.shards(split), self.paths(split), strict=True):
-            here = [number for number in numbers if first <= number < first + shard.records]
-            if here:
-                places = [number - first for number in here]
-                with records.open_file(path) as file:
-                    block = records.pick(file, str(path), places, self._bounds(ids), ids)
-                picked |= zip(here, zip(block.split(), block.labels.tolist(), strict=True), strict=True)
-            first += shard.records
-        return picked
+    def _decode(
+        self, block: list[bytes], split: str, nth: int, numbers: Sequence[int], ids: str
+    ) -> Reviews:
+        bounds = Bounds(self.num_ids if ids == "tokens" else self.num_inputs, len(self.labels))
+        return decode(block, str(self.paths(split)[nth]), numbers, bounds, ids)
 
     def verify(self, split: str) -> None:
         """Raise DataError for the first shard whose SHA-256 is not the manifest's; decodes nothing."""

@@ -28,7 +28,7 @@ def show(
     count = dataset.num_reviews(split)
     if not 0 <= number < count:
         raise SettingsError(f"review {number} is not there; the {split} split has 0 to {count - 1:,}")
-    ids, label = _find_review(dataset, split, number)
+    [(ids, label)] = dataset.pick(split, [number]).values()
     ids = np.where(ids < num_words, ids, OUT_OF_VOCABULARY_ID).tolist()
     return {
         "number": number,
@@ -38,18 +38,3 @@ def show(
         "ids": ids,
         "text": dataset.vocabulary().decode(ids),
     }
-
-
-def _find_review(dataset: Dataset, split: str, number: int) -> tuple[np.ndarray, int]:
-    """Return ids and label of a review that is there, by the manifest."""
-    shard, shards = 0, dataset.shards(split)
-    while number >= shards[shard].records:
-        number -= shards[shard].records
-        shard += 1
-    found = None
-    for reviews in dataset.read_shard(split, shard):
-        if 0 <= number < len(reviews.lengths):
-            found = reviews.split()[number], int(reviews.labels[number])
-        number -= len(reviews.lengths)
-    assert found  # read_shard has compared the records with the manifest's
-    return found

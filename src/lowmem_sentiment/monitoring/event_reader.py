@@ -7,10 +7,11 @@ import csv
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from ..runs.run_directory import RunDirectory
 from ..system.errors import InputMissing, SettingsError, printable
+from ..system.tfrecord import DamagedRecord, read_blocks
 
 CHARTS = ("epoch_loss", "epoch_accuracy")
 """What is drawn when nothing else is asked for."""
@@ -43,41 +44,22 @@ def read_events(path: Path, warn: Warn = lambda line: None) -> Iterator[Any]:
     from google.protobuf.message import DecodeError
     from tensorboard.compat.proto.event_pb2 import Event
 
+    def damaged(start: int, what: str, rest: str) -> None:
+        warn(f"{path} is damaged at byte {start:,}: a record {what}; {rest}")
+
     with open(path, "rb") as file:
-        for start, data, problem in _records(file):
-            if not problem:
-                try:
-                    yield Event.FromString(data)
-                    continue
-                except DecodeError:
-                    problem = "it holds no event"
-            rest = "that record is left out" if data else "nothing after it can be read"
-            warn(f"{path} is damaged at byte {start:,}: {problem}; {rest}")
-
-
-def _records(file: BinaryIO) -> Iterator[tuple[int, bytes, str]]:
-    """Yield start, data and "" of each record; of a damaged one a reason, and data if it has an end."""
-    from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
-
-    def is_sealed(data: bytes, seal: bytes) -> bool:
-        return masked_crc32c(data) == int.from_bytes(seal, "little")
-
-    while True:
-        start, head = file.tell(), file.read(12)
-        if not head:
-            return
-        length = int.from_bytes(head[:8], "little")
-        if len(head) == 12 and not is_sealed(head[:8], head[8:]):
-            yield start, b"", "the checksum of a record's length is wrong"
-            return
-        if length > MAX_RECORD:
-            yield start, b"", f"a record of {length:,} bytes is longer than any of ours"
-            return
-        data, seal = file.read(length), file.read(4)
-        if len(head) < 12 or len(seal) < 4:
-            yield start, b"", "the file ends within a record"
-            return
-        yield start, data, "" if is_sealed(data, seal) else "the checksum of a record is wrong"
+        try:
+            for block in read_blocks(file, MAX_RECORD):
+                for nth, (start, data) in enumerate(zip(block.starts, block.records, strict=True)):
+                    if nth in block.damaged:
+                        damaged(start, "has a wrong checksum", "it is left out")
+                        continue
+                    try:
+                        yield Event.FromString(data)
+                    except DecodeError:
+                        damaged(start, "holds no event", "it is left out")
+        except DamagedRecord as error:
+            damaged(error.start, str(error), "nothing after it can be read")
 
 
 def read_values(run: RunDirectory, warn: Warn = lambda line: None) -> Iterator[tuple[str, int, Any]]:

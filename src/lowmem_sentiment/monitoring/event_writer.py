@@ -1,6 +1,6 @@
 """TensorBoard's event files, written without TensorFlow.
 
-A record of such a file is that of a TFRecord file; its data is an `Event` protocol buffer
+Such a file is a TFRecord file (`system/tfrecord.py`) of `Event` protocol buffers
 (tensorboard/compat/proto/event.proto) with a time, a step, and the values of one or more tags. The
 functions of this module that return a `Value` make them; an `EventWriter` writes them.
 
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..system.errors import OutputError
+from ..system.tfrecord import frame
 
 Value = Any
 """A `tensorboard.compat.proto.summary_pb2.Summary.Value`."""
@@ -36,7 +37,7 @@ class EventWriter:
 
     def __init__(self, directory: str | Path):
         self._directory = Path(directory)
-        self._waiting: dict[str, bytearray] = {}
+        self._waiting: dict[str, list[bytes]] = {}
         self._files: dict[str, tuple[Path, int]] = {}  # and the bytes in each that are whole events
 
     def write(self, name: str, step: int, values: Iterable[Value]) -> None:
@@ -45,9 +46,10 @@ class EventWriter:
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         if name not in self._waiting:
-            self._waiting[name] = bytearray(_record(Event(wall_time=time.time(), file_version=_VERSION)))
-        summary = Summary(value=values)
-        self._waiting[name] += _record(Event(wall_time=time.time(), step=step, summary=summary))
+            first = Event(wall_time=time.time(), file_version=_VERSION)
+            self._waiting[name] = [first.SerializeToString()]
+        event = Event(wall_time=time.time(), step=step, summary=Summary(value=values))
+        self._waiting[name].append(event.SerializeToString())
 
     def flush(self) -> None:
         """Bring everything written so far to the files; they end with a whole event, also on failure.
@@ -56,14 +58,14 @@ class EventWriter:
         """
         for name, waiting in self._waiting.items():
             if waiting:
-                self._append(name, waiting)
+                self._append(name, frame(waiting)[0])
                 waiting.clear()
 
     def paths(self) -> list[Path]:
         """Return the files that have been written."""
         return [path for path, _ in self._files.values()]
 
-    def _append(self, name: str, content: bytearray) -> None:
+    def _append(self, name: str, content: bytes) -> None:
         path, size = self._files.get(name) or (self._directory / name / _file_name(), 0)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,20 +93,6 @@ def _file_name() -> str:
     """Return a new name: those of one directory stand in the order in which they were made."""
     parts = (f"{time.time():.6f}", socket.gethostname(), os.getpid(), next(_numbers))
     return f"events.out.tfevents.{'.'.join(map(str, parts))}"
-
-
-def _record(event: Any) -> bytes:
-    """Return an event as a record of a TFRecord file.
-
-    TensorBoard's own `RecordWriter` writes the same, but its import takes 15 to 35 ms.
-    """
-    from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
-
-    data = event.SerializeToString()
-    head = struct.pack("<Q", len(data))
-    # 0.1 ms a KB: the CRC is a loop in Python.
-    seals = [struct.pack("<I", masked_crc32c(part)) for part in (head, data)]
-    return head + seals[0] + data + seals[1]
 
 
 # --- values ---

@@ -1,0 +1,218 @@
+"""TFRecord files, the format of shards and of TensorBoard's event files, without TensorFlow.
+
+A record is ``uint64 length, uint32 masked CRC32C of it, data, uint32 masked CRC32C of data``
+(https://www.tensorflow.org/tutorials/load_data/tfrecord); RFC 3720, appendix B.4, defines CRC32C. NumPy
+computes the CRCs of many records at once, at 100 MB/s and more; a loop in Python makes 6 MB/s.
+"""
+
+import functools
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+FRAME = 16
+"""Bytes of a record that are not data: 12 before it, 4 after."""
+
+_HEAD = struct.Struct("<QI")
+
+_SEGMENT = 256  # bytes; a power of two
+
+
+def frame(records: Sequence[bytes]) -> tuple[bytes, np.ndarray]:
+    """Return records as the bytes of a TFRecord file, and int64[n], the size of each in it."""
+    sizes = np.fromiter(map(len, records), np.int64, len(records))
+    heads = sizes.astype("<u8").view(np.uint8)
+    head_starts, ends = np.arange(0, len(heads), 8), np.cumsum(sizes)
+    head_crcs = masked(crc32c(heads, head_starts, head_starts + 8)).tolist()
+    data_crcs = masked(crc32c(np.frombuffer(b"".join(records), np.uint8), ends - sizes, ends))
+    tails = data_crcs.astype("<u4").tobytes()
+    out: list[bytes] = []
+    for nth, (record, head_crc) in enumerate(zip(records, head_crcs, strict=True)):
+        out += _HEAD.pack(len(record), head_crc), record, tails[4 * nth : 4 * nth + 4]
+    return b"".join(out), sizes + FRAME
+
+
+class DamagedRecord(ValueError):
+    """A record has no end, so nothing after it can be read: the message says what it "has" or "is"."""
+
+    def __init__(self, start: int, what: str):
+        super().__init__(what)
+        self.start = start
+        """Where the record begins in the file."""
+
+
+class Block(NamedTuple):
+    """Some whole records of a file, one after the other."""
+
+    starts: list[int]
+    """Where each begins in the file."""
+    records: list[bytes]
+    damaged: list[int]
+    """The places in `records` of those whose data has a wrong checksum."""
+
+
+def read_blocks(
+    file: BinaryIO,
+    max_bytes: int,
+    *,
+    digest: Callable[[bytes], object] | None = None,
+    block_bytes: int = 1 << 20,
+    check: bool = True,
+) -> Iterator[Block]:
+    """Yield the records of a TFRecord file, about `block_bytes` at a time, with every CRC checked.
+
+    Without `check` none is, in a tenth of the time. `digest` is called with all bytes of the file, in
+    order. After the sound records before it, a record that is cut short or has a wrong length, or one
+    above `max_bytes`, raises DamagedRecord.
+    """
+    left = file.seek(0, 2)
+    file.seek(0)
+    start, rest, wanted = 0, b"", block_bytes
+    while left:
+        new = file.read(min(wanted, left))
+        if digest:
+            digest(new)
+        left = left - len(new) if new else 0
+        data = rest + new
+        heads, problem = _heads(data, max_bytes, check)
+        block, used = _whole_records(data, heads, start, check)
+        if block.records:
+            yield block
+        if problem:
+            raise DamagedRecord(start + used, problem)
+        start, rest = start + used, data[used:]
+        missing = _HEAD.size - len(rest)
+        if missing <= 0:
+            missing = _HEAD.unpack_from(rest)[0] + FRAME - len(rest)
+        if rest and missing > left:
+            raise DamagedRecord(start, "is cut short")
+        wanted = max(block_bytes, missing)
+
+
+def _heads(data: bytes, max_bytes: int, check: bool) -> tuple[list[tuple[int, int]], str]:
+    """Return (start, length) of each record that begins in `data`, and what is wrong after the last."""
+    heads, at = [], 0
+    while at + _HEAD.size <= len(data):
+        length, _ = _HEAD.unpack_from(data, at)
+        heads.append((at, length))
+        at += FRAME + length
+    starts = np.array([start for start, _ in heads], np.int64)
+    wrong = _wrong_crcs(np.frombuffer(data, np.uint8), starts, starts + 8) if check else []
+    sound = heads[: wrong[0]] if wrong else heads
+    for nth, (_, length) in enumerate(sound):
+        if length > max_bytes:
+            return heads[:nth], f"has {length:,} bytes, expected {max_bytes:,} at most"
+    return sound, "has a wrong length checksum" if wrong else ""
+
+
+def _whole_records(
+    data: bytes, heads: list[tuple[int, int]], offset: int, check: bool
+) -> tuple[Block, int]:
+    """Return the records that `data` holds whole, and where they end; `data` begins at byte `offset`."""
+    if heads and sum(heads[-1]) + FRAME > len(data):
+        heads = heads[:-1]
+    begins = np.array([start for start, _ in heads], np.int64) + _HEAD.size
+    ends = begins + np.array([length for _, length in heads], np.int64)
+    records = [data[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
+    damaged = _wrong_crcs(np.frombuffer(data, np.uint8), begins, ends) if check else []
+    used = int(ends[-1]) + 4 if heads else 0
+    return Block([offset + start for start, _ in heads], records, damaged), used
+
+
+def _wrong_crcs(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> list[int]:
+    """Return the places of the byte strings that are not followed by their masked CRC."""
+    if not len(starts):
+        return []
+    stored = data[ends[:, np.newaxis] + np.arange(4)].view("<u4").ravel()
+    return np.flatnonzero(masked(crc32c(data, starts, ends)) != stored).tolist()
+
+
+def _byte_table() -> np.ndarray:
+    table = np.arange(256, dtype=np.uint32)
+    for _ in range(8):
+        table = np.where(table & 1, (table >> 1) ^ np.uint32(0x82F63B78), table >> 1)
+    return table
+
+
+def _word_table(byte_table: np.ndarray) -> np.ndarray:
+    """Return uint32[65536]: what two bytes do to the low half of a CRC."""
+    words = np.arange(65536, dtype=np.uint32)
+    for _ in range(2):
+        words = byte_table[words & 0xFF] ^ (words >> 8)
+    return words
+
+
+@functools.cache
+def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the tables for a byte, for two bytes, and for `_SEGMENT` zero bytes: 770 KB."""
+    byte_table = _byte_table()
+    word_table = _word_table(byte_table)
+    # CRC is linear, so what a run of zero bytes does to a CRC is the sum (xor) of what it
+    # does to its low and to its high half. Twice the run does it twice.
+    zeros = np.stack([np.arange(65536, dtype=np.uint32), np.arange(65536, dtype=np.uint32) << 16])
+    zeros = word_table[zeros & 0xFFFF] ^ (zeros >> 16)
+    for _ in range((_SEGMENT // 2).bit_length() - 1):
+        zeros = zeros[0][zeros & 0xFFFF] ^ zeros[1][zeros >> 16]
+    return byte_table, word_table, zeros
+
+
+def crc32c(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Return uint32[n]: the CRC32C of `n` byte strings in `data`, each from its start to its end.
+
+    `data` is uint8, `starts` and `ends` are int64[n]. Takes 2 bytes per byte of data.
+
+    The strings are cut into segments of 256 bytes, counted from each string's end; all segments'
+    CRCs are computed together, and then joined string by string.
+    """
+    lengths = ends - starts
+    counts = np.maximum(-(-lengths // _SEGMENT), 1)
+    last = np.cumsum(counts) - 1  # each string's last segment
+    first = last - counts + 1
+    # int64[segments]: where each segment ends, and how long it is (full but for the first ones)
+    segment_ends = np.repeat(ends - (last * _SEGMENT), counts) + np.arange(counts.sum()) * _SEGMENT
+    segment_lengths = np.full(len(segment_ends), _SEGMENT)
+    segment_lengths[first] = lengths - (counts - 1) * _SEGMENT
+    crc = np.zeros(len(segment_ends), np.uint32)
+    crc[first] = 0xFFFFFFFF
+    _run_segments(crc, data, segment_ends, segment_lengths)
+    return _join_segments(crc, first, counts) ^ np.uint32(0xFFFFFFFF)
+
+
+def _run_segments(crc: np.ndarray, data: np.ndarray, ends: np.ndarray, lengths: np.ndarray) -> None:
+    """Move each segment's CRC over its bytes, in place.
+
+    One column of all segments is taken at a time, two bytes wide, after the odd first bytes.
+    """
+    byte_table, word_table, _ = _tables()
+    odd = np.flatnonzero(lengths & 1)
+    crc[odd] = byte_table[(crc[odd] ^ data[ends[odd] - lengths[odd]]) & 0xFF] ^ (crc[odd] >> 8)
+    lengths = lengths & ~1
+    order = np.argsort(-lengths, kind="stable")
+    active_ends, state = ends[order], crc[order]
+    # active[c]: how many segments, the longest first, reach back to column c
+    active = np.searchsorted(-lengths[order], np.arange(-_SEGMENT, 0, 2), side="right")
+    words = np.zeros(len(data), np.uint16)
+    words[:-1] = data[:-1] | (data[1:].astype(np.uint16) << 8)
+    for column, k in zip(range(_SEGMENT, 0, -2), active, strict=True):
+        if k:
+            word = words[active_ends[:k] - column] ^ state[:k]
+            state[:k] = word_table[word & 0xFFFF] ^ (state[:k] >> 16)
+    crc[order] = state
+
+
+def _join_segments(crc: np.ndarray, first: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return each string's CRC: the CRC so far is moved over 256 zero bytes and added to the next one."""
+    _, _, zeros = _tables()
+    total = crc[first]
+    for nth in range(1, int(counts.max(initial=0))):
+        more = np.flatnonzero(counts > nth)
+        low, high = zeros[0][total[more] & 0xFFFF], zeros[1][total[more] >> 16]
+        total[more] = low ^ high ^ crc[first[more] + nth]
+    return total
+
+
+def masked(crc: np.ndarray) -> np.ndarray:
+    """Return the form in which TFRecord stores a CRC, so that a CRC of data that holds CRCs is safe."""
+    return ((crc >> 15) | (crc << 17)) + np.uint32(0xA282EAD8)
