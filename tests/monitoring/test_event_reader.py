@@ -1,3 +1,4 @@
+import contextlib
 import csv
 import json
 import shutil
@@ -83,9 +84,8 @@ def test_two_runs_in_the_terminal_in_csv_and_in_json(trained, tmp_path, capsys):
     titles = [line for line in out.splitlines() if line.startswith("epoch_")]
     assert titles == ["epoch_loss", "epoch_accuracy"]
     assert "B " in out and "other validation" in out
-    assert main(["curves", *runs, "--csv", str(tmp_path / "out.csv"), "--chart", "loss/epoch"]) == 0
-    captured = capsys.readouterr()
-    assert captured.out == "" and "loss/epoch is named per_epoch/loss now" in captured.err
+    assert main(["curves", *runs, "--csv", str(tmp_path / "out.csv"), "--chart", "per_epoch/loss"]) == 0
+    assert capsys.readouterr().out == ""
     with open(tmp_path / "out.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == ["20", "40", "60"] * 4
@@ -134,30 +134,26 @@ def test_a_file_that_is_cut_is_named(tmp_path, cut):
     assert "a record is cut short; nothing after it can be read" in warnings[0]
 
 
+def test_an_empty_file_is_named(tmp_path):
+    path = write_three_points(tmp_path / "tensorboard")
+    path.write_bytes(b"")
+    warnings = []
+    with pytest.raises(InputMissing, match="holds no curves"):
+        read_curves(tmp_path, warnings.append)
+    assert warnings == [f"{path} is damaged: it is empty, expected the events of a run"]
+
+
 def test_no_flipped_bit_changes_a_curve_in_silence(tmp_path):
     path = write_three_points(tmp_path / "tensorboard")
     whole = path.read_bytes()
-    expected = read_curves(tmp_path)
     for at in range(0, len(whole), 3):
         damaged = bytearray(whole)
         damaged[at] ^= 1 << at % 8
         path.write_bytes(damaged)
         warnings = []
-        assert read_curves(tmp_path, warnings.append) != expected or warnings
+        with contextlib.suppress(InputMissing):  # nothing can be read after the first record's length
+            read_curves(tmp_path, warnings.append)
         assert warnings
-
-
-def test_the_names_of_older_runs_are_drawn_as_those_of_today(tmp_path, capsys):
-    writer = EventWriter(tmp_path / "tensorboard")
-    writer.write("train", 1, scalars({"loss/batch": 3.0, "loss/epoch": 2.0}))
-    writer.write("validation", 1, scalars({"loss/epoch": 1.0}))
-    writer.flush()
-    assert {(c.part, c.tag, c.values[0]) for c in read_curves(tmp_path)} == {
-        ("train", "epoch_loss", 3.0), ("train", "per_epoch/loss", 2.0),
-        ("validation", "epoch_loss", 1.0), ("validation", "per_epoch/loss", 1.0),
-    }  # fmt: skip
-    assert main(["curves", str(tmp_path)]) == 0
-    assert "has the names of 0.1.0: loss/batch is shown as epoch_loss" in capsys.readouterr().err
 
 
 def test_they_are_drawn_in_little_memory(trained):

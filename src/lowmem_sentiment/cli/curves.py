@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..system.progress import Bar, terminal_size
-from .commands import add_command, answer, print_text, report, warn
+from .commands import add_command, answer, print_text, warn
 
 
 def _curves(options: argparse.Namespace, bar: Bar) -> None:
@@ -17,7 +17,7 @@ def _curves(options: argparse.Namespace, bar: Bar) -> None:
 
     curves = [curve for run in options.runs for curve in read_curves(run, warn)]
     if options.charts and options.charts != ["all"]:
-        curves = choose(curves, options.charts, report)
+        curves = choose(curves, options.charts)
     elif options.charts or options.json or options.csv:
         curves = choose(curves, sorted({curve.tag for curve in curves}))
     else:

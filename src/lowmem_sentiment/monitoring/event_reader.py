@@ -39,7 +39,7 @@ def read_events(path: Path, warn: Warn = lambda line: None) -> Iterator[Any]:
     """Yield the `Event` protocol buffers of a file.
 
     Every checksum is checked. `warn` is called where the file is damaged, with the place and the reason:
-    a record with a wrong checksum is left out; behind a damaged length nothing can be found.
+    a record with a wrong checksum is left out; after a damaged length nothing can be found.
     """
     from google.protobuf.message import DecodeError
     from tensorboard.compat.proto.event_pb2 import Event
@@ -48,6 +48,8 @@ def read_events(path: Path, warn: Warn = lambda line: None) -> Iterator[Any]:
         warn(f"{path} is damaged at byte {start:,}: a record {what}; {rest}")
 
     with open(path, "rb") as file:
+        if not file.read(1):
+            warn(f"{path} is damaged: it is empty, expected the events of a run")
         try:
             for block in read_blocks(file, MAX_RECORD):
                 for nth, (start, data) in enumerate(zip(block.starts, block.records, strict=True)):
@@ -74,42 +76,22 @@ def read_values(run: RunDirectory, warn: Warn = lambda line: None) -> Iterator[t
 def read_curves(run: str | Path, warn: Warn = lambda line: None) -> list[Curve]:
     """Return every scalar curve of a run, sorted by tag, from its event files alone.
 
-    `warn` is called where a file is damaged. Raises InputMissing where there are none.
+    `warn` is called where a file is damaged. Raises InputMissing where no curve can be read.
     """
     run = RunDirectory(run)
-    if not any(run.tensorboard.rglob("*tfevents*")):
-        raise InputMissing(
-            f"{run.path} holds no curves: it has no event files in {run.tensorboard.name}/"
-        )
     curves: dict[tuple[str, str], Curve] = {}
-    renamed = ""
     for part, step, value in read_values(run, warn):
         number = _number(value)
-        if number is None:
-            continue
-        for tag in (tags := _current_tags(part, value.tag)):
-            curve = curves.setdefault((tag, part), Curve(str(run.path), part, tag, [], []))
+        if number is not None:
+            new = Curve(str(run.path), part, value.tag, [], [])
+            curve = curves.setdefault((value.tag, part), new)
             curve.steps.append(step)
             curve.values.append(number)
-        if tags != (value.tag,) and not renamed:
-            renamed = f"{value.tag} is shown as {' and '.join(tags)}, and others likewise"
-    if renamed:
-        warn(f"{run.path} has the names of 0.1.0: {renamed}")
+    if not curves:
+        raise InputMissing(
+            f"{run.path} holds no curves: expected event files of a run in {run.tensorboard.name}/"
+        )
     return [curves[key] for key in sorted(curves)]
-
-
-def _current_tags(part: str, tag: str) -> tuple[str, ...]:
-    """Return what shows a tag's points since 0.2; runs of 0.1.0 had NAME/batch and NAME/epoch.
-
-    >>> _current_tags("train", "loss/batch"), _current_tags("validation", "loss/epoch")
-    (('epoch_loss',), ('epoch_loss', 'per_epoch/loss'))
-    """
-    name, _, kind = tag.rpartition("/")
-    if not part or kind not in ("batch", "epoch"):
-        return (tag,)
-    if kind == "batch":
-        return (f"epoch_{name}",)
-    return (f"epoch_{name}", f"per_epoch/{name}") if part == "validation" else (f"per_epoch/{name}",)
 
 
 def _number(value: Any) -> float | None:
@@ -122,19 +104,12 @@ def _number(value: Any) -> float | None:
     return struct.unpack("<f", content)[0] if len(content) == 4 else None
 
 
-def choose(curves: Iterable[Curve], tags: Iterable[str], warn: Warn = lambda line: None) -> list[Curve]:
-    """Return the curves with one of `tags`, in their order; SettingsError for one that no run has.
-
-    For a tag of 0.1.0 that which shows the same is taken, and `warn` called.
-    """
+def choose(curves: Iterable[Curve], tags: Iterable[str]) -> list[Curve]:
+    """Return the curves with one of `tags`, in their order; SettingsError for one that no run has."""
     curves = list(curves)
     known = sorted({curve.tag for curve in curves})
     chosen = []
     for tag in tags:
-        new = _current_tags("train", tag)[0]
-        if tag not in known and new in known:
-            warn(f"{tag} is named {new} now")
-            tag = new
         if tag not in known:
             names = ", ".join(map(printable, known))
             raise SettingsError(f"no curve {printable(tag)!r}, expected one of {names}")
