@@ -12,7 +12,8 @@ from dataclasses import replace
 import pytest
 from helpers import run_cli
 
-from lowmem_sentiment.cli import command_line, commands, console, main, options
+from lowmem_sentiment.cli import command_line, main, options, output
+from lowmem_sentiment.cli import predict as cli_predict
 from lowmem_sentiment.cli import train as cli_train
 from lowmem_sentiment.evaluation.predict import Effect, Prediction
 from lowmem_sentiment.runs.configuration import TrainingSettings
@@ -196,7 +197,7 @@ assert codes == [66, 66] and "tensorflow" not in sys.modules
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["fly"], ["train"], ["train", "d"], ["train", "d", "--run", "r", "--epochs", "two"],
+    [["fly"], ["train"], ["train", "d"], ["train", "d", "--run", "r", "--epochs", "two"],
      ["evaluate", "r", "--fail-under", "accuracy"], ["prepare", "imdb", "--split", "half"]],
 )  # fmt: skip
 def test_wrong_arguments_exit_with_two(arguments, capsys):
@@ -204,6 +205,29 @@ def test_wrong_arguments_exit_with_two(arguments, capsys):
         main(arguments)
     assert stopped.value.code == 2
     assert "error: " in capsys.readouterr().err
+
+
+def test_without_a_command_the_commands_are_listed(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main([])
+    shown = capsys.readouterr().err
+    assert all(f"\n    {name} " in shown or f"\n    {name}\n" in shown for name in command_line.COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["trian"], "did you mean 'train'?"),
+        (["train", "d", "--run", "r", "--epoch", "3"], "did you mean '--epochs'?"),
+        (["train", "d", "--run", "r", "--optimizer", "lazyadam"], "did you mean 'lazy-adam'?"),
+        (["prepare", "reviews.csv"], "lowmem-sentiment prepare files PATH"),
+    ],
+)
+def test_a_mistyped_name_is_told_the_nearest(arguments, hint, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    [line] = capsys.readouterr().err.splitlines()
+    assert hint in line
 
 
 def test_help_shows_every_default(capsys):
@@ -230,7 +254,7 @@ def test_a_run_from_another_takes_over_its_settings_but_those_given(
     parent = replace(RunDirectory(trained).settings(), **own)
     monkeypatch.setattr(RunDirectory, "settings", lambda self: parent)
     command = ["train", str(dataset.directory), "--run", str(tmp_path / "run"), "--from", str(trained)]
-    settings = cli_train._settings(command_line._parse([*command, "--batch-size", "7"]), dataset)
+    settings = cli_train._settings(command_line.parse([*command, "--batch-size", "7"]), dataset)
     assert (settings.batch_size, settings.seed) == (7, TrainingSettings.seed)
     for name in {*cli_train._OF_PARENT} - {"batch_size"}:
         assert getattr(settings, name) == getattr(parent, name) != getattr(TrainingSettings, name)
@@ -319,11 +343,11 @@ FORGED = "bad\x1b[2J\nlowmem-sentiment: error: forged"
 
 def test_what_came_from_data_cannot_clear_the_terminal_nor_forge_a_line(capsys):
     options = argparse.Namespace(json=False)
-    commands.answer(options, {}, lambda: [FORGED, *console.table({FORGED: FORGED})])
-    commands.answer(options, {}, lambda: console.columns([["", FORGED], [FORGED, "1"]]))
+    output.answer(options, {}, lambda: [FORGED, *output.table({FORGED: FORGED})])
+    output.answer(options, {}, lambda: output.columns([["", FORGED], [FORGED, "1"]]))
     prediction = Prediction(FORGED, 0.9, {FORGED: 0.9, "b": 0.1, "c": 0.0}, [Effect(FORGED, 1.0)])
-    commands.answer(options, {}, lambda: console.prediction_lines(prediction, colour=False))
-    commands.report(FORGED)
+    output.answer(options, {}, lambda: cli_predict._prediction_lines(prediction, colour=False))
+    output.report(FORGED)
     captured = capsys.readouterr()
     lines = (captured.out + captured.err).splitlines()
     assert len(lines) == 8
@@ -331,7 +355,7 @@ def test_what_came_from_data_cannot_clear_the_terminal_nor_forge_a_line(capsys):
 
 
 def test_json_is_exact_as_it_is(capsys):
-    commands.answer(argparse.Namespace(json=True), {"label": FORGED}, list)
+    output.answer(argparse.Namespace(json=True), {"label": FORGED}, list)
     assert json.loads(capsys.readouterr().out) == {"label": FORGED}
 
 
@@ -392,7 +416,6 @@ def test_readers_read():
 
 def test_counts_and_sizes_are_in_words():
     assert plural(1, "bad row") == "1 bad row"
-    assert console.size_text(12_345) == "12.3 KB" and console.size_text(1) == "1 byte"
 
 
 @pytest.mark.slow

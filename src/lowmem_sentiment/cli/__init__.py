@@ -1,4 +1,4 @@
-"""The command line: a module a command."""
+"""The command line: one module per command, imported when the command is run."""
 
 import sys
 from collections.abc import Sequence
@@ -9,17 +9,21 @@ from ..system.interrupts import Interrupts
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
-    The commands are imported here, 0.1 s, so that Ctrl-C meanwhile is a line too.
+    The command is imported here, so that Ctrl-C during the import is reported in one line too.
     """
     try:
         with Interrupts() as interrupts, interrupts.deferred():
-            from .command_line import run
-        return run(arguments)
+            from .command_line import parse, run
+
+            options = parse(sys.argv[1:] if arguments is None else arguments)
+        return run(options)
     except KeyboardInterrupt:
         # An `exec`, as in the making of a dataclass, that Ctrl-C ended has Python end by the signal
         # whatever is returned here; another one takes that back.
         exec("")
-        print("lowmem-sentiment: stopped", file=sys.stderr)
+        from .output import report
+
+        report("stopped")
         return 130
 
 

@@ -1,116 +1,149 @@
-"""The command line: parse, run one command, and turn an error into a line and an exit code."""
+"""The command line: parse, run one command, and turn an error into a line and an exit code.
+
+Each command is a module of this folder, imported when it is asked for. A module has `add_options(parser)`
+and `run(options, bar)`, which calls a library function and prints its answer.
+"""
 
 import argparse
-import io
+import importlib
+import re
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
 
 from .. import __version__
-from ..system.errors import LowmemError, Unavailable, printable
-from ..system.progress import Bar
-from .commands import LINE, Help
-from .compare import add_compare
-from .curves import add_curves
-from .evaluate import add_evaluate
-from .explore import add_explore
-from .export import add_export
-from .plan import add_plan
-from .predict import add_predict
-from .prepare import add_prepare
-from .sweep import add_sweep
-from .tensorboard import add_tensorboard
-from .train import add_train
-from .tune import add_tune
-from .verify import add_verify
-from .verify_resume import add_verify_resume
+from ..system.errors import LowmemError, Unavailable, did_you_mean, printable
+from ..system.progress import Bar, terminal_size
+from .output import LINE, flush_streams, open_streams, write_error
+
+COMMANDS = {
+    "prepare": "make a dataset directory",
+    "explore": "show what a dataset looks like",
+    "train": "train the model on a dataset directory",
+    "evaluate": "measure trained runs on labelled reviews",
+    "predict": "predict the labels of texts",
+    "tune": "search the settings of the best model within a budget, and train it",
+    "export": "write a run for use elsewhere",
+    "tensorboard": "show the curves of runs in a browser",
+    "curves": "draw the curves of runs in the terminal",
+    "compare": "show where runs differ, and whether by more than chance",
+    "sweep": "train every combination of some settings, and find the best",
+    "plan": "show what training will take, before it does",
+    "verify": "check every byte of a dataset directory",
+    "verify-resume": "kill training at random moments, resume it, and compare",
+}
+
+GONE: dict[str, str] = {}
+"""What replaces each command of earlier versions."""
 
 EXIT_CODES = """\
 exit codes:
   0   done                           69   not available: network, TensorFlow
   1   a check failed: --fail-under,  73   the output exists
-      --baseline, a run of a sweep   74   the output cannot be written
+      --baseline, a run of a search  74   the output cannot be written
   2   wrong arguments or settings    75   stopped, and can be resumed
   65  damaged or foreign data        130  stopped by Ctrl-C
   66  a file or directory missing
 """
 
 
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Keep the lines of a description, in at most 80 columns."""
+
+    def __init__(self, prog: str):
+        super().__init__(prog, width=min(80, terminal_size(sys.stdout).columns) - 2)
+
+
 class Parser(argparse.ArgumentParser):
-    """Report a wrong argument in one line, as every other error."""
+    """Report a wrong argument in one line, as every other error is."""
+
+    advice = ""
+    """What to try instead of a choice that there is not."""
+
+    def __init__(self, **options: Any):
+        super().__init__(allow_abbrev=False, formatter_class=Help, **options)
+        self.set_defaults(parser=self)  # the parser of the innermost command, after parsing
 
     def error(self, message: str) -> NoReturn:
-        """Print what is wrong, and where help is; exit with 2."""
-        help_ = f"{self.prog} --help"
-        self.exit(2, f"lowmem-sentiment: error: {printable(message, LINE)}; see {help_}\n")
+        """Report what is wrong, and where help is; exit with 2."""
+        self.exit(2, f"lowmem-sentiment: error: {printable(message, LINE)}; see {self.prog} --help\n")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        # argparse's own lists the choices, and suggests none
+        if action.choices is not None and value not in action.choices:
+            choices = list(map(str, action.choices))
+            hint = did_you_mean(str(value), choices)
+            message = f"it is {value!r}, expected one of {', '.join(choices)}{hint}{self.advice}"
+            raise argparse.ArgumentError(action, message)
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Exit with `status` also where nobody reads the help."""
+        flush_streams()
+        write_error(message or "")
+        raise SystemExit(status)
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
+def make_parser(names: Iterable[str]) -> Parser:
+    """Return the parser of the command line, with the options of the commands in `names`."""
+    parser = Parser(
+        prog="lowmem-sentiment",
+        description="Train a sentiment model on labelled text by streaming, in little memory.",
+        epilog=EXIT_CODES,
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, what in COMMANDS.items():
+        command = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
+        if name in names:
+            module = importlib.import_module(f".{name.replace('-', '_')}", __package__)
+            module.add_options(command)
+            command.set_defaults(command=module.run)
+    return parser
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse the command and its options; exit with 0 after help, and with 2 where they are wrong.
+
+    Texts that stand after an option, which argparse leaves over, are texts too.
+    """
+    open_streams()
+    name = next((each for each in arguments if not each.startswith("-")), "")
+    parser = make_parser([name])
+    if not arguments:
+        parser.exit(2, parser.format_help())
+    if name in GONE:
+        parser.error(f"the command {name} is gone, use {GONE[name]}")
+    options, rest = parser.parse_known_args(arguments)
+    end = rest.index("--") if "--" in rest else len(rest)
+    wrong = [part for part in rest[:end] if part.startswith("-")]
+    if rest and (wrong or not hasattr(options, "texts")):
+        known = re.findall(r"--[\w-]+", options.parser.format_help())
+        hint = did_you_mean(wrong[0].partition("=")[0], known) if wrong else ""
+        options.parser.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
+    if rest:
+        options.texts = [*options.texts, *rest[:end], *rest[end + 1 :]]
+    return options
+
+
+def run(options: argparse.Namespace) -> int:
     """Run one command and return its exit code; KeyboardInterrupt is for the caller."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # words, or paths, that it cannot encode
-            stream.reconfigure(errors="replace" if stream is sys.stdout else "backslashreplace")
-    options = _parse(arguments)
     bar = Bar()
     try:
         options.command(options, bar)
         return 0
     except LowmemError as error:
         bar.clear()
-        print(f"lowmem-sentiment: error: {printable(error, LINE)}", file=sys.stderr)
+        write_error(f"lowmem-sentiment: error: {printable(error, LINE)}\n")
         return error.exit_code
     except ModuleNotFoundError as error:
         # NumPy alone is enough to prepare, predict and evaluate: that nothing else is installed is no bug
         if (error.name or "lowmem_sentiment").startswith("lowmem_sentiment"):
             raise
         bar.clear()
-        print(
+        write_error(
             f"lowmem-sentiment: error: {error}, which this command needs; expected TensorFlow and "
-            "TensorBoard, which pip installs with lowmem-sentiment",
-            file=sys.stderr,
+            "TensorBoard, which pip installs with lowmem-sentiment\n"
         )
         return Unavailable.exit_code
-    except BrokenPipeError:
-        # Whoever read our output has gone; that is no error, and nobody is left to report it to.
-        sys.stdout = None
-        return 0
     finally:
         bar.clear()
-
-
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Parse; texts that stand after an option, which argparse leaves over, are texts too."""
-    parser = _parser()
-    options, rest = parser.parse_known_args(arguments)
-    end = rest.index("--") if "--" in rest else len(rest)
-    if rest and (not hasattr(options, "texts") or any(part.startswith("-") for part in rest[:end])):
-        options.refuse(f"unrecognized arguments: {' '.join(rest)}")
-    if rest:
-        options.texts = [*options.texts, *rest[:end], *rest[end + 1 :]]
-    return options
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="lowmem-sentiment",
-        description="Train a sentiment model on labelled text by streaming, in little memory.",
-        epilog=EXIT_CODES,
-        formatter_class=Help,
-    )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    add_prepare(commands)
-    add_train(commands)
-    add_plan(commands)
-    add_evaluate(commands)
-    add_explore(commands)
-    add_predict(commands)
-    add_export(commands)
-    add_tensorboard(commands)
-    add_verify(commands)
-    add_curves(commands)
-    add_compare(commands)
-    add_sweep(commands)
-    add_tune(commands)
-    add_verify_resume(commands)
-    return parser

@@ -6,11 +6,11 @@ from typing import Any
 
 from ..system.progress import Bar
 from ..system.settings import plain
-from .commands import add_command, answer
-from .console import columns
+from .options import add_json
+from .output import answer, columns
 
 
-def _compare(options: argparse.Namespace, bar: Bar) -> None:
+def run(options: argparse.Namespace, bar: Bar) -> None:
     from ..evaluation.compare import compare
 
     comparison = compare(options.runs, options.data, progress=bar)
@@ -34,11 +34,10 @@ def _comparison_lines(comparison: dict[str, Any]) -> list[str]:
     return [what, *columns(rows), *tests]
 
 
-def add_compare(commands: Any) -> None:
-    compare = add_command(
-        commands, "compare", _compare, "show where runs differ, and whether by more than chance"
-    )
-    add = compare.add_argument
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options to the command's parser."""
+    add_json(parser)
+    add = parser.add_argument
     add("runs", type=Path, nargs="+", metavar="RUN", help="two or more finished runs")
     add(
         "--data",

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ..system.progress import Bar, terminal_size
-from .commands import add_command, answer, print_text, warn
+from .options import add_json
+from .output import answer, print_text, warn
 
 
-def _curves(options: argparse.Namespace, bar: Bar) -> None:
+def run(options: argparse.Namespace, bar: Bar) -> None:
     from ..monitoring.event_reader import choose, default_tags, read_curves, write_csv
     from ..system.files import replace_file
 
@@ -48,10 +49,10 @@ def _charts(curves: list[Any]) -> list[str]:
     return lines
 
 
-def add_curves(commands: Any) -> None:
-    """Add the command."""
-    curves = add_command(commands, "curves", _curves, "draw the curves of runs in the terminal")
-    add = curves.add_argument
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options to the command's parser."""
+    add_json(parser)
+    add = parser.add_argument
     add("runs", type=Path, nargs="+", metavar="RUN", help="run directories, drawn into the same charts")
     chart = (
         "draw this one, such as process/anonymous_MB, or all; may be repeated (default: loss, accuracy)"

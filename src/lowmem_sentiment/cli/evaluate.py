@@ -12,9 +12,8 @@ from ..sources.files import FilesSettings
 from ..system.errors import CheckFailed, OutputError, SettingsError, printable
 from ..system.progress import Bar
 from ..system.settings import plain
-from .commands import add_command, print_text, warn
-from .console import columns, table
 from .options import add_settings, given, whole_number
+from .output import columns, print_text, table, warn
 from .reader_options import add_reader_settings
 
 ENOUGH, HARDLY = 20, 0.3
@@ -29,7 +28,7 @@ def _reading(options: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in chosen.items() if name not in _PREPARE_ONLY}
 
 
-def _evaluate(options: argparse.Namespace, bar: Bar) -> None:
+def run(options: argparse.Namespace, bar: Bar) -> None:
     from ..evaluation.evaluate import evaluate_runs
 
     runs, datasets = _runs_and_datasets(options)
@@ -46,10 +45,8 @@ def _evaluate(options: argparse.Namespace, bar: Bar) -> None:
     )
     bar.clear()
     unsaved = _save(evaluations)
-    try:
-        print_text(_text(options, evaluations))
-    finally:  # also where nobody reads any more
-        _finish(evaluations, unsaved)
+    print_text(_text(options, evaluations))
+    _finish(evaluations, unsaved)
 
 
 def _runs_and_datasets(options: argparse.Namespace) -> tuple[list[Path], list[Path]]:
@@ -216,11 +213,9 @@ def _baseline_lines(evaluation: dict[str, Any]) -> list[str]:
 # --- the options ---
 
 
-def add_evaluate(commands: Any) -> None:
-    """Add the command."""
-    what = "measure trained runs on labelled reviews"
-    evaluate = add_command(commands, "evaluate", _evaluate, what, json_=False)
-    add = evaluate.add_argument
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options to the command's parser."""
+    add = parser.add_argument
     add("runs", type=Path, nargs="*", metavar="RUN", help="run directories")
     add(
         "--data",
@@ -239,7 +234,7 @@ def add_evaluate(commands: Any) -> None:
         help="labelled text, without a dataset: "
         "all that prepare files reads, - for standard input; may be repeated",
     )
-    add_settings(evaluate, EvaluationSettings)
+    add_settings(parser, EvaluationSettings)
     # Of 0.1; it changed no result.
     add("--batch-size", type=whole_number(1), default=32, help=argparse.SUPPRESS)
     add(
@@ -264,7 +259,7 @@ def add_evaluate(commands: Any) -> None:
         metavar="FILE",
         help="write each review's label, predicted label and probabilities to a .csv or .jsonl file",
     )
-    forms = evaluate.add_mutually_exclusive_group()
+    forms = parser.add_mutually_exclusive_group()
     forms.add_argument(
         "--json", action="store_true", help="print one JSON object per run, each on a line"
     )
@@ -272,7 +267,7 @@ def add_evaluate(commands: Any) -> None:
     forms.add_argument(
         "--markdown", action="store_true", help="print one row per run as a Markdown table"
     )
-    group = evaluate.add_argument_group("reading --file")
+    group = parser.add_argument_group("reading --file")
     add_reader_settings(group, FilesSettings, _PREPARE_ONLY)
 
 

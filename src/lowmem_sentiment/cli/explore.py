@@ -1,16 +1,19 @@
 """``explore``."""
 
 import argparse
+import shutil
+import textwrap
 from pathlib import Path
 from typing import Any
 
+from ..system.errors import printable
 from ..system.progress import Bar
 from ..text.vocabulary import DEFAULT_NUM_WORDS
-from .commands import add_command, answer, report
-from .console import exploration_lines
+from .options import add_json
+from .output import answer, report, table
 
 
-def _explore(options: argparse.Namespace, bar: Bar) -> None:
+def run(options: argparse.Namespace, bar: Bar) -> None:
     if options.show is not None:
         _show(options)
         return
@@ -22,7 +25,7 @@ def _explore(options: argparse.Namespace, bar: Bar) -> None:
         from ..monitoring.exploration_events import write_exploration
 
         write_exploration(found, options.tensorboard)
-    answer(options, found, lambda: exploration_lines(found))
+    answer(options, found, lambda: _lines(found))
     if options.tensorboard:
         report(f"TensorBoard shows it: lowmem-sentiment tensorboard {options.tensorboard}")
 
@@ -35,10 +38,78 @@ def _show(options: argparse.Namespace) -> None:
     answer(options, review, lambda: [label, f"{review['ids']}", review["text"]])
 
 
-def add_explore(commands: Any) -> None:
-    """Add the command to the parser."""
-    explore = add_command(commands, "explore", _explore, "show what a dataset looks like")
-    add = explore.add_argument
+def _lines(found: dict[str, Any]) -> list[str]:
+    """Return what `explore` found, a histogram among it."""
+    reviews, length, copies = found["reviews"], found["length"], found["duplicates"]
+    lines = table(
+        {
+            "data": found["data"],
+            "reviews": f"{sum(reviews.values()):,} "
+            f"({', '.join(f'{count:,} {split}' for split, count in reviews.items())})",
+            **{
+                f"label {nth}": f"{label}: {sum(counts.values()):,} "
+                f"({', '.join(f'{count:,} {split}' for split, count in counts.items())})"
+                for nth, (label, counts) in enumerate(found["labels"].items())
+            },
+            "words": f"{found['words']:,}",
+            "unique words": f"{found['distinct_ids']:,} ids of the {found['num_words']:,} of --num-words",
+            "unknown words": ", ".join(
+                f"{share:.1%} with {size if size == 'all' else f'{int(size):,}'}"
+                for size, share in found["out_of_vocabulary"].items()
+            ),
+            "length": f"mean {length['mean']:.5f}, standard deviation "
+            f"{length['standard_deviation']:.3f}, {length['min']:,} to {length['max']:,}",
+            "quantiles": ", ".join(
+                f"{float(share):.0%} {value:,}" for share, value in length["quantiles"].items()
+            ),
+            "duplicates": f"{'' if copies['exact'] else 'about '}{copies['reviews']:,} reviews repeat "
+            "another's words",
+            "empty": f"{found['empty']:,} reviews",
+        }
+    )
+    lines += ["", "reviews by length", *_histogram_lines(length["histogram"])]
+    lines += [
+        "",
+        "most frequent words",
+        *_wrapped([printable(word["word"]) for word in found["most_frequent"]]),
+    ]
+    for label, words in found["leaning"].items():
+        leaning = [f"{printable(word['word'])} {word['log_odds']:+.2f}" for word in words]
+        lines += ["", f"words that lean to {printable(label)} (log-odds)", *_wrapped(leaning)]
+    for label, words in found.get("leaning_features", {}).items():
+        leaning = [f"{printable(word['word'])} {word['log_odds']:+.2f}" for word in words]
+        lines += ["", f"n-grams that lean to {printable(label)} (log-odds)", *_wrapped(leaning)]
+    if found["warnings"]:
+        lines += ["", *(f"warning: {warning}" for warning in found["warnings"])]
+    return lines
+
+
+def _wrapped(items: list[str]) -> list[str]:
+    text = ", ".join(item.replace(" ", "\xa0") for item in items)  # an item is never broken
+    lines = textwrap.wrap(
+        text, _width(), initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
+    )
+    return [line.replace("\xa0", " ") for line in lines]
+
+
+def _width() -> int:
+    return min(100, shutil.get_terminal_size().columns)
+
+
+def _histogram_lines(bins: list[list[int]]) -> list[str]:
+    names = [f"{first:,}-{last:,}" for first, last, _ in bins]
+    width = max(map(len, names))
+    room, most = max(10, _width() - width - 12), max(count for _, _, count in bins)
+    return [
+        f"  {name:>{width}} {'█' * round(room * count / most) or '▏' * bool(count)} {count:,}"
+        for name, (_, _, count) in zip(names, bins, strict=True)
+    ]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options to the command's parser."""
+    add_json(parser)
+    add = parser.add_argument
     add("dataset", type=Path, metavar="DATASET", help="a dataset directory")
     add(
         "--num-words",

@@ -2,15 +2,14 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from ..model.export import EXPORT, EXPORT_FORMATS
 from ..system.progress import Bar
-from .commands import add_command, answer, report
-from .console import table
+from .options import add_json
+from .output import answer, report, table
 
 
-def _export(options: argparse.Namespace, bar: Bar) -> None:
+def run(options: argparse.Namespace, bar: Bar) -> None:
     from ..runs.run_directory import RunDirectory
     from ..system.directories import refuse_existing
 
@@ -30,9 +29,10 @@ def _export(options: argparse.Namespace, bar: Bar) -> None:
     answer(options, content, lambda: table(content))
 
 
-def add_export(commands: Any) -> None:
-    export = add_command(commands, "export", _export, "write a run for use elsewhere")
-    add = export.add_argument
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options to the command's parser."""
+    add_json(parser)
+    add = parser.add_argument
     add("run", type=Path, metavar="RUN", help="a run directory")
     add(
         "--format",

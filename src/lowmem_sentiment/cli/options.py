@@ -16,7 +16,10 @@ from ..system.settings import expected, plain
 
 
 def add_settings(
-    parser: argparse.ArgumentParser, settings: type, leave_out: Iterable[str] = (), **defaults: Any
+    parser: argparse.ArgumentParser | argparse._ArgumentGroup,
+    settings: type,
+    leave_out: Iterable[str] = (),
+    **defaults: Any,
 ) -> None:
     """Add an option for each field of a settings class (`system.settings`).
 
@@ -54,6 +57,11 @@ def add_settings(
             type=field.metadata["read"] or _reader(kind, field),
             help=f"{text} (default: {shown})".replace("%", "%%") if shown else text.replace("%", "%%"),
         )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add --json."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def given(options: argparse.Namespace, settings: type) -> dict[str, Any]:

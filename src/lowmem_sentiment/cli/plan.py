@@ -7,13 +7,12 @@ from typing import Any
 from ..runs.configuration import TrainingSettings
 from ..system.memory import MB, find_limit
 from ..system.progress import Bar
-from .commands import add_command, answer
-from .console import table
-from .options import add_settings
+from .options import add_json, add_settings
+from .output import answer, table
 from .training_options import add_recipe, chosen_settings, set_threads
 
 
-def _plan(options: argparse.Namespace, bar: Bar) -> None:
+def run(options: argparse.Namespace, bar: Bar) -> None:
     from ..dataset.reader import Dataset
     from ..runs.memory_plan import FLOOR, LIBRARIES, count_parameters, plan
 
@@ -71,11 +70,12 @@ def _plan_lines(answer: dict[str, Any]) -> list[str]:
     return table(rows)
 
 
-def add_plan(commands: Any) -> None:
-    plan = add_command(commands, "plan", _plan, "show what training will take, before it does")
-    plan.add_argument("dataset", type=Path, metavar="DATASET", help="a dataset directory")
-    plan.add_argument(
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options to the command's parser."""
+    add_json(parser)
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="a dataset directory")
+    parser.add_argument(
         "--measure", action="store_true", help="train for a second, and show the time the whole will take"
     )
-    add_recipe(plan)
-    add_settings(plan, TrainingSettings)
+    add_recipe(parser)
+    add_settings(parser, TrainingSettings)

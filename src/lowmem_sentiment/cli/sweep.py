@@ -9,13 +9,12 @@ from ..system.errors import CheckFailed, plural
 from ..system.memory import parse_size
 from ..system.progress import Bar
 from ..system.settings import plain
-from .commands import add_command, answer, report
-from .console import columns
-from .options import add_settings, given
+from .options import add_json, add_settings, given
+from .output import answer, columns, report
 from .training_options import stop_on_signals
 
 
-def _sweep(options: argparse.Namespace, bar: Bar) -> None:
+def run(options: argparse.Namespace, bar: Bar) -> None:
     from ..search.run_tables import write_csv
     from ..search.sweep import parse_grid, sweep
 
@@ -68,11 +67,10 @@ def _over_seeds(row: dict[str, Any], name: str) -> str:
     return f"{mean} ± {row[f'{name}_sd']:.4f}" if row["runs"] > 1 else mean
 
 
-def add_sweep(commands: Any) -> None:
-    sweep = add_command(
-        commands, "sweep", _sweep, "train every combination of some settings, and find the best"
-    )
-    add = sweep.add_argument
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options to the command's parser."""
+    add_json(parser)
+    add = parser.add_argument
     add("dataset", type=Path, metavar="DATASET", help="a dataset directory")
     add("--out", type=Path, required=True, metavar="DIR", help="the folder of the runs; finished ones "
         "in it are kept, interrupted ones resumed")  # fmt: skip
@@ -82,4 +80,4 @@ def add_sweep(commands: Any) -> None:
     add("--memory-limit", type=parse_size, metavar="SIZE", help="train as many at a time as fit into "
         "SIZE, such as 2G, a core each, and none that does not fit (default: one at a time)")  # fmt: skip
     add("--csv", type=Path, metavar="FILE", help="also write the table to FILE")
-    add_settings(sweep, TrainingSettings, validation_split=0.1)
+    add_settings(parser, TrainingSettings, validation_split=0.1)

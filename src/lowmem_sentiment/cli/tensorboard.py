@@ -2,14 +2,13 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from ..system.progress import Bar
-from .commands import add_command, report
 from .options import whole_number
+from .output import report
 
 
-def _tensorboard(options: argparse.Namespace, bar: Bar) -> None:
+def run(options: argparse.Namespace, bar: Bar) -> None:
     from ..monitoring.server import serve
 
     serve(options.runs, options.host, options.port, report)
@@ -25,12 +24,10 @@ and then http://localhost:6006/ in the laptop's browser.
 """
 
 
-def add_tensorboard(commands: Any) -> None:
-    board = add_command(
-        commands, "tensorboard", _tensorboard, "show the curves of runs in a browser", json_=False
-    )
-    board.epilog = FROM_AFAR
-    add = board.add_argument
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options to the command's parser."""
+    parser.epilog = FROM_AFAR
+    add = parser.add_argument
     add("runs", type=Path, metavar="DIR", help="a run directory, or a folder of them")
     add("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0: all, open to everybody")
     add(

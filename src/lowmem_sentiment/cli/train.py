@@ -11,9 +11,8 @@ from ..runs.configuration import SaveEvery, TrainingSettings
 from ..system.errors import SettingsError, plural
 from ..system.memory import MB, Limit, find_limit
 from ..system.progress import Bar
-from .commands import add_command, answer, report, warn
-from .console import VALIDATION_TOO_GOOD, table
-from .options import add_settings, size
+from .options import add_json, add_settings, size
+from .output import VALIDATION_TOO_GOOD, answer, report, table, warn
 from .training_options import add_recipe, chosen_settings, set_threads, stop_on_signals
 
 _OF_PARENT = (
@@ -23,7 +22,7 @@ _OF_PARENT = (
 """The settings that a run takes over from the one whose weights it starts from."""
 
 
-def _train(options: argparse.Namespace, bar: Bar) -> None:
+def run(options: argparse.Namespace, bar: Bar) -> None:
     # A mistake is reported before TensorFlow's 2 s.
     cluster = find_cluster()
     dataset = _dataset(options)
@@ -195,16 +194,17 @@ def _epoch_row(summary: dict[str, Any], keep_best: bool) -> dict[str, str]:
     return {}
 
 
-def add_train(commands: Any) -> None:
-    train = add_command(commands, "train", _train, "train the model on a dataset directory")
-    train.add_argument(
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options to the command's parser."""
+    add_json(parser)
+    parser.add_argument(
         "dataset",
         type=Path,
         nargs="?",
         metavar="DATASET",
         help="a dataset directory (default with --resume: the run's own)",
     )
-    where = train.add_mutually_exclusive_group(required=True)
+    where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--run", type=Path, metavar="DIR", help="the run directory to make")
     where.add_argument(
         "--resume",
@@ -213,7 +213,7 @@ def add_train(commands: Any) -> None:
         help="resume this run from its last saved state, with its own settings; a finished one is "
         "trained on when --epochs is raised",
     )
-    train.add_argument(
+    parser.add_argument(
         "--from",
         dest="start_from",
         type=Path,
@@ -222,32 +222,32 @@ def add_train(commands: Any) -> None:
         "RUN) and labels; words, layers, dropout, learning rate, batch size, optimizer, class weight and "
         "--best-by are its own unless they are given",
     )
-    train.add_argument("--overwrite", action="store_true", help="replace the run directory if it exists")
-    train.add_argument(
+    parser.add_argument("--overwrite", action="store_true", help="replace the run directory if it exists")
+    parser.add_argument(
         "--force",
         action="store_true",
         help="resume although the dataset, TensorFlow, or the processor is another: the result is then "
         "not exact",
     )
-    train.add_argument(
+    parser.add_argument(
         "--save-every",
         default="30s",
         metavar="N|Ns",
         help="save the state every N steps, or every N seconds; it is also saved at each epoch's end",
     )
-    train.add_argument(
+    parser.add_argument(
         "--memory-limit",
         type=_memory_limit,
         metavar="SIZE|auto",
         help="fit shuffle window and prefetch to this much memory (700M), refuse what cannot fit, and "
         "stop, saved, at 92 %% of it; auto: the least of free memory and the container's limit",
     )
-    train.add_argument(
+    parser.add_argument(
         "--cluster-timeout",
         type=_seconds,
         default=120,
         metavar="SECONDS",
         help="with several workers in TF_CONFIG: how long to wait until all are there",
     )
-    add_recipe(train)
-    add_settings(train, TrainingSettings)
+    add_recipe(parser)
+    add_settings(parser, TrainingSettings)

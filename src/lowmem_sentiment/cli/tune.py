@@ -9,16 +9,15 @@ from ..system.errors import CheckFailed, plural
 from ..system.memory import MB
 from ..system.progress import Bar, duration
 from ..system.settings import plain
-from .commands import add_command, answer, report
-from .console import VALIDATION_TOO_GOOD, columns, table
-from .options import add_settings, given
+from .options import add_json, add_settings, given
+from .output import VALIDATION_TOO_GOOD, answer, columns, report, table
 from .training_options import stop_on_signals
 
 SHOWN = 10
 """Rows of the table on a terminal; --csv and --json have them all."""
 
 
-def _tune(options: argparse.Namespace, bar: Bar) -> None:
+def run(options: argparse.Namespace, bar: Bar) -> None:
     from ..search.run_tables import write_csv
     from ..search.tune import tune
 
@@ -115,17 +114,15 @@ def _size(row: dict[str, Any]) -> str:
     return f"{row['model_bytes'] / MB:.1f} MB"
 
 
-def add_tune(commands: Any) -> None:
-    """Add the command."""
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options to the command's parser."""
     from ..search.space import RANGES
 
-    tune = add_command(
-        commands, "tune", _tune, "search the settings of the best model within a budget, and train it"
-    )
-    tune.epilog = RANGES
-    add = tune.add_argument
+    add_json(parser)
+    parser.epilog = RANGES
+    add = parser.add_argument
     add("dataset", type=Path, metavar="DATASET", help="a dataset directory")
     add("--out", type=Path, required=True, metavar="DIR", help="the folder of the runs, and of the "
         "winner; a search that is in it is resumed")  # fmt: skip
     add("--csv", type=Path, metavar="FILE", help="also write the table to FILE")
-    add_settings(tune, TuneSettings)
+    add_settings(parser, TuneSettings)

@@ -2,14 +2,14 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from ..system.memory import MB
 from ..system.progress import Bar
-from .commands import add_command, answer
+from .options import add_json
+from .output import answer
 
 
-def _verify(options: argparse.Namespace, bar: Bar) -> None:
+def run(options: argparse.Namespace, bar: Bar) -> None:
     from ..dataset.reader import Dataset
     from ..dataset.verify import verify
 
@@ -19,7 +19,7 @@ def _verify(options: argparse.Namespace, bar: Bar) -> None:
     answer(options, result, lambda: [f"{result['dataset']} is whole: {size}"])
 
 
-def add_verify(commands: Any) -> None:
-    """Add the command to the parser."""
-    verify = add_command(commands, "verify", _verify, "check every byte of a dataset directory")
-    verify.add_argument("dataset", type=Path, metavar="DATASET", help="a dataset directory")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options to the command's parser."""
+    add_json(parser)
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="a dataset directory")

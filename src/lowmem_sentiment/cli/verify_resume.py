@@ -3,15 +3,14 @@
 import argparse
 import shlex
 from pathlib import Path
-from typing import Any
 
 from ..system.errors import CheckFailed
 from ..system.progress import Bar
-from .commands import add_command, answer
-from .console import table
+from .options import add_json
+from .output import answer, table
 
 
-def _verify_resume(options: argparse.Namespace, bar: Bar) -> None:
+def run(options: argparse.Namespace, bar: Bar) -> None:
     from ..evaluation.verify_resume import verify_resume
 
     result = verify_resume(
@@ -40,14 +39,10 @@ def _verify_resume(options: argparse.Namespace, bar: Bar) -> None:
         raise CheckFailed(f"{len(runs) - same} of {len(runs)} resumed runs differ")
 
 
-def add_verify_resume(commands: Any) -> None:
-    verify = add_command(
-        commands,
-        "verify-resume",
-        _verify_resume,
-        "kill training at random moments, resume it, and compare with an undisturbed run",
-    )
-    add = verify.add_argument
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options to the command's parser."""
+    add_json(parser)
+    add = parser.add_argument
     add("dataset", type=Path, metavar="DATASET", help="a dataset directory")
     add("--work", type=Path, required=True, metavar="DIR", help="directory for the runs; emptied first")
     add("--kills", type=int, default=10, metavar="N", help="how many times to kill")

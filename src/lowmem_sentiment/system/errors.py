@@ -5,6 +5,8 @@ on the codes are those of BSD's ``sysexits.h``, so that no script meets a number
 else elsewhere.
 """
 
+from collections.abc import Iterable
+
 
 class LowmemError(Exception):
     """Base of every error that has a one-line explanation for the user."""
@@ -83,3 +85,15 @@ def plural(count: int, noun: str) -> str:
     ('1 row', '2,000 rows')
     """
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return a hint at the most similar of `names`, to end an error with; "" where none is similar.
+
+    >>> did_you_mean("trian", ["train", "tune"])
+    "; did you mean 'train'?"
+    """
+    import difflib  # only after a mistake
+
+    similar = difflib.get_close_matches(name, names, 1)
+    return f"; did you mean {printable(similar[0])!r}?" if similar else ""

@@ -142,8 +142,15 @@ class Bar(Progress):
         return terminal_size(self._stream).columns if self._terminal else 1000
 
     def _draw(self, line: str) -> None:
-        self._stream.write(f"\r\x1b[K{line}" if self._terminal else f"lowmem-sentiment: {line}\n")
-        self._stream.flush()
+        self._write(f"\r\x1b[K{line}" if self._terminal else f"lowmem-sentiment: {line}\n")
+
+    def _write(self, text: str) -> None:
+        try:
+            if self._stream is not None:
+                self._stream.write(text)
+                self._stream.flush()
+        except OSError:  # nobody can read any more
+            self._stream = None
 
     def _parts(self, done: int, total: int | None, note: str, unit: str, now: float) -> dict[str, str]:
         """Return the line's parts in their order; `_fit` leaves out what is least needed."""
@@ -181,15 +188,12 @@ class Bar(Progress):
     def line(self, text: str) -> None:
         """Write a line that stays, above the bar."""
         self.clear()
-        if self._stream is not None:
-            self._stream.write(f"{text}\n")
-            self._stream.flush()
+        self._write(f"{text}\n")
 
     def clear(self) -> None:
         """Take the line away."""
         if self._shown and self._terminal:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+            self._write("\r\x1b[K")
         self._shown, self._what = False, ""
 
 

@@ -1,0 +1,117 @@
+"""What a command writes: answers to standard output; reports, warnings and errors to standard error.
+
+A stream that cannot take more text is replaced by one that leads nowhere. Python would otherwise try
+again when it ends, and the process would exit with 120 instead of the command's own code.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from ..system.errors import OutputError, printable
+
+LINE = 100_000  # characters; longer ones are cut
+
+VALIDATION_TOO_GOOD = "validation is too good: its reviews helped to rank the n-grams"
+
+
+def open_streams() -> None:
+    """Open /dev/null in place of each closed standard stream, and let none fail on a character.
+
+    Otherwise a data file would get the number of a closed stream, and libraries in C would write their
+    messages into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
+    for name, errors in (("stdout", "replace"), ("stderr", "backslashreplace")):
+        stream = getattr(sys, name)
+        if stream is None:
+            _discard(name)
+        elif hasattr(stream, "reconfigure"):  # words, or paths, that it cannot encode
+            stream.reconfigure(errors=errors)
+
+
+def print_text(text: str) -> bool:
+    """Print to standard output at once; return whether anybody still reads it.
+
+    Raises OutputError where it is a file on a full disk.
+    """
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        _discard("stdout")
+        return False
+    except OSError as error:
+        _discard("stdout")
+        raise OutputError(f"cannot write the answer: {error.strerror}") from error
+    return True
+
+
+def flush_streams() -> None:
+    """Write what was printed and is still buffered, such as help; OutputError as `print_text`."""
+    write_error("")
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard("stdout")
+    except OSError as error:
+        _discard("stdout")
+        raise OutputError(f"cannot write the answer: {error.strerror}") from error
+
+
+def write_error(text: str) -> None:
+    """Write to standard error at once, or nowhere where it cannot be written."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        _discard("stderr")
+
+
+def _discard(name: str) -> None:
+    setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+
+
+def report(line: str) -> None:
+    """Write a line for a person to standard error; text from data cannot turn it into two."""
+    write_error(f"lowmem-sentiment: {printable(line, LINE)}\n")
+
+
+def warn(line: str) -> None:
+    """Write a warning to standard error."""
+    report(f"warning: {line}")
+
+
+def answer(options: argparse.Namespace, content: dict[str, Any], lines: Callable[[], list[str]]) -> None:
+    """Print the answer: one exact JSON object, or lines for a person, which are escaped."""
+    if options.json:
+        print_text(json.dumps(content))
+    else:
+        print_text("\n".join(printable(line, LINE) for line in lines()))
+
+
+def table(rows: dict[str, str]) -> list[str]:
+    """Return a line for each name and value, the values aligned; what came from data is escaped."""
+    names = [printable(name) for name in rows]
+    width = max(map(len, names)) + 2
+    return [
+        f"{name:{width}}{printable(value, 1000)}"
+        for name, value in zip(names, rows.values(), strict=True)
+    ]
+
+
+def columns(rows: list[list[str]]) -> list[str]:
+    """Lay out rows of texts: the first column to the left, the others to the right; all escaped."""
+    rows = [[printable(text) for text in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *rest in rows:
+        texts = (f"{text:>{width}}" for text, width in zip(rest, widths[1:], strict=True))
+        lines.append("  ".join([f"{first:{widths[0]}}", *texts]).rstrip())
+    return lines
