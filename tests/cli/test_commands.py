@@ -166,7 +166,7 @@ def test_what_is_overwritten_is_reported(trained, tmp_path, capsys):
 @pytest.mark.slow
 def test_the_second_of_two_prepares_is_refused_in_one_line(tmp_path):
     rows = tmp_path / "rows.csv"
-    rows.write_text("text,label\n" + "a good film,pos\na bad one,neg\n" * 100_000)
+    rows.write_text("text,label\n" + "".join(f"film {nth},{nth % 2}\n" for nth in range(200_000)))
     command = [sys.executable, "-m", "lowmem_sentiment", "prepare", "files", str(rows)]
     command += ["--out", str(tmp_path / "data")]
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

@@ -16,8 +16,8 @@ from lowmem_sentiment.sources.files import FilesSettings, FilesSource
 from lowmem_sentiment.sources.imdb import ImdbSource
 from lowmem_sentiment.system.errors import DataError, LowmemError
 from lowmem_sentiment.text.reader_settings import ReaderSettings
+from lowmem_sentiment.text.readers.formats import read_rows
 from lowmem_sentiment.text.rows import BadRow
-from lowmem_sentiment.text.texts import read_texts
 
 
 def read(path, **settings):
@@ -103,7 +103,7 @@ def test_a_line_without_end_takes_no_memory(tmp_path, name):
     try:
         rows = [row for chunk in FilesSource([path]).chunks() for row in chunk.reviews()]
         with pytest.raises(DataError, match="longer than 16 MiB"):
-            list(read_texts(path, ReaderSettings(format="text")))
+            list(read_rows(path, ReaderSettings(format="text")))
         assert tracemalloc.get_traced_memory()[1] < 100 << 20
     finally:
         tracemalloc.stop()

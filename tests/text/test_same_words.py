@@ -8,7 +8,7 @@ from lowmem_sentiment.preparation.prepare import PreparationSettings, prepare
 from lowmem_sentiment.sources.files import FilesSettings, FilesSource
 from lowmem_sentiment.system.errors import DataError
 from lowmem_sentiment.text.reader_settings import ReaderSettings
-from lowmem_sentiment.text.texts import read_texts
+from lowmem_sentiment.text.readers.formats import read_rows
 from lowmem_sentiment.text.tokenizer import tokenise
 
 ODD = [
@@ -58,7 +58,7 @@ def test_prepare_and_predict_see_the_same_ids(tmp_path, format_, encoding, error
     dataset = prepare(source, tmp_path / "out", PreparationSettings(workers=1))
     prepared = [ids.tolist() for block in dataset.read("test") for ids in block.split()]
     vocabulary = dataset.vocabulary()
-    texts = [text for block in read_texts(path, ReaderSettings(**options)) for text in block]
+    texts = [row.text for rows in read_rows(path, ReaderSettings(**options)) for row in rows]
     assert [vocabulary.encode(tokenise(text, dataset.tokenizer)) for text in texts] == prepared
     assert len(texts) >= 7
 
@@ -70,7 +70,7 @@ def test_both_refuse_the_same_row_when_strict(tmp_path, format_):
     messages = []
     for read in (
         lambda: prepare(FilesSource([path], FilesSettings(format=format_)), tmp_path / "out"),
-        lambda: list(read_texts(path, ReaderSettings(format=format_))),
+        lambda: list(read_rows(path, ReaderSettings(format=format_))),
     ):
         with pytest.raises(DataError) as error:
             read()

@@ -81,7 +81,7 @@ def _csv_line(cells: list[Any]) -> str:
 
 def _blocks_of_rows(options: argparse.Namespace, settings: ReaderSettings) -> Iterator[list[Row]]:
     from ..evaluation.recorded_source import recorded_source
-    from ..text.texts import read_rows
+    from ..text.readers.formats import read_rows
 
     if options.texts:
         for text in options.texts:

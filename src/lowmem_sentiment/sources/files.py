@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ..system.errors import DataError, InputMissing, SettingsError, printable
 from ..system.settings import setting
-from ..text.opening import STDIN, open_file, unpacked
+from ..text.opening import STDIN, opened, unpacked
 from ..text.reader_settings import (
     COMPRESSED,
     FORMATS,
@@ -215,7 +215,7 @@ class FilesSource:
             yield from folder_blocks(Path(file.path), self._settings, self._settings.follow_links)
             return
         before = self._read
-        with open_file(file.path) as (raw, name):
+        with opened(file.path) as (raw, name):
             stream = unpacked(raw, name)
             blocks = blocks_in(
                 stream,

@@ -1,12 +1,14 @@
-"""Read the ``.npz`` files of Keras' datasets: pickled lists of word ranks, of which nothing is run."""
+"""Read the ``.npz`` files of Keras' datasets: pickled lists of word ranks. Nothing in a pickle is run."""
 
 import contextlib
 import itertools
 import os
 import pickle
 import resource
+import struct
 import types
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,13 @@ _MAX_DIRECTORY_BYTES = 1 << 16  # of the zip's four members; each entry costs 1 
 
 # 25,000 reviews take 120 MB as lists. A pickle of a few bytes can ask for gigabytes (of its memo).
 _UNPICKLING_BYTES = 384 << 20
+
+# The unpickler, zlib and NumPy raise all of these on a damaged file
+_DAMAGE = (
+    ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, MemoryError,
+    OSError, RuntimeError, SystemError, TypeError, ValueError,
+    pickle.PickleError, struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,15 +70,15 @@ class KerasNpz:
 
     def count(self, member: str) -> int:
         """Return how many items an array has, from its header."""
-        with self._open() as archive, _Member(archive, f"{member}.npy", self._path) as (file, _):
+        with self._open() as archive, _member(archive, f"{member}.npy", self._path) as (file, _):
             return _read_header(file)[0][0]
 
     def read(self, words: str, labels: str, num_labels: int) -> Sequences:
         """Return the reviews of two arrays; DataError unless each has a label below `num_labels`."""
         with self._open() as archive:
-            with _Member(archive, f"{words}.npy", self._path) as (file, size):
+            with _member(archive, f"{words}.npy", self._path) as (file, size):
                 token_ids, lengths = _read_sequences(file, size)
-            with _Member(archive, f"{labels}.npy", self._path) as (file, _):
+            with _member(archive, f"{labels}.npy", self._path) as (file, _):
                 numbers = _read_labels(file)
         if len(numbers) != len(lengths) or not np.isin(numbers, range(num_labels)).all():
             raise DataError(
@@ -208,31 +217,18 @@ def _check_directory(path: Path) -> None:
         raise zipfile.BadZipFile("its directory is too large")
 
 
-class _Member:
+@contextlib.contextmanager
+def _member(archive: zipfile.ZipFile, name: str, npz: Path) -> Iterator[tuple[IO[bytes], int]]:
     """Open a member of an npz file; whatever is wrong with it becomes a DataError that names it."""
-
-    def __init__(self, archive: zipfile.ZipFile, name: str, npz: Path):
-        self._archive, self._name, self._npz = archive, name, npz
-
-    def __enter__(self) -> tuple[IO[bytes], int]:
-        try:
-            size = self._archive.getinfo(self._name).file_size
-            if size > _MAX_MEMBER_BYTES:
-                raise DataError(
-                    f"{self._npz} is refused: {self._name} has {size:,} bytes, expected "
-                    f"{_MAX_MEMBER_BYTES:,} at most"
-                )
-            self._file = self._archive.open(self._name)
-        except KeyError:
-            held = ", ".join(self._archive.namelist()[:8]) or "nothing"
-            raise DataError(f"{self._npz} has no {self._name}; it holds {held}") from None
-        except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
-            raise DataError(f"{self._npz} is damaged: {self._name}: {error}") from error
-        return self._file, size
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
-        self._file.close()
-        if isinstance(error, Exception) and not isinstance(error, DataError):
-            # The unpickler, zlib and NumPy raise a dozen kinds of exception on a damaged file.
-            error = str(error) or type(error).__name__
-            raise DataError(f"{self._npz} is refused: {self._name}: {error}") from None
+    try:
+        size = archive.getinfo(name).file_size
+    except KeyError:
+        held = ", ".join(archive.namelist()[:8]) or "nothing"
+        raise DataError(f"{npz} has no {name}; it holds {held}") from None
+    try:
+        if size > _MAX_MEMBER_BYTES:
+            raise ValueError(f"it has {size:,} bytes, expected {_MAX_MEMBER_BYTES:,} at most")
+        with archive.open(name) as file:
+            yield file, size
+    except _DAMAGE as error:
+        raise DataError(f"{npz} is refused: {name}: {str(error) or type(error).__name__}") from None

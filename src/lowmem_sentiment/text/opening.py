@@ -25,20 +25,24 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 @contextlib.contextmanager
-def open_file(path: str | Path) -> Iterator[tuple[BinaryIO, str]]:
-    """Open a file, or standard input for "-", and return it with its name for messages.
+def opened(source: str | Path | BinaryIO) -> Iterator[tuple[BinaryIO, str]]:
+    """Open a file, standard input for "-", or a stream; return it with its name for messages.
 
     Raises InputMissing where it cannot be opened, and DataError where it cannot be read or changes
     meanwhile.
     """
-    if str(path) == STDIN:
+    if not isinstance(source, str | Path):
+        given = getattr(source, "name", "input")
+        yield source, printable(given, 1_000) if isinstance(given, str) else "input"
+        return
+    if str(source) == STDIN:
         if sys.stdin is None:
             raise InputMissing("standard input is closed; expected texts")
         yield sys.stdin.buffer, "<stdin>"
         return
-    name = printable(path, 1_000)
+    name = printable(source, 1_000)
     try:
-        raw = open(path, "rb", BLOCK_BYTES)  # noqa: SIM115
+        raw = open(source, "rb", BLOCK_BYTES)  # noqa: SIM115
     except OSError as error:
         raise InputMissing(f"cannot read {name}: {error.strerror}") from error
     with raw:

@@ -23,9 +23,16 @@ _MAX_SIZE = 1 << 50  # of a member; numbers in base 256 reach 2^88
 
 _READ_BYTES = 1 << 18
 
-_LONG_NAME, _LONG_LINK = tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK
+# Headers whose content belongs to the next member: GNU's long names, pax, Solaris' pax
+_LONG_NAME, _LONG_LINK, _GLOBAL = b"L", b"K", b"g"
 
-_EXTENSIONS = (_LONG_NAME, _LONG_LINK, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+_EXTENSIONS = (_LONG_NAME, _LONG_LINK, _GLOBAL, b"x", b"X")
+
+_SPARSE_FLAG = 482  # of the header of a sparse file: more headers follow; in these it is byte 504
+
+_NO_CONTENT = (tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE)
+
+_FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE, tarfile.GNUTYPE_SPARSE)
 
 
 class _Member(NamedTuple):
@@ -56,17 +63,10 @@ def _row(
     if member.type in (tarfile.SYMTYPE, tarfile.LNKTYPE):
         return BadRow(place, "is a link, which is not followed")
     found = classify([part for part in parts if part != "."])
-    if found is None or member.type in (
-        tarfile.DIRTYPE,
-        tarfile.CHRTYPE,
-        tarfile.BLKTYPE,
-        tarfile.FIFOTYPE,
-    ):
+    if found is None or member.type not in _FILES:
         return None
     if member.type == tarfile.GNUTYPE_SPARSE:
         return BadRow(place, "is a sparse file, which is not read; make the tar without --sparse")
-    if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE):
-        return None
     if member.size > MAX_TEXT_BYTES:
         return BadRow(place, f"has {member.size:,} bytes, expected {MAX_TEXT_BYTES:,} at most")
     try:
@@ -80,7 +80,7 @@ class _Archive:
 
     def __init__(self, stream: BinaryIO, name: str):
         self._stream, self._name = stream, name
-        self._offset = 0
+        self._offset, self._block = 0, b""
         self._left = 0
         """Bytes of the current member that are not yet read, padding included."""
 
@@ -92,16 +92,16 @@ class _Archive:
             size = (
                 int(extended.get("size", header.size)) if header.type not in _EXTENSIONS else header.size
             )
-            has_content = header.type not in (tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE)
-            self._check_size(size)
-            self._left = -(-size // _UNIT) * _UNIT if has_content else 0
+            if not 0 <= size <= _MAX_SIZE:
+                raise self._damaged(f"a member claims {size:,} bytes")
+            self._left = 0 if header.type in _NO_CONTENT else -(-size // _UNIT) * _UNIT
             if header.type in _EXTENSIONS:
-                self._extend(header, size, globally if header.type == tarfile.XGLTYPE else extended)
+                self._extend(header, size, globally if header.type == _GLOBAL else extended)
                 continue
+            if header.type == tarfile.GNUTYPE_SPARSE:
+                self._skip_sparse_headers()
             if "GNU.sparse.major" in extended or "GNU.sparse.map" in extended:
                 header.type = tarfile.GNUTYPE_SPARSE
-            if header.type == tarfile.GNUTYPE_SPARSE:
-                self._skip_sparse_headers(header)
             name = extended.get("GNU.sparse.name") or extended.get("path") or globally.get("path")
             yield _Member(name or header.name, header.type, size)
             self._skip()
@@ -116,19 +116,15 @@ class _Archive:
 
     def _header(self) -> tarfile.TarInfo | None:
         """Return the next header, or None for the first end-of-archive block."""
-        block = self._read(_UNIT)
-        if not block.strip(b"\0"):
+        self._block = self._read(_UNIT)
+        if not self._block.strip(b"\0"):
             return None
         try:
-            return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+            return tarfile.TarInfo.frombuf(self._block, "utf-8", "surrogateescape")
         except (tarfile.HeaderError, ValueError) as error:
             raise self._damaged(
                 f"the header at byte {self._offset - _UNIT:,} is wrong ({error})"
             ) from None
-
-    def _check_size(self, size: int) -> None:
-        if not 0 <= size <= _MAX_SIZE:
-            raise self._damaged(f"a member claims {size:,} bytes")
 
     def _extend(self, header: tarfile.TarInfo, size: int, extended: dict[str, str]) -> None:
         """Take in a long name, or the records of a pax header, which are for the next member."""
@@ -166,11 +162,11 @@ class _Archive:
             )
             at += int(length)
 
-    def _skip_sparse_headers(self, header: tarfile.TarInfo) -> None:
-        """Read on past the further headers of a sparse file in GNU's old format."""
-        more = bool(getattr(header, "_sparse_structs", (None, False))[1])
+    def _skip_sparse_headers(self) -> None:
+        """Skip the further headers of a sparse file in GNU's old format."""
+        more = self._block[_SPARSE_FLAG]
         while more:
-            more = bool(self._read(_UNIT)[504])
+            more = self._read(_UNIT)[504]
 
     def _skip(self) -> None:
         while self._left:

@@ -7,7 +7,13 @@ import pytest
 
 from lowmem_sentiment.system.errors import DataError, InputMissing, SettingsError
 from lowmem_sentiment.text.reader_settings import ReaderSettings
-from lowmem_sentiment.text.texts import read_texts
+from lowmem_sentiment.text.readers.formats import read_rows
+
+
+def read_texts(source, settings=None):
+    """Yield the texts of each list of rows."""
+    for rows in read_rows(source, settings):
+        yield [row.text for row in rows]
 
 
 def read(content: bytes, **settings) -> list[bytes]:
