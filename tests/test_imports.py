@@ -1,6 +1,8 @@
 """The plan of the house, held by reading the source: which folder imports which, and a few rules."""
 
 import ast
+import re
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -131,6 +133,15 @@ def test_one_process_trains_without_the_folder_of_several_machines():
     """It could be deleted: only the command that trains, and finds TF_CONFIG, knows it."""
     users = {path for path in modules() if any(folder(each) == "distributed" for each in imported(path))}
     assert {folder(path) for path in users} - {"distributed"} <= {"cli", "evaluation", "search"}
+
+
+def test_every_package_that_is_imported_is_declared():
+    project = (PACKAGE.parents[1] / "pyproject.toml").read_text()
+    declared = set(re.findall(r'^    "([a-z]+)>=', project, re.M))
+    distributions = {"PIL": "pillow", "google": "protobuf"}
+    used = {name for tree in modules().values() for node in ast.walk(tree) for name in packages(node)}
+    others = used - sys.stdlib_module_names
+    assert {distributions.get(name, name) for name in others} - declared == set()
 
 
 # --- house rules ---

@@ -21,7 +21,7 @@ def test_tensorboard_reads_every_kind_of_value(tmp_path):
     values = [
         event_writer.histogram("h", bins),
         event_writer.text("t", "é"),
-        event_writer.image("i", pixels),
+        event_writer.image("i", Image.fromarray(pixels)),
     ]
     writer.write("part", 7, [*scalars({"a": 0.1, "b": 2.0}), *values])
     writer.flush()

@@ -1,12 +1,10 @@
 import json
 
-import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from lowmem_sentiment.monitoring.event_reader import read_values
 from lowmem_sentiment.monitoring.event_writer import EventWriter
-from lowmem_sentiment.monitoring.text_summaries import draw_confusion_matrix
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.system import memory
@@ -114,14 +112,3 @@ def test_the_kept_epoch_is_marked_and_has_its_own_pictures(dataset, tmp_path):
     steps = values["validation", "epoch_loss"] // 4
     for tag in ("epoch_loss", "validation/confusion_matrix", "validation/precision_recall/pr_curves"):
         assert values["result_validation", tag] == kept * steps
-
-
-@pytest.mark.parametrize("labels", [["negative", "positive"], [f"a long label {n}" for n in range(7)]])
-def test_the_confusion_matrix_is_drawn_with_a_dark_diagonal(labels):
-    counts = np.eye(len(labels), dtype=int) * 1_000_000 + 3
-    image = draw_confusion_matrix(counts, labels)
-    height, width, _ = image.shape
-    assert image.dtype == np.uint8 and height < width < 900
-    cell = (width - 160) / len(labels)
-    corner = [image[round(84 + (nth + 0.1) * cell), round(150 + (nth + 0.1) * cell)] for nth in range(2)]
-    assert np.all(np.array(corner) == [31, 119, 180])

@@ -1,6 +1,5 @@
-"""A run in words and a picture, for TensorBoard: data, settings, model, result, what it gets wrong."""
+"""A run in words, for TensorBoard: data, settings, model, result, the reviews that it gets wrong."""
 
-import functools
 import shlex
 from collections.abc import Mapping
 from typing import Any
@@ -148,58 +147,3 @@ def _mark(words: list[str], marks: dict[str, str]) -> list[str]:
                 for nth in range(at, at + len(parts)):
                     marked[nth] = f"{mark}{words[nth]}{mark}"
     return marked
-
-
-def draw_confusion_matrix(counts: np.ndarray, labels: list[str]) -> np.ndarray:
-    """Return uint8[height, width, 3] of int[labels, labels], true label by predicted, and the shares."""
-    from PIL import Image, ImageDraw  # 20 ms; TensorBoard depends on it
-
-    cell, left, top = max(90, 320 // len(labels)), 150, 84
-    size = cell * len(labels)
-    image = Image.new("RGB", (left + size + 10, top + size + 10), "white")
-    draw = ImageDraw.Draw(image)
-    font = {points: _font(points) for points in (18, 22, 28)}
-    draw.text((left + size / 2, 22), "predicted", "#555555", font[22], anchor="mm")
-    draw.text((12, 60), "true", "#555555", font[22], anchor="lm")
-    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    for row, label in enumerate(labels):
-        middle = top + (row + 0.5) * cell
-        draw.text((12, middle), _fit(label, font[22], left - 20), "black", font[22], anchor="lm")
-        draw.text(
-            (left + (row + 0.5) * cell, 60),
-            _fit(label, font[22], cell - 4),
-            "black",
-            font[22],
-            anchor="mm",
-        )
-        for column in range(len(labels)):
-            share, x = shares[row, column], left + column * cell
-            hue = (31, 119, 180) if row == column else (214, 39, 40)
-            fill = tuple(round(255 - (255 - part) * share) for part in hue)
-            draw.rectangle(
-                (x, top + row * cell, x + cell - 3, top + (row + 1) * cell - 3), fill, "#cccccc"
-            )
-            ink = "white" if share > 0.5 else "black"
-            count = f"{counts[row, column]:,}"
-            draw.text(
-                (x + cell / 2, middle - 16), count, ink, font[28 if cell > 110 else 18], anchor="mm"
-            )
-            draw.text((x + cell / 2, middle + 18), f"{share:.1%}", ink, font[18], anchor="mm")
-    return np.asarray(image)
-
-
-@functools.cache
-def _font(points: int) -> Any:
-    """Return Pillow's own font, which takes 0.4 ms to load."""
-    from PIL import ImageFont
-
-    return ImageFont.load_default(points)
-
-
-def _fit(text: str, font: Any, width: float) -> str:
-    """Cut `text` so that it is at most `width` pixels wide."""
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "…") > width:
-        text = text[:-1]
-    return text + "…"
