@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from lowmem_sentiment.preparation.prepare import PreparationSettings, prepare
+from lowmem_sentiment.preparation.prepare import prepare
+from lowmem_sentiment.preparation.settings import PreparationSettings
 from lowmem_sentiment.sources.chunks import Review, ReviewRules
 from lowmem_sentiment.text.rows import BadRow, Row
-from lowmem_sentiment.text.tokenizer import KERAS
+from lowmem_sentiment.text.tokenizer_names import KERAS
 
 
 @dataclass(frozen=True)

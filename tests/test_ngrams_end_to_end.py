@@ -14,7 +14,8 @@ from lowmem_sentiment.evaluation.compare import compare
 from lowmem_sentiment.evaluation.evaluate import evaluate, evaluate_runs
 from lowmem_sentiment.evaluation.predict import Predictor, predict
 from lowmem_sentiment.model.export import export
-from lowmem_sentiment.preparation.prepare import FeatureSettings, PreparationSettings, prepare
+from lowmem_sentiment.preparation.prepare import prepare
+from lowmem_sentiment.preparation.settings import FeatureSettings, PreparationSettings
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.memory_plan import count_parameters, plan
 from lowmem_sentiment.runs.recipes import RECIPES, recipe_settings
@@ -77,7 +78,7 @@ def test_prepare_and_predict_find_the_same_features_in_the_same_texts(tmp_path):
         json.dumps({"text": text, "label": "ab"[nth % 2], "split": ""}) for nth, text in enumerate(texts)
     ]
     (tmp_path / "texts.jsonl").write_text("\n".join(lines) + "\n")
-    from lowmem_sentiment.sources.files import FilesSettings
+    from lowmem_sentiment.sources.settings import FilesSettings
 
     source = FilesSource([str(tmp_path / "texts.jsonl")], FilesSettings(test_fraction=0.3))
     dataset = prepare(source, tmp_path / "data", PreparationSettings(ngrams=3, workers=1))

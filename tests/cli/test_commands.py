@@ -79,6 +79,7 @@ def test_answers_for_a_person(imdb_files, trained, dataset, tmp_path, capsys):
         ("train {data} --run {run}", 73, "holds a finished run; train it on with --resume"),
         ("train {data} --run {file}", 73, "is a file"),
         ("train --run {out}", 2, "no dataset is given, expected one: lowmem-sentiment train DATASET"),
+        ("export {run} --out {out} --format h5", 2, "format is 'h5', expected one of saved-model"),
         ("train {data} --run {out} --epochs 0", 2, "epochs is 0, expected 1 or more"),
         ("train {data} --run {out} --num-words 3", 2, "num_words is 3, expected 4 to 26"),
         ("train {data} --run {out} --num-words 99", 2, "num_words is 99, expected 4 to 26"),
@@ -458,3 +459,17 @@ sys.exit(main(["predict", "none", "a"]))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (130, "lowmem-sentiment: stopped\n")
+
+
+@pytest.mark.parametrize("command", sorted({*command_line.COMMANDS} - {"predict"}))
+def test_the_help_of_a_command_imports_neither_numpy_nor_what_the_command_runs(command):
+    code = f"""
+import sys
+from lowmem_sentiment.cli import main
+try:
+    main([{command!r}, "--help"])
+except SystemExit:
+    assert not {{"numpy", "multiprocessing", "lowmem_sentiment.dataset.reader"}} & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert all(len(line) < 80 for line in done.stdout.splitlines())

@@ -14,7 +14,7 @@ from lowmem_sentiment.evaluation.scoring import score
 from lowmem_sentiment.evaluation.settings import EvaluationSettings
 from lowmem_sentiment.model.numpy_model import load_with_vocabulary
 from lowmem_sentiment.runs.run_directory import RunDirectory
-from lowmem_sentiment.sources.files import FilesSettings
+from lowmem_sentiment.sources.settings import FilesSettings
 from lowmem_sentiment.system.errors import DataError, InputMissing, SettingsError
 from lowmem_sentiment.text.encoders import text_encoder
 from lowmem_sentiment.text.reader_settings import USUAL_FIELDS

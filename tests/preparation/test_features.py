@@ -17,7 +17,8 @@ from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.dataset.splits import num_reviews, number_in_split
 from lowmem_sentiment.dataset.verify import verify
 from lowmem_sentiment.preparation.feature_selection import MIN_REVIEWS, select_features
-from lowmem_sentiment.preparation.prepare import FeatureSettings, PreparationSettings, prepare
+from lowmem_sentiment.preparation.prepare import prepare
+from lowmem_sentiment.preparation.settings import FeatureSettings, PreparationSettings
 from lowmem_sentiment.sources.imdb import ImdbSource
 from lowmem_sentiment.system.errors import DataError, SettingsError
 from lowmem_sentiment.text.vocabulary import FIRST_WORD_ID, START_ID, Vocabulary

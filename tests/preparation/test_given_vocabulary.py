@@ -5,7 +5,8 @@ import pytest
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.dataset.show import show
 from lowmem_sentiment.preparation.given_vocabulary import load_vocabulary
-from lowmem_sentiment.preparation.prepare import PreparationSettings, prepare
+from lowmem_sentiment.preparation.prepare import prepare
+from lowmem_sentiment.preparation.settings import PreparationSettings
 from lowmem_sentiment.sources.files import FilesSource
 from lowmem_sentiment.system.errors import DataError, SettingsError
 from lowmem_sentiment.system.schema import write_json

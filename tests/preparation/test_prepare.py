@@ -16,9 +16,11 @@ from synthetic import SyntheticSettings, SyntheticSource
 
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.dataset.verify import verify
-from lowmem_sentiment.preparation.prepare import PreparationSettings, prepare
-from lowmem_sentiment.sources.files import FilesSettings, FilesSource
+from lowmem_sentiment.preparation.prepare import prepare
+from lowmem_sentiment.preparation.settings import PreparationSettings
+from lowmem_sentiment.sources.files import FilesSource
 from lowmem_sentiment.sources.imdb import ImdbSource
+from lowmem_sentiment.sources.settings import FilesSettings
 from lowmem_sentiment.system.errors import DataError, OutputExists, SettingsError
 from lowmem_sentiment.text.vocabulary import Vocabulary
 

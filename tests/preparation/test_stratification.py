@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
-from lowmem_sentiment.preparation.prepare import PreparationSettings, prepare
+from lowmem_sentiment.preparation.prepare import prepare
+from lowmem_sentiment.preparation.settings import PreparationSettings
 from lowmem_sentiment.preparation.stratification import Stratification, Undecided
-from lowmem_sentiment.sources.files import FilesSettings, FilesSource
+from lowmem_sentiment.sources.files import FilesSource
+from lowmem_sentiment.sources.settings import FilesSettings
 from lowmem_sentiment.system.errors import SettingsError
 
 COUNTS = {"ham": 120, "spam": 46, "rare": 11}  # 177 rows

@@ -4,7 +4,8 @@ import pytest
 
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.memory_plan import plan
-from lowmem_sentiment.search.space import BATCH_SIZES, HIDDEN, SearchSpace, model_bytes, rungs
+from lowmem_sentiment.search.ranges import BATCH_SIZES, HIDDEN
+from lowmem_sentiment.search.space import SearchSpace, model_bytes, rungs
 from lowmem_sentiment.system.errors import SettingsError
 
 BASE = TrainingSettings(validation_split=0.1)

@@ -23,7 +23,8 @@ from lowmem_sentiment.search.settings import TuneSettings
 from lowmem_sentiment.search.space import SearchSpace
 from lowmem_sentiment.search.state import FILE, FORMAT, Result, TuneState, open_state
 from lowmem_sentiment.search.tune import _Search, metric_values, tune
-from lowmem_sentiment.sources.files import FilesSettings, FilesSource
+from lowmem_sentiment.sources.files import FilesSource
+from lowmem_sentiment.sources.settings import FilesSettings
 from lowmem_sentiment.system.errors import DataError, OutputExists, SettingsError
 from lowmem_sentiment.system.progress import no_progress
 

@@ -19,9 +19,11 @@ from helpers import run_cli
 
 from lowmem_sentiment.dataset.manifest import MAX_LABELS
 from lowmem_sentiment.dataset.reader import Dataset
-from lowmem_sentiment.preparation.prepare import SKIPPED_ROWS, PreparationSettings, prepare
+from lowmem_sentiment.preparation.prepare import prepare
+from lowmem_sentiment.preparation.settings import SKIPPED_ROWS, PreparationSettings
 from lowmem_sentiment.sources.chunks import Review
-from lowmem_sentiment.sources.files import FilesSettings, FilesSource
+from lowmem_sentiment.sources.files import FilesSource
+from lowmem_sentiment.sources.settings import FilesSettings
 from lowmem_sentiment.system.errors import DataError, InputMissing, SettingsError
 from lowmem_sentiment.text.reader_settings import ReaderSettings, WantedFields
 from lowmem_sentiment.text.readers import csv_tsv

@@ -8,8 +8,10 @@ import pytest
 
 from lowmem_sentiment.cli import main
 from lowmem_sentiment.dataset.reader import Dataset
-from lowmem_sentiment.preparation.prepare import SKIPPED_ROWS, PreparationSettings, prepare
-from lowmem_sentiment.sources.files import FilesSettings, FilesSource
+from lowmem_sentiment.preparation.prepare import prepare
+from lowmem_sentiment.preparation.settings import SKIPPED_ROWS, PreparationSettings
+from lowmem_sentiment.sources.files import FilesSource
+from lowmem_sentiment.sources.settings import FilesSettings
 from lowmem_sentiment.system.errors import DataError, InputMissing, SettingsError
 
 ROWS = [f"film {nth},{'pos' if nth % 2 else 'neg'}" for nth in range(40)]

@@ -4,8 +4,10 @@ import json
 
 import pytest
 
-from lowmem_sentiment.preparation.prepare import PreparationSettings, prepare
-from lowmem_sentiment.sources.files import FilesSettings, FilesSource
+from lowmem_sentiment.preparation.prepare import prepare
+from lowmem_sentiment.preparation.settings import PreparationSettings
+from lowmem_sentiment.sources.files import FilesSource
+from lowmem_sentiment.sources.settings import FilesSettings
 from lowmem_sentiment.system.errors import DataError
 from lowmem_sentiment.text.reader_settings import ReaderSettings
 from lowmem_sentiment.text.readers.formats import read_rows

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from lowmem_sentiment.text import unicode_words
-from lowmem_sentiment.text.tokenizer import KERAS, PIECE_BYTES, TOKENIZERS, tokenise, tokenise_in_pieces
+from lowmem_sentiment.text.tokenizer import PIECE_BYTES, tokenise, tokenise_in_pieces
+from lowmem_sentiment.text.tokenizer_names import KERAS, TOKENIZERS
 
 SPLITS = {
     "L’été — «ÉPATANT»… aujourd'hui, qu'il": "l été épatant aujourd'hui qu il",

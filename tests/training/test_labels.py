@@ -6,7 +6,8 @@ import pytest
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.runs.configuration import TrainingSettings
-from lowmem_sentiment.sources.files import FilesSettings, FilesSource
+from lowmem_sentiment.sources.files import FilesSource
+from lowmem_sentiment.sources.settings import FilesSettings
 
 LEANING = {"negative": ["awful", "dull"], "neutral": ["fair", "usual"], "positive": ["great", "moving"]}
 SMALL = TrainingSettings(epochs=4, batch_size=8, hidden=(16,), dropout=(), learning_rate=0.02)

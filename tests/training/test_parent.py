@@ -7,7 +7,8 @@ import pytest
 
 from lowmem_sentiment.evaluation.evaluate import evaluate
 from lowmem_sentiment.model.numpy_model import NumpyModel
-from lowmem_sentiment.preparation.prepare import PreparationSettings, prepare
+from lowmem_sentiment.preparation.prepare import prepare
+from lowmem_sentiment.preparation.settings import PreparationSettings
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.sources.files import FilesSource

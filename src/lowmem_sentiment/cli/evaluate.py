@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..evaluation.settings import EvaluationSettings
-from ..sources.files import FilesSettings
+from ..sources.settings import FilesSettings
 from ..system.errors import CheckFailed, OutputError, SettingsError, printable
 from ..system.progress import Bar
 from ..system.settings import plain

@@ -118,7 +118,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="ids below N are known words, as in Keras "
         f"(default: {DEFAULT_NUM_WORDS}, or all where there are fewer)",
     )
-    add("--top", type=int, default=20, metavar="N", help="how many words to list")
+    add("--top", type=int, default=20, metavar="N", help="how many words to list (default: %(default)s)")
     add(
         "--show",
         type=int,
@@ -126,5 +126,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="print review N of --split instead, counted from 0: "
         "label, ids, and text with # for every unknown word",
     )
-    add("--split", choices=("test", "train"), default="test", help="whose reviews --show counts")
+    add(
+        "--split",
+        choices=("test", "train"),
+        default="test",
+        help="whose reviews --show counts (default: %(default)s)",
+    )
     add("--tensorboard", type=Path, metavar="DIR", help="also write it there for TensorBoard")

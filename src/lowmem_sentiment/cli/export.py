@@ -3,13 +3,13 @@
 import argparse
 from pathlib import Path
 
-from ..model.export import EXPORT, EXPORT_FORMATS
 from ..system.progress import Bar
 from .options import add_json
 from .output import answer, report, table
 
 
 def run(options: argparse.Namespace, bar: Bar) -> None:
+    from ..model.export import EXPORT, export
     from ..runs.run_directory import RunDirectory
     from ..system.directories import refuse_existing
 
@@ -20,7 +20,6 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
         from ..training import tensorflow_startup
 
         tensorflow_startup.start()
-    from ..model.export import export
 
     out = export(
         options.run, options.out, format=options.format, overwrite=options.overwrite, report=report
@@ -36,11 +35,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("run", type=Path, metavar="RUN", help="a run directory")
     add(
         "--format",
-        choices=EXPORT_FORMATS,
         default="saved-model",
+        metavar="FORMAT",
         help="saved-model: takes raw "
         "texts, for TensorFlow Serving; weights: all that predict reads; keras: model.keras and "
-        "the words of its columns",
+        "the words of its columns (default: %(default)s)",
     )
     add("--out", type=Path, required=True, metavar="DIR", help="the directory to make")
     add("--overwrite", action="store_true", help="replace DIR if it exists")

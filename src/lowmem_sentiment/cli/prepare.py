@@ -6,9 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..dataset.manifest import GIVEN
-from ..preparation.prepare import FeatureSettings, PreparationSettings
-from ..sources.files import FilesSettings
+from ..preparation.settings import FeatureSettings, PreparationSettings
+from ..sources.settings import FilesSettings
 from ..system.errors import plural
 from ..system.memory import MB
 from ..system.progress import Bar
@@ -54,7 +53,8 @@ def _prepare_files(options: argparse.Namespace, bar: Bar) -> None:
 
 
 def _prepare_texts(options: argparse.Namespace, bar: Bar, source: Any) -> None:
-    from ..preparation.prepare import SKIPPED_ROWS, prepare
+    from ..preparation.prepare import prepare
+    from ..preparation.settings import SKIPPED_ROWS
 
     dataset = prepare(
         source,
@@ -112,6 +112,8 @@ def _columns_row(columns: dict[str, Any] | None) -> dict[str, str]:
 def _features_row(features: dict[str, Any] | None) -> dict[str, str]:
     if not features:
         return {}
+    from ..dataset.manifest import GIVEN
+
     if features["rank"] == GIVEN:
         return {
             "features": f"{features['features']:,} n-grams of 1 to {features['ngrams']} words, as given"

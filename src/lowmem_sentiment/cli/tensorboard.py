@@ -14,13 +14,13 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
     serve(options.runs, options.host, options.port, report)
 
 
-FROM_AFAR = """
-Runs on a server are watched from a laptop through ssh, which leaves the port closed to others:
+FROM_AFAR = """To watch the runs of a server from a laptop, use ssh, which leaves the port
+closed to others:
 
   laptop$ ssh -L 6006:localhost:6006 SERVER
   server$ lowmem-sentiment tensorboard runs/
 
-and then http://localhost:6006/ in the laptop's browser.
+Then open http://localhost:6006/ in the laptop's browser.
 """
 
 
@@ -29,10 +29,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.epilog = FROM_AFAR
     add = parser.add_argument
     add("runs", type=Path, metavar="DIR", help="a run directory, or a folder of them")
-    add("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0: all, open to everybody")
+    add(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on; 0.0.0.0: all, open to everybody (default: %(default)s)",
+    )
     add(
         "--port",
         type=whole_number(0, 65_535),
         default=6006,
-        help="port to listen on; 0: any that is free",
+        help="port to listen on; 0: any that is free (default: %(default)s)",
     )

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..distributed.tf_config import find_cluster
 from ..runs.configuration import SaveEvery, TrainingSettings
 from ..system.errors import SettingsError, plural
 from ..system.memory import MB, Limit, find_limit
@@ -24,6 +23,8 @@ _OF_PARENT = (
 
 def run(options: argparse.Namespace, bar: Bar) -> None:
     # A mistake is reported before TensorFlow's 2 s.
+    from ..distributed.tf_config import find_cluster
+
     cluster = find_cluster()
     dataset = _dataset(options)
     settings = _settings(options, dataset)
@@ -233,7 +234,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--save-every",
         default="30s",
         metavar="N|Ns",
-        help="save the state every N steps, or every N seconds; it is also saved at each epoch's end",
+        help="save the state every N steps, or every N seconds; it is also saved at each epoch's end "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--memory-limit",
@@ -247,7 +249,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=_seconds,
         default=120,
         metavar="SECONDS",
-        help="with several workers in TF_CONFIG: how long to wait until all are there",
+        help="with several workers in TF_CONFIG: how long to wait until all are there "
+        "(default: %(default)s)",
     )
     add_recipe(parser)
     add_settings(parser, TrainingSettings)

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from ..dataset.reader import Dataset
 from ..runs.configuration import TrainingSettings
 from ..runs.recipes import RECIPES, recipe_settings
 from .options import given
@@ -26,7 +25,7 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def chosen_settings(options: argparse.Namespace, dataset: Dataset) -> dict[str, Any]:
+def chosen_settings(options: argparse.Namespace, dataset: Any) -> dict[str, Any]:
     """Return the training settings that were given: a recipe's, and the options', which win."""
     recipe = recipe_settings(options.recipe, dataset) if options.recipe else {}
     return {**recipe, **given(options, TrainingSettings)}

@@ -116,7 +116,7 @@ def _size(row: dict[str, Any]) -> str:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options to the command's parser."""
-    from ..search.space import RANGES
+    from ..search.ranges import RANGES
 
     add_json(parser)
     parser.epilog = RANGES

@@ -15,7 +15,7 @@ from ..system.errors import DataError, InputMissing, printable
 from ..system.files import UNFINISHED
 from ..system.schema import parse, read_json
 from ..text.encoding import is_unicode
-from ..text.tokenizer import KERAS, TOKENIZERS
+from ..text.tokenizer_names import KERAS, TOKENIZERS
 
 MANIFEST = "dataset.json"
 

@@ -12,7 +12,7 @@ from ..system.errors import DataError
 from ..system.files import UNFINISHED
 from ..system.schema import write_json
 from ..text.reviews import Reviews
-from ..text.tokenizer import KERAS
+from ..text.tokenizer_names import KERAS
 from ..text.vocabulary import Vocabulary
 from . import records
 from .lengths import LengthMoments

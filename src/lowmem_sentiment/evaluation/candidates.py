@@ -11,7 +11,7 @@ from ..dataset.reader import Dataset
 from ..dataset.splits import num_reviews
 from ..model.numpy_model import load_with_vocabulary
 from ..runs.run_directory import RunDirectory
-from ..sources.files import FilesSettings
+from ..sources.settings import FilesSettings
 from ..system.errors import DataError, SettingsError
 from ..text.encoders import TextEncoder, text_encoder
 from .labelled_texts import LabelledTexts

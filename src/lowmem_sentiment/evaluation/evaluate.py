@@ -15,7 +15,7 @@ import numpy as np
 from .. import __version__
 from ..dataset.reader import Dataset
 from ..runs.run_directory import RunDirectory
-from ..sources.files import FilesSettings
+from ..sources.settings import FilesSettings
 from ..system.errors import DataError, SettingsError
 from ..system.progress import Progress, no_progress
 from . import thresholds

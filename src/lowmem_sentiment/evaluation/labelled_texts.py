@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from ..sources.chunks import Review
-from ..sources.files import FilesSettings, FilesSource
+from ..sources.files import FilesSource
+from ..sources.settings import FilesSettings
 from ..system.errors import DataError, SettingsError, printable
 from ..system.settings import plain
 from ..text.encoders import TextEncoder

@@ -12,7 +12,8 @@ from ..system.errors import SettingsError
 from ..system.schema import write_json
 from ..system.workarounds import refused_writes_as_os_errors
 from ..text import unicode_words
-from ..text.tokenizer import CHARACTERS, FILTERS, KERAS
+from ..text.tokenizer import FILTERS
+from ..text.tokenizer_names import CHARACTERS, KERAS
 from ..text.vocabulary import FIRST_WORD_ID, OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
 from .numpy_model import load_with_vocabulary
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..system.errors import DataError
 from ..system.npz import read_with_metadata
-from ..text.tokenizer import KERAS, check_tokenizer
+from ..text.tokenizer_names import KERAS, check_tokenizer
 
 VERSION = 1
 

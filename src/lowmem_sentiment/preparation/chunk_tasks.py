@@ -17,7 +17,8 @@ from ..sources.chunks import UNDECIDED, Chunk
 from ..system.errors import DataError
 from ..text.reviews import Reviews
 from ..text.rows import BadRow
-from ..text.tokenizer import KERAS, tokenise
+from ..text.tokenizer import tokenise
+from ..text.tokenizer_names import KERAS
 from ..text.vocabulary import OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
 from .spill import NumberedReviews, Spill, number_type, pack
 from .stratification import Undecided

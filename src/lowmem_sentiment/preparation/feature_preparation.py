@@ -1,16 +1,14 @@
 """Features for the reviews of a dataset: choose them, then write each shard again with them."""
 
 import hashlib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
 from ..dataset import records
 from ..dataset.manifest import (
-    EVIDENCE,
     FEATURES,
-    FREQUENCY,
     GIVEN,
     MANIFEST,
     SPLITS,
@@ -22,78 +20,13 @@ from ..dataset.reader import Dataset
 from ..system import workers
 from ..system.errors import SettingsError
 from ..system.files import replace_file
-from ..system.memory import MB
 from ..system.progress import Progress, no_progress
 from ..system.schema import write_json
-from ..system.settings import check_settings, setting
-from ..text.ngrams import MAX_NGRAM, FeatureTable
+from ..text.ngrams import FeatureTable
 from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
-from .feature_selection import RANKS, select_features
+from .feature_selection import select_features
 from .given_vocabulary import GivenVocabulary
-
-
-def _megabytes(text: str) -> int:
-    return int(float(text) * MB)
-
-
-@dataclass(frozen=True)
-class FeatureSettings:
-    """What a model is to read of a review; each setting but `workers` changes what is written."""
-
-    ngrams: int = setting(
-        1,
-        "what a model reads are n-grams of 1 to N neighbouring words; 1: words",
-        metavar="N",
-        at_least=1,
-        at_most=MAX_NGRAM,
-    )
-    rank: str | None = setting(
-        None,
-        "which n-grams come first, and are kept: those that tell the labels apart most surely in the "
-        "training reviews, or the most frequent",
-        choices=RANKS,
-        shown="evidence with --ngrams 2 or more, frequency with 1",
-    )
-    max_features: int = setting(400_000, "keep the K first n-grams", metavar="K", at_least=1)
-    vocabulary_memory: int = setting(
-        256 * MB,
-        "for counting words and n-grams; when it is full, the rarest are dropped",
-        metavar="MB",
-        read=_megabytes,
-        shown="256",
-        at_least=MB,
-    )
-    """In bytes (`lossy_counting.py`, `document_counts.py`)."""
-    min_count: int = setting(
-        1, "leave out words that occur less often, n-grams in fewer reviews", metavar="N", at_least=1
-    )
-    validation_split: float = setting(
-        0.0,
-        "count and rank n-grams without the training reviews that train, sweep and tune hold out with "
-        "the same --validation-split, so that validation says of n-grams what test will",
-        metavar="SHARE",
-        at_least=0,
-        below=1,
-    )
-    workers: int | None = setting(
-        None,
-        "processes; changes no byte of the result (default: one a processor)",
-        metavar="N",
-        at_least=1,
-    )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
-
-    @property
-    def ranked_by(self) -> str:
-        """The ranking, its default filled in."""
-        return self.rank or (EVIDENCE if self.ngrams > 1 else FREQUENCY)
-
-    @property
-    def wanted(self) -> bool:
-        """Whether a model is to read anything but words in the order of their frequency."""
-        return (self.ngrams, self.ranked_by) != (1, FREQUENCY)
+from .settings import FeatureSettings
 
 
 def add_features(

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..dataset.evidence import review_evidence
-from ..dataset.manifest import EVIDENCE, FREQUENCY
+from ..dataset.manifest import FREQUENCY
 from ..dataset.reader import Dataset
 from ..dataset.splits import is_held_out, validation_share
 from ..system import workers
@@ -23,8 +23,6 @@ from ..text.ngrams import extend
 from ..text.reviews import Reviews
 from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
 from .document_counts import DocumentCounts, first_of_each
-
-RANKS = (EVIDENCE, FREQUENCY)
 
 MIN_REVIEWS = 2
 """An n-gram of several words in fewer training reviews is no candidate: of the 1.9 million pairs of IMDb

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 from ..dataset.manifest import FEATURES, MANIFEST, VOCABULARY
 from ..system.errors import DataError, SettingsError, printable
 from ..system.schema import read_json
-from ..text.ngrams import MAX_NGRAM
-from ..text.tokenizer import KERAS, check_tokenizer, tokenise
-from ..text.vocabulary import Vocabulary
+from ..text.tokenizer import tokenise
+from ..text.tokenizer_names import KERAS, check_tokenizer
+from ..text.vocabulary import MAX_NGRAM, Vocabulary
 
 CONFIG = "config.json"
 """Of a run directory."""

@@ -13,10 +13,9 @@ from ..system.directories import new_directory
 from ..system.errors import DataError, printable
 from ..system.progress import Progress, no_progress
 from ..text.reviews import Reviews
-from .feature_preparation import FeatureSettings, add_features
-from .text_preparation import SKIPPED_ROWS, PreparationSettings, write_texts
-
-__all__ = ["SKIPPED_ROWS", "FeatureSettings", "PreparationSettings", "prepare"]
+from .feature_preparation import add_features
+from .settings import FeatureSettings, PreparationSettings
+from .text_preparation import write_texts
 
 
 def prepare(

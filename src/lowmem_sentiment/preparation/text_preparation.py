@@ -8,7 +8,6 @@ are, and the parent takes the results in order, so neither does a byte of the da
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,54 +18,17 @@ from ..sources.source import TextSource
 from ..system import workers
 from ..system.errors import DataError, SettingsError, printable
 from ..system.progress import Progress
-from ..system.settings import setting
 from ..text.lossy_counting import WordCounts
 from ..text.rows import BadRow
-from ..text.tokenizer import TOKENIZERS
 from .chunk_tasks import ChunkEncoder, WrongLabelColumn, tokenise_chunk
 from .corpus_summary import CorpusSummary
-from .feature_preparation import FeatureSettings
 from .given_vocabulary import GivenVocabulary, load_vocabulary
+from .settings import SKIPPED_ROWS, PreparationSettings
 from .spill import Spill
-
-SKIPPED_ROWS = "skipped-rows.txt"
 
 # Shards that training reviews are spread over at a time, at most: 128 open files, 200 MB of
 # reviews. Where a source sorted by label is larger, shards differ, and their random order mixes them.
 _MAX_OPEN_SHARDS = 128
-
-
-@dataclass(frozen=True)
-class PreparationSettings(FeatureSettings):
-    """How texts become a dataset; beside `workers`, each setting changes what is written."""
-
-    tokenizer: str | None = setting(
-        None,
-        "what makes words of a text. unicode: lower case, and boundaries at spaces, punctuation, dashes "
-        'and quotes of any script; "l\'été" is two words, "don\'t" is one, an emoji is one; for every '
-        "language with spaces between words. characters: each letter is a word, for Chinese, Japanese or "
-        "Thai, best with --ngrams 2 or 3. keras: as Keras' imdb.npz was made, for English alone: lower "
-        "case and punctuation of ASCII only. It is recorded: predict, evaluate and export use the same",
-        choices=TOKENIZERS,
-        shown="unicode for files, or that of the --vocabulary; keras for imdb",
-    )
-    vocabulary: Path | None = setting(  # noqa: RUF009, a field
-        None,
-        "use the words of this dataset or run, with its tokenizer and its n-grams, so that its model can "
-        "be trained on (train --from RUN); or of a vocabulary.txt, one word per line (default: count the "
-        "words of the training split)",
-        metavar="RUN|DATASET|FILE",
-        read=Path,
-    )
-    max_vocabulary: int | None = setting(
-        None, "keep the N most frequent words (default: all)", metavar="N", at_least=1
-    )
-    skip_bad_rows: int = setting(
-        0,
-        f"continue after up to N bad rows, and list them in DIR/{SKIPPED_ROWS}",
-        metavar="N",
-        at_least=0,
-    )
 
 
 def write_texts(

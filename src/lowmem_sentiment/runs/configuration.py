@@ -1,14 +1,18 @@
 """The settings of a training run, checked when they are built; each default stands here alone."""
 
-from dataclasses import dataclass, fields
-from typing import Any
+from __future__ import annotations
 
-from ..dataset.reader import Dataset
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
 from ..system.errors import DataError, SettingsError
 from ..system.memory import parse_size
 from ..system.schema import parse
 from ..system.settings import check_settings, plain, setting
 from ..text.vocabulary import DEFAULT_NUM_WORDS, MIN_NUM_WORDS
+
+if TYPE_CHECKING:  # NumPy comes with it, and help does without
+    from ..dataset.reader import Dataset
 
 OPTIMIZERS = ("adam", "lazy-adam")
 
@@ -120,7 +124,7 @@ class TrainingSettings:
             )
 
     @classmethod
-    def from_json(cls, content: Any, where: str) -> "TrainingSettings":
+    def from_json(cls, content: Any, where: str) -> TrainingSettings:
         """Return settings from parsed JSON of `dataclasses.asdict`; DataError for any that cannot be.
 
         A setting that is missing has its default: the run is older than the setting.
@@ -173,7 +177,7 @@ class SaveEvery:
     seconds: float | None = 30.0
 
     @classmethod
-    def parse(cls, text: str) -> "SaveEvery":
+    def parse(cls, text: str) -> SaveEvery:
         """Read "500" (steps) or "30s" (seconds); SettingsError for anything else."""
         number = text.removesuffix("s")
         try:

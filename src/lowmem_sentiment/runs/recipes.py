@@ -1,9 +1,13 @@
 """Settings that belong together, under a name."""
 
-from typing import Any
+from __future__ import annotations
 
-from ..dataset.reader import Dataset
+from typing import TYPE_CHECKING, Any
+
 from ..system.errors import SettingsError
+
+if TYPE_CHECKING:
+    from ..dataset.reader import Dataset
 
 RECIPES: dict[str, dict[str, Any]] = {
     # One small layer and much dropout over many n-grams. Chosen by the mean accuracy of 5 seeds on a

@@ -32,7 +32,7 @@ from ..system.errors import DataError, InputMissing, LowmemError, OutputExists
 from ..system.files import locked
 from ..system.npz import read_arrays, write_arrays
 from ..system.schema import read_json, to_json, write_json
-from ..text.tokenizer import KERAS
+from ..text.tokenizer_names import KERAS
 from ..text.vocabulary import Vocabulary
 from .checksums import Checksums
 from .configuration import TrainingSettings

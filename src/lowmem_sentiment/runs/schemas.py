@@ -5,7 +5,7 @@ from typing import Any
 
 from ..system.errors import DataError, SettingsError
 from ..system.schema import parse
-from ..text.tokenizer import KERAS, check_tokenizer
+from ..text.tokenizer_names import KERAS, check_tokenizer
 from ..text.vocabulary import MIN_NUM_WORDS
 from .configuration import TrainingSettings
 

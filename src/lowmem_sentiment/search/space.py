@@ -14,40 +14,16 @@ from ..runs.memory_plan import count_parameters, fit_to
 from ..runs.recipes import RECIPES, recipe_settings
 from ..system.errors import SettingsError
 from ..system.memory import MB, Limit
-
-LEAST_WORDS = 5_000
-
-HIDDEN: tuple[tuple[int, ...], ...] = ((), (16,), (32,), (64,), (32, 32), (50, 50, 50))
-
-MOST_DROPOUT = 0.8
-
-LEARNING_RATES = 1e-4, 3e-3
-
-BATCH_SIZES = tuple(1 << power for power in range(4, 9))
-
-UNBALANCED = 1.5
-"""Class weights are drawn where a label has so many times the reviews of another."""
-
-REVIEWS_OF_FIRST_RUNG = 10_000
-"""Less than that in an epoch shows little of a setting: small data begins with more epochs."""
-
-RUNGS = 1, 2, 4
-"""The epochs of the rungs; a multiple of them where there are few reviews."""
-
-RANGES = f"""\
-searched:
-  words, n-grams  {LEAST_WORDS:,} to all of them, by logarithm
-  hidden layers   {" | ".join(",".join(map(str, units)) or "none" for units in HIDDEN)}
-  dropout         0 to {MOST_DROPOUT} after the first layer, half of it after the others
-  learning rate   {LEARNING_RATES[0]:g} to {LEARNING_RATES[1]:g}, by logarithm
-  batch size      {", ".join(map(str, BATCH_SIZES))}; at most a tenth of the reviews
-  class weights   none | balanced, where a label has {UNBALANCED} times another's reviews
-  optimizer       adam | lazy-adam
-  epochs          {", ".join(map(str, RUNGS))}; more with fewer than {REVIEWS_OF_FIRST_RUNG:,} reviews
-
-The tutorial's settings and those of train --recipe are tried first. Of nine
-settings the best third is trained on to twice the epochs, and the best of
-these to four times (successive halving)."""
+from .ranges import (
+    BATCH_SIZES,
+    HIDDEN,
+    LEARNING_RATES,
+    LEAST_WORDS,
+    MOST_DROPOUT,
+    REVIEWS_OF_FIRST_RUNG,
+    RUNGS,
+    UNBALANCED,
+)
 
 _MOST_DRAWS = 1_000
 

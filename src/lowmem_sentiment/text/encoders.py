@@ -6,7 +6,8 @@ from typing import Protocol
 import numpy as np
 
 from .ngrams import Features, FeatureTable
-from .tokenizer import KERAS, PIECE_BYTES, tokenise, tokenise_in_pieces
+from .tokenizer import PIECE_BYTES, tokenise, tokenise_in_pieces
+from .tokenizer_names import KERAS
 from .vocabulary import OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
 
 

@@ -13,8 +13,6 @@ import numpy as np
 
 from .vocabulary import FIRST_WORD_ID
 
-MAX_NGRAM = 5
-
 UNKNOWN = -1
 """The number of a word that no feature holds."""
 

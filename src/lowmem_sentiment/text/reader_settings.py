@@ -35,7 +35,11 @@ class ReaderSettings:
     """How to read files of texts."""
 
     format: str | None = setting(
-        None, "format of the files; auto: by their names", choices=("auto", *FORMATS), shown="auto"
+        None,
+        f"format of the files: {', '.join(FORMATS)}; auto: by their names",
+        metavar="FORMAT",
+        choices=("auto", *FORMATS),
+        shown="auto",
     )
     text_column: str | None = setting(
         None,

@@ -9,18 +9,8 @@ third of the memory of a ``str``. "unicode" and "characters" are for text in any
 
 from collections.abc import Iterator
 
-from ..system.errors import DataError, printable
 from . import unicode_words
-
-KERAS, UNICODE, CHARACTERS = TOKENIZERS = ("keras", "unicode", "characters")
-
-
-def check_tokenizer(name: str, where: str) -> None:
-    """Raise DataError unless `name`, which is what stands at `where`, is one of `TOKENIZERS`."""
-    if name not in TOKENIZERS:
-        shown = printable(repr(name), 60)
-        raise DataError(f"{where} is {shown}, expected one of {', '.join(TOKENIZERS)}")
-
+from .tokenizer_names import CHARACTERS, KERAS
 
 FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'
 

@@ -19,6 +19,8 @@ FIRST_WORD_ID = 4
 
 MIN_NUM_WORDS = 4  # the ids that are not words
 
+MAX_NGRAM = 5  # words of an entry of a vocabulary of n-grams
+
 
 class Vocabulary:
     """The words in order of rank, most frequent first.

@@ -1,0 +1,111 @@
+"""The settings of preparing a dataset."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..dataset.manifest import EVIDENCE, FREQUENCY
+from ..system.memory import MB
+from ..system.settings import check_settings, setting
+from ..text.tokenizer_names import TOKENIZERS
+from ..text.vocabulary import MAX_NGRAM
+
+RANKS = (EVIDENCE, FREQUENCY)
+
+SKIPPED_ROWS = "skipped-rows.txt"
+
+
+def _megabytes(text: str) -> int:
+    return int(float(text) * MB)
+
+
+@dataclass(frozen=True)
+class FeatureSettings:
+    """What a model is to read of a review; each setting but `workers` changes what is written."""
+
+    ngrams: int = setting(
+        1,
+        "what a model reads are n-grams of 1 to N neighbouring words; 1: words",
+        metavar="N",
+        at_least=1,
+        at_most=MAX_NGRAM,
+    )
+    rank: str | None = setting(
+        None,
+        "which n-grams come first, and are kept: those that tell the labels apart most surely in the "
+        "training reviews, or the most frequent",
+        choices=RANKS,
+        shown="evidence with --ngrams 2 or more, frequency with 1",
+    )
+    max_features: int = setting(400_000, "keep the K first n-grams", metavar="K", at_least=1)
+    vocabulary_memory: int = setting(
+        256 * MB,
+        "for counting words and n-grams; when it is full, the rarest are dropped",
+        metavar="MB",
+        read=_megabytes,
+        shown="256",
+        at_least=MB,
+    )
+    """In bytes (`lossy_counting.py`, `document_counts.py`)."""
+    min_count: int = setting(
+        1, "leave out words that occur less often, n-grams in fewer reviews", metavar="N", at_least=1
+    )
+    validation_split: float = setting(
+        0.0,
+        "count and rank n-grams without the training reviews that train, sweep and tune hold out with "
+        "the same --validation-split, so that validation says of n-grams what test will",
+        metavar="SHARE",
+        at_least=0,
+        below=1,
+    )
+    workers: int | None = setting(
+        None,
+        "processes; changes no byte of the result (default: one a processor)",
+        metavar="N",
+        at_least=1,
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    @property
+    def ranked_by(self) -> str:
+        """The ranking, its default filled in."""
+        return self.rank or (EVIDENCE if self.ngrams > 1 else FREQUENCY)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a model is to read anything but words in the order of their frequency."""
+        return (self.ngrams, self.ranked_by) != (1, FREQUENCY)
+
+
+@dataclass(frozen=True)
+class PreparationSettings(FeatureSettings):
+    """How texts become a dataset; beside `workers`, each setting changes what is written."""
+
+    tokenizer: str | None = setting(
+        None,
+        "what makes words of a text. unicode: lower case, and boundaries at spaces, punctuation, dashes "
+        'and quotes of any script; "l\'été" is two words, "don\'t" is one, an emoji is one; for every '
+        "language with spaces between words. characters: each letter is a word, for Chinese, Japanese or "
+        "Thai, best with --ngrams 2 or 3. keras: as Keras' imdb.npz was made, for English alone: lower "
+        "case and punctuation of ASCII only. It is recorded: predict, evaluate and export use the same",
+        choices=TOKENIZERS,
+        shown="unicode for files, or that of the --vocabulary; keras for imdb",
+    )
+    vocabulary: Path | None = setting(  # noqa: RUF009, a field
+        None,
+        "use the words of this dataset or run, with its tokenizer and its n-grams, so that its model can "
+        "be trained on (train --from RUN); or of a vocabulary.txt, one word per line (default: count the "
+        "words of the training split)",
+        metavar="RUN|DATASET|FILE",
+        read=Path,
+    )
+    max_vocabulary: int | None = setting(
+        None, "keep the N most frequent words (default: all)", metavar="N", at_least=1
+    )
+    skip_bad_rows: int = setting(
+        0,
+        f"continue after up to N bad rows, and list them in DIR/{SKIPPED_ROWS}",
+        metavar="N",
+        at_least=0,
+    )

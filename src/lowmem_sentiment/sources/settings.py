@@ -1,0 +1,74 @@
+"""The settings of reading labelled texts from files."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..system.errors import SettingsError
+from ..system.settings import setting
+from ..text.reader_settings import ReaderSettings
+
+SPLIT_RULES = ("hash", "stratified")
+
+
+def read_label_map(text: str) -> dict[str, str]:
+    """Return the map that "OLD=NEW,..." says; ValueError for anything else."""
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    if not all(equals for _, equals, _ in pairs):
+        raise ValueError(text)
+    return {old.strip(): new.strip() for old, _, new in pairs}
+
+
+read_label_map.__name__ = "list of OLD=NEW"
+
+
+@dataclass(frozen=True)
+class FilesSettings(ReaderSettings):
+    """How to read labelled text files, and what makes reviews of them."""
+
+    test: tuple[str, ...] = ()
+    """Files of the test split; all others are then of the training split."""
+    test_fraction: float = setting(
+        0.2,
+        "share of the texts to test on where neither --test nor a folder says it",
+        metavar="SHARE",
+        at_least=0,
+        below=1,
+    )
+    split: str = setting(
+        "hash",
+        "how those are chosen. hash: by the hash of a text's bytes, so that it stays in its split when "
+        "others are added; how many there are of each label is left to chance. stratified: the same "
+        "share of each label, to one review, drawn by --seed, for few texts or a rare label; texts with "
+        "the same words go to one split; takes 10 bytes of memory a text, and 60 while they are divided",
+        choices=SPLIT_RULES,
+    )
+    seed: int = setting(0, "seed of --split stratified", metavar="N", at_least=0)
+    label_map: dict[str, str] = setting(  # noqa: RUF009
+        {}, "rename or merge labels; OLD= leaves them out", metavar="OLD=NEW,...", read=read_label_map
+    )
+    labels: tuple[str, ...] = setting(
+        (), "the labels and their order", metavar="LABEL,...", shown="those found, sorted"
+    )
+    follow_links: bool = setting(False, "read links in a folder, which are refused otherwise")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.split == "stratified" and self.test:
+            raise SettingsError(
+                "split is stratified, but --test names the test split; expected one of both"
+            )
+        if len(set(self.labels)) < len(self.labels):
+            raise SettingsError(f"labels is {','.join(self.labels)}, expected each label once")
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the manifest records."""
+        content: dict[str, Any] = {} if self.test else {"test_fraction": self.test_fraction}
+        if self.split != "hash":
+            content |= {"split": self.split, "split_seed": self.seed}
+        content |= {"label_map": self.label_map, "errors": self.errors}
+        for name in ("text_column", "label_column"):
+            if (column := getattr(self, name)) is not None:
+                content[name] = column
+        if self.encoding_name != "utf-8":
+            content["encoding"] = self.encoding_name
+        return content
