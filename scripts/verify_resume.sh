@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Set up, and kill and resume training on the IMDb reviews at random moments. Arguments go to
-# "lowmem-sentiment verify-resume" after the dataset, such as --kills 50.
+# verify_resume.py after the dataset, such as --kills 50.
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 prepare_imdb
-exec lowmem-sentiment verify-resume "$dataset" --work "$project/runs/verify-resume" "$@"
+exec python "$project/scripts/verify_resume.py" "$dataset" --work "$project/runs/verify-resume" "$@"

@@ -128,7 +128,6 @@ def test_a_mistake_is_one_line_and_its_exit_code(
         ("train {data} --run {data}", "is the input"),
         ("train {data} --run {proj}", "is no run"),
         ("train {data} --run .", "is the working directory"),
-        ("verify-resume {data} --work {proj}", "holds reviews.csv, which verify-resume did not make"),
     ],
 )
 def test_nothing_but_its_own_kind_is_overwritten(
@@ -148,8 +147,7 @@ def test_nothing_but_its_own_kind_is_overwritten(
 
     before = everything()
     arguments = arguments.format(proj=tmp_path / "proj", run=run, data=data).split()
-    overwrite = [] if arguments[0] == "verify-resume" else ["--overwrite"]
-    assert main([*arguments, *overwrite]) == 73
+    assert main([*arguments, "--overwrite"]) == 73
     captured = capsys.readouterr()
     assert reason in captured.err
     assert captured.err.count("\n") == 1
@@ -176,7 +174,7 @@ def test_the_second_of_two_prepares_is_refused_in_one_line(tmp_path):
     assert sorted(code for _, code in ended) == [0, 73]
     (error,) = (error for error, code in ended if code)
     assert error.count("\n") == 1
-    assert run_cli("verify", tmp_path / "data").returncode == 0
+    assert run_cli("explore", tmp_path / "data").returncode == 0
 
 
 def test_a_package_that_is_not_installed_is_one_line(trained, monkeypatch, capsys):
@@ -221,6 +219,10 @@ def test_without_a_command_the_commands_are_listed(capsys):
         (["trian"], "did you mean 'train'?"),
         (["train", "d", "--run", "r", "--epoch", "3"], "did you mean '--epochs'?"),
         (["train", "d", "--run", "r", "--optimizer", "lazyadam"], "did you mean 'lazy-adam'?"),
+        *(
+            ([name, "data"], f"the command {name} is gone, use {new};")
+            for name, new in command_line.GONE.items()
+        ),
         (["prepare", "reviews.csv"], "lowmem-sentiment prepare files PATH"),
     ],
 )
@@ -362,7 +364,7 @@ def test_json_is_exact_as_it_is(capsys):
 
 def test_an_error_about_data_is_one_line(monkeypatch, capsys, tmp_path):
     path = tmp_path / "no\x1b[2J\nsuch"
-    assert main(["verify", str(path)]) == 66
+    assert main(["explore", str(path)]) == 66
     (line,) = capsys.readouterr().err.splitlines()
     assert line.isprintable() and "no\\x1b[2J\\nsuch" in line
 
@@ -440,7 +442,7 @@ def test_ctrl_c_at_any_moment_of_the_start_is_one_line(dataset, tmp_path, second
 
 def test_an_ascii_locale_prints_what_it_can(tmp_path):
     environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    result = run_cli("verify", tmp_path / "é", env=environment)
+    result = run_cli("explore", tmp_path / "é", env=environment)
     assert result.returncode == 66
     assert result.stderr.count("\n") == 1 and "is no dataset directory" in result.stderr
 

@@ -13,8 +13,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers import free_addresses, run_cli
+from verify_resume import digests
 
-from lowmem_sentiment.evaluation.verify_resume import digests
 from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory

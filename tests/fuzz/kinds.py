@@ -31,7 +31,6 @@ _IMDB = ("prepare", "imdb", "--source", "npz", "--npz", "{case}/imdb.npz", "--ou
 _REUTERS = ("prepare", "reuters", "--npz", "{case}/reuters.npz", "--out", "{out}", "--json")
 _DATASET = (
     ("explore", "{case}/data", "--json"),
-    ("verify", "{case}/data", "--json"),
     ("evaluate", "{run}", "--data", "{case}/data", "--json"),
     ("train", "{case}/data", "--run", "{out}", "--epochs", "0"),  # stops before TensorFlow is imported
 )

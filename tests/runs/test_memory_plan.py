@@ -116,7 +116,7 @@ def test_plan_answers_without_tensorflow(dataset):
     code = f"""
 import sys
 from lowmem_sentiment.cli import main
-assert main(["plan", {str(dataset.directory)!r}, "--batch-size", "64", "--json"]) == 0
+assert main(["train", {str(dataset.directory)!r}, "--plan", "--batch-size", "64", "--json"]) == 0
 assert "tensorflow" not in sys.modules
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -4,8 +4,8 @@ from functools import partial
 
 import numpy as np
 import pytest
+from verify_resume import digests
 
-from lowmem_sentiment.evaluation.verify_resume import digests
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.system.errors import DataError, Resumable, SettingsError

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import run_cli
+from verify_resume import digests, verify_resume
 
-from lowmem_sentiment.evaluation.verify_resume import digests, verify_resume
 from lowmem_sentiment.model.keras_model import build_model
 from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.runs.configuration import SaveEvery, TrainingSettings

@@ -28,12 +28,13 @@ COMMANDS = {
     "curves": "draw the curves of runs in the terminal",
     "compare": "show where runs differ, and whether by more than chance",
     "sweep": "train every combination of some settings, and find the best",
-    "plan": "show what training will take, before it does",
-    "verify": "check every byte of a dataset directory",
-    "verify-resume": "kill training at random moments, resume it, and compare",
 }
 
-GONE: dict[str, str] = {}
+GONE = {
+    "plan": "train DATASET --plan",
+    "verify": "explore DATASET, which checks every byte",
+    "verify-resume": "scripts/verify_resume.sh of the source code",
+}
 """What replaces each command of earlier versions."""
 
 EXIT_CODES = """\
@@ -95,7 +96,7 @@ def make_parser(names: Iterable[str]) -> Parser:
     for name, what in COMMANDS.items():
         command = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
         if name in names:
-            module = importlib.import_module(f".{name.replace('-', '_')}", __package__)
+            module = importlib.import_module(f".{name}", __package__)
             module.add_options(command)
             command.set_defaults(command=module.run)
     return parser

@@ -22,6 +22,8 @@ _OF_PARENT = (
 
 
 def run(options: argparse.Namespace, bar: Bar) -> None:
+    if options.measure and not options.plan:
+        raise SettingsError("--measure needs --plan: lowmem-sentiment train DATASET --plan --measure")
     # A mistake is reported before TensorFlow's 2 s.
     from ..distributed.tf_config import find_cluster
 
@@ -30,6 +32,9 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
     settings = _settings(options, dataset)
     if (warning := dataset.imbalance()) and settings.class_weight == "none":
         warn(warning)
+    if options.plan:
+        _show_plan(options, dataset, settings, len(cluster.workers) if cluster else 1)
+        return
     save_every = SaveEvery.parse(options.save_every)
     limit = options.memory_limit() if options.memory_limit else None
     if limit:
@@ -69,6 +74,16 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
     bar.clear()
     too_good = bool(ranked_with_held_out(dataset, settings.validation_split))
     answer(options, summary, lambda: _summary_lines(summary, settings, too_good))
+
+
+def _show_plan(
+    options: argparse.Namespace, dataset: Any, settings: TrainingSettings, workers: int
+) -> None:
+    from . import training_plan
+
+    limit = options.memory_limit() if options.memory_limit else find_limit()
+    figures = training_plan.figures(dataset, settings, limit, workers, options.measure)
+    answer(options, figures, lambda: training_plan.lines(figures))
 
 
 def _dataset(options: argparse.Namespace) -> Any:
@@ -213,6 +228,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="resume this run from its last saved state, with its own settings; a finished one is "
         "trained on when --epochs is raised",
+    )
+    where.add_argument(
+        "--plan",
+        action="store_true",
+        help="show what memory and disk training takes, and do not train",
+    )
+    parser.add_argument(
+        "--measure",
+        action="store_true",
+        help="with --plan: train for a second, and show the time that the whole will take",
     )
     parser.add_argument(
         "--from",

@@ -38,8 +38,8 @@ class TuneSettings:
     )
     memory_limit: int | None = setting(
         None,
-        "try nothing that plan says takes more than SIZE, such as 700M, and train as many at a time as "
-        "fit into it, a core each",
+        "try nothing that takes more than SIZE, such as 700M, by train --plan, and train as many at a "
+        "time as fit into it, a core each",
         metavar="SIZE",
         read=parse_size,
         shown="one at a time, in what is free",

@@ -2,11 +2,16 @@
 
 A training run is started as a process of its own, killed with SIGKILL at a random moment, and resumed,
 again and again until it ends; then it is compared with a run that was not interrupted.
+
+    python scripts/verify_resume.py DATASET --work DIR --kills 50
 """
 
+import argparse
 import hashlib
+import json
 import random
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -14,14 +19,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..distributed.tf_config import without_cluster
-from ..monitoring.event_reader import read_values
-from ..runs.run_directory import RUN, RunDirectory
-from ..system.directories import remove_directory
-from ..system.errors import LowmemError, OutputExists
-from ..system.files import UNFINISHED, cannot_write
-from ..system.npz import read_arrays
-from ..system.progress import Progress, no_progress
+from lowmem_sentiment.distributed.tf_config import without_cluster
+from lowmem_sentiment.monitoring.event_reader import read_values
+from lowmem_sentiment.runs.run_directory import RUN, RunDirectory
+from lowmem_sentiment.system.directories import remove_directory
+from lowmem_sentiment.system.errors import LowmemError, OutputExists
+from lowmem_sentiment.system.files import UNFINISHED, cannot_write
+from lowmem_sentiment.system.npz import read_arrays
+from lowmem_sentiment.system.progress import Bar, Progress, no_progress
 
 
 def digests(run: str | Path) -> dict[str, str]:
@@ -139,3 +144,36 @@ def _killed(command: list[str], after: float | None) -> bool:
     if process.returncode:
         raise LowmemError(f"training failed: {errors.strip()[-500:]}")
     return False
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the digests as one JSON object; return 1 where a resumed run differs."""
+    parser = argparse.ArgumentParser(
+        description="Kill training at random moments, resume it, and compare it with an undisturbed run."
+    )
+    add = parser.add_argument
+    add("dataset", type=Path, metavar="DATASET", help="a dataset directory")
+    add("--work", type=Path, required=True, metavar="DIR", help="directory for the runs; emptied first")
+    add("--kills", type=int, default=10, metavar="N", help="how many times to kill (default: 10)")
+    add("--seed", type=int, default=0, metavar="N", help="seed of the moments (default: 0)")
+    add("--options", type=shlex.split, default=[], metavar="TEXT",
+        help='further options of train, such as "--epochs 1 --save-every 100"')  # fmt: skip
+    options = parser.parse_args(arguments)
+    try:
+        result = verify_resume(
+            options.dataset,
+            options.work,
+            kills=options.kills,
+            seed=options.seed,
+            options=options.options,
+            progress=Bar(),
+        )
+    except LowmemError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    print(json.dumps(result, indent=1))
+    return 0 if result["identical"] else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
