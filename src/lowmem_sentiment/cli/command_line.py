@@ -24,6 +24,7 @@ COMMANDS = {
     "predict": "predict the labels of texts",
     "tune": "search the settings of the best model within a budget, and train it",
     "export": "write a run for use elsewhere",
+    "serve": "answer with a run's predictions over HTTP",
     "tensorboard": "show the curves of runs in a browser",
     "curves": "draw the curves of runs in the terminal",
     "compare": "show where runs differ, and whether by more than chance",

@@ -78,6 +78,7 @@ class Predictor:
         self._model, self._vocabulary = load_with_vocabulary(RunDirectory(run))
         self.labels, self.num_words = self._model.labels, self._model.num_words
         metadata = self._model.metadata
+        self.tokenizer = metadata.tokenizer
         self._encoder = text_encoder(self._vocabulary, metadata.ngrams, metadata.tokenizer)
 
     def probabilities(self, texts: Iterable[str | bytes]) -> np.ndarray:

@@ -1,0 +1,109 @@
+"""``serve``."""
+
+import argparse
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from ..evaluation.settings import probability_or_run
+from ..serving.settings import ServingSettings
+from ..system.progress import Bar
+from .options import add_settings, given, whole_number
+from .output import report, warn
+
+HERE = ("127.0.0.1", "localhost", "::1")
+
+
+def run(options: argparse.Namespace, bar: Bar) -> None:
+    if options.workers == 1:
+        _serve(options)
+        return
+    process, counts = os.getpid(), tempfile.mkdtemp(prefix="lowmem-sentiment-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts  # before `prometheus_client` is imported
+    try:
+        _serve(options)
+    finally:
+        if os.getpid() == process:  # and not a worker, which ends here too
+            shutil.rmtree(counts, ignore_errors=True)
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from ..serving.application import create_app
+    from ..serving.server import listen, log_line, run_in_process, run_in_workers
+
+    settings = ServingSettings(**given(options, ServingSettings))
+    threshold = options.threshold
+    if threshold == "run":
+        from ..evaluation.thresholds import recorded_threshold
+
+        threshold = recorded_threshold(options.run)
+    application = create_app(
+        options.run,
+        name=options.name,
+        settings=settings,
+        threshold=threshold,
+        watch=False,  # the server does
+        log=log_line,
+        access_log=options.access_log,
+    )
+    listening = listen(options.host, options.port)
+    host, port = listening.getsockname()[:2]
+    if options.host not in HERE:
+        warn(
+            f"{options.host} is open to other machines, without TLS and without a password; expected a "
+            "server such as nginx or Caddy between it and them"
+        )
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    report(f"{application.name} answers at {address} (Ctrl-C stops it)")
+    if options.workers == 1:
+        run_in_process(application, listening, settings)
+    else:
+        run_in_workers(application, listening, settings, options.workers)
+
+
+EXAMPLES = """
+The page at / shows the words that decide. For programs:
+
+  curl -d '{"instances": ["a moving film"]}' \\
+      http://127.0.0.1:8080/v1/models/NAME:predict
+  curl -d '{"inputs": "a moving film"}' http://127.0.0.1:8080/
+  curl -H 'Content-Type: text/csv' --data-binary @new.csv \\
+      http://127.0.0.1:8080/v1/models/NAME:predict
+
+SIGTERM finishes the requests under way. When RUN is a link that leads to
+another run, or on SIGHUP, the model is replaced; a damaged one is refused.
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options to the command's parser."""
+    parser.epilog = EXAMPLES
+    add = parser.add_argument
+    add("run", type=Path, metavar="RUN", help="a run directory, or what export --format weights made")
+    add("--name", help="name of the model in addresses (default: that of the run's directory)")
+    add(
+        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)"
+    )
+    add(
+        "--port",
+        type=whole_number(0, 65_535),
+        default=8080,
+        help="port to listen on; 0: any that is free (default: 8080)",
+    )
+    add(
+        "--workers",
+        type=whole_number(1, 64),
+        default=1,
+        metavar="N",
+        help="processes that answer and share the model's memory; more than 1 need gunicorn (default: 1)",
+    )
+    add(
+        "--threshold",
+        type=probability_or_run,
+        metavar="P",
+        help="of two labels, predict the second when its probability is above P; run: above the "
+        "threshold recorded with the run (default: 0.5)",
+    )
+    add("--access-log", action="store_true", help="log each request, but no text, to standard error")
+    add_settings(parser, ServingSettings)

@@ -1,0 +1,197 @@
+"""The JSON that clients send, and what they get: TensorFlow Serving's and KServe's, and Hugging Face's.
+
+TensorFlow Serving's REST API: https://www.tensorflow.org/tfx/serving/api_rest. KServe's V1 protocol:
+https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protocol. The fields have the
+names of the exported SavedModel's signature: the input "texts", the outputs "label", "probability" and
+"probabilities".
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..evaluation.predict import Prediction, strongest
+from ..system.errors import printable
+from ..text.rows import MAX_TEXT_BYTES
+
+VERSION = "1"
+"""The one version that there is, to clients that name versions."""
+
+
+def texts_at_a_time(labels: int) -> int:
+    """Return how many texts are predicted together: 100,000 probabilities are 12 MB by name."""
+    return max(1, 100_000 // labels)
+
+
+class BadRequest(Exception):
+    """A request whose `field` is wrong: what was received, and what was expected."""
+
+    def __init__(self, message: str, field: str | None = None, code: int = 400):
+        super().__init__(message)
+        self.field, self.code = field, code
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object of a request's body."""
+    try:
+        content = json.loads(body, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise BadRequest("the body is nested too deeply") from None
+    except ValueError as error:  # JSON's or UTF-8's
+        raise BadRequest(f"the body is not JSON: {printable(error, 200)}") from None
+    if not isinstance(content, dict):
+        raise BadRequest(f"the body is {_kind(content)}, expected an object")
+    return content
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def tensorflow_texts(content: Mapping[str, Any], limit: int) -> list[bytes]:
+    """Return the texts of "instances" (rows) or "inputs" (columns), as TensorFlow Serving takes them."""
+    if content.get("signature_name", "serving_default") != "serving_default":
+        raise BadRequest("expected serving_default", "signature_name")
+    if "instances" in content:
+        return _texts(content["instances"], "instances", limit)
+    if "inputs" in content:
+        inputs, field = content["inputs"], "inputs"
+        if isinstance(inputs, dict):
+            inputs, field = _named_input(inputs, field), "inputs.texts"
+        return _texts(inputs, field, limit)
+    raise BadRequest('expected "instances": ["text", ...] or "inputs": {"texts": [...]}', "instances")
+
+
+def tensorflow_answer(
+    content: Mapping[str, Any], predictions: Sequence[Prediction], labels: list[str]
+) -> dict[str, Any]:
+    """Return the answer in the form of the request: a row per text, or a column per output."""
+    rows: list[dict[str, Any]] = [
+        {
+            "label": each.label,
+            "probability": each.probability,
+            "probabilities": [each.probabilities[label] for label in labels],
+        }
+        for each in predictions
+    ]
+    if "instances" in content:
+        return {"predictions": rows}
+    names = ("label", "probability", "probabilities")
+    return {"outputs": {name: [row[name] for row in rows] for name in names}}
+
+
+def explanations(content: Mapping[str, Any], predictions: Sequence[Prediction]) -> dict[str, Any]:
+    """Return KServe's answer to `:explain`: each prediction with its strongest words."""
+    words = _whole_number(content, "words") or 5
+    return {
+        "explanations": [
+            each._replace(effects=strongest(each.effects or [], words)).as_dict() for each in predictions
+        ]
+    }
+
+
+def hugging_face_texts(content: Mapping[str, Any], limit: int) -> list[bytes]:
+    """Return the texts of "inputs": one, or a list of them."""
+    if "inputs" not in content:
+        raise BadRequest('expected "inputs": "text", or a list of texts', "inputs")
+    inputs = content["inputs"]
+    return _texts([inputs] if isinstance(inputs, str) else inputs, "inputs", limit)
+
+
+def hugging_face_answer(
+    content: Mapping[str, Any], predictions: Sequence[Prediction]
+) -> list[list[dict[str, Any]]]:
+    """Return for each text its labels, the most probable first: `top_k` of them, or all."""
+    top = _whole_number(content, "top_k")
+    return [
+        [
+            {"label": label, "score": score}
+            for label, score in sorted(each.probabilities.items(), key=lambda pair: -pair[1])[:top]
+        ]
+        for each in predictions
+    ]
+
+
+def status(name: str) -> dict[str, Any]:
+    """Return a model's status, TensorFlow Serving's and KServe's in one object."""
+    state = {"error_code": "OK", "error_message": ""}
+    version = {"version": VERSION, "state": "AVAILABLE", "status": state}
+    return {"name": name, "ready": True, "model_version_status": [version]}
+
+
+def metadata(name: str, labels: list[str], tokenizer: str) -> dict[str, Any]:
+    """Return TensorFlow Serving's description of the signature, with our labels beside it."""
+
+    def tensor(name: str, dtype: str, *sizes: int) -> dict[str, Any]:
+        dims = [{"size": str(size), "name": ""} for size in (-1, *sizes)]
+        return {"name": name, "dtype": dtype, "tensor_shape": {"dim": dims, "unknown_rank": False}}
+
+    signature = {
+        "inputs": {"texts": tensor("texts", "DT_STRING")},
+        "outputs": {
+            "label": tensor("label", "DT_STRING"),
+            "probability": tensor("probability", "DT_FLOAT"),
+            "probabilities": tensor("probabilities", "DT_FLOAT", len(labels)),
+        },
+        "method_name": "tensorflow/serving/predict",
+    }
+    return {
+        "model_spec": {"name": name, "signature_name": "", "version": VERSION},
+        "metadata": {"signature_def": {"signature_def": {"serving_default": signature}}},
+        "labels": labels,
+        "tokenizer": tokenizer,
+    }
+
+
+def _named_input(row: Mapping[str, Any], field: str) -> Any:
+    """Return the value of the one input that there is, "texts"."""
+    if list(row) != ["texts"]:
+        raise BadRequest(f'has the keys {printable(list(row), 200)}, expected "texts"', field)
+    return row["texts"]
+
+
+def _texts(values: Any, field: str, limit: int) -> list[bytes]:
+    """Return texts as UTF-8; a text may stand in {"texts": ...} and as {"b64": ...}."""
+    if not isinstance(values, list):
+        raise BadRequest(f"is {_kind(values)}, expected a list of texts", field)
+    if len(values) > limit:
+        raise BadRequest(f"has {len(values):,} texts, expected {limit:,} at most", field, 413)
+    return [_text(value, f"{field}[{nth}]") for nth, value in enumerate(values)]
+
+
+def _text(value: Any, field: str) -> bytes:
+    if isinstance(value, dict) and "b64" not in value:
+        value, field = _named_input(value, field), f"{field}.texts"
+    if isinstance(value, dict) and isinstance(value.get("b64"), str):
+        try:
+            text = base64.b64decode(value["b64"], validate=True)
+        except (binascii.Error, ValueError):
+            raise BadRequest("is not base64", f"{field}.b64") from None
+    elif isinstance(value, str):
+        text = value.encode("utf-8", "replace")  # half a surrogate pair is no character
+    else:
+        raise BadRequest(f"is {_kind(value)}, expected a text", field)
+    if len(text) > MAX_TEXT_BYTES:
+        raise BadRequest(f"is longer than {MAX_TEXT_BYTES >> 20} MiB", field, 413)
+    return text
+
+
+def _whole_number(content: Mapping[str, Any], name: str) -> int | None:
+    """Return a parameter of 1 or more; None where it is not given."""
+    parameters = content.get("parameters") or {}
+    if not isinstance(parameters, dict):
+        raise BadRequest(f"is {_kind(parameters)}, expected an object", "parameters")
+    value = parameters.get(name)
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise BadRequest(
+            f"is {printable(json.dumps(value), 60)}, expected a whole number of 1 or more",
+            f"parameters.{name}",
+        )
+    return value
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")

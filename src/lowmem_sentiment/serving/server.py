@@ -1,0 +1,160 @@
+"""Run the application: by waitress in this process, or by gunicorn in several that share the model."""
+
+import gc
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+
+from waitress import wasyncore
+from waitress.server import create_server
+
+from ..system.errors import Unavailable
+from .application import RUNNING, Application
+from .settings import ServingSettings
+
+FINISH = 10.0
+"""Seconds that requests under way may take after SIGTERM."""
+
+MAX_CONNECTIONS = 1_000
+
+
+def log_line(event: dict[str, Any]) -> None:
+    """Write an event to standard error, a line of JSON."""
+    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    sys.stderr.write(json.dumps({"time": now, **event}) + "\n")
+    sys.stderr.flush()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; Unavailable where it cannot."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        opened = socket.socket(family, kind, protocol)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind(address)
+        opened.listen(1024)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise Unavailable(f"cannot listen on {host}:{port}: {reason}; try --port") from error
+    return opened
+
+
+def run_in_process(application: Application, listening: socket.socket, settings: ServingSettings) -> None:
+    """Answer requests until SIGTERM or Ctrl-C, then finish those under way.
+
+    SIGHUP loads the run again, also where its path leads to the same weights.
+    """
+    received: set[int] = set()  # a handler may come anywhere, and so takes no lock
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda number, _: received.add(number))
+
+    def go_on() -> bool:
+        if signal.SIGHUP in received:
+            received.discard(signal.SIGHUP)
+            application.model.replace_in_background()
+        return not received
+
+    serve(application, listening, settings, go_on)
+
+
+def serve(
+    application: Application,
+    listening: socket.socket,
+    settings: ServingSettings,
+    go_on: Callable[[], bool],
+) -> None:
+    """Answer requests while `go_on`, which is asked once a second or more often.
+
+    waitress reads requests in one thread and hands over those that are whole, so a slow client holds
+    nobody up. Each request that waits for its turn has a thread of its own.
+    """
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it warns of each request that waits
+    channels: dict[int, Any] = {}
+    server = create_server(
+        application,
+        map=channels,
+        sockets=[listening],
+        threads=RUNNING + settings.max_waiting + 2,  # two to say that the server is busy, or well
+        connection_limit=MAX_CONNECTIONS,
+        channel_timeout=settings.read_timeout,
+        cleanup_interval=1,
+        # The application answers larger ones in JSON; this is what is buffered (on disk) at most.
+        max_request_body_size=4 * settings.max_body,
+        max_request_header_size=32 << 10,
+        asyncore_use_poll=True,
+        ident="lowmem-sentiment",
+    )
+
+    def turn(timeout: float) -> None:
+        wasyncore.loop(timeout=timeout, use_poll=True, map=channels, count=1)
+
+    while go_on():
+        turn(1.0)
+        if application.model.has_changed():
+            application.model.replace_in_background()
+    server.accepting = False
+    listening.close()
+    deadline = time.monotonic() + FINISH
+    while time.monotonic() < deadline and any(map(_is_busy, list(channels.values()))):
+        turn(0.05)
+
+
+def _is_busy(channel: Any) -> bool:
+    """Whether a connection has a request under way, an answer that is not sent, or was just opened."""
+    under_way = getattr(channel, "requests", None) or getattr(channel, "total_outbufs_len", 0)
+    return bool(under_way or time.time() - getattr(channel, "last_activity", 0) < 1)
+
+
+def run_in_workers(
+    application: Application, listening: socket.socket, settings: ServingSettings, workers: int
+) -> None:
+    """Run the application in several processes under gunicorn.
+
+    The processes are forked from this one and share its memory, until each replaces the model.
+    Raises Unavailable where gunicorn is not installed.
+    """
+    try:
+        from gunicorn.app.base import BaseApplication
+        from gunicorn.workers.base import Worker
+    except ModuleNotFoundError:
+        raise Unavailable(
+            "--workers needs gunicorn; expected it installed: pip install 'lowmem-sentiment[workers]'"
+        ) from None
+    address = f"fd://{listening.detach()}"  # gunicorn closes it
+
+    class WaitressWorker(Worker):
+        """A process that runs `serve` on the socket that it inherits."""
+
+        def run(self) -> None:
+            def go_on() -> bool:
+                self.notify()
+                return bool(self.alive and self.ppid == os.getppid())
+
+            serve(application, self.sockets[0].sock, settings, go_on)
+
+    class Gunicorn(BaseApplication):
+        def load_config(self) -> None:
+            chosen = {
+                "bind": address,
+                "workers": workers,
+                "worker_class": WaitressWorker,
+                "preload_app": True,  # loaded once, before the processes fork
+                "graceful_timeout": int(FINISH),
+                "proc_name": "lowmem-sentiment",
+                "loglevel": "warning",
+            }
+            for name, value in chosen.items():
+                self.cfg.set(name, value)
+
+        def load(self) -> Application:
+            return application
+
+    gc.freeze()  # or the collector would write to, and so copy, what is shared
+    Gunicorn().run()
