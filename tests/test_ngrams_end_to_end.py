@@ -10,7 +10,6 @@ import pytest
 from helpers import WORDS, handmade_reviews, random_texts, write_imdb
 
 from lowmem_sentiment.dataset.reader import Dataset
-from lowmem_sentiment.evaluation.compare import compare
 from lowmem_sentiment.evaluation.evaluate import evaluate, evaluate_runs
 from lowmem_sentiment.evaluation.predict import Predictor, predict
 from lowmem_sentiment.model.export import export
@@ -124,10 +123,11 @@ def test_evaluation_and_comparison_score_the_features(ngram_dataset, run, tmp_pa
     model = keras.models.load_model(run / "model.keras")
     ((rows, labels),) = batches(ngram_dataset, "test", num_words=120, batch_size=40)
     right = (model.predict(rows, verbose=0)[:, 0] > 0.5) == labels.numpy()
-    assert report["accuracy"] == pytest.approx(right.mean())
+    assert report.accuracy == pytest.approx(right.mean())
     other = tmp_path / "other"
     train(ngram_dataset, other, replace(SETTINGS, num_words=60, epochs=1))
-    assert compare([run, other])["reviews"] == 40
+    (comparison,) = evaluate_runs([run, other])
+    assert [each.reviews for each in comparison.evaluations] == [40, 40]
 
 
 def test_words_and_ngrams_are_not_mixed_up(ngram_dataset, run, tmp_path):
@@ -150,16 +150,17 @@ def test_a_run_on_words_is_compared_with_one_on_ngrams_on_the_same_reviews(ngram
     train(words, of_words, replace(SETTINGS, num_words=20, epochs=1))
     alone = [evaluate(of_words, words), evaluate(run)]
     for runs, expected in (([of_words, run], alone), ([run, of_words], alone[::-1])):
-        compared = compare(runs)
-        assert compared["dataset"] == str(ngram_dataset.directory)
-        for together, by_itself in zip(compared["metrics"], expected, strict=True):
-            assert together["accuracy"] == by_itself["accuracy"]
-            assert together["loss"] == pytest.approx(by_itself["loss"])
-    assert evaluate(of_words, ngram_dataset)["accuracy"] == alone[0]["accuracy"]
+        (compared,) = evaluate_runs(runs)
+        for together, by_itself in zip(compared.evaluations, expected, strict=True):
+            assert together.dataset == str(ngram_dataset.directory)
+            assert together.accuracy == by_itself.accuracy
+            assert together.loss == pytest.approx(by_itself.loss)
+    assert evaluate(of_words, ngram_dataset).accuracy == alone[0].accuracy
     for candidate, live in ((of_words, run), (run, of_words)):
-        (report,) = evaluate_runs([candidate], baseline=live)
-        assert report["dataset"] == str(ngram_dataset.directory)
-        assert report["baseline"]["accuracy"] == evaluate(live, ngram_dataset)["accuracy"]
+        (comparison,) = evaluate_runs([candidate], baseline=live)
+        (report,) = comparison.evaluations
+        assert report.dataset == str(ngram_dataset.directory)
+        assert report.baseline.accuracy == evaluate(live, ngram_dataset).accuracy
 
 
 def test_explanations_leave_out_a_word_with_every_ngram_that_it_is_in(run):
@@ -174,7 +175,7 @@ def test_explanations_leave_out_a_word_with_every_ngram_that_it_is_in(run):
     assert set(effects) == set(names) | {word for name in names for word in name.split()}
     for word, effect in effects.items():
         assert set(effect.ngrams) == {name for name in names if f" {word} " in f" {name} "}
-    assert effects["great"].as_dict()["ngrams"]
+    assert effects["great"].to_json()["ngrams"]
     # leaving out every n-gram with "great" is the text in which an unknown word stands for it
     (without,) = predictor.probabilities([text.replace("great", "xyzzy")])
     (whole,) = predictor.probabilities([text])
@@ -257,7 +258,7 @@ def test_a_run_on_ngrams_is_trained_on_with_new_texts(ngram_dataset, run, tmp_pa
     child, alone = tmp_path / "child", tmp_path / "alone"
     summary = train(new, child, same, start_from=run)
     assert summary["loss"] < train(new, alone, same)["loss"] / 2
-    assert evaluate(child, ngram_dataset)["accuracy"] > 0.9
+    assert evaluate(child, ngram_dataset).accuracy > 0.9
 
 
 def test_a_recipe_takes_no_more_features_than_there_are(ngram_dataset):

@@ -7,7 +7,7 @@ needed, so that memory does not grow with the number of reviews:
 
     dataset = prepare(find_imdb_source(), "data/imdb")
     train(dataset, "runs/first", TrainingSettings(epochs=2))
-    print(evaluate("runs/first")["accuracy"])
+    print(evaluate("runs/first").accuracy)
     print(predict("runs/first", ["A moving film."])[0].label)
 
 Data

@@ -371,7 +371,6 @@ def test_an_error_about_data_is_one_line(monkeypatch, capsys, tmp_path):
 
 def test_numbers_that_cannot_be_are_refused_by_every_command(capsys):
     for command, expected in (
-        (["evaluate", "run", "--batch-size", "0"], "it is '0', expected a whole number, 1 or more"),
         (
             ["train", "data", "--run", "r", "--hidden", "50,"],
             "it is '50,', expected whole numbers, separated",

@@ -5,11 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from lowmem_sentiment.cli import evaluate as cli_evaluate
 from lowmem_sentiment.cli import main
+from lowmem_sentiment.evaluation.scoring import LabelMetrics
 from lowmem_sentiment.runs.configuration import TrainingSettings
 
 
@@ -39,7 +41,7 @@ def test_a_worse_run_fails_its_gate_and_an_equal_one_does_not(runs, capsys):
     assert f"error: significantly worse than {good}" in printed.err
     assert main(["evaluate", good, "--baseline", good]) == 0
     assert main(["evaluate", good, "--baseline", bad]) == 0
-    assert f"{good} against {bad}: not significantly worse: +" in capsys.readouterr().out
+    assert f"{good} against {bad}: significantly better: +" in capsys.readouterr().out
 
 
 def test_a_labels_limit_decides_the_exit_code(runs, capsys):
@@ -73,8 +75,15 @@ def test_several_runs_and_datasets_are_a_table_in_every_form(runs, dataset, caps
     assert main([*command, "--markdown"]) == 0
     first, line, *rest = capsys.readouterr().out.splitlines()
     assert first.startswith("| run | data | split |") and set(line) <= set("| -") and len(rest) == 2
+    assert [report.get("baseline", {}).get("run") for report in reports] == [None, runs[0]]
+    assert reports[1]["failed"] == []  # only --baseline is a gate
     assert main(command) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("160 of the train split")
+    assert any(line.split() == ["hidden", "8,4", "2"] for line in lines)
+    low, high = reports[0]["intervals"]["accuracy"]
+    assert any(line.split()[:3] == [f"{low:.4f}", "to", f"{high:.4f}"] for line in lines)
+    assert lines[-1].startswith(f"{runs[1]} against {runs[0]}: significantly worse: -")
 
 
 def test_a_run_may_stand_after_the_datasets(runs, dataset, capsys):
@@ -150,8 +159,8 @@ def test_a_check_counts_and_the_result_is_saved_when_nobody_reads_the_answer(run
 
 def test_a_label_that_is_hardly_found_is_noted():
     labels = {"rare": (20, 0.29), "few": (19, 0.0), "found": (20, 0.3)}
-    by_label = {name: {"reviews": n, "recall": recall} for name, (n, recall) in labels.items()}
-    (note,) = cli_evaluate._notes({"by_label": by_label})
+    by_label = {name: LabelMetrics(0.5, recall, 0.5, n) for name, (n, recall) in labels.items()}
+    (note,) = cli_evaluate._notes(SimpleNamespace(by_label=by_label))
     assert note.startswith(
         "note: rare is found in 29% of its reviews; train with --class-weight balanced"
     )
@@ -161,7 +170,7 @@ def test_unknown_labels_are_named_and_escaped(runs, tmp_path, capsys):
     path = tmp_path / "new.jsonl"
     path.write_text('{"text": "great", "label": "positive"}\n{"text": "a", "label": "b\\u001b[2J"}\n')
     assert main(["evaluate", runs[0], "--file", str(path)]) == 0
-    assert "1 reviews have the label 'b\\x1b[2J'" in capsys.readouterr().err
+    assert "1 review with the label 'b\\x1b[2J'" in capsys.readouterr().err
 
 
 def test_evaluation_imports_no_tensorflow_and_is_small(runs, tmp_path):
@@ -170,7 +179,7 @@ def test_evaluation_imports_no_tensorflow_and_is_small(runs, tmp_path):
     calls = [
         ["evaluate", runs[0], "--baseline", runs[1], "--mistakes", "2"],
         ["evaluate", runs[0], "--file", str(path)],
-        ["compare", *runs],
+        ["evaluate", *runs],
     ]
     code = (
         "import sys\n"

@@ -1,11 +1,18 @@
+import json
 import shutil
+import tracemalloc
+from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
 from helpers import write_imdb
 
-from lowmem_sentiment.evaluation.evaluate import evaluate
+from lowmem_sentiment.cli import evaluate as cli_evaluate
+from lowmem_sentiment.evaluation.evaluate import evaluate, evaluate_runs
+from lowmem_sentiment.evaluation.intervals import intervals
+from lowmem_sentiment.evaluation.results import Evaluation
+from lowmem_sentiment.evaluation.scoring import Tally
 from lowmem_sentiment.model.metrics import from_confusion_matrix
 from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.sources.imdb import ImdbSource
@@ -22,7 +29,7 @@ def exact_auc(labels, scores):
 def test_metrics_are_those_computed_by_hand(trained, dataset, tmp_path):
     run = shutil.copytree(trained, tmp_path / "run")
     for split in ("test", "train"):
-        evaluation = evaluate(run, dataset, split=split, batch_size=7)
+        evaluation = evaluate(run, dataset, split=split).to_json()
         rows = list(batches(dataset, split, num_words=dataset.num_ids, shuffle=False))
         model = keras.models.load_model(run / "model.keras", compile=False)
         scores = np.concatenate([model.predict(row, verbose=0)[:, 0] for row, _ in rows]).astype(float)
@@ -46,9 +53,40 @@ def test_metrics_are_those_computed_by_hand(trained, dataset, tmp_path):
     assert (run / "evaluation.json").exists()
 
 
+def test_a_thousand_labels_of_any_length_take_the_memory_of_their_counts():
+    """Nothing but the counts grows with the square of the labels."""
+    peaks = []
+    for count in (250, 1_000):
+        labels = [f"{nth} {'label' * 100}" for nth in range(count)]
+        tally = Tally(labels)
+        generator = np.random.default_rng(1)
+        np.add.at(tally.counts, tuple(generator.integers(0, count, (2, 20_000))), 1)
+        tracemalloc.start()
+        metrics, by_label = tally.metrics()
+        of_metrics, of_labels = intervals(tally)
+        evaluation = Evaluation(
+            "run", "data", None, None, "", 20_000, labels, metrics, by_label, tally.counts, of_metrics,
+            of_labels, {}, "",
+        )  # fmt: skip
+        text = json.dumps(evaluation.to_json(), indent=1)
+        lines = cli_evaluate._lines(evaluation)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert len(json.loads(text)["confusions"]) == 1_000
+        assert sum(map(len, lines)) < 1_000 * count
+    assert peaks[1] < 6 * peaks[0]
+
+
+def test_confusions_are_the_most_frequent_first(trained):
+    evaluation = evaluate_runs([trained])[0].evaluations[0]
+    counts = np.array([[5, 3, 0], [2, 2, 4], [0, 3, 0]], np.uint32)
+    evaluation = replace(evaluation, labels=["a", "b", "c"], confusion_matrix=counts)
+    assert evaluation.confusions(3) == [("b", "c", 4), ("a", "b", 3), ("c", "b", 3)]
+
+
 def test_the_runs_own_dataset_is_the_default(trained, dataset, tmp_path):
     run = shutil.copytree(trained, tmp_path / "run")
-    assert evaluate(run)["dataset"] == str(dataset.directory.resolve())
+    assert evaluate(run).dataset == str(dataset.directory.resolve())
 
 
 def test_three_labels_get_metrics_by_label_and_averages():
@@ -60,7 +98,6 @@ def test_three_labels_get_metrics_by_label_and_averages():
     assert result["by_label"]["c"] == {"precision": 0, "recall": 0, "f1": 0, "reviews": 0}
     assert result["macro_recall"] == pytest.approx((5 / 6 + 1 / 2 + 0) / 3)
     assert result["weighted_recall"] == pytest.approx(0.7)
-    assert result["confusion_matrix"] == counts.tolist()
 
 
 def test_another_vocabulary_is_refused(trained, tmp_path):

@@ -7,29 +7,17 @@ from lowmem_sentiment.system.errors import SettingsError
 
 @pytest.mark.parametrize("labels", [["ham", "spam"], ["a", "b", "c"]])
 def test_every_metric_of_an_evaluation_has_a_name_that_can_be_limited(labels):
-    evaluation = Tally(labels).metrics()
-    names = metric_names(labels)
-    assert missed(evaluation, dict.fromkeys(names, 0.0)) == []
-    floats = {name for name, value in evaluation.items() if isinstance(value, float)}
-    by_label = {f"{name}:{label}" for label in labels for name in ("precision", "recall", "f1")}
-    assert floats | by_label == set(names)
+    metrics, by_label = Tally(labels).metrics()
+    names = {f"{name}:{label}" for label in by_label for name in ("precision", "recall", "f1")}
+    assert set(metrics) | names == set(metric_names(labels))
 
 
 def test_missed_limits_are_reported_with_by_how_much():
-    evaluation = {
-        "accuracy": 0.86,
-        "loss": 0.4,
-        "reviews": 10,
-        "by_label": {"spam": {"recall": 0.8, "reviews": 4}},
-    }
+    evaluation = {"accuracy": 0.86, "loss": 0.4, "recall:spam": 0.8}
     assert missed(evaluation, {"accuracy": 0.86, "loss": 0.4, "recall:spam": 0.8}) == []
     assert missed(evaluation, {"accuracy": 0.87}) == ["accuracy is 0.86000, 0.01000 below 0.87"]
     assert missed(evaluation, {"loss": 0.3}) == ["loss is 0.40000, 0.10000 above 0.3"]
     assert missed(evaluation, {"recall:spam": 0.9}) == ["recall:spam is 0.80000, 0.10000 below 0.9"]
-    with pytest.raises(
-        SettingsError, match="no metric 'f2', expected one of accuracy, loss, recall:spam"
-    ):
-        missed(evaluation, {"f2": 0.5})
 
 
 def test_a_metric_that_is_not_a_number_misses_its_limit():

@@ -6,10 +6,11 @@ import tracemalloc
 import pytest
 from helpers import run_cli
 
-from lowmem_sentiment.evaluation import candidates
-from lowmem_sentiment.evaluation.evaluate import evaluate_runs
-from lowmem_sentiment.evaluation.labelled_texts import LabelledTexts
-from lowmem_sentiment.evaluation.recorded_source import RecordedSource, recorded_source
+from lowmem_sentiment.evaluation import scored_runs
+from lowmem_sentiment.evaluation.evaluate import evaluate, evaluate_runs
+from lowmem_sentiment.evaluation.labelled_texts import LabelledTexts, RecordedSource, recorded_source
+from lowmem_sentiment.evaluation.results import Evaluation
+from lowmem_sentiment.evaluation.scored_runs import TextFiles
 from lowmem_sentiment.evaluation.scoring import score
 from lowmem_sentiment.evaluation.settings import EvaluationSettings
 from lowmem_sentiment.model.numpy_model import load_with_vocabulary
@@ -38,15 +39,20 @@ def split_csv(dataset, tmp_path):
     return path
 
 
+def evaluate_file(run, path, settings: FilesSettings | None = None) -> Evaluation:
+    files = TextFiles([str(path)], settings or FilesSettings())
+    (comparison,) = evaluate_runs([run], files)
+    (evaluation,) = comparison.evaluations
+    return evaluation
+
+
 def test_a_file_is_evaluated_as_the_dataset_that_is_made_of_it(run, dataset, split_csv):
-    (by_file,) = evaluate_runs([run], files=[str(split_csv)])
-    (by_dataset,) = evaluate_runs([run], [dataset])
-    assert by_file["confusion_matrix"] == by_dataset["confusion_matrix"]
-    assert by_file["loss"] == pytest.approx(by_dataset["loss"], abs=1e-6)
-    assert by_file["reviews"] == 40 and by_file["dataset"] is None
-    assert by_file["unknown_labels"] == {}
-    (again,) = evaluate_runs([run], files=[str(split_csv)])
-    assert by_file["fingerprint"] == again["fingerprint"]
+    by_file, by_dataset = evaluate_file(run, split_csv), evaluate(run, dataset)
+    assert (by_file.confusion_matrix == by_dataset.confusion_matrix).all()
+    assert by_file.loss == pytest.approx(by_dataset.loss, abs=1e-6)
+    assert by_file.reviews == 40 and by_file.dataset is None
+    assert by_file.unknown_labels == {}
+    assert by_file.fingerprint == evaluate_file(run, split_csv).fingerprint
 
 
 def test_a_copied_model_is_all_that_a_file_is_evaluated_with(run, split_csv, tmp_path):
@@ -54,8 +60,8 @@ def test_a_copied_model_is_all_that_a_file_is_evaluated_with(run, split_csv, tmp
     bare.mkdir()
     for name in ("weights.npz", "vocabulary.txt"):
         shutil.copyfile(run / name, bare / name)
-    (report,) = evaluate_runs([bare], files=[str(split_csv)])
-    assert report["reviews"] == 40
+    report = evaluate_file(bare, split_csv)
+    assert report.reviews == 40
 
 
 def test_unknown_labels_are_counted_and_labels_not_there_have_no_reviews(run, tmp_path):
@@ -68,42 +74,40 @@ def test_unknown_labels_are_counted_and_labels_not_there_have_no_reviews(run, tm
         ("x", "spam"),
     ]
     path.write_text("".join(json.dumps({"text": t, "label": label}) + "\n" for t, label in rows))
-    (report,) = evaluate_runs([run], files=[str(path)])
-    assert report["unknown_labels"] == {"spam": 2, "ham": 1} and report["reviews"] == 2
-    assert report["by_label"]["negative"]["reviews"] == 0
-    (report,) = evaluate_runs(
-        [run], files=[str(path)], files_settings=FilesSettings(label_map={"spam": "negative", "ham": ""})
-    )
-    assert report["unknown_labels"] == {} and report["by_label"]["negative"]["reviews"] == 2
+    report = evaluate_file(run, path)
+    assert report.unknown_labels == {"spam": 2, "ham": 1} and report.reviews == 2
+    assert report.by_label["negative"].reviews == 0
+    report = evaluate_file(run, path, FilesSettings(label_map={"spam": "negative", "ham": ""}))
+    assert report.unknown_labels == {} and report.by_label["negative"].reviews == 2
     path.write_text('{"text": "a", "label": "spam"}\n')
     with pytest.raises(DataError, match="its labels are spam; expected the labels negative, positive"):
-        evaluate_runs([run], files=[str(path)])
+        evaluate_file(run, path)
 
 
 def test_labels_are_renamed_as_those_of_the_runs_data_were(run, tmp_path, monkeypatch):
     path = tmp_path / "new.csv"
     path.write_text("text,label\ngreat,5\nmess,1\nplot,3\n")
     names = {"1": "negative", "5": "positive", "3": "", "2": "negative"}
-    monkeypatch.setattr(candidates, "recorded_source", lambda run: RecordedSource(USUAL_FIELDS, names))
-    (report,) = evaluate_runs([run], files=[str(path)])
-    assert report["reviews"] == 2 and report["label_map"] == names and not report["unknown_labels"]
+    monkeypatch.setattr(scored_runs, "recorded_source", lambda run: RecordedSource(USUAL_FIELDS, names))
+    report = evaluate_file(run, path)
+    assert report.reviews == 2 and report.label_map == names and not report.unknown_labels
     own = FilesSettings(label_map={"1": "positive", "3": ""})
-    (report,) = evaluate_runs([run], files=[str(path)], files_settings=own)
-    assert report["unknown_labels"] == {"5": 1} and "label_map" not in report
+    report = evaluate_file(run, path, own)
+    assert report.unknown_labels == {"5": 1} and not report.label_map
     own = FilesSettings(label_map={"1": "x", "3": "y"})
     with pytest.raises(DataError, match=r"its labels are 5, x, y; .* \(--label-map OLD=NEW"):
-        evaluate_runs([run], files=[str(path)], files_settings=own)
+        evaluate_file(run, path, own)
     # a name that is a label of the model may be either
     monkeypatch.setattr(
-        candidates,
+        scored_runs,
         "recorded_source",
         lambda run: RecordedSource(USUAL_FIELDS, {**names, "negative": "positive"}),
     )
     with pytest.raises(SettingsError, match=r"'negative' may mean two things; .* negative=negative,pos"):
-        evaluate_runs([run], files=[str(path)])
+        evaluate_file(run, path)
     same = {"5": "positive", "negative": "negative", "1": "negative", "3": ""}
-    monkeypatch.setattr(candidates, "recorded_source", lambda run: RecordedSource(USUAL_FIELDS, same))
-    assert evaluate_runs([run], files=[str(path)])[0]["reviews"] == 2
+    monkeypatch.setattr(scored_runs, "recorded_source", lambda run: RecordedSource(USUAL_FIELDS, same))
+    assert evaluate_file(run, path).reviews == 2
 
 
 def test_columns_and_labels_of_a_runs_data_are_those_of_later_text(run, tmp_path):
@@ -119,8 +123,8 @@ def test_columns_and_labels_of_a_runs_data_are_those_of_later_text(run, tmp_path
     run.write_config({**config})
     path = tmp_path / "new.csv"
     path.write_text("mood,message\n1,mess\npositive,great\n")
-    (report,) = evaluate_runs([run.path], files=[str(path)])
-    assert report["reviews"] == 2 and report["label_map"] == {"1": "negative"}
+    report = evaluate_file(run.path, path)
+    assert report.reviews == 2 and report.label_map == {"1": "negative"}
     assert recorded_source(RunDirectory(tmp_path)).fields == USUAL_FIELDS  # no run is there
 
 
@@ -132,13 +136,13 @@ def test_a_label_map_whose_name_no_review_has_is_refused(run, split_csv):
 
 def test_a_file_that_cannot_be_read_is_named(run, tmp_path):
     with pytest.raises(InputMissing, match="none.csv is missing"):
-        evaluate_runs([run], files=[str(tmp_path / "none.csv")])
+        evaluate_file(run, tmp_path / "none.csv")
     path = tmp_path / "bad.csv"
     path.write_text("text,label\ngood film,positive\n,positive\n")
     with pytest.raises(DataError, match=r"bad\.csv.*3.* has no text"):
-        evaluate_runs([run], files=[str(path)])
-    with pytest.raises(SettingsError, match="files were given, and a dataset or split too"):
-        evaluate_runs([run], files=[str(path)], settings=EvaluationSettings(split="train"))
+        evaluate_file(run, path)
+    with pytest.raises(SettingsError, match="files were given, and a split too"):
+        evaluate_runs([run], TextFiles([str(path)]), EvaluationSettings(split="train"))
 
 
 @pytest.mark.slow

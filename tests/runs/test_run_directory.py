@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers import VOCABULARY, run_config
 
-from lowmem_sentiment.evaluation.compare import compare
+from lowmem_sentiment.evaluation.evaluate import evaluate_runs
 from lowmem_sentiment.evaluation.predict import predict
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.system.errors import DataError, InputMissing, OutputExists
@@ -216,8 +216,8 @@ def moved(dataset, trained, tmp_path, data: str, run: str):
 def test_a_moved_dataset_is_found(dataset, trained, tmp_path, data, run):
     found, place = moved(dataset, trained, tmp_path, data, run)
     assert found.find_dataset().directory.resolve() == place.resolve()
-    both = compare([found.path, found.path])
-    assert both["dataset"] == str(place.resolve())
+    (comparison,) = evaluate_runs([found.path])
+    assert comparison.evaluations[0].dataset == str(place.resolve())
 
 
 def test_a_dataset_that_is_nowhere_is_asked_for(dataset, trained, tmp_path):

@@ -47,13 +47,13 @@ def test_three_labels_train_and_evaluate(three, tmp_path):
     assert network.output_shape == (None, 3)
     assert network.layers[-1].activation.__name__ == "softmax"
     evaluation = evaluate(tmp_path / "run")
-    assert evaluation["labels"] == ["negative", "neutral", "positive"]
-    assert evaluation["accuracy"] > 0.9
-    counts = np.array(evaluation["confusion_matrix"])
+    assert evaluation.labels == ["negative", "neutral", "positive"]
+    assert evaluation.accuracy > 0.9
+    counts = evaluation.confusion_matrix
     assert counts.shape == (3, 3)
     assert counts.sum() == three.num_reviews("test")
-    assert set(evaluation["by_label"]) == set(evaluation["labels"])
-    assert evaluation["macro_f1"] > 0.9 and evaluation["weighted_f1"] > 0.9
+    assert set(evaluation.by_label) == set(evaluation.labels)
+    assert evaluation.metrics["macro_f1"] > 0.9 and evaluation.metrics["weighted_f1"] > 0.9
 
 
 def test_an_unbalanced_dataset_is_warned_of(unbalanced, three):
@@ -84,8 +84,7 @@ def test_class_weights_raise_the_recall_of_a_rare_label(unbalanced, tmp_path):
     for weight in ("none", "balanced"):
         settings = replace(SMALL, epochs=3, learning_rate=0.004, class_weight=weight)
         train(unbalanced, tmp_path / weight, settings)
-        negative = evaluate(tmp_path / weight)["confusion_matrix"][0]
-        recalls[weight] = negative[0] / sum(negative)
+        recalls[weight] = evaluate(tmp_path / weight).by_label["negative"].recall
     assert recalls["balanced"] > recalls["none"]
 
 

@@ -27,11 +27,11 @@ COMMANDS = {
     "serve": "answer with a run's predictions over HTTP",
     "tensorboard": "show the curves of runs in a browser",
     "curves": "draw the curves of runs in the terminal",
-    "compare": "show where runs differ, and whether by more than chance",
     "sweep": "train every combination of some settings, and find the best",
 }
 
 GONE = {
+    "compare": "evaluate RUN RUN ...",
     "plan": "train DATASET --plan",
     "verify": "explore DATASET, which checks every byte",
     "verify-resume": "scripts/verify_resume.sh of the source code",

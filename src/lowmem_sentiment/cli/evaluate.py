@@ -4,20 +4,28 @@ import argparse
 import csv
 import io
 import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..evaluation.settings import EvaluationSettings
+from ..monitoring.markdown import markdown_table
 from ..sources.settings import FilesSettings
-from ..system.errors import CheckFailed, OutputError, SettingsError, printable
+from ..system.errors import CheckFailed, OutputError, SettingsError, plural, printable
 from ..system.progress import Bar
 from ..system.settings import plain
-from .options import add_settings, given, whole_number
+from .options import add_settings, given
 from .output import columns, print_text, table, warn
 from .reader_options import add_reader_settings
 
+if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
+    from ..evaluation.results import Comparison, Evaluation
+
 ENOUGH, HARDLY = 20, 0.3
 """A label with so many reviews, of which the model finds less than this share, is noted."""
+
+MATRIX_SHOWN, CONFUSIONS_SHOWN = 20, 20
+"""With more labels than this the most frequent confusions are shown instead of the matrix."""
 
 _PREPARE_ONLY = ("test", "test_fraction", "split", "seed", "labels", "follow_links")
 
@@ -30,22 +38,24 @@ def _reading(options: argparse.Namespace) -> dict[str, Any]:
 
 def run(options: argparse.Namespace, bar: Bar) -> None:
     from ..evaluation.evaluate import evaluate_runs
+    from ..evaluation.scored_runs import TextFiles
 
     runs, datasets = _runs_and_datasets(options)
-    evaluations = evaluate_runs(
+    if options.file and datasets:
+        raise SettingsError("files were given, and a dataset too; expected one of them")
+    comparisons = evaluate_runs(
         runs,
-        datasets,
-        files=options.file,
-        files_settings=FilesSettings(**_reading(options)),
-        settings=EvaluationSettings(**given(options, EvaluationSettings)),
+        TextFiles(options.file, FilesSettings(**_reading(options))) if options.file else datasets,
+        EvaluationSettings(**given(options, EvaluationSettings)),
         limits=dict(options.fail_under),
         baseline=options.baseline,
         predictions=options.predictions,
         progress=bar,
     )
     bar.clear()
+    evaluations = [each for comparison in comparisons for each in comparison.evaluations]
     unsaved = _save(evaluations)
-    print_text(_text(options, evaluations))
+    print_text(_text(options, comparisons, evaluations))
     _finish(evaluations, unsaved)
 
 
@@ -58,7 +68,7 @@ def _runs_and_datasets(options: argparse.Namespace) -> tuple[list[Path], list[Pa
     return runs, [path for path in options.data if path not in late]
 
 
-def _save(evaluations: list[dict[str, Any]]) -> list[OutputError]:
+def _save(evaluations: "list[Evaluation]") -> list[OutputError]:
     """Save each evaluation with its run, and return why some could not be."""
     from ..evaluation.evaluate import save
 
@@ -71,19 +81,19 @@ def _save(evaluations: list[dict[str, Any]]) -> list[OutputError]:
     return unsaved
 
 
-def _finish(evaluations: list[dict[str, Any]], unsaved: list[OutputError]) -> None:
+def _finish(evaluations: "list[Evaluation]", unsaved: list[OutputError]) -> None:
     """Warn of labels that were left out; raise CheckFailed or OutputError for what failed."""
     for evaluation in evaluations:
-        for label, count in evaluation.get("unknown_labels", {}).items():
+        for label, count in evaluation.unknown_labels.items():
             warn(
-                f"{count:,} reviews have the label '{printable(label)}', which "
-                f"{evaluation['run']} does not know; they are left out"
+                f"{plural(count, 'review')} with the label '{printable(label)}', which "
+                f"{evaluation.run} does not know, left out"
             )
     several = len(evaluations) > 1
     failed = [
-        f"{evaluation['run']}: {line}" if several else line
+        f"{evaluation.run}: {line}" if several else line
         for evaluation in evaluations
-        for line in evaluation["failed"]
+        for line in evaluation.failed
     ]
     if failed:
         for error in unsaved:
@@ -96,118 +106,134 @@ def _finish(evaluations: list[dict[str, Any]], unsaved: list[OutputError]) -> No
 # --- the answer ---
 
 
-def _text(options: argparse.Namespace, evaluations: list[dict[str, Any]]) -> str:
+def _text(
+    options: argparse.Namespace, comparisons: "list[Comparison]", evaluations: "list[Evaluation]"
+) -> str:
     """Return the evaluations in the form asked for."""
     if options.json:
-        return "\n".join(map(json.dumps, evaluations))
-    if options.csv or options.markdown:
-        rows = _rows(evaluations, "{:.6f}" if options.csv else "{:.4f}")
-        return _csv(rows) if options.csv else "\n".join(_markdown(rows))
+        return "\n".join(json.dumps(evaluation.to_json()) for evaluation in evaluations)
+    if options.csv:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(_rows(evaluations, "{:.6f}"))
+        return text.getvalue().rstrip("\n")
+    if options.markdown:
+        head, *rows = [list(map(printable, row)) for row in _rows(evaluations, "{:.4f}")]
+        return markdown_table(head, rows)
     if len(evaluations) == 1:
         return "\n".join(_lines(evaluations[0]))
-    verdicts = [line for each in evaluations for line in _baseline_lines(each)]
-    shown = [[printable(cell) for cell in row] for row in _rows(evaluations, "{:.4f}")]
-    return "\n".join([*columns(shown), *verdicts])
+    blocks = ["\n".join(_comparison_lines(comparison)) for comparison in comparisons]
+    if len(comparisons) > 1 and not options.data:
+        blocks.append("Different reviews are not compared; --data DATASET evaluates all runs on one.")
+    return "\n\n".join(blocks)
 
 
-def _rows(evaluations: list[dict[str, Any]], number: str) -> list[list[str]]:
+def _rows(evaluations: "list[Evaluation]", number: str) -> list[list[str]]:
     """Return a row of names, and one of values for each evaluation."""
     names = list(dict.fromkeys(name for each in evaluations for name in _metrics(each)))
     rows = [["run", "data", "split", "reviews", *names]]
     for each in evaluations:
         metrics = _metrics(each)
-        about = [each["run"], each["dataset"] or each["data"], each["split"] or "", str(each["reviews"])]
+        about = [each.run, each.dataset or each.data, each.split or "", str(each.reviews)]
         rows.append([*about, *(number.format(metrics[n]) if n in metrics else "" for n in names)])
     return rows
 
 
-def _metrics(evaluation: dict[str, Any]) -> dict[str, float]:
-    """Return what is one number; the threshold where it is not the usual one."""
-    from ..evaluation.scoring import floats
-
-    numbers = floats(evaluation)
-    if numbers.get("threshold") == 0.5 and "threshold_chosen" not in evaluation:
-        del numbers["threshold"]
+def _metrics(evaluation: "Evaluation") -> dict[str, float]:
+    """Return the metrics, and the threshold unless it is the usual one."""
+    numbers = dict(evaluation.metrics)
+    threshold = evaluation.threshold
+    if threshold is not None and (threshold != 0.5 or evaluation.threshold_chosen):
+        numbers["threshold"] = threshold
     return numbers
 
 
-def _csv(rows: list[list[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().rstrip("\n")
+def _reviews(evaluation: "Evaluation") -> str:
+    of = f"of the {evaluation.split} split" if evaluation.split else "reviews"
+    return f"{evaluation.data}, {evaluation.reviews:,} {of}"
 
 
-def _markdown(rows: list[list[str]]) -> list[str]:
-    cells = [[printable(cell).replace("|", "\\|") for cell in row] for row in rows]
-    first, *rest = (f"| {' | '.join(row)} |" for row in cells)
-    return [first, f"|{' --- |' * len(rows[0])}", *rest]
+def _comparison_lines(comparison: "Comparison") -> list[str]:
+    """Return a column for each run: settings that differ, metrics with intervals; and the tests."""
+    evaluations = comparison.evaluations
+    rows = [["", *(each.run for each in evaluations)]]
+    rows += [[name, *map(plain, values)] for name, values in comparison.settings.items()]
+    several_labels = len(evaluations[0].labels) > 2
+    for name in _metrics(evaluations[0]):
+        rows.append([name, *(f"{_metrics(each).get(name, 0.5):.4f}" for each in evaluations)])
+        if name in evaluations[0].intervals:
+            ends = (each.intervals[name] for each in evaluations)
+            rows.append(["", *(f"{low:.4f} to {high:.4f}" for low, high in ends)])
+    if several_labels:
+        names = [f"f1:{label}" for label in evaluations[0].labels]
+        numbers = [each.label_metrics() for each in evaluations]
+        rows += [[name, *(f"{each[name]:.4f}" for each in numbers)] for name in names]
+    head = [printable(_reviews(evaluations[0]), 1000), "95 % intervals below their metrics"]
+    return [*head, *columns(rows), *(line for each in evaluations for line in _test_lines(each))]
 
 
-def _lines(evaluation: dict[str, Any]) -> list[str]:
-    about = f"{evaluation['data']}, {evaluation['reviews']:,}"
-    about += f" of the {evaluation['split']} split" if evaluation["split"] else " reviews"
-    rows = {"run": evaluation["run"], "data": printable(about)}
-    if renamed := evaluation.get("label_map"):
-        rows["labels"] = f"{plain(renamed)}: renamed as the run's data was"
-    intervals = evaluation["intervals"]
-    of = f"; precision, recall, f1 are those of {evaluation['labels'][1]}"
-    rows["intervals"] = "95 % in brackets" + (of if len(evaluation["labels"]) == 2 else "")
+def _lines(evaluation: "Evaluation") -> list[str]:
+    rows = {"run": evaluation.run, "data": printable(_reviews(evaluation))}
+    if evaluation.label_map:
+        rows["labels"] = f"{plain(evaluation.label_map)}: renamed as the run's data was"
+    of = f"; precision, recall, f1 are those of {evaluation.labels[1]}"
+    rows["intervals"] = "95 % in brackets" + (of if len(evaluation.labels) == 2 else "")
     for name, value in _metrics(evaluation).items():
-        rows[name] = f"{value:.4f}" + _interval(intervals.get(name), "  ({:.4f} to {:.4f})")
-    if chosen := evaluation.get("threshold_chosen"):
-        rows["threshold"] += f" chosen by {chosen['rule']} on the validation split, and recorded"
-    lines = [*table(rows), *_label_lines(evaluation), *_matrix_lines(evaluation), *_notes(evaluation)]
-    for mistake in evaluation.get("mistakes", ()):
+        ends = evaluation.intervals.get(name)
+        rows[name] = f"{value:.4f}" + ("  ({:.4f} to {:.4f})".format(*ends) if ends else "")
+    if chosen := evaluation.threshold_chosen:
+        rows["threshold"] += f" chosen by {chosen.rule} on the validation split, and recorded"
+    lines = [*table(rows), *_label_lines(evaluation), *_confusion_lines(evaluation)]
+    lines += _notes(evaluation)
+    for mistake in evaluation.mistakes or ():
         lines.append(
-            f"review {mistake['number']:,}: {printable(mistake['label'])}, taken for "
-            f"{printable(mistake['predicted'])} at {mistake['probability']:.2%}"
+            f"review {mistake.number:,}: {printable(mistake.label)}, taken for "
+            f"{printable(mistake.predicted)} at {mistake.probability:.2%}"
         )
-        lines.append(f"  {printable(mistake['text'], 300)}")
-    return lines + _baseline_lines(evaluation)
+        lines.append(f"  {printable(mistake.text, 300)}")
+    return lines + _test_lines(evaluation)
 
 
-def _interval(interval: list[float] | None, form: str) -> str:
-    return form.format(*interval) if interval else ""
-
-
-def _label_lines(evaluation: dict[str, Any]) -> list[str]:
+def _label_lines(evaluation: "Evaluation") -> list[str]:
     lines = []
-    for label, metrics in evaluation["by_label"].items():
-        intervals = evaluation["intervals"]["by_label"][label]
+    for label, metrics in evaluation.by_label.items():
+        values, ends = asdict(metrics), evaluation.label_intervals[label]
         shown = (
-            f"{name} {metrics[name]:.4f}{_interval(intervals[name], ' ({:.4f} to {:.4f})')}"
+            f"{name} {values[name]:.4f} ({ends[name][0]:.4f} to {ends[name][1]:.4f})"
             for name in ("precision", "recall", "f1")
         )
-        lines.append(f"  {printable(label)}: {', '.join(shown)} ({metrics['reviews']:,} reviews)")
+        lines.append(f"  {printable(label)}: {', '.join(shown)} ({metrics.reviews:,} reviews)")
     return lines
 
 
-def _matrix_lines(evaluation: dict[str, Any]) -> list[str]:
-    labels = list(map(printable, evaluation["labels"]))
+def _confusion_lines(evaluation: "Evaluation") -> list[str]:
+    """Return the confusion matrix; with many labels the most frequent confusions."""
+    if len(evaluation.labels) > MATRIX_SHOWN:
+        lines = [
+            f"  {printable(each.label)}, taken for {printable(each.predicted)}: {each.reviews:,}"
+            for each in evaluation.confusions(CONFUSIONS_SHOWN)
+        ]
+        return ["most frequent confusions", *lines] if lines else []
+    labels = [printable(label, 40) for label in evaluation.labels]
     width = max(10, *(len(label) + 2 for label in labels))
     lines = [f"{'':{width}}" + "".join(f"{label:>{width}}" for label in labels) + "  predicted"]
-    for label, row in zip(labels, evaluation["confusion_matrix"], strict=True):
+    for label, row in zip(labels, evaluation.confusion_matrix.tolist(), strict=True):
         lines.append(f"{label:{width}}" + "".join(f"{count:>{width},}" for count in row))
     return lines
 
 
-def _notes(evaluation: dict[str, Any]) -> list[str]:
-    """Return a line for each label that the model hardly ever finds, and what may help."""
+def _notes(evaluation: "Evaluation") -> list[str]:
+    """Return a line for each label that the model hardly ever finds, with advice."""
     return [
-        f"note: {printable(label)} is found in {metrics['recall']:.0%} of its reviews; train with "
+        f"note: {printable(label)} is found in {metrics.recall:.0%} of its reviews; train with "
         "--class-weight balanced, and --best-by f1"
-        for label, metrics in evaluation["by_label"].items()
-        if metrics["reviews"] >= ENOUGH and metrics["recall"] < HARDLY
+        for label, metrics in evaluation.by_label.items()
+        if metrics.reviews >= ENOUGH and metrics.recall < HARDLY
     ]
 
 
-def _baseline_lines(evaluation: dict[str, Any]) -> list[str]:
-    from ..evaluation.significance import verdict_in_words
-
-    if "baseline" not in evaluation:
-        return []
-    test = evaluation["baseline"]
-    return [f"{evaluation['run']} against {test['run']}: {verdict_in_words(test)}"]
+def _test_lines(evaluation: "Evaluation") -> list[str]:
+    test = evaluation.baseline
+    return [f"{evaluation.run} against {test.run}: {test.in_words()}"] if test else []
 
 
 # --- the options ---
@@ -235,8 +261,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "all that prepare files reads, - for standard input; may be repeated",
     )
     add_settings(parser, EvaluationSettings)
-    # Of 0.1; it changed no result.
-    add("--batch-size", type=whole_number(1), default=32, help=argparse.SUPPRESS)
     add(
         "--fail-under",
         type=_limit,
@@ -251,7 +275,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="RUN",
         help="exit with 1 when a run is significantly worse than "
-        "this one on the same reviews (exact McNemar test)",
+        "this one on the same reviews (exact McNemar test, two-sided)",
     )
     add(
         "--predictions",

@@ -57,13 +57,10 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
 
 def _lines(options: argparse.Namespace, number: int, row: Row, prediction: "Prediction") -> list[str]:
     """Return the lines of one answer, in the form that was asked for."""
-    from ..evaluation.predict import strongest
-
-    if prediction.effects is not None:
-        prediction = prediction._replace(effects=strongest(prediction.effects, options.words))
+    prediction = prediction.with_strongest(options.words)
     if options.json:
         kept = {"kept": dict(zip(options.keep, row.kept, strict=True))} if options.keep else {}
-        return [json.dumps({"number": number, **kept, **prediction.as_dict()})]
+        return [json.dumps({"number": number, **kept, **prediction.to_json()})]
     cells = [each if isinstance(each, str) else json.dumps(each) for each in row.kept]
     if options.csv:
         probabilities = prediction.probabilities.values()
@@ -80,9 +77,6 @@ def _csv_line(cells: list[Any]) -> str:
 
 
 def _blocks_of_rows(options: argparse.Namespace, settings: ReaderSettings) -> Iterator[list[Row]]:
-    from ..evaluation.recorded_source import recorded_source
-    from ..text.readers.formats import read_rows
-
     if options.texts:
         for text in options.texts:
             if os.path.isfile(text):
@@ -93,6 +87,9 @@ def _blocks_of_rows(options: argparse.Namespace, settings: ReaderSettings) -> It
             f"--keep is {', '.join(options.keep)}, and there is no --file; expected columns of one, and "
             "texts in the command line before --keep"
         )
+    from ..evaluation.labelled_texts import recorded_source
+    from ..text.readers.formats import read_rows
+
     read = functools.partial(
         read_rows,
         settings=settings,

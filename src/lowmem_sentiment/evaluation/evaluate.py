@@ -1,11 +1,12 @@
 """Evaluate trained runs on labelled reviews, in one streaming pass of NumPy: no TensorFlow, 70 MB.
 
-Only a run whose model NumPy cannot run (`weights.npz` is not there) goes through TensorFlow.
+Only a run whose model NumPy cannot run (it has no `weights.npz`) goes through TensorFlow.
 """
 
 import platform
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -15,23 +16,18 @@ import numpy as np
 from .. import __version__
 from ..dataset.reader import Dataset
 from ..runs.run_directory import RunDirectory
-from ..sources.settings import FilesSettings
 from ..system.errors import DataError, SettingsError
 from ..system.progress import Progress, no_progress
 from . import thresholds
-from .candidates import (
-    Candidate,
-    ReviewGroup,
-    group_by_dataset,
-    group_of_texts,
-)
 from .gates import check_metrics, missed
 from .intervals import intervals
 from .predict import check_threshold
 from .predictions import SurestMistakes, predictions_format, write_predictions
+from .results import Comparison, Evaluation
+from .scored_runs import ReviewGroup, ScoredRun, TextFiles, group_by_dataset, group_of_texts
 from .scoring import Model, Observer, ReportProgress, Tally, score
 from .settings import EvaluationSettings
-from .significance import Pairs, worse_than
+from .significance import Pairs, paired_test
 
 
 def evaluate(
@@ -39,137 +35,133 @@ def evaluate(
     dataset: Dataset | str | Path | None = None,
     *,
     split: str = "test",
-    batch_size: int | None = None,
+    threshold: float | str | None = None,
+    choose_threshold: str | None = None,
+    mistakes: int = 0,
     progress: Progress = no_progress,
-    **settings: Any,
-) -> dict[str, Any]:
+) -> Evaluation:
     """Return the metrics of a run on a dataset's split, and save them in the run as evaluation.json.
 
-    `split` is "test", "train" or "validation". Loss, accuracy, confusion matrix, precision, recall and
-    F1 (of the second of two labels; of more, each label's and their means), with two labels the area
-    under the ROC curve, Brier score, calibration error, and 95 % intervals. Without `dataset`, it is
-    the one that the run was trained on. `settings` are further ones of `EvaluationSettings`;
-    `batch_size` changes nothing.
+    `split` is "test", "train" or "validation". The metrics are loss, accuracy, precision, recall and F1
+    (of the second of two labels; with more labels each label's, and their means), with two labels the
+    area under the ROC curve, Brier score and calibration error, with 95 % intervals. Without `dataset`
+    the run is evaluated on the dataset that it was trained on. The other settings are those of
+    `EvaluationSettings`.
 
     Raises InputMissing, and DataError when the dataset's vocabulary or labels are not the run's.
     """
+    settings = EvaluationSettings(split, threshold, choose_threshold, mistakes=mistakes)
     datasets = [] if dataset is None else [dataset]
-    chosen = EvaluationSettings(split=split, **settings)
-    (report,) = evaluate_runs([run], datasets, settings=chosen, progress=progress)
-    save(report)
-    return report
+    (comparison,) = evaluate_runs([run], datasets, settings, progress=progress)
+    (evaluation,) = comparison.evaluations
+    save(evaluation)
+    return evaluation
 
 
 def evaluate_runs(
     runs: Sequence[str | Path],
-    datasets: Sequence[Dataset | str | Path] = (),
-    *,
-    files: Sequence[str] = (),
-    files_settings: FilesSettings | None = None,
+    reviews: Sequence[Dataset | str | Path] | TextFiles = (),
     settings: EvaluationSettings | None = None,
+    *,
     limits: Mapping[str, float] | None = None,
     baseline: str | Path | None = None,
     predictions: Path | None = None,
     progress: Progress = no_progress,
-) -> list[dict[str, Any]]:
-    """Return a report of each run on each dataset, or on labelled text in `files`; `save` saves one.
+) -> list[Comparison]:
+    """Evaluate runs on datasets, or on labelled text in files; `save` saves an evaluation.
 
-    Runs on the same reviews are scored in one pass. `limits` are the least values of metrics (of
-    losses the greatest), `baseline` is a run that none may be significantly worse than: what fails
-    stands in a report's "failed". `predictions` is a file for every prediction of one run on
-    one dataset.
+    Runs on the same reviews are scored in one pass, and each is tested against `baseline`, or else
+    against the first of them. Each `Comparison` holds the runs on the same reviews. `limits` are the
+    least values of metrics (for losses the greatest). A missed limit, and a run that is significantly
+    worse than `baseline`, stand in an evaluation's `failed`. `predictions` is a file for every
+    prediction of one run on one dataset.
 
     Raises SettingsError (also for an unknown metric, before anything runs), InputMissing, DataError, and
     CheckFailed when no threshold does what `choose_threshold` asks for.
     """
     settings, limits = settings or EvaluationSettings(), dict(limits or {})
-    if files and (datasets or settings.split != "test"):
-        raise SettingsError("files were given, and a dataset or split too; expected one of them")
+    if isinstance(reviews, TextFiles) and settings.split != "test":
+        raise SettingsError("files were given, and a split too; expected one of them")
     if predictions:
         predictions_format(predictions)
-        if len(runs) * max(1, len(datasets)) != 1:
-            raise SettingsError("predictions are written of one run on one dataset; more were given")
-    candidates = [Candidate(RunDirectory(path)) for path in dict.fromkeys(map(Path, runs))]
-    live = None if baseline is None else Candidate(RunDirectory(baseline))
-    if files:
-        groups = [group_of_texts(candidates, live, files, files_settings or FilesSettings())]
+        if len(runs) > 1 or (len(reviews) > 1 and not isinstance(reviews, TextFiles)):
+            raise SettingsError("predictions are written for one run on one dataset; more were given")
+    scored = [ScoredRun(RunDirectory(path)) for path in dict.fromkeys(map(Path, runs))]
+    live = None if baseline is None else ScoredRun(RunDirectory(baseline))
+    if isinstance(reviews, TextFiles):
+        groups = [group_of_texts(scored, live, reviews)]
     else:
-        groups = group_by_dataset(candidates, live, datasets, settings.split)
-    for candidate in candidates:
-        check_metrics(limits, candidate.labels)
-    _set_thresholds(candidates, live, settings, progress)
-    reports: list[dict[str, Any]] = []
-    for group in groups:
-        reports += _evaluate_group(group, live, settings, predictions, progress)
-    for report in reports:
-        report["failed"] += missed(report, limits)
-    return reports
+        groups = group_by_dataset(scored, live, reviews, settings.split)
+    for run in scored:
+        check_metrics(limits, run.labels)
+    _set_thresholds(scored, live, settings, progress)
+    return [_evaluate_group(each, live, settings, limits, predictions, progress) for each in groups]
 
 
-def save(report: dict[str, Any]) -> None:
-    """Write a report to its run's evaluation.json, and a threshold that was chosen to threshold.json."""
-    run = RunDirectory(report["run"])
-    run.write_evaluation(report)
-    if "threshold_chosen" in report:
-        thresholds.record(run, report["threshold_chosen"])
+def save(evaluation: Evaluation) -> None:
+    """Write an evaluation to its run's evaluation.json, and a threshold chosen to threshold.json."""
+    run = RunDirectory(evaluation.run)
+    run.write_evaluation(evaluation.to_json())
+    if evaluation.threshold_chosen:
+        thresholds.record(run, evaluation.threshold_chosen)
 
 
 # --- thresholds ---
 
 
 def _set_thresholds(
-    candidates: list[Candidate],
-    baseline: Candidate | None,
+    runs: list[ScoredRun],
+    baseline: ScoredRun | None,
     settings: EvaluationSettings,
     progress: Progress,
 ) -> None:
-    """Set each run's threshold; where one is chosen, the baseline's is the recorded one, if any."""
+    """Set each run's threshold; where one is chosen, the baseline has its recorded one, if any."""
     rule = thresholds.Rule.parse(settings.choose_threshold) if settings.choose_threshold else None
-    for candidate in [*candidates, baseline] if baseline else candidates:
-        recorded = bool(rule) and (candidate.run.path / thresholds.FILE).exists()
-        if rule and candidate is not baseline:
-            _choose(candidate, rule, progress)
-        elif recorded or isinstance(settings.threshold, str):  # RECORDED
-            candidate.threshold = thresholds.recorded_threshold(candidate.run.path)
+    for scored in [*runs, baseline] if baseline else runs:
+        if rule and scored is not baseline:
+            _choose(scored, rule, progress)
+        elif (rule and thresholds.is_recorded(scored.run)) or isinstance(settings.threshold, str):
+            scored.threshold = thresholds.recorded_threshold(scored.run.path)
         else:
-            candidate.threshold = settings.threshold
-        check_threshold(candidate.threshold, candidate.labels)
+            scored.threshold = settings.threshold
+        check_threshold(scored.threshold, scored.labels)
 
 
-def _choose(candidate: Candidate, rule: thresholds.Rule, progress: Progress) -> None:
+def _choose(scored: ScoredRun, rule: thresholds.Rule, progress: Progress) -> None:
     """Set the threshold that is best by `rule` on the validation split of the run's own dataset."""
-    check_threshold(0.5, candidate.labels)
-    dataset = candidate.run.find_dataset()
-    (group,) = group_by_dataset([candidate], None, [dataset], "validation")
+    check_threshold(0.5, scored.labels)
+    dataset = scored.run.find_dataset()
+    (group,) = group_by_dataset([scored], None, [dataset], "validation")
     report = ReportProgress("choose the threshold", group.total, progress)
-    (tally,) = score([candidate.model], group.batches(), observers=[report])
-    if tally.bins is None:  # `check_threshold` has refused more than two labels
-        return
-    candidate.threshold, metrics = thresholds.choose(rule, tally.bins)
-    candidate.chosen = {
-        "threshold": candidate.threshold,
-        "rule": str(rule),
-        "label": candidate.labels[1],
-        "metrics": metrics,
-        "dataset": str(dataset.directory),
-        "fingerprint": dataset.fingerprint,
-    }
+    (tally,) = score([scored.model], group.batches(), observers=[report])
+    assert tally.bins is not None  # `check_threshold` refuses more than two labels
+    scored.threshold, metrics = thresholds.choose(rule, tally.bins)
+    scored.threshold_chosen = thresholds.ChosenThreshold(
+        threshold=scored.threshold,
+        rule=str(rule),
+        label=scored.labels[1],
+        metrics=metrics,
+        dataset=str(dataset.directory),
+        fingerprint=dataset.fingerprint,
+    )
 
 
-# --- the pass and its report ---
+# --- the pass ---
 
 
 def _evaluate_group(
     group: ReviewGroup,
-    baseline: Candidate | None,
+    baseline: ScoredRun | None,
     settings: EvaluationSettings,
+    limits: Mapping[str, float],
     predictions: Path | None,
     progress: Progress,
-) -> Iterator[dict[str, Any]]:
-    """Score candidates, and the baseline with them, in one pass, and yield a report of each candidate."""
-    scored = [*group.candidates, baseline] if baseline else group.candidates
-    labels, places = scored[0].labels, range(len(group.candidates))
-    pairs = [Pairs(len(places), nth) for nth in places] if baseline else []
+) -> Comparison:
+    """Score a group's runs, and the baseline with them, in one pass, and evaluate each run."""
+    scored = [*group.runs, baseline] if baseline else group.runs
+    reference = len(group.runs) if baseline else 0
+    labels, places = scored[0].labels, range(len(group.runs))
+    pairs = [Pairs(reference, nth) for nth in places]
     mistakes = [SurestMistakes(nth, labels, settings.mistakes) for nth in places if settings.mistakes]
     report = ReportProgress("evaluate", group.total, progress)
     with write_predictions(predictions, labels, 0) as written:
@@ -177,19 +169,19 @@ def _evaluate_group(
         models, at = [each.model for each in scored], [each.threshold for each in scored]
         tallies = score(models, group.batches(), at, observers)
         _require_reviews(group, tallies[0])
+    evaluations = []
     for nth in places:
-        shown = {"mistakes": mistakes[nth].surest()} if mistakes else {}
-        against = _against(baseline, tallies[-1], pairs[nth], settings.alpha) if baseline else {}
-        yield {**_report(scored[nth], tallies[nth], group), **shown, "failed": [], **against}
-
-
-def _against(baseline: Candidate, tally: Tally, pair: Pairs, alpha: float) -> dict[str, Any]:
-    """Return what a report holds of a comparison with the baseline, and "failed" if it is worse."""
-    test = worse_than(pair.only_first, pair.only_second, pair.reviews, alpha)
-    live = str(baseline.run.path)
-    failed = [f"significantly worse than {live}"] if test["significantly_worse"] else []
-    accuracy = tally.metrics()["accuracy"]
-    return {"failed": failed, "baseline": {"run": live, "accuracy": accuracy, **test}}
+        evaluation = _evaluation(scored[nth], tallies[nth], group)
+        failed = missed(evaluation.metrics | evaluation.label_metrics(), limits)
+        test = None
+        if nth != reference:
+            path, accuracy = str(scored[reference].run.path), tallies[reference].accuracy
+            test = paired_test(pairs[nth], path, accuracy, settings.alpha)
+        if baseline and test and test.significantly_worse:
+            failed.insert(0, f"significantly worse than {test.run}")
+        surest = mistakes[nth].surest() if mistakes else None
+        evaluations.append(replace(evaluation, mistakes=surest, baseline=test, failed=failed))
+    return Comparison(evaluations, _differing_settings([each.settings() for each in group.runs]))
 
 
 def _require_reviews(group: ReviewGroup, tally: Tally) -> None:
@@ -197,31 +189,55 @@ def _require_reviews(group: ReviewGroup, tally: Tally) -> None:
         unknown = ", ".join(sorted(group.texts.unknown_labels)) if group.texts else ""
         found = f"its labels are {unknown}" if unknown else "it is empty"
         raise DataError(
-            f"{group.about['data']} has no review to evaluate on: {found}; expected the labels "
+            f"{group.data} has no review to evaluate on: {found}; expected the labels "
             f"{', '.join(tally.labels)} (--label-map OLD=NEW,... renames them)"
         )
 
 
-def _report(candidate: Candidate, tally: Tally, group: ReviewGroup) -> dict[str, Any]:
-    texts: dict[str, Any] = {}
-    if group.texts:
-        texts["fingerprint"] = group.texts.fingerprint
-        texts["unknown_labels"] = dict(group.texts.unknown_labels)
-    threshold: dict[str, Any] = {"threshold": tally.threshold} if tally.bins is not None else {}
-    if candidate.chosen:
-        threshold["threshold_chosen"] = candidate.chosen
+def _evaluation(scored: ScoredRun, tally: Tally, group: ReviewGroup) -> Evaluation:
+    metrics, by_label = tally.metrics()
+    of_metrics, of_labels = intervals(tally)
+    return Evaluation(
+        run=str(scored.run.path),
+        data=group.data,
+        reviews=tally.reviews,
+        labels=tally.labels,
+        metrics=metrics,
+        by_label=by_label,
+        confusion_matrix=tally.counts,
+        intervals=of_metrics,
+        label_intervals=of_labels,
+        versions=_versions(scored.model),
+        time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        threshold=None if tally.bins is None else tally.threshold,
+        threshold_chosen=scored.threshold_chosen,
+        **_where_reviews_are(group),
+    )
+
+
+def _where_reviews_are(group: ReviewGroup) -> dict[str, Any]:
+    """Return the fields of an `Evaluation` that say where its reviews are."""
+    if group.dataset:
+        fingerprint = group.dataset.fingerprint
+        dataset = str(group.dataset.directory)
+        return {"dataset": dataset, "split": group.split, "fingerprint": fingerprint}
+    texts = group.texts
+    assert texts is not None  # a group has a dataset or texts
     return {
-        "run": str(candidate.run.path),
-        **group.about,
-        **texts,
-        "reviews": tally.reviews,
-        "labels": tally.labels,
-        **tally.metrics(),
-        "intervals": intervals(tally),
-        **threshold,
-        "versions": _versions(candidate.model),
-        "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "dataset": None,
+        "split": None,
+        "fingerprint": texts.fingerprint,
+        "files": texts.paths,
+        "label_map": texts.label_map,
+        "unknown_labels": dict(texts.unknown_labels),
     }
+
+
+def _differing_settings(settings: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Return each setting that is not the same in all runs, with each run's value."""
+    names = dict.fromkeys(name for each in settings for name in each)
+    values = {name: [each.get(name) for each in settings] for name in names}
+    return {name: each for name, each in values.items() if each != each[:1] * len(settings)}
 
 
 def _versions(model: Model) -> dict[str, str]:

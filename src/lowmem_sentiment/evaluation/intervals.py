@@ -1,11 +1,12 @@
 """95 % intervals and standard errors: how far a metric would move on other reviews of the same kind."""
 
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..model.metrics import areas_under_roc, f1_scores
+from ..model.metrics import areas_under_roc
 from .scoring import Tally
 
 CONFIDENCE = 0.95
@@ -16,11 +17,12 @@ REPLICATES = 1_000
 
 _SEED = 113
 
-_DRAWS = 1 << 18  # cells drawn at a time: 2 MB; fewer replicates than 1,000 where there are many labels
+_DRAWS = 1 << 18  # cells drawn at a time: 2 MB
 
-_MOST_DRAWS = 20_000_000  # in all, some 0.5 s
+_MOST_DRAWS = 20_000_000  # in all, 0.5 s: with many labels there are fewer replicates than 1,000
 
 Interval = list[float]
+"""The lower and the upper end."""
 
 
 def wilson(successes: int, trials: int) -> Interval:
@@ -37,93 +39,125 @@ def wilson(successes: int, trials: int) -> Interval:
     return [max(0.0, middle - half), min(1.0, middle + half)]
 
 
-def intervals(tally: Tally) -> dict[str, Any]:
-    """Return [low, high] of accuracy, precision, recall, F1 and AUC, and of each label's.
+def intervals(tally: Tally) -> tuple[dict[str, Interval], dict[str, dict[str, Interval]]]:
+    """Return the intervals of accuracy, precision, recall, F1 and AUC, and by label those of each.
 
-    Accuracy, precision and recall of a label are shares: Wilson's interval. F1, AUC and means over
-    labels are bootstrapped with a fixed seed from the counts, so no review is kept for it: each cell of
-    the counts is drawn from a Poisson distribution (the Poisson bootstrap: Hanley and MacGibbon, 2006).
+    Accuracy, and precision and recall of a label, are shares: they have Wilson's interval. F1, AUC and
+    means over labels are bootstrapped with a fixed seed from the counts, so no review is kept for it:
+    each cell of the counts is drawn from a Poisson distribution (the Poisson bootstrap: Hanley and
+    MacGibbon, 2006).
     """
     counts, labels = tally.counts, tally.labels
     right = np.diag(counts).tolist()
     predicted, true = counts.sum(axis=0).tolist(), counts.sum(axis=1).tolist()
-    drawn = _bootstrap_labels(counts)
+    f1, means = _bootstrap_labels(counts)
     by_label = {
         label: {
             "precision": wilson(right[nth], predicted[nth]),
             "recall": wilson(right[nth], true[nth]),
-            "f1": drawn["f1"][nth],
+            "f1": f1[nth],
         }
         for nth, label in enumerate(labels)
     }
     result = {"accuracy": wilson(sum(right), tally.reviews)}
     if tally.bins is not None:
-        result |= {**by_label[labels[1]], "auc": _bootstrap_auc(tally.bins)}
-    else:
-        result |= drawn["means"]
-    return {**result, "by_label": by_label}
+        auc = np.concatenate([areas_under_roc(drawn) for drawn in _resampled(tally.bins)])
+        return {**result, **by_label[labels[1]], "auc": _quantiles(auc)}, by_label
+    return {**result, **means}, by_label
 
 
 def standard_error(tally: Tally, metric: str) -> float:
     """Return the standard error of "accuracy", "loss", "auc", "macro_f1" or "f1:LABEL".
 
-    Of accuracy and loss it is that of a mean; the others are bootstrapped as in `intervals`.
+    For accuracy and loss it is the standard error of a mean; the others are bootstrapped as in
+    `intervals`.
     """
     if metric == "loss":
         return tally.loss_error
     if metric == "accuracy":
-        reviews = max(1, tally.reviews)
-        share = float(np.trace(tally.counts)) / reviews
-        return math.sqrt(share * (1 - share) / reviews)
+        return math.sqrt(tally.accuracy * (1 - tally.accuracy) / max(1, tally.reviews))
     if metric == "auc" and tally.bins is not None:
-        return float(np.concatenate([areas_under_roc(each) for each in _replicates(tally.bins)]).std())
-    f1 = np.concatenate([f1_scores(drawn) for drawn in _replicates(tally.counts)])
+        return float(np.concatenate([areas_under_roc(each) for each in _resampled(tally.bins)]).std())
+    f1 = np.concatenate([drawn.f1() for drawn in _resampled_sums(tally.counts)])
     if metric == "macro_f1":
         return float(f1.mean(axis=1).std())
     return float(f1[:, tally.labels.index(metric.removeprefix("f1:"))].std())
 
 
-def _quantiles(values: np.ndarray) -> list[Any]:
-    """Return [low, high] from float[replicates], or a list of them from float[replicates, n]."""
+def _quantiles(values: np.ndarray) -> Any:
+    """Return the interval of float[replicates], or a list of them for float[replicates, n]."""
     tail = (1 - CONFIDENCE) / 2
     return np.quantile(values, [tail, 1 - tail], axis=0).T.tolist()
 
 
-def _replicates(counts: np.ndarray) -> Any:
-    """Yield int64[some, *counts.shape], resampled counts, a few MB at a time."""
-    generator = np.random.default_rng(_SEED)
-    present = np.flatnonzero(counts)
-    left = max(100, min(REPLICATES, _MOST_DRAWS // counts.size))
+class _Sums(NamedTuple):
+    """What the metrics of the labels are made of, in each of some replicates: int64[some, labels]."""
+
+    right: np.ndarray
+    predicted: np.ndarray
+    true: np.ndarray
+
+    def f1(self) -> np.ndarray:
+        """Return float64[some, labels]."""
+        either, right = self.predicted + self.true, self.right.astype(np.float64)
+        return np.divide(2 * right, either, out=np.zeros_like(right), where=either > 0)
+
+
+def _blocks(cells: int) -> Iterator[int]:
+    """Yield how many replicates to draw at a time, for so many cells."""
+    left = max(100, min(REPLICATES, _MOST_DRAWS // cells))
     while left:
-        some = min(left, max(1, _DRAWS // counts.size))
-        drawn = np.zeros((some, counts.size), np.int64)
-        drawn[:, present] = generator.poisson(counts.ravel()[present], (some, len(present)))
-        yield drawn.reshape(some, *counts.shape)
-        left -= some
+        yield min(left, max(1, _DRAWS // cells))
+        left -= min(left, max(1, _DRAWS // cells))
 
 
-def _bootstrap_auc(bins: np.ndarray) -> Interval:
-    return _quantiles(np.concatenate([areas_under_roc(drawn) for drawn in _replicates(bins)]))
+def _draw(generator: np.random.Generator, counts: np.ndarray, some: int) -> np.ndarray:
+    """Return int64[some, *counts.shape], the counts resampled."""
+    present = np.flatnonzero(counts)
+    drawn = np.zeros((some, counts.size), np.int64)
+    drawn[:, present] = generator.poisson(counts.ravel()[present], (some, len(present)))
+    return drawn.reshape(some, *counts.shape)
 
 
-def _bootstrap_labels(counts: np.ndarray) -> dict[str, Any]:
+def _resampled(counts: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield int64[some, *counts.shape], resampled counts, 2 MB at a time."""
+    generator = np.random.default_rng(_SEED)
+    for some in _blocks(counts.size):
+        yield _draw(generator, counts, some)
+
+
+def _resampled_sums(counts: np.ndarray) -> Iterator[_Sums]:
+    """Yield the sums of resampled counts int[labels, labels].
+
+    Some rows are drawn at a time, so that what is drawn does not grow with the square of the labels.
+    """
+    generator, labels = np.random.default_rng(_SEED), len(counts)
+    rows = max(1, _DRAWS // labels)
+    for some in _blocks(counts.size):
+        sums = _Sums(*np.zeros((3, some, labels), np.int64))
+        for first in range(0, labels, rows):
+            part = slice(first, first + rows)
+            drawn = _draw(generator, counts[part], some)
+            sums.right[:, part] = np.diagonal(drawn, first, axis1=1, axis2=2)
+            sums.predicted[:] += drawn.sum(axis=1)
+            sums.true[:, part] = drawn.sum(axis=2)
+        yield sums
+
+
+def _bootstrap_labels(counts: np.ndarray) -> tuple[list[Interval], dict[str, Interval]]:
     """Return the intervals of each label's F1, and of the means over the labels."""
     f1, means = [], []
-    for drawn in _replicates(counts):
-        right = np.diagonal(drawn, axis1=1, axis2=2)
-        predicted, true = drawn.sum(axis=1), drawn.sum(axis=2)
+    for drawn in _resampled_sums(counts):
         values = {
-            "precision": right / np.maximum(1, predicted),
-            "recall": right / np.maximum(1, true),
-            "f1": f1_scores(drawn),
+            "precision": drawn.right / np.maximum(1, drawn.predicted),
+            "recall": drawn.right / np.maximum(1, drawn.true),
+            "f1": drawn.f1(),
         }
         f1.append(values["f1"])
-        weights = true / np.maximum(1, true.sum(axis=1, keepdims=True))
+        weights = drawn.true / np.maximum(1, drawn.true.sum(axis=1, keepdims=True))
         each = [value.mean(axis=1) for value in values.values()]
         each += [(value * weights).sum(axis=1) for value in values.values()]
         means.append(np.stack(each, axis=1))
     names = [f"{mean}_{name}" for mean in ("macro", "weighted") for name in values]
-    return {
-        "f1": _quantiles(np.concatenate(f1)),
-        "means": dict(zip(names, _quantiles(np.concatenate(means)), strict=True)),
-    }
+    ends = _quantiles(np.concatenate(means))
+    return _quantiles(np.concatenate(f1)), dict(zip(names, ends, strict=True))

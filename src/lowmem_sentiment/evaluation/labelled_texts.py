@@ -7,16 +7,18 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..runs.run_directory import RunDirectory
 from ..sources.chunks import Review
 from ..sources.files import FilesSource
 from ..sources.settings import FilesSettings
-from ..system.errors import DataError, SettingsError, printable
+from ..system.errors import DataError, InputMissing, SettingsError, printable
 from ..system.settings import plain
 from ..text.encoders import TextEncoder
-from ..text.reader_settings import USUAL_FIELDS, WantedFields
+from ..text.reader_settings import LABEL_NAMES, TEXT_NAMES, USUAL_FIELDS, WantedFields
 from ..text.rows import BadRow
 from .scoring import BATCH_REVIEWS, Batch, Model
 
@@ -67,6 +69,7 @@ class LabelledTexts:
         if self.label_map:
             _require_clear(self.label_map, labels)
             settings = replace(settings, label_map=self.label_map)
+        self.paths = list(map(str, paths))
         self._source = FilesSource(paths, replace(settings, test_fraction=0.0), fields=fields)
         self._number_of = {label: number for number, label in enumerate(labels)}
         self._encoders = encoders
@@ -130,3 +133,50 @@ class LabelledTexts:
                 f"{self.description} has over {_MAX_UNKNOWN:,} labels that the run does not know, such "
                 f"as {label!r}; expected {', '.join(self._number_of)}: is it another column?"
             )
+
+
+# --- how a run's data was read ---
+
+
+class RecordedSource(NamedTuple):
+    """How a run's data was read."""
+
+    fields: WantedFields
+    """Its columns or fields of text and label, before the usual ones."""
+    label_map: dict[str, str]
+    """How its labels were renamed; empty where they were not."""
+
+
+def recorded_source(run: RunDirectory) -> RecordedSource:
+    """Return how the run's data was read; the usual for weights without a config.json."""
+    source = _source(run)
+    return RecordedSource(_fields(source), _label_map(source))
+
+
+def _fields(source: dict[str, Any]) -> WantedFields:
+    columns = source.get("columns")  # of CSV and TSV
+    if not isinstance(columns, dict):
+        columns = {"text": source.get("text_column"), "label": source.get("label_column")}
+    text, label = (_as_names(columns.get(kind)) for kind in ("text", "label"))
+    return WantedFields((*text, *TEXT_NAMES), label_names=(*label, *LABEL_NAMES))
+
+
+def _label_map(source: dict[str, Any]) -> dict[str, str]:
+    names = source.get("label_map")
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        return {}
+    return names
+
+
+def _as_names(column: object) -> tuple[str, ...]:
+    """Return the name of a column that is recorded by name, not by number."""
+    return (column,) if isinstance(column, str) and not column.isdecimal() else ()
+
+
+def _source(run: RunDirectory) -> dict[str, Any]:
+    """Return what the run's dataset recorded of its source; empty for weights without a config.json."""
+    try:
+        source = run.config()["dataset"]["source"]
+    except (InputMissing, DataError):
+        return {}
+    return source if isinstance(source, dict) else {}

@@ -1,8 +1,9 @@
 """Predict with NumPy alone, from ``weights.npz`` and ``vocabulary.txt``: no TensorFlow, 40 MB."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -19,52 +20,56 @@ UNKNOWN = "#"
 _BLOCK = 1_000  # texts at a time; more is no faster
 
 
-class Effect(NamedTuple):
-    """What a word does in a text."""
+@dataclass(frozen=True)
+class Effect:
+    """The effect of a word in a text."""
 
     word: str
     effect: float
     """How much lower the log-odds of the predicted label are when the word is left out: above 0
     for a word that counts for the label, below 0 for one that counts against it."""
     ngrams: list[str] | None = None
-    """Where the model reads n-grams: those that are left out with the word, all that it is in."""
+    """For a model that reads n-grams: all those that hold the word, which are left out with it."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold; "ngrams" only of a model that reads them."""
-        content = self._asdict()
-        if self.ngrams is None:
-            del content["ngrams"]
-        return content
+    def to_json(self) -> dict[str, Any]:
+        """Return what JSON can hold; "ngrams" only for a model that reads them."""
+        ngrams = {} if self.ngrams is None else {"ngrams": self.ngrams}
+        return {"word": self.word, "effect": self.effect, **ngrams}
 
 
-class Prediction(NamedTuple):
-    """What the model predicts of a text."""
+@dataclass(frozen=True)
+class Prediction:
+    """The label that a model predicts for a text."""
 
     label: str
     probability: float
-    """Of `label`."""
+    """The probability of `label`, 0 to 1."""
     probabilities: dict[str, float]
-    """Of every label."""
+    """The probability of each label."""
     effects: list[Effect] | None = None
     """The words' effects, from most for the label to most against it; None if not asked for."""
     known: bool = True
     """Whether the model knows any of its words; if not, the answer is the same for all such texts."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold; "effects" only where they were asked for."""
-        content = self._asdict()
+    def with_strongest(self, count: int) -> "Prediction":
+        """Return this prediction with only the `count` strongest effects in either direction."""
         if self.effects is None:
-            del content["effects"]
-        else:
-            content["effects"] = [effect.as_dict() for effect in self.effects]
-        return content
+            return self
+        towards = [effect for effect in self.effects if effect.effect > 0][:count]
+        against = [effect for effect in self.effects if effect.effect < 0][-count:] if count else []
+        return replace(self, effects=towards + against)
 
-
-def strongest(effects: list[Effect], count: int) -> list[Effect]:
-    """Return the `count` strongest effects in either direction, in order."""
-    towards = [effect for effect in effects if effect.effect > 0][:count]
-    against = [effect for effect in effects if effect.effect < 0][-count:] if count else []
-    return towards + against
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``predict --json`` prints; "effects" only if they were asked for."""
+        content = {
+            "label": self.label,
+            "probability": self.probability,
+            "probabilities": self.probabilities,
+        }
+        effects = {}
+        if self.effects is not None:
+            effects["effects"] = [effect.to_json() for effect in self.effects]
+        return {**content, **effects, "known": self.known}
 
 
 class Predictor:

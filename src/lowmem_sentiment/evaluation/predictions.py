@@ -6,6 +6,7 @@ import heapq
 import io
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -64,6 +65,20 @@ def _json_lines(text: TextIO, labels: Sequence[str]) -> Any:
     return write
 
 
+@dataclass(frozen=True)
+class SurestMistake:
+    """A review whose label is wrong."""
+
+    number: int
+    """Its place among the reviews, from 0."""
+    label: str
+    predicted: str
+    probability: float
+    """The model's probability of the predicted label."""
+    text: str
+    """Its beginning: 4 KB at most."""
+
+
 class SurestMistakes:
     """Keep the mistakes of a scored model whose wrong label it is surest of, 4 KB each."""
 
@@ -86,15 +101,12 @@ class SurestMistakes:
                 )
         self._seen += len(batch.labels)
 
-    def surest(self) -> list[dict[str, Any]]:
-        """Return the mistakes, the surest first, with the beginning of the text."""
+    def surest(self) -> list[SurestMistake]:
+        """Return the mistakes, the surest first."""
+        labels = self._labels
         return [
-            {
-                "number": -number,
-                "label": self._labels[label],
-                "predicted": self._labels[guess],
-                "probability": probability,
-                "text": text.decode("utf-8", "ignore"),
-            }
+            SurestMistake(
+                -number, labels[label], labels[guess], probability, text.decode("utf-8", "ignore")
+            )
             for probability, number, label, guess, text in sorted(self._heap, reverse=True)
         ]

@@ -36,7 +36,8 @@ class EvaluationSettings:
     )
     alpha: float = setting(
         0.05,
-        "significance level of --baseline: how often an equally good run may be called worse",
+        "significance level of the paired test: a difference whose two-sided p-value is at most SHARE is "
+        "significant",
         metavar="SHARE",
         above=0,
         below=1,

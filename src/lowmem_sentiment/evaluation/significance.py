@@ -1,10 +1,12 @@
-"""Whether a difference between two models on the same reviews is more than chance.
+"""The test of whether two runs differ by more than chance on the same reviews.
 
-McNemar's test (McNemar, 1947) in its exact form: only reviews that one model got right and the other
-wrong say anything; were both equally good, each of those would be a coin's toss.
+McNemar's test (McNemar, 1947) in its exact form: only reviews that one run has right and the other wrong
+count. If both runs were equally good, each of these would be the toss of a coin.
 """
 
 import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,61 +18,104 @@ POWER = 0.8
 
 
 class Pairs:
-    """Count over a pass which of two scored models is right alone."""
+    """Count over a pass the reviews that only one of two runs has right."""
 
-    def __init__(self, first: int, second: int):
-        """Compare the models at these places among those scored."""
-        self._first, self._second = first, second
-        self.only_first = self.only_second = self.reviews = 0
+    def __init__(self, baseline: int, run: int):
+        """Compare the runs at these places among those scored."""
+        self._baseline, self._run = baseline, run
+        self.only_baseline = self.only_run = self.reviews = 0
 
     def __call__(self, batch: Batch, scores: list[Scores]) -> None:
         """Count a batch."""
-        first, second = scores[self._first].right, scores[self._second].right
-        self.only_first += int(np.count_nonzero(first & ~second))
-        self.only_second += int(np.count_nonzero(second & ~first))
-        self.reviews += len(first)
+        baseline, run = scores[self._baseline].right, scores[self._run].right
+        self.only_baseline += int(np.count_nonzero(baseline & ~run))
+        self.only_run += int(np.count_nonzero(run & ~baseline))
+        self.reviews += len(run)
 
 
-def mcnemar(only_first: int, only_second: int) -> dict[str, Any]:
-    """Return the exact two-sided test of two models, from how many reviews each alone got right.
+@dataclass(frozen=True)
+class PairedTest:
+    """The exact two-sided test of a run against a baseline."""
 
-    The p-value is the chance of a split at least as uneven as this one, were both equally good.
+    run: str
+    """The baseline."""
+    accuracy: float
+    """The baseline's."""
+    only_baseline_right: int
+    """Reviews that the baseline has right and the run wrong."""
+    only_run_right: int
+    difference: float
+    """The run's accuracy minus the baseline's."""
+    p_value: float
+    """How probable a split at least this uneven is, in either direction, if both are equally good."""
+    alpha: float
+    """A difference is significant where the p-value is at most this."""
+    significantly_worse: bool
+    detectable_difference: float | None
+    """The smallest difference in accuracy found in 80 % of cases; None: too few reviews differ."""
 
-    >>> mcnemar(5, 0)
-    {'only_first_right': 5, 'only_second_right': 0, 'p_value': 0.0625}
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``evaluate --json`` prints as "baseline"."""
+        return asdict(self)
+
+    def in_words(self) -> str:
+        """Return the verdict as a sentence that says the direction."""
+        if not self.only_baseline_right + self.only_run_right:
+            return "both are right on exactly the same reviews"
+        verdict = "no significant difference"
+        if self.p_value <= self.alpha:
+            verdict = f"significantly {'better' if self.difference > 0 else 'worse'}"
+        found = (
+            f"{verdict}: {self.difference:+.2%} accuracy, {self.only_run_right:,} reviews right that "
+            f"the other has wrong and {self.only_baseline_right:,} the other way round "
+            f"(two-sided p = {self.p_value:.2g}, alpha {self.alpha:g})"
+        )
+        if self.p_value <= self.alpha:
+            return found
+        if self.detectable_difference is None:
+            return f"{found}; they differ on too few reviews for a verdict"
+        return (
+            f"{found}; a difference of {self.detectable_difference:.2%} or more would have been found "
+            f"in {POWER:.0%} of cases"
+        )
+
+
+def paired_test(pairs: Pairs, baseline: str, accuracy: float, alpha: float) -> PairedTest:
+    """Return the test of a run against `baseline`, which has this `accuracy`, from counted pairs.
+
+    An equally good run is called significantly worse in at most `alpha` / 2 of all tests.
     """
-    tail = binomial_tail(max(only_first, only_second), only_first + only_second)
-    return {
-        "only_first_right": only_first,
-        "only_second_right": only_second,
-        "p_value": min(1.0, round(2 * tail, 12)),
-    }
+    difference = (pairs.only_run - pairs.only_baseline) / max(1, pairs.reviews)
+    p_value = two_sided_p_value(pairs.only_baseline, pairs.only_run)
+    return PairedTest(
+        run=baseline,
+        accuracy=accuracy,
+        only_baseline_right=pairs.only_baseline,
+        only_run_right=pairs.only_run,
+        difference=difference,
+        p_value=p_value,
+        alpha=alpha,
+        significantly_worse=difference < 0 and p_value <= alpha,
+        detectable_difference=detectable_difference(
+            pairs.only_baseline + pairs.only_run, pairs.reviews, alpha
+        ),
+    )
 
 
-def worse_than(only_baseline: int, only_run: int, reviews: int, alpha: float) -> dict[str, Any]:
-    """Return the exact one-sided test of whether a run is worse than its baseline.
+def two_sided_p_value(one: int, other: int) -> float:
+    """Return how probable a split at least as uneven as `one` to `other` is for a fair coin.
 
-    A run that is no worse is called "significantly_worse" in at most `alpha` of all tests.
-    "detectable_difference" is the smallest loss of accuracy that such a test finds in 80 % of cases;
-    None where they differ on too few reviews for any verdict.
+    >>> two_sided_p_value(5, 0)
+    0.0625
     """
-    p_value = binomial_tail(only_baseline, only_baseline + only_run)
-    return {
-        "only_baseline_right": only_baseline,
-        "only_run_right": only_run,
-        "difference": (only_run - only_baseline) / max(1, reviews),
-        "p_value": p_value,
-        "alpha": alpha,
-        "significantly_worse": p_value <= alpha,
-        "detectable_difference": detectable_difference(only_baseline + only_run, reviews, alpha),
-    }
+    return min(1.0, round(2 * binomial_tail(max(one, other), one + other), 12))
 
 
 def binomial_tail(at_least: int, tosses: int, chance: float = 0.5) -> float:
-    """Return the chance of `at_least` successes or more in `tosses`, each with `chance`.
+    """Return the probability of `at_least` successes or more in `tosses`, each with `chance`.
 
-    Sums the smaller tail from its largest term on, until a term changes nothing: some ten times the
-    square root of `tosses` of them.
+    Sums the smaller tail from its largest term until a term changes nothing: about ten times the square
+    root of `tosses` terms.
 
     >>> binomial_tail(4, 5)
     0.1875
@@ -95,8 +140,8 @@ def binomial_tail(at_least: int, tosses: int, chance: float = 0.5) -> float:
 
 
 def detectable_difference(differing: int, reviews: int, alpha: float) -> float | None:
-    """Return the smallest difference in accuracy found with `POWER`; None where none is found."""
-    enough = _least(0, differing + 1, lambda right: binomial_tail(right, differing) <= alpha)
+    """Return the smallest difference in accuracy found with `POWER`; None if no difference would be."""
+    enough = _least(0, differing + 1, lambda right: 2 * binomial_tail(right, differing) <= alpha)
     if enough > differing:
         return None
     low, high = 0.5, 1.0
@@ -107,7 +152,7 @@ def detectable_difference(differing: int, reviews: int, alpha: float) -> float |
     return (2 * high - 1) * differing / reviews
 
 
-def _least(low: int, high: int, holds: Any) -> int:
+def _least(low: int, high: int, holds: Callable[[int], bool]) -> int:
     """Return the least whole number from `low` to `high` for which `holds`, as it does from there on."""
     while low < high:
         middle = (low + high) // 2
@@ -116,34 +161,3 @@ def _least(low: int, high: int, holds: Any) -> int:
         else:
             low = middle + 1
     return low
-
-
-def in_words(test: dict[str, Any]) -> str:
-    """Return what `mcnemar` found as a sentence, for a reader who does not know p-values."""
-    p, differ = test["p_value"], test["only_first_right"] + test["only_second_right"]
-    if not differ:
-        return "both are right on exactly the same reviews"
-    verdict = "worse" if test["only_first_right"] > test["only_second_right"] else "better"
-    chance = f"{p:.0%}" if p >= 0.1 else f"{p:.1%}" if p >= 0.001 else "less than 0.1%"
-    if p >= 0.05:
-        verdict = "a difference that may well be chance: call them equally good"
-    else:
-        verdict = f"{verdict} in accuracy, by more than chance"
-    return (
-        f"{verdict}. They differ on {differ:,} reviews; if both were equally good, luck alone would "
-        f"split those at least this unevenly in {chance} of such comparisons (p = {p:.2g})"
-    )
-
-
-def verdict_in_words(test: dict[str, Any]) -> str:
-    """Return what `worse_than` found as a sentence."""
-    verdict = "significantly worse" if test["significantly_worse"] else "not significantly worse"
-    found = (
-        f"{verdict}: {test['difference']:+.2%} accuracy, {test['only_run_right']:,} reviews right that "
-        f"the baseline has wrong and {test['only_baseline_right']:,} the other way round "
-        f"(one-sided p = {test['p_value']:.2g}, alpha {test['alpha']:g})"
-    )
-    least = test["detectable_difference"]
-    if least is None:
-        return f"{found}; they differ on too few reviews for any verdict"
-    return f"{found}; a loss of {least:.2%} or more would have been found in {POWER:.0%} of cases"

@@ -6,7 +6,7 @@ It is chosen on the validation split, from the counts of a pass over it, and sta
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -73,12 +73,9 @@ def choose(rule: Rule, bins: np.ndarray) -> tuple[float, dict[str, float]]:
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """The content of ``threshold.json``."""
+class ChosenThreshold:
+    """A threshold, and how it was chosen."""
 
-    ignores_unknown_keys: ClassVar[bool] = True
-
-    version: int
     threshold: float
     rule: str
     label: str
@@ -87,19 +84,33 @@ class Recorded:
     """Precision, recall and F1 of `label` at the threshold, on the validation split."""
     dataset: str
     fingerprint: str
-    """Of the dataset whose validation split it was chosen on."""
+    """The dataset's whose validation split it was chosen on."""
+
+
+@dataclass(frozen=True)
+class _Recorded(ChosenThreshold):
+    """The content of ``threshold.json``."""
+
+    ignores_unknown_keys: ClassVar[bool] = True
+
+    version: int
     weights_sha256: str
-    """Of the model file that it was chosen for."""
+    """The SHA-256 of the model file that it was chosen for."""
 
 
 def _digest(run: RunDirectory) -> str:
     return sha256(run.weights_file if run.weights_file.exists() else run.model_file)
 
 
-def record(run: RunDirectory, chosen: dict[str, Any]) -> None:
-    """Write ``threshold.json``: `chosen` are the fields of `Recorded` but version and digest."""
-    recorded = Recorded(version=VERSION, weights_sha256=_digest(run), **chosen)
-    write_json(run.path / FILE, asdict(recorded))
+def is_recorded(run: RunDirectory) -> bool:
+    """Return whether a threshold is recorded with a run."""
+    return (run.path / FILE).exists()
+
+
+def record(run: RunDirectory, chosen: ChosenThreshold) -> None:
+    """Write ``threshold.json``."""
+    content = {"version": VERSION, **asdict(chosen), "weights_sha256": _digest(run)}
+    write_json(run.path / FILE, content)
 
 
 def recorded_threshold(run: str | Path) -> float:
@@ -109,11 +120,11 @@ def recorded_threshold(run: str | Path) -> float:
     """
     run = RunDirectory(run)
     path = run.path / FILE
-    if not path.exists():
+    if not is_recorded(run):
         raise InputMissing(
             f"{run.path} has no {FILE}; choose a threshold: evaluate {run.path} --choose-threshold f1"
         )
-    recorded = parse(Recorded, read_json(path), str(path))
+    recorded = parse(_Recorded, read_json(path), str(path))
     if recorded.version != VERSION or not 0 <= recorded.threshold <= 1:
         raise DataError(
             f"{path} has version {recorded.version} and the threshold {recorded.threshold}, expected "

@@ -1,6 +1,6 @@
 """Metrics of a model from counts of reviews: accuracy, precision, recall, F1, areas, curves.
 
-Training's validation, evaluate and compare all take them from here.
+Validation while training and `evaluate` both take them from here.
 """
 
 from typing import Any, NamedTuple
@@ -43,7 +43,7 @@ def from_confusion_matrix(counts: np.ndarray, labels: list[str]) -> dict[str, An
             values = np.array([metrics[name] for metrics in by_label.values()])
             result[f"macro_{name}"] = float(values.mean())
             result[f"weighted_{name}"] = _ratio((values * weights).sum(), weights.sum())
-    return {**result, "by_label": by_label, "confusion_matrix": counts.tolist()}
+    return {**result, "by_label": by_label}
 
 
 def score_bins(scores: np.ndarray) -> np.ndarray:

@@ -194,4 +194,4 @@ def _test_accuracies(dataset: Dataset, runs: list[_Run]) -> list[float]:
         tallies = score(models, dataset_batches(dataset))
     except LowmemError as error:
         raise DataError(f"the best runs cannot be tested: {error}") from error
-    return [tally.metrics()["accuracy"] for tally in tallies]
+    return [tally.accuracy for tally in tallies]

@@ -11,7 +11,7 @@ from ..dataset.reader import Dataset
 from ..dataset.splits import validation_warnings
 from ..evaluation.evaluate import evaluate
 from ..evaluation.intervals import standard_error
-from ..evaluation.scoring import Tally, dataset_batches, floats, score
+from ..evaluation.scoring import Tally, dataset_batches, score
 from ..model.numpy_model import NumpyModel
 from ..runs.configuration import TrainingSettings
 from ..runs.run_directory import RunDirectory
@@ -254,12 +254,11 @@ class _Search:
             found = read_json(run.evaluation_file)
             del found["checksum"]
             return found
-        return evaluate(run.path, self._dataset)
+        return evaluate(run.path, self._dataset).to_json()
 
 
 def metric_values(tally: Tally) -> dict[str, float]:
     """Return the metrics that a search may go by, by name."""
-    metrics = tally.metrics()
-    f1 = {label: each["f1"] for label, each in metrics["by_label"].items()}
-    by_label = {f"f1:{label}": value for label, value in f1.items()}
-    return {**floats(metrics), "macro_f1": sum(f1.values()) / len(f1), **by_label}
+    metrics, by_label = tally.metrics()
+    f1 = {f"f1:{label}": each.f1 for label, each in by_label.items()}
+    return {**metrics, "macro_f1": sum(f1.values()) / len(f1), **f1}

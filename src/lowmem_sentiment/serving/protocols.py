@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..evaluation.predict import Prediction, strongest
+from ..evaluation.predict import Prediction
 from ..system.errors import printable
 from ..text.rows import MAX_TEXT_BYTES
 
@@ -85,11 +85,7 @@ def tensorflow_answer(
 def explanations(content: Mapping[str, Any], predictions: Sequence[Prediction]) -> dict[str, Any]:
     """Return KServe's answer to `:explain`: each prediction with its strongest words."""
     words = _whole_number(content, "words") or 5
-    return {
-        "explanations": [
-            each._replace(effects=strongest(each.effects or [], words)).as_dict() for each in predictions
-        ]
-    }
+    return {"explanations": [each.with_strongest(words).to_json() for each in predictions]}
 
 
 def hugging_face_texts(content: Mapping[str, Any], limit: int) -> list[bytes]:

@@ -94,5 +94,5 @@ def _json_lines(
     lines = []
     for number, (row, each) in enumerate(zip(rows, predictions, strict=True), before + 1):
         kept = {"kept": dict(zip(keep, row.kept, strict=True))} if keep else {}
-        lines.append(json.dumps({"number": number, **kept, **each.as_dict()}) + "\n")
+        lines.append(json.dumps({"number": number, **kept, **each.to_json()}) + "\n")
     return "".join(lines).encode()

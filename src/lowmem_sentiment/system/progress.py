@@ -57,7 +57,6 @@ def as_progress(progress: Callable[..., Any]) -> Progress:
 
 
 _UNITS = {
-    "compare": "reviews",
     "download": "bytes",
     "epoch": "steps",
     "choose": "reviews",

@@ -1,11 +1,12 @@
 """What is evaluated: runs with their models, and the labelled reviews that each is scored on."""
 
+import contextlib
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..dataset.reader import Dataset
 from ..dataset.splits import num_reviews
@@ -14,19 +15,18 @@ from ..runs.run_directory import RunDirectory
 from ..sources.settings import FilesSettings
 from ..system.errors import DataError, SettingsError
 from ..text.encoders import TextEncoder, text_encoder
-from .labelled_texts import LabelledTexts
-from .recorded_source import recorded_source
+from .labelled_texts import LabelledTexts, recorded_source
 from .scoring import Batch, Model, dataset_batches
+from .thresholds import ChosenThreshold
 
 
 @dataclass
-class Candidate:
+class ScoredRun:
     """A run to score; its model is loaded when it is first asked for."""
 
     run: RunDirectory
     threshold: float | None = None
-    chosen: dict[str, Any] | None = None
-    """What is recorded of a threshold that was chosen."""
+    threshold_chosen: ChosenThreshold | None = None
 
     @cached_property
     def _loaded(self) -> tuple[Model, TextEncoder]:
@@ -38,12 +38,12 @@ class Candidate:
 
     @property
     def model(self) -> Model:
-        """The model in NumPy, or, where there is no weights.npz but a model.keras, in Keras."""
+        """The model in NumPy; in Keras where there is a model.keras but no weights.npz."""
         return self._loaded[0]
 
     @property
     def encoder(self) -> TextEncoder:
-        """What makes ids of texts for the model."""
+        """The encoder that turns texts into the model's ids."""
         return self._loaded[1]
 
     @property
@@ -51,10 +51,17 @@ class Candidate:
         """The labels that the model knows, in order."""
         return self.run.config()["labels"] if self.run.config_file.exists() else self.model.labels
 
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of training and the dataset; empty for weights without a config.json."""
+        if not self.run.config_file.exists():
+            return {}
+        config = self.run.config()
+        return {**config["settings"], "dataset": config["dataset"]["fingerprint"][:12]}
+
     def validation_share(self, dataset: Dataset) -> float:
         """Return the share of a dataset's training split that the run was validated on.
 
-        Raises SettingsError when there was none, or the run was trained on another dataset.
+        Raises SettingsError when there was none, or the run was trained on a different dataset.
         """
         config = self.run.config()
         share = config["settings"].get("validation_split", 0.0)
@@ -65,8 +72,8 @@ class Candidate:
             )
         if config["dataset"]["fingerprint"] != dataset.fingerprint:
             raise SettingsError(
-                f"{dataset.directory} is not what {self.run.path} was trained on, so its validation "
-                f"split is another; expected {config['dataset']['path']}"
+                f"{self.run.path} was not trained on {dataset.directory}, so it has no validation split "
+                f"there; expected {config['dataset']['path']}"
             )
         return share
 
@@ -83,88 +90,107 @@ def _load_keras_model(run: RunDirectory) -> Model:
     return KerasModel(model, config["labels"], config["settings"]["num_words"], run.ngrams())
 
 
+class TextFiles(NamedTuple):
+    """Files of labelled text to evaluate on, and how to read them."""
+
+    paths: Sequence[str]
+    settings: FilesSettings = FilesSettings()
+
+
 @dataclass
 class ReviewGroup:
-    """Labelled reviews, and the candidates that are scored on them in one pass."""
+    """Labelled reviews, and the runs that are scored on them in one pass."""
 
-    about: dict[str, Any]
-    """Of a report: data, dataset, split, fingerprint."""
+    data: str
+    """A description for people."""
     batches: Callable[[], Iterable[Batch]]
     """Yield the reviews: one pass."""
-    total: int | None
-    """How many reviews there are, where it is known."""
-    candidates: list[Candidate]
+    total: int | None = None
+    """How many reviews there are, if known."""
+    dataset: Dataset | None = None
+    split: str | None = None
     texts: LabelledTexts | None = None
+    runs: list[ScoredRun] = field(default_factory=list)
 
 
 def group_by_dataset(
-    candidates: Sequence[Candidate],
-    baseline: Candidate | None,
+    runs: Sequence[ScoredRun],
+    baseline: ScoredRun | None,
     datasets: Sequence[Dataset | str | Path],
     split: str,
 ) -> list[ReviewGroup]:
-    """Return each dataset's split with the candidates to score on it, checked to fit it.
+    """Return each dataset's split with the runs to score on it, which are checked to fit it.
 
-    Without `datasets` each run has the one that it was trained on, or the baseline's, if only the
-    baseline reads n-grams; runs that share it are together.
+    Without `datasets` each run is scored on the dataset that it was trained on, or on that of a run on
+    n-grams. Runs that share a dataset are together.
     """
     groups: dict[Any, ReviewGroup] = {}
     choices: Sequence[Dataset | str | Path | None] = datasets or [None]
     for given in choices:
-        for candidate in candidates:
-            dataset = _owner_of_shared_dataset(candidate, baseline).run.find_dataset(given)
-            candidate.run.require_words_of(dataset)
-            share = candidate.validation_share(dataset) if split == "validation" else 0.0
+        for run in runs:
+            owner = _owner_of_shared_dataset(run, baseline, runs)
+            dataset = owner.run.find_dataset(given)
+            run.run.require_words_of(dataset)
+            share = run.validation_share(dataset) if split == "validation" else 0.0
             key = str(dataset.directory.resolve()), share
             if key not in groups:
                 groups[key] = _group_of_dataset(dataset, split, share)
                 _check_baseline(baseline, dataset, split, share)
-            groups[key].candidates.append(candidate)
+            groups[key].runs.append(run)
     return list(groups.values())
 
 
-def _owner_of_shared_dataset(candidate: Candidate, baseline: Candidate | None) -> Candidate:
-    """Return whose dataset both can be scored on: a dataset of n-grams has the words, too."""
-    if baseline and baseline.run.ngrams() and not candidate.run.ngrams():
+def _owner_of_shared_dataset(
+    run: ScoredRun, baseline: ScoredRun | None, runs: Sequence[ScoredRun]
+) -> ScoredRun:
+    """Return the run whose dataset a run is scored on: its own, or that of a run on n-grams.
+
+    A dataset of n-grams holds the words too: a run on words is scored on it, so that both are compared
+    on the same reviews, if the words are the run's.
+    """
+    if run.run.ngrams():
+        return run
+    if baseline and baseline.run.ngrams():
         return baseline
-    return candidate
+    for other in runs:
+        with contextlib.suppress(DataError):
+            if other.run.ngrams():
+                run.run.require_words_of(other.run.find_dataset())
+                return other
+    return run
 
 
-def _check_baseline(baseline: Candidate | None, dataset: Dataset, split: str, share: float) -> None:
+def _check_baseline(baseline: ScoredRun | None, dataset: Dataset, split: str, share: float) -> None:
     """Raise DataError or SettingsError for a baseline that cannot be compared on these reviews."""
     if baseline:
         baseline.run.require_words_of(dataset)
     if baseline and split == "validation" and baseline.validation_share(dataset) != share:
         raise SettingsError(
-            f"{baseline.run.path} was trained on some of these reviews: its validation split is another "
-            f"share than {share}; expected the test split"
+            f"{baseline.run.path} was trained on some of these reviews: its validation split is not "
+            f"{share}; expected the test split"
         )
 
 
 def _group_of_dataset(dataset: Dataset, split: str, share: float) -> ReviewGroup:
-    about = {
-        "data": dataset.source["description"],
-        "dataset": str(dataset.directory),
-        "split": split,
-        "fingerprint": dataset.fingerprint,
-    }
-    batches = partial(dataset_batches, dataset, split, share)
-    return ReviewGroup(about, batches, num_reviews(dataset, split, share), [])
+    return ReviewGroup(
+        data=dataset.source["description"],
+        batches=partial(dataset_batches, dataset, split, share),
+        total=num_reviews(dataset, split, share),
+        dataset=dataset,
+        split=split,
+    )
 
 
 def group_of_texts(
-    candidates: Sequence[Candidate],
-    baseline: Candidate | None,
-    files: Sequence[str],
-    settings: FilesSettings,
+    runs: Sequence[ScoredRun], baseline: ScoredRun | None, files: TextFiles
 ) -> ReviewGroup:
-    """Return labelled text in files with all candidates; each reads it with its own vocabulary.
+    """Return labelled text in files with all runs; each reads it with its own vocabulary.
 
-    Columns and labels are those that the first candidate's data had, unless the settings name others.
+    Columns and labels are read as in the first run's data, unless the settings say otherwise.
 
     Raises DataError for runs with different labels, InputMissing for a file that is not there.
     """
-    scored = [*candidates, baseline] if baseline else list(candidates)
+    scored = [*runs, baseline] if baseline else list(runs)
     labels = scored[0].labels
     for each in scored:
         if each.labels != labels:
@@ -173,13 +199,6 @@ def group_of_texts(
                 f"{', '.join(labels)}; expected runs with the same labels"
             )
     encoders = [each.encoder for each in scored]
-    texts = LabelledTexts(files, settings, labels, encoders, *recorded_source(candidates[0].run))
-    about: dict[str, Any] = {
-        "data": texts.description,
-        "dataset": None,
-        "split": None,
-        "files": list(map(str, files)),
-    }
-    if texts.label_map:
-        about["label_map"] = texts.label_map
-    return ReviewGroup(about, texts.batches, None, list(candidates), texts)
+    recorded = recorded_source(runs[0].run)
+    texts = LabelledTexts(files.paths, files.settings, labels, encoders, *recorded)
+    return ReviewGroup(texts.description, texts.batches, texts=texts, runs=list(runs))

@@ -1,0 +1,149 @@
+"""Results of evaluating runs: each has named fields, and `to_json` returns what ``--json`` prints."""
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .intervals import Interval
+from .predictions import SurestMistake
+from .scoring import LabelMetrics
+from .significance import PairedTest
+from .thresholds import ChosenThreshold
+
+MATRIX_LABELS = 100
+"""Up to this many labels JSON holds the confusion matrix. With 1,000 labels it would be 3 MB of text."""
+
+CONFUSIONS = 1_000
+"""With more labels JSON holds the most frequent confusions, at most this many."""
+
+
+class Confusion(NamedTuple):
+    """Reviews of one label that were predicted to have another."""
+
+    label: str
+    predicted: str
+    reviews: int
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The metrics of a run on labelled reviews."""
+
+    run: str
+    data: str
+    """A description of the data for people."""
+    dataset: str | None
+    """The dataset's directory; None for reviews from files."""
+    split: str | None
+    """"test", "train" or "validation"; None for reviews from files."""
+    fingerprint: str
+    """The dataset's; for reviews from files the SHA-256 of their texts and labels."""
+    reviews: int
+    labels: list[str]
+    metrics: dict[str, float]
+    """"loss", "accuracy" and further metrics by name (`gates.metric_names`)."""
+    by_label: dict[str, LabelMetrics]
+    confusion_matrix: np.ndarray
+    """uint32[labels, labels], reviews by true label and predicted label."""
+    intervals: dict[str, Interval]
+    """95 % intervals of the metrics that have one."""
+    label_intervals: dict[str, dict[str, Interval]]
+    """95 % intervals by label and metric."""
+    versions: dict[str, str]
+    time: str
+    """When it was made, in UTC (ISO 8601)."""
+    threshold: float | None = None
+    """With two labels, the second is predicted above this probability."""
+    threshold_chosen: ChosenThreshold | None = None
+    files: list[str] | None = None
+    label_map: dict[str, str] = field(default_factory=dict)
+    """How labels in files were renamed, as the run's data recorded it."""
+    unknown_labels: dict[str, int] = field(default_factory=dict)
+    """Reviews by label, for labels in files that the run does not know; these are left out."""
+    mistakes: list[SurestMistake] | None = None
+    failed: list[str] = field(default_factory=list)
+    """One line for each check that failed."""
+    baseline: PairedTest | None = None
+    """The test against the baseline, or against the first of several runs."""
+
+    @property
+    def accuracy(self) -> float:
+        """The share of reviews whose label is right."""
+        return self.metrics["accuracy"]
+
+    @property
+    def loss(self) -> float:
+        """The mean cross-entropy."""
+        return self.metrics["loss"]
+
+    def label_metrics(self) -> dict[str, float]:
+        """Return each label's metrics by name, such as "recall:spam"."""
+        return {
+            f"{name}:{label}": getattr(metrics, name)
+            for label, metrics in self.by_label.items()
+            for name in ("precision", "recall", "f1")
+        }
+
+    def confusions(self, most: int = CONFUSIONS) -> list[Confusion]:
+        """Return the most frequent confusions, the most frequent first.
+
+        Goes through the counts row by row: memory does not grow with the square of the labels.
+        """
+        names = self.labels
+        cells = heapq.nsmallest(most, self._wrong_cells())
+        return [Confusion(names[true], names[guess], -count) for count, true, guess in cells]
+
+    def _wrong_cells(self) -> Iterator[tuple[int, int, int]]:
+        for true, row in enumerate(self.confusion_matrix):
+            for guess in np.flatnonzero(row).tolist():
+                if guess != true:
+                    yield -int(row[guess]), true, guess
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``evaluate --json`` prints."""
+        content: dict[str, Any] = {
+            "run": self.run,
+            "data": self.data,
+            "dataset": self.dataset,
+            "split": self.split,
+        }
+        if self.files is not None:
+            content |= {"files": self.files, **({"label_map": self.label_map} if self.label_map else {})}
+        content["fingerprint"] = self.fingerprint
+        if self.files is not None:
+            content["unknown_labels"] = self.unknown_labels
+        content |= {"reviews": self.reviews, "labels": self.labels, **self.metrics}
+        content["by_label"] = {label: asdict(metrics) for label, metrics in self.by_label.items()}
+        if len(self.labels) <= MATRIX_LABELS:
+            content["confusion_matrix"] = self.confusion_matrix.tolist()
+        else:
+            content["confusions"] = [each._asdict() for each in self.confusions()]
+        content["intervals"] = {**self.intervals, "by_label": self.label_intervals}
+        if self.threshold is not None:
+            content["threshold"] = self.threshold
+        if self.threshold_chosen:
+            content["threshold_chosen"] = asdict(self.threshold_chosen)
+        content |= {"versions": self.versions, "time": self.time}
+        if self.mistakes is not None:
+            content["mistakes"] = [asdict(mistake) for mistake in self.mistakes]
+        content["failed"] = self.failed
+        if self.baseline:
+            content["baseline"] = self.baseline.to_json()
+        return content
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """One run or several on the same reviews."""
+
+    evaluations: list[Evaluation]
+    settings: dict[str, list[Any]]
+    """Training settings that differ between the runs: a value for each run, in order."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        evaluations = [evaluation.to_json() for evaluation in self.evaluations]
+        return {"settings": self.settings, "evaluations": evaluations}
