@@ -58,7 +58,7 @@ def test_kept_fields_of_json_lines_keep_their_types(run, tmp_path, capsys):
         (["--keep", "id", "--format", "text"], 2, "has no columns to keep: it is read as text"),
         (["--csv", "--explain"], 2, "--explain has no columns in CSV"),
         (["--csv", "--json"], 2, "not allowed with"),
-        (["--skip-bad-rows", "x"], 2, "it is 'x', expected a whole number, 0 or more"),
+        (["--skip-bad-rows", "x"], 2, "skip_bad_rows is 'x', expected a whole number, 0 or more"),
     ],
 )
 def test_what_cannot_be_kept_or_combined_is_refused(run, table, capsys, options, code, error):

@@ -7,6 +7,7 @@ import pytest
 from lowmem_sentiment.cli.options import add_settings, given
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.system.errors import DataError, SettingsError
+from lowmem_sentiment.system.schema import parse
 
 OTHER = TrainingSettings(
     epochs=3, batch_size=8, num_words=500, learning_rate=0.5, hidden=(8, 4), dropout=(0.25,), seed=7,
@@ -41,7 +42,7 @@ def test_a_setting_out_of_its_range_is_refused_with_the_range(name, value, expec
 
 @pytest.mark.parametrize("settings", [TrainingSettings(), OTHER, TrainingSettings(hidden=())])
 def test_settings_come_back_from_json(settings):
-    assert TrainingSettings.from_json(json.loads(json.dumps(asdict(settings))), "c") == settings
+    assert parse(TrainingSettings, json.loads(json.dumps(asdict(settings))), "c") == settings
 
 
 def test_settings_come_back_from_options():
@@ -62,13 +63,13 @@ def test_an_option_that_is_not_given_leaves_the_setting_to_the_run():
 
 
 def test_a_setting_of_an_earlier_version_is_passed_over():
-    assert TrainingSettings.from_json({**asdict(OTHER), "projector": True}, "c") == OTHER
+    assert parse(TrainingSettings, {**asdict(OTHER), "projector": True}, "c") == OTHER
 
 
 def test_a_setting_younger_than_the_run_has_its_default():
     content = asdict(OTHER)
     del content["histograms"]
-    assert TrainingSettings.from_json(content, "c") == replace(OTHER, histograms=False)
+    assert parse(TrainingSettings, content, "c") == replace(OTHER, histograms=False)
 
 
 @pytest.mark.parametrize(
@@ -86,10 +87,10 @@ def test_a_setting_younger_than_the_run_has_its_default():
 )
 def test_json_that_is_no_settings_is_damaged_data(change, message):
     with pytest.raises(DataError, match=message):
-        TrainingSettings.from_json({**asdict(OTHER), **change}, "c")
+        parse(TrainingSettings, {**asdict(OTHER), **change}, "c")
 
 
 @pytest.mark.parametrize("content", [None, [], "settings", 3])
 def test_what_is_no_object_is_no_settings(content):
     with pytest.raises(DataError, match="expected an object"):
-        TrainingSettings.from_json(content, "c")
+        parse(TrainingSettings, content, "c")

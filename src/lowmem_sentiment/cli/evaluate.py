@@ -16,7 +16,6 @@ from ..system.progress import Bar
 from ..system.settings import plain
 from .options import add_settings, given
 from .output import columns, print_text, table, warn
-from .reader_options import add_reader_settings
 
 if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
     from ..evaluation.results import Comparison, Evaluation
@@ -292,7 +291,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--markdown", action="store_true", help="print one row per run as a Markdown table"
     )
     group = parser.add_argument_group("reading --file")
-    add_reader_settings(group, FilesSettings, _PREPARE_ONLY)
+    add_settings(group, FilesSettings, _PREPARE_ONLY)
 
 
 def _limit(text: str) -> tuple[str, float]:

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,20 +16,37 @@ from ..evaluation.settings import probability_or_run
 from ..runs.run_directory import RunDirectory
 from ..system.errors import DataError, InputMissing, SettingsError, printable
 from ..system.progress import Bar
-from ..text.reader_settings import ReaderSettings
+from ..system.settings import check_settings, setting
+from ..text.reader_settings import ReaderSettings, read_bad_rows
 from ..text.rows import BadRow, Row
-from .options import given, whole_number
+from .options import add_settings, given
 from .output import LINE, print_text, report, warn
-from .reader_options import add_reader_settings, bad_rows
 
 if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
     from ..evaluation.predict import Prediction
+
+
+@dataclass(frozen=True)
+class _Options:
+    skip_bad_rows: int = setting(
+        0,
+        "report and skip bad rows of up to N lines, or all of them",
+        metavar="N",
+        at_least=0,
+        read=read_bad_rows,
+        form="a whole number, 0 or more, or all",
+    )
+    words: int = setting(5, "how many words --explain shows in each direction", metavar="N", at_least=0)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 def run(options: argparse.Namespace, bar: Bar) -> None:
     from ..evaluation.predict import Predictor
 
     settings = ReaderSettings(**given(options, ReaderSettings))
+    vars(options).update(vars(_Options(**given(options, _Options))))
     if options.texts and (options.file or options.keep):
         other = "--keep names columns" if options.keep else "a --file too"
         raise SettingsError(f"texts were given, and {other}; expected one of them")
@@ -178,13 +196,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="columns of CSV and TSV, or fields of JSON Lines, that go with each answer, such as an id",
     )
     add(
-        "--skip-bad-rows",
-        type=bad_rows,
-        default=0,
-        metavar="N",
-        help="report and skip bad rows of up to N lines, or all of them",
-    )
-    add(
         "--threshold",
         type=probability_or_run,
         metavar="P",
@@ -198,17 +209,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="show the words that moved the probability most, "
         "with the change of the label's log-odds that each makes",
     )
-    add(
-        "--words",
-        type=whole_number(0),
-        default=5,
-        metavar="N",
-        help="how many words --explain shows in each direction",
-    )
+    add_settings(parser, _Options)
     add(
         "--file",
         type=Path,
         metavar="FILE",
         help="texts in a file; gzip, bzip2 and xz are unpacked on the way; -: standard input",
     )
-    add_reader_settings(parser, ReaderSettings, ("label_column",))
+    add_settings(parser, ReaderSettings, ("label_column",))

@@ -13,7 +13,6 @@ from ..system.memory import MB
 from ..system.progress import Bar
 from .options import add_json, add_settings, given
 from .output import answer, report, table, warn
-from .reader_options import add_reader_settings, bad_rows
 
 
 def _prepare_imdb(options: argparse.Namespace, bar: Bar) -> None:
@@ -181,18 +180,13 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
         help="a file with one text per line, all of one label; may be repeated")  # fmt: skip
     add("--out", type=Path, required=True, metavar="DIR", help="the dataset directory to make")
     add("--test", nargs="+", default=[], metavar="PATH", help="the test split; the others train")
-    add_reader_settings(parser, FilesSettings)
+    add_settings(parser, FilesSettings)
     _add_preparation(parser)
 
 
 def _add_preparation(parser: argparse.ArgumentParser) -> None:
-    add, default = parser.add_argument, PreparationSettings
-    add("--max-vocabulary", type=int, metavar="N", help="keep the N most frequent words (default: all)")
-    add("--skip-bad-rows", type=bad_rows, default=default.skip_bad_rows, metavar="N",
-        help="skip up to N bad rows, or all of them, and list them in DIR/skipped-rows.txt; a row with "
-        "too many or too few columns counts as the lines it takes up")  # fmt: skip
-    add_settings(parser, PreparationSettings, ("max_vocabulary", "skip_bad_rows"))
-    add("--overwrite", action="store_true", help="replace DIR if it exists")
+    add_settings(parser, PreparationSettings)
+    parser.add_argument("--overwrite", action="store_true", help="replace DIR if it exists")
 
 
 _SOURCES: dict[str, tuple[str, Callable[..., None], Callable[..., None]]] = {

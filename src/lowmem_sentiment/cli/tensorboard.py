@@ -1,17 +1,33 @@
 """``tensorboard``."""
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..system.progress import Bar
-from .options import whole_number
+from ..system.settings import check_settings, setting
+from .options import add_settings, given
 from .output import report
+
+
+@dataclass(frozen=True)
+class _ServerSettings:
+    host: str = setting(
+        "127.0.0.1", "address to listen on; 0.0.0.0: all, open to everybody", metavar="HOST"
+    )
+    port: int = setting(
+        6006, "port to listen on; 0: any that is free", metavar="PORT", at_least=0, at_most=65_535
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 def run(options: argparse.Namespace, bar: Bar) -> None:
     from ..monitoring.server import serve
 
-    serve(options.runs, options.host, options.port, report)
+    settings = _ServerSettings(**given(options, _ServerSettings))
+    serve(options.runs, settings.host, settings.port, report)
 
 
 FROM_AFAR = """To watch the runs of a server from a laptop, use ssh, which leaves the port
@@ -29,14 +45,4 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.epilog = FROM_AFAR
     add = parser.add_argument
     add("runs", type=Path, metavar="DIR", help="a run directory, or a folder of them")
-    add(
-        "--host",
-        default="127.0.0.1",
-        help="address to listen on; 0.0.0.0: all, open to everybody (default: %(default)s)",
-    )
-    add(
-        "--port",
-        type=whole_number(0, 65_535),
-        default=6006,
-        help="port to listen on; 0: any that is free (default: %(default)s)",
-    )
+    add_settings(parser, _ServerSettings)

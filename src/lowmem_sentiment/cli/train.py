@@ -1,16 +1,16 @@
 """``train``."""
 
 import argparse
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..runs.configuration import SaveEvery, TrainingSettings
 from ..system.errors import SettingsError, plural
-from ..system.memory import MB, Limit, find_limit
+from ..system.memory import MB, Limit, find_limit, parse_size
 from ..system.progress import Bar
-from .options import add_json, add_settings, size
+from ..system.settings import SIZE, check_settings, setting
+from .options import add_json, add_settings, given
 from .output import VALIDATION_TOO_GOOD, answer, report, table, warn
 from .training_options import add_recipe, chosen_settings, set_threads, stop_on_signals
 
@@ -21,22 +21,67 @@ _OF_PARENT = (
 """The settings that a run takes over from the one whose weights it starts from."""
 
 
+def _memory_limit(text: str) -> Limit | None:
+    """Read a size; None for "auto"."""
+    return None if text == "auto" else Limit(parse_size(text), "--memory-limit")
+
+
+@dataclass(frozen=True)
+class _Control:
+    """Settings of a training that change no result."""
+
+    save_every: SaveEvery = setting(  # noqa: RUF009
+        SaveEvery(),
+        "save the state every N steps, or every N seconds; it is also saved at each epoch's end",
+        metavar="N|Ns",
+        read=SaveEvery.parse,
+        shown="30s",
+    )
+    memory_limit: Limit | None = setting(  # noqa: RUF009
+        None,
+        "fit shuffle window and prefetch to this much memory (700M), refuse what cannot fit, and stop, "
+        "saved, at 92 % of it; auto: the least of free memory and the container's limit",
+        metavar="SIZE|auto",
+        read=_memory_limit,
+        form=f"{SIZE}, or auto",
+    )
+    cluster_timeout: float = setting(
+        120.0,
+        "with several workers in TF_CONFIG: how long to wait until all are there",
+        metavar="SECONDS",
+        above=0,
+        below=float("inf"),
+        shown="120",
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    @classmethod
+    def chosen(cls, options: argparse.Namespace) -> "_Control":
+        """Return what the options say; the limit that was found where it is automatic."""
+        control = given(options, cls)
+        if control.get("memory_limit", ...) is None:
+            control["memory_limit"] = find_limit()
+        return cls(**control)
+
+
 def run(options: argparse.Namespace, bar: Bar) -> None:
     if options.measure and not options.plan:
         raise SettingsError("--measure needs --plan: lowmem-sentiment train DATASET --plan --measure")
     # A mistake is reported before TensorFlow's 2 s.
     from ..distributed.tf_config import find_cluster
 
+    control = _Control.chosen(options)
     cluster = find_cluster()
     dataset = _dataset(options)
     settings = _settings(options, dataset)
     if (warning := dataset.imbalance()) and settings.class_weight == "none":
         warn(warning)
     if options.plan:
-        _show_plan(options, dataset, settings, len(cluster.workers) if cluster else 1)
+        _show_plan(options, control, dataset, settings, len(cluster.workers) if cluster else 1)
         return
-    save_every = SaveEvery.parse(options.save_every)
-    limit = options.memory_limit() if options.memory_limit else None
+    limit = control.memory_limit
     if limit:
         workers = len(cluster.workers) if cluster else 1
         settings = _fit_to_memory(limit, dataset, settings, workers, resumed=bool(options.resume))
@@ -52,7 +97,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
         bar.clear()  # or the line would begin behind it
         report(line)
 
-    strategy = find_strategy(cluster, options.cluster_timeout, report_above)
+    strategy = find_strategy(cluster, control.cluster_timeout, report_above)
     if strategy.replicas == 1:
         set_threads(dataset, settings)
     with stop_on_signals() as stop:
@@ -64,7 +109,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
             resume=bool(options.resume),
             force=options.force,
             overwrite=options.overwrite,
-            save_every=save_every,
+            save_every=control.save_every,
             limit=limit,
             stop=stop,
             progress=bar,
@@ -77,11 +122,11 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
 
 
 def _show_plan(
-    options: argparse.Namespace, dataset: Any, settings: TrainingSettings, workers: int
+    options: argparse.Namespace, control: _Control, dataset: Any, settings: TrainingSettings, workers: int
 ) -> None:
     from . import training_plan
 
-    limit = options.memory_limit() if options.memory_limit else find_limit()
+    limit = control.memory_limit or find_limit()
     figures = training_plan.figures(dataset, settings, limit, workers, options.measure)
     answer(options, figures, lambda: training_plan.lines(figures))
 
@@ -135,23 +180,6 @@ def _fit_to_memory(
     if needed > limit.bytes:
         warn("with less memory training is slow: libraries are read from the disk again and again")
     return settings
-
-
-def _memory_limit(text: str) -> Callable[[], Limit]:
-    """Read "auto" or a size, as a function that is called when training starts."""
-    if text == "auto":
-        return find_limit
-    limit = size(text)
-    if limit < MB:
-        raise argparse.ArgumentTypeError(f"it is {text!r}, expected a size such as 700M, or auto")
-    return lambda: Limit(limit, "--memory-limit")
-
-
-def _seconds(text: str) -> float:
-    """Read a number of seconds above 0."""
-    if not 0 < (value := float(text)) < float("inf"):
-        raise ValueError(text)
-    return value
 
 
 def _summary_lines(summary: dict[str, Any], settings: TrainingSettings, too_good: bool) -> list[str]:
@@ -255,27 +283,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="resume although the dataset, TensorFlow, or the processor is another: the result is then "
         "not exact",
     )
-    parser.add_argument(
-        "--save-every",
-        default="30s",
-        metavar="N|Ns",
-        help="save the state every N steps, or every N seconds; it is also saved at each epoch's end "
-        "(default: %(default)s)",
-    )
-    parser.add_argument(
-        "--memory-limit",
-        type=_memory_limit,
-        metavar="SIZE|auto",
-        help="fit shuffle window and prefetch to this much memory (700M), refuse what cannot fit, and "
-        "stop, saved, at 92 %% of it; auto: the least of free memory and the container's limit",
-    )
-    parser.add_argument(
-        "--cluster-timeout",
-        type=_seconds,
-        default=120,
-        metavar="SECONDS",
-        help="with several workers in TF_CONFIG: how long to wait until all are there "
-        "(default: %(default)s)",
-    )
+    add_settings(parser, _Control)
     add_recipe(parser)
     add_settings(parser, TrainingSettings)

@@ -27,6 +27,7 @@ class EvaluationSettings:
         "the threshold recorded with the run",
         metavar="P",
         read=probability_or_run,
+        form="a number, 0 to 1, or run",
     )
     choose_threshold: str | None = setting(
         None,

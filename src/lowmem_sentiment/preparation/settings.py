@@ -6,6 +6,7 @@ from pathlib import Path
 from ..dataset.manifest import EVIDENCE, FREQUENCY
 from ..system.memory import MB
 from ..system.settings import check_settings, setting
+from ..text.reader_settings import read_bad_rows
 from ..text.tokenizer_names import TOKENIZERS
 from ..text.vocabulary import MAX_NGRAM
 
@@ -42,6 +43,7 @@ class FeatureSettings:
         "for counting words and n-grams; when it is full, the rarest are dropped",
         metavar="MB",
         read=_megabytes,
+        form="a number of MB, 1 or more",
         shown="256",
         at_least=MB,
     )
@@ -105,7 +107,10 @@ class PreparationSettings(FeatureSettings):
     )
     skip_bad_rows: int = setting(
         0,
-        f"continue after up to N bad rows, and list them in DIR/{SKIPPED_ROWS}",
+        f"skip up to N bad rows, or all of them, and list them in DIR/{SKIPPED_ROWS}; a row with too "
+        "many or too few columns counts as the lines it takes up",
         metavar="N",
+        read=read_bad_rows,
+        form="a whole number, 0 or more, or all",
         at_least=0,
     )

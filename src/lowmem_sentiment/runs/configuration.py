@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..system.errors import DataError, SettingsError
+from ..system.errors import SettingsError
 from ..system.memory import parse_size
-from ..system.schema import parse
-from ..system.settings import check_settings, plain, setting
+from ..system.settings import SIZE, check_settings, plain, setting
 from ..text.vocabulary import DEFAULT_NUM_WORDS, MIN_NUM_WORDS
 
 if TYPE_CHECKING:  # NumPy comes with it, and help does without
@@ -84,6 +83,7 @@ class TrainingSettings:
         "records that are shuffled together; less takes less memory, and on larger data shuffles less",
         metavar="SIZE",
         read=parse_size,
+        form=SIZE,
         shown="32Mi",
         at_least=1,
     )
@@ -122,17 +122,6 @@ class TrainingSettings:
                 f"{chosen[0]} needs a validation_split: an epoch chosen by the test split makes the test "
                 "accuracy look better than it is; expected one above 0, such as 0.1"
             )
-
-    @classmethod
-    def from_json(cls, content: Any, where: str) -> TrainingSettings:
-        """Return settings from parsed JSON of `dataclasses.asdict`; DataError for any that cannot be.
-
-        A setting that is missing has its default: the run is older than the setting.
-        """
-        try:
-            return parse(cls, content, where)
-        except SettingsError as error:
-            raise DataError(f"{where}: {error}") from None
 
     def options(self) -> list[str]:
         """Return the options of `train` that choose these settings.

@@ -31,7 +31,7 @@ from ..system.directories import Kind, new_directory
 from ..system.errors import DataError, InputMissing, LowmemError, OutputExists
 from ..system.files import locked
 from ..system.npz import read_arrays, write_arrays
-from ..system.schema import read_json, to_json, write_json
+from ..system.schema import parse, read_json, to_json, write_json
 from ..text.tokenizer_names import KERAS
 from ..text.vocabulary import Vocabulary
 from .checksums import Checksums
@@ -154,7 +154,7 @@ class RunDirectory:
 
     def settings(self) -> TrainingSettings:
         """Read the run's settings; DataError where this version does not know one of them."""
-        return TrainingSettings.from_json(self.config()["settings"], f"{self.config_file}: settings")
+        return parse(TrainingSettings, self.config()["settings"], f"{self.config_file}: settings")
 
     def vocabulary(self) -> Vocabulary:
         """Load the run's vocabulary, checked against its config."""

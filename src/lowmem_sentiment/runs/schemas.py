@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ..system.errors import DataError, SettingsError
+from ..system.errors import DataError
 from ..system.schema import parse
 from ..text.tokenizer_names import KERAS, check_tokenizer
 from ..text.vocabulary import MIN_NUM_WORDS
@@ -84,10 +84,7 @@ def check_config(content: Any, where: str) -> None:
     found = (content.get("format"), content.get("version")) if isinstance(content, dict) else content
     if found != (FORMAT, VERSION):
         raise DataError(f"{where} has format and version {found!r}, expected {(FORMAT, VERSION)!r}")
-    try:
-        config = parse(_Config, content, where)
-    except SettingsError as error:
-        raise DataError(f"{where}: settings: {error}") from None
+    config = parse(_Config, content, where)
     expected = config.vocabulary.words + MIN_NUM_WORDS
     if config.settings.num_words != expected:
         raise DataError(

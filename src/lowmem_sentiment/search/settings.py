@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ..system.errors import SettingsError, printable
 from ..system.memory import parse_size
-from ..system.settings import check_settings, setting
+from ..system.settings import SIZE, check_settings, setting
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class TuneSettings:
         "time as fit into it, a core each",
         metavar="SIZE",
         read=parse_size,
+        form=SIZE,
         shown="one at a time, in what is free",
     )
     model_size: int | None = setting(
@@ -49,6 +50,7 @@ class TuneSettings:
         "try no model whose weights take more than SIZE, such as 10M, at 4 bytes each",
         metavar="SIZE",
         read=parse_size,
+        form=SIZE,
     )
     validation_split: float = setting(
         0.1, "choose on this share of the training reviews", metavar="SHARE", above=0, below=1

@@ -18,9 +18,6 @@ def read_label_map(text: str) -> dict[str, str]:
     return {old.strip(): new.strip() for old, _, new in pairs}
 
 
-read_label_map.__name__ = "list of OLD=NEW"
-
-
 @dataclass(frozen=True)
 class FilesSettings(ReaderSettings):
     """How to read labelled text files, and what makes reviews of them."""
@@ -44,7 +41,11 @@ class FilesSettings(ReaderSettings):
     )
     seed: int = setting(0, "seed of --split stratified", metavar="N", at_least=0)
     label_map: dict[str, str] = setting(  # noqa: RUF009
-        {}, "rename or merge labels; OLD= leaves them out", metavar="OLD=NEW,...", read=read_label_map
+        {},
+        "rename or merge labels; OLD= leaves them out",
+        metavar="OLD=NEW,...",
+        read=read_label_map,
+        form="OLD=NEW,...",
     )
     labels: tuple[str, ...] = setting(
         (), "the labels and their order", metavar="LABEL,...", shown="those found, sorted"

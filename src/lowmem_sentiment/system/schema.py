@@ -13,7 +13,7 @@ import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .errors import DataError, InputMissing, printable
+from .errors import DataError, InputMissing, SettingsError, printable
 from .files import replace_file
 
 Schema = TypeVar("Schema")
@@ -64,7 +64,10 @@ def _object(schema: type, content: Any, where: str, key: str) -> Any:
             values[name] = _value(hints[name], content[name], where, prefix + name)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise DataError(f"{where}: {printable(prefix + name)} is missing")
-    return schema(**values)
+    try:
+        return schema(**values)
+    except SettingsError as error:
+        raise DataError(f"{where}: {f'{key}: ' if key else ''}{error}") from None
 
 
 def _value(kind: Any, value: Any, where: str, key: str) -> Any:

@@ -1,16 +1,20 @@
 """A setting's default, help and range in one place: the field of a frozen dataclass.
 
-`check_settings` holds the ranges when a value is built, `cli.options` makes an option of each field, and
-`schema.parse` reads them back from JSON.
+`check_settings` checks the ranges when a value is built, `cli.options` makes an option of each field,
+`read_value` reads a field from text, and `schema.parse` reads the whole class from JSON.
 """
 
 import dataclasses
 import math
+import operator
+import types
 import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from .errors import SettingsError
+
+SIZE = "a size above 0, such as 700M, 1.5G or 300000000"
 
 
 def setting(
@@ -24,30 +28,20 @@ def setting(
     at_most: float | None = None,
     below: float | None = None,
     read: Callable[[str], Any] | None = None,
+    form: str = "",
     shown: str | None = None,
     alias: str | None = None,
 ) -> Any:
     """Return a dataclass field with the range that `check_settings` holds; of a tuple, for each part.
 
     `help` is the option's. `metavar` names its value there, `read` reads it (default: by the field's
-    type), and `shown` is how help names the default ("": not at all). `alias` is another name of the
-    option.
+    type) and raises ValueError for anything but what `form` describes, and `shown` is how help names the
+    default ("": not at all). `alias` is another name of the option.
     """
-    described = {
-        "help": help,
-        "metavar": metavar,
-        "choices": tuple(choices),
-        "at_least": at_least,
-        "above": above,
-        "at_most": at_most,
-        "below": below,
-        "read": read,
-        "shown": shown,
-        "alias": alias,
-    }
+    declared = {name: value for name, value in locals().items() if name != "default"}
     if isinstance(default, dict | list):
-        return dataclasses.field(default_factory=lambda: type(default)(default), metadata=described)
-    return dataclasses.field(default=default, metadata=described)
+        return dataclasses.field(default_factory=lambda: type(default)(default), metadata=declared)
+    return dataclasses.field(default=default, metadata=declared)
 
 
 def check_settings(settings: Any) -> None:
@@ -58,19 +52,34 @@ def check_settings(settings: Any) -> None:
             continue
         parts = value if isinstance(value, tuple) else (value,)
         if not all(_holds(part, field.metadata) for part in parts):
-            shown = ",".join(map(str, value)) if isinstance(value, tuple) else repr(value)
-            raise SettingsError(f"{field.name} is {shown}, expected {expected(field)}")
+            shown = plain(value) if isinstance(value, tuple) else repr(value)
+            raise SettingsError(f"{field.name} is {shown}, expected {_range(field)}")
 
 
-def _holds(value: Any, range_: typing.Mapping[str, Any]) -> bool:
-    if range_["choices"]:
-        return value in range_["choices"]
-    return (
-        (range_["at_least"] is None or value >= range_["at_least"])
-        and (range_["above"] is None or value > range_["above"])
-        and (range_["at_most"] is None or value <= range_["at_most"])
-        and (range_["below"] is None or value < range_["below"])
-    )  # not a number holds none of them
+_BOUNDS = {"at_least": operator.ge, "above": operator.gt, "at_most": operator.le, "below": operator.lt}
+
+
+def _holds(value: Any, declared: typing.Mapping[str, Any]) -> bool:
+    if declared["choices"]:
+        return value in declared["choices"]
+    bounds = ((holds, declared[name]) for name, holds in _BOUNDS.items() if declared[name] is not None)
+    return all(holds(value, bound) for holds, bound in bounds)  # NaN holds none
+
+
+def _range(field: dataclasses.Field[Any]) -> str:
+    """Return a field's range in words: "1 or more", "0 to below 1", "one of none, balanced"."""
+    declared = field.metadata
+    if declared["choices"]:
+        return f"one of {', '.join(declared['choices'])}"
+    at_least, above, at_most, below = (declared[name] for name in _BOUNDS)
+    high = f"{at_most:,}" if at_most is not None else ""
+    if below is not None and below < math.inf:
+        high = f"below {below:,}"
+    if at_least is not None:
+        return f"{at_least:,} to {high}" if high else f"{at_least:,} or more"
+    if above is not None:
+        return f"above {above:,} and {high}" if high else f"more than {above:,}"
+    return high
 
 
 def plain(value: Any) -> str:
@@ -84,27 +93,37 @@ def plain(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
-def expected(field: dataclasses.Field) -> str:
-    """Return a field's range in words: "1 or more", "0 to below 1", "one of none, balanced"."""
-    range_ = field.metadata
-    if range_["choices"]:
-        return f"one of {', '.join(range_['choices'])}"
-    low, high = "", ""
-    if range_["at_least"] is not None:
-        low = f"{range_['at_least']:,}"
-    elif range_["above"] is not None:
-        low = f"above {range_['above']:,}"
-    if range_["at_most"] is not None:
-        high = f"{range_['at_most']:,}"
-    elif range_["below"] is not None and range_["below"] < math.inf:
-        high = f"below {range_['below']:,}"
-    if not high:
-        return f"{low} or more" if range_["at_least"] is not None else f"more than {range_['above']:,}"
-    return f"{low} {'to' if range_['at_least'] is not None else 'and'} {high}"
+def plain_type(settings: type, name: str) -> Any:
+    """Return the type of a field; X where it is X | None."""
+    kind = typing.get_type_hints(settings)[name]
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return next(each for each in typing.get_args(kind) if each is not types.NoneType)
+    return kind
 
 
-def check_each(settings: Any, checks: dict[str, tuple[bool, str]]) -> None:
-    """Raise SettingsError for the first setting whose check does not hold, with what was expected."""
-    for name, (holds, expectation) in checks.items():
-        if not holds:
-            raise SettingsError(f"{name} is {getattr(settings, name)!r}, expected {expectation}")
+def read_value(settings: type, name: str, text: str) -> Any:
+    """Return the value of a field that is written as `plain` writes it.
+
+    Raises SettingsError where it cannot be read; its range is checked when the settings are built.
+    """
+    field = next(each for each in dataclasses.fields(settings) if each.name == name)
+    kind, read = plain_type(settings, name), field.metadata["read"]
+    one = typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else kind
+    try:
+        if read or one is kind:
+            return _BOOLS[text] if kind is bool else (read or kind)(text)
+        return tuple(one(part.strip()) for part in text.split(",")) if text.strip() else ()
+    except (ValueError, KeyError, OverflowError):
+        what = field.metadata["form"] or _FORMS[one][one is not kind]
+        if not field.metadata["form"] and (held := _range(field)):
+            what += f", {held}"
+        raise SettingsError(f"{name} is {text!r}, expected {what}") from None
+
+
+_BOOLS = {"true": True, "false": False}
+
+_FORMS = {
+    int: ("a whole number", "whole numbers, separated by commas"),
+    float: ("a number", "numbers, separated by commas"),
+    bool: ("true or false", "true or false, separated by commas"),
+}

@@ -2,6 +2,7 @@
 
 import codecs
 import os
+import sys
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -93,6 +94,11 @@ class ReaderSettings:
             return codecs.lookup(self.encoding).name
         except (LookupError, ValueError):
             return "unknown"
+
+
+def read_bad_rows(text: str) -> int:
+    """Read the number of bad rows to skip: a whole number, or "all"; ValueError for anything else."""
+    return sys.maxsize if text.strip() == "all" else int(text)
 
 
 class WantedFields(NamedTuple):
