@@ -4,31 +4,55 @@ import argparse
 import os
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..evaluation.settings import probability_or_run
 from ..serving.settings import ServingSettings
 from ..system.progress import Bar
-from .options import add_settings, given, whole_number
+from ..system.settings import check_settings, setting
+from .options import add_settings, given
 from .output import report, warn
+
+
+@dataclass(frozen=True)
+class _Address:
+    host: str = setting(
+        "127.0.0.1", "address to listen on", metavar="HOST", shown="127.0.0.1, this machine only"
+    )
+    port: int = setting(
+        8080, "port to listen on; 0: any that is free", metavar="PORT", at_least=0, at_most=65_535
+    )
+    workers: int = setting(
+        1,
+        "processes that answer and share the model's memory; more than 1 need gunicorn",
+        metavar="N",
+        at_least=1,
+        at_most=64,
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
 
 HERE = ("127.0.0.1", "localhost", "::1")
 
 
 def run(options: argparse.Namespace, bar: Bar) -> None:
-    if options.workers == 1:
-        _serve(options)
+    address = _Address(**given(options, _Address))
+    if address.workers == 1:
+        _serve(options, address)
         return
     process, counts = os.getpid(), tempfile.mkdtemp(prefix="lowmem-sentiment-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts  # before `prometheus_client` is imported
     try:
-        _serve(options)
+        _serve(options, address)
     finally:
         if os.getpid() == process:  # and not a worker, which ends here too
             shutil.rmtree(counts, ignore_errors=True)
 
 
-def _serve(options: argparse.Namespace) -> None:
+def _serve(options: argparse.Namespace, chosen: _Address) -> None:
     from ..serving.application import create_app
     from ..serving.server import listen, log_line, run_in_process, run_in_workers
 
@@ -47,19 +71,19 @@ def _serve(options: argparse.Namespace) -> None:
         log=log_line,
         access_log=options.access_log,
     )
-    listening = listen(options.host, options.port)
+    listening = listen(chosen.host, chosen.port)
     host, port = listening.getsockname()[:2]
-    if options.host not in HERE:
+    if chosen.host not in HERE:
         warn(
-            f"{options.host} is open to other machines, without TLS and without a password; expected a "
+            f"{chosen.host} is open to other machines, without TLS and without a password; expected a "
             "server such as nginx or Caddy between it and them"
         )
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
     report(f"{application.name} answers at {address} (Ctrl-C stops it)")
-    if options.workers == 1:
+    if chosen.workers == 1:
         run_in_process(application, listening, settings)
     else:
-        run_in_workers(application, listening, settings, options.workers)
+        run_in_workers(application, listening, settings, chosen.workers)
 
 
 EXAMPLES = """
@@ -82,22 +106,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("run", type=Path, metavar="RUN", help="a run directory, or what export --format weights made")
     add("--name", help="name of the model in addresses (default: that of the run's directory)")
-    add(
-        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)"
-    )
-    add(
-        "--port",
-        type=whole_number(0, 65_535),
-        default=8080,
-        help="port to listen on; 0: any that is free (default: 8080)",
-    )
-    add(
-        "--workers",
-        type=whole_number(1, 64),
-        default=1,
-        metavar="N",
-        help="processes that answer and share the model's memory; more than 1 need gunicorn (default: 1)",
-    )
+    add_settings(parser, _Address)
     add(
         "--threshold",
         type=probability_or_run,
