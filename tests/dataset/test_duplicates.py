@@ -9,7 +9,7 @@ from lowmem_sentiment.text.reviews import Reviews
 def test_order_and_boundaries_of_words_make_a_difference():
     duplicates = DuplicateCounter()
     duplicates.add(reviews(([1, 4, 5], 0), ([1, 5, 4], 0), ([1, 4], 0), ([5], 0), ([], 0)), 0)
-    assert duplicates.summary()["reviews"] == 0
+    assert duplicates.summary().reviews == 0
 
 
 def test_duplicates_in_more_reviews_than_the_limit_are_estimated_in_bounded_memory():
@@ -25,10 +25,10 @@ def test_duplicates_in_more_reviews_than_the_limit_are_estimated_in_bounded_memo
         duplicates.add(rest, 0)
         assert len(duplicates._keys) + sum(map(len, duplicates._unsorted)) <= 4_500
     found = duplicates.summary()
-    assert not found["exact"]
-    assert found["reviews"] == pytest.approx(30_000, rel=0.1)
-    assert found["in_both_splits"] == pytest.approx(15_000, rel=0.15)
-    assert found["with_several_labels"] == pytest.approx(15_000, rel=0.15)
+    assert not found.exact
+    assert found.reviews == pytest.approx(30_000, rel=0.1)
+    assert found.in_both_splits == pytest.approx(15_000, rel=0.15)
+    assert found.with_several_labels == pytest.approx(15_000, rel=0.15)
 
 
 def test_one_text_a_million_times_is_held_once():
@@ -36,15 +36,12 @@ def test_one_text_a_million_times_is_held_once():
     block = reviews(*[([1, 4], 0)] * 1_000)
     for _ in range(100):
         duplicates.add(block, 0)
-    assert duplicates.summary()["reviews"] == 99_999
+    assert duplicates.summary().reviews == 99_999
 
 
 def test_reviews_without_any_ids_are_duplicates_of_each_other():
     duplicates = DuplicateCounter()
     duplicates.add(reviews(([], 0), ([], 1)), 0)
-    assert duplicates.summary() == {
-        "reviews": 1,
-        "in_both_splits": 0,
-        "with_several_labels": 1,
-        "exact": True,
-    }
+    copies = duplicates.summary()
+    assert (copies.reviews, copies.in_both_splits, copies.with_several_labels) == (1, 0, 1)
+    assert copies.exact

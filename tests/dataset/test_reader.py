@@ -9,7 +9,6 @@ from lowmem_sentiment.dataset import records
 from lowmem_sentiment.dataset.explore import explore
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.dataset.show import show
-from lowmem_sentiment.dataset.verify import verify
 from lowmem_sentiment.dataset.writer import DatasetWriter
 from lowmem_sentiment.system.errors import DataError, InputMissing
 from lowmem_sentiment.system.schema import read_json, write_json
@@ -120,7 +119,7 @@ def test_records_swapped_or_duplicated_within_a_shard_are_found_by_every_reader(
     message = f"{shard.name} is damaged: its SHA-256 is not the manifest's"
     dataset = Dataset(copy)
     for reader in (lambda: list(dataset.read("test")), lambda: explore(dataset), lambda: show(dataset, 0),
-                   lambda: verify(dataset), lambda: dataset.verify("test")):  # fmt: skip
+                   lambda: dataset.verify("test")):  # fmt: skip
         with pytest.raises(DataError, match=message):
             reader()
 
@@ -166,7 +165,7 @@ def test_counts_that_are_not_those_of_the_records_are_refused(copy):
     rewrite_shard(copy, "test", reviews(([1, 4], 0), ([1, 4], 0)))
     list(Dataset(copy).read("test"))
     with pytest.raises(DataError, match="the test split has .* reviews by label"):
-        verify(Dataset(copy))
+        explore(Dataset(copy))
     content = read_json(copy / "dataset.json")
     content["splits"]["test"]["shards"][0]["records"] += 1
     content["splits"]["test"]["labels"][0] += 1

@@ -15,7 +15,6 @@ from lowmem_sentiment.dataset.evidence import review_evidence
 from lowmem_sentiment.dataset.explore import explore
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.dataset.splits import num_reviews, number_in_split
-from lowmem_sentiment.dataset.verify import verify
 from lowmem_sentiment.preparation.feature_selection import MIN_REVIEWS, select_features
 from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.preparation.settings import FeatureSettings, PreparationSettings
@@ -219,7 +218,7 @@ def test_the_manifest_records_how_features_were_chosen(with_features):
     chosen = with_features.manifest["features"]
     assert chosen["ngrams"] == 3 and chosen["rank"] == "evidence" and chosen["count_error_bound"] == 0
     assert chosen["candidates"] > 60
-    assert verify(with_features)["reviews"] == 120
+    assert sum(explore(with_features).reviews.values()) == 120
 
 
 def test_words_alone_can_be_ranked_by_evidence(tmp_path):
@@ -229,10 +228,10 @@ def test_words_alone_can_be_ranked_by_evidence(tmp_path):
 
 
 def test_explore_shows_the_features_that_lean_most(with_features):
-    leaning = explore(with_features, top=5)["leaning_features"]
-    words = {word for found in leaning["label1"] for word in found["word"].split(" ")}
+    leaning = explore(with_features, top=5).leaning_features
+    words = {word for found in leaning["label1"] for word in found.word.split(" ")}
     assert words & set(GOOD) and not words & set(WORDS[-5:])
-    assert all(one["z"] >= other["z"] for one, other in pairwise(leaning["label1"]))
+    assert all(one.z >= other.z for one, other in pairwise(leaning["label1"]))
 
 
 def test_damaged_features_are_found(with_features, tmp_path):
@@ -247,7 +246,7 @@ def test_damaged_features_are_found(with_features, tmp_path):
     path = copy("changed") / "features.txt"
     path.write_bytes(path.read_bytes()[::-1])
     with pytest.raises(DataError, match=r"features\.txt is damaged"):
-        verify(Dataset(tmp_path / "changed"))
+        explore(Dataset(tmp_path / "changed"))
 
 
 def test_settings_out_of_range_are_refused():

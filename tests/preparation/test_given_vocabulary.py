@@ -33,7 +33,7 @@ def test_files_are_split_by_unicode_and_the_manifest_records_it(tmp_path):
     assert json.loads((tmp_path / "unicode" / "dataset.json").read_text())["tokenizer"] == "unicode"
     assert dataset.tokenizer == "unicode"
     assert {b"l", "été".encode(), "était".encode(), b"a"} <= set(dataset.vocabulary().words)
-    assert show(dataset, 0, split="train")["text"].startswith("# l été était ")
+    assert show(dataset, 0, split="train").text.startswith("# l été était ")
 
 
 def test_a_manifest_without_a_tokenizer_is_of_keras(tmp_path):

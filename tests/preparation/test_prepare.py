@@ -14,8 +14,8 @@ import synthetic
 from helpers import reviews, run_cli, write_imdb
 from synthetic import SyntheticSettings, SyntheticSource
 
+from lowmem_sentiment.dataset.explore import explore
 from lowmem_sentiment.dataset.reader import Dataset
-from lowmem_sentiment.dataset.verify import verify
 from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.preparation.settings import PreparationSettings
 from lowmem_sentiment.sources.files import FilesSource
@@ -91,7 +91,7 @@ def test_spreading_over_more_shards_than_may_be_open_loses_nothing(tmp_path):
     dataset = prepare(FilesSource([path]), tmp_path / "out", shard_bytes=400)
     assert len(dataset.shards("train")) > 200
     assert len(set(texts(dataset, "train") + texts(dataset, "test"))) == 4_000
-    verify(dataset)
+    explore(dataset)
 
 
 @pytest.mark.slow

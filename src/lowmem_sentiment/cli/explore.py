@@ -4,13 +4,16 @@ import argparse
 import shutil
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..system.errors import printable
 from ..system.progress import Bar
 from ..text.vocabulary import DEFAULT_NUM_WORDS
 from .options import add_json
 from .output import answer, report, table
+
+if TYPE_CHECKING:
+    from ..dataset.explore import Exploration
 
 
 def run(options: argparse.Namespace, bar: Bar) -> None:
@@ -25,7 +28,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
         from ..monitoring.exploration_events import write_exploration
 
         write_exploration(found, options.tensorboard)
-    answer(options, found, lambda: _lines(found))
+    answer(options, found.to_json(), lambda: _lines(found))
     if options.tensorboard:
         report(f"TensorBoard shows it: lowmem-sentiment tensorboard {options.tensorboard}")
 
@@ -34,53 +37,52 @@ def _show(options: argparse.Namespace) -> None:
     from ..dataset.show import show
 
     review = show(options.dataset, options.show, split=options.split, num_words=options.num_words)
-    label = f"Label: {review['label']} ({review['label_name']})"
-    answer(options, review, lambda: [label, f"{review['ids']}", review["text"]])
+    label = f"Label: {review.label} ({review.label_name})"
+    answer(options, review.to_json(), lambda: [label, f"{review.ids}", review.text])
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
+def _lines(found: "Exploration") -> list[str]:
     """Return what `explore` found, a histogram among it."""
-    reviews, length, copies = found["reviews"], found["length"], found["duplicates"]
+    length, copies = found.length, found.duplicates
     lines = table(
         {
-            "data": found["data"],
-            "reviews": f"{sum(reviews.values()):,} "
-            f"({', '.join(f'{count:,} {split}' for split, count in reviews.items())})",
+            "data": found.data,
+            "reviews": f"{sum(found.reviews.values()):,} "
+            f"({', '.join(f'{count:,} {split}' for split, count in found.reviews.items())})",
             **{
                 f"label {nth}": f"{label}: {sum(counts.values()):,} "
                 f"({', '.join(f'{count:,} {split}' for split, count in counts.items())})"
-                for nth, (label, counts) in enumerate(found["labels"].items())
+                for nth, (label, counts) in enumerate(found.labels.items())
             },
-            "words": f"{found['words']:,}",
-            "unique words": f"{found['distinct_ids']:,} ids of the {found['num_words']:,} of --num-words",
+            "words": f"{found.words:,}",
+            "unique words": f"{found.distinct_ids:,} ids of the {found.num_words:,} of --num-words",
             "unknown words": ", ".join(
                 f"{share:.1%} with {size if size == 'all' else f'{int(size):,}'}"
-                for size, share in found["out_of_vocabulary"].items()
+                for size, share in found.out_of_vocabulary.items()
             ),
-            "length": f"mean {length['mean']:.5f}, standard deviation "
-            f"{length['standard_deviation']:.3f}, {length['min']:,} to {length['max']:,}",
+            "length": f"mean {length.mean:.5f}, standard deviation "
+            f"{length.standard_deviation:.3f}, {length.min:,} to {length.max:,}",
             "quantiles": ", ".join(
-                f"{float(share):.0%} {value:,}" for share, value in length["quantiles"].items()
+                f"{float(share):.0%} {value:,}" for share, value in length.quantiles.items()
             ),
-            "duplicates": f"{'' if copies['exact'] else 'about '}{copies['reviews']:,} reviews repeat "
+            "duplicates": f"{'' if copies.exact else 'about '}{copies.reviews:,} reviews repeat "
             "another's words",
-            "empty": f"{found['empty']:,} reviews",
+            "empty": f"{found.empty:,} reviews",
+            "checked": f"{found.checked_bytes:,} bytes, all as recorded",
         }
     )
-    lines += ["", "reviews by length", *_histogram_lines(length["histogram"])]
+    lines += ["", "reviews by length", *_histogram_lines(length.histogram)]
     lines += [
         "",
         "most frequent words",
-        *_wrapped([printable(word["word"]) for word in found["most_frequent"]]),
+        *_wrapped([printable(word.word) for word in found.most_frequent]),
     ]
-    for label, words in found["leaning"].items():
-        leaning = [f"{printable(word['word'])} {word['log_odds']:+.2f}" for word in words]
-        lines += ["", f"words that lean to {printable(label)} (log-odds)", *_wrapped(leaning)]
-    for label, words in found.get("leaning_features", {}).items():
-        leaning = [f"{printable(word['word'])} {word['log_odds']:+.2f}" for word in words]
-        lines += ["", f"n-grams that lean to {printable(label)} (log-odds)", *_wrapped(leaning)]
-    if found["warnings"]:
-        lines += ["", *(f"warning: {warning}" for warning in found["warnings"])]
+    for noun, leaning in (("words", found.leaning), ("n-grams", found.leaning_features or {})):
+        for label, words in leaning.items():
+            shown = [f"{printable(word.word)} {word.log_odds:+.2f}" for word in words]
+            lines += ["", f"{noun} that lean to {printable(label)} (log-odds)", *_wrapped(shown)]
+    if found.warnings:
+        lines += ["", *(f"warning: {warning}" for warning in found.warnings)]
     return lines
 
 

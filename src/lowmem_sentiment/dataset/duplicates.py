@@ -1,11 +1,24 @@
 """Count texts that occur more than once, in memory that does not grow with their number."""
 
 import hashlib
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..text.reviews import Reviews
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Reviews with the same words in the same order."""
+
+    reviews: int
+    """Those that repeat another's words."""
+    in_both_splits: int
+    """Texts that are in the training and in the test split."""
+    with_several_labels: int
+    exact: bool
+    """False: the numbers are estimated from a sample."""
 
 
 class DuplicateCounter:
@@ -57,19 +70,19 @@ class DuplicateCounter:
             kept = self._sampled(self._keys)
             self._keys, self._counts = self._keys[kept], self._counts[kept]
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> Duplicates:
         """Return how many reviews are copies, and how many texts have both splits or several labels."""
         self._merge()
         text, kind = self._keys >> np.uint64(16), self._keys & np.uint64(0xFFFF)
         _, copies = _sum_by(text, self._counts)
         labels, splits = _count_kinds(text, kind >> np.uint64(1)), _count_kinds(text, kind & np.uint64(1))
         factor = 1 << self._level
-        return {
-            "reviews": int((copies - 1).sum()) * factor,
-            "in_both_splits": int((splits > 1).sum()) * factor,
-            "with_several_labels": int((labels > 1).sum()) * factor,
-            "exact": factor == 1,
-        }
+        return Duplicates(
+            reviews=int((copies - 1).sum()) * factor,
+            in_both_splits=int((splits > 1).sum()) * factor,
+            with_several_labels=int((labels > 1).sum()) * factor,
+            exact=factor == 1,
+        )
 
 
 def _sum_by(keys: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

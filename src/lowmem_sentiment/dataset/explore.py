@@ -1,23 +1,75 @@
 """What the data looks like, in one streaming pass with NumPy alone: the tutorial's second step.
 
-Memory follows the vocabulary (8 bytes a word, and 8 a label for each known one) and three
+Memory follows the vocabulary (8 bytes per word, and 8 per label for each known one) and three
 bounds, never the number of reviews: 1 MiB of records at a time, 65,536 lengths, and half a
 million fingerprints.
 """
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..system.errors import SettingsError, plural
+from ..system.errors import DataError, SettingsError, plural
 from ..system.progress import Progress, no_progress
 from ..text.vocabulary import DEFAULT_NUM_WORDS, MIN_NUM_WORDS
-from .duplicates import DuplicateCounter
+from .duplicates import DuplicateCounter, Duplicates
 from .lengths import LengthHistogram
-from .manifest import SPLITS
+from .manifest import FEATURES, MANIFEST, SPLITS, VOCABULARY, FeaturesFile, Lengths
 from .reader import Dataset
-from .word_counts import WordCounter
+from .word_counts import LeaningWord, WordCount, WordCounter
+
+
+@dataclass(frozen=True)
+class LengthStatistics(Lengths):
+    """Ids per review, over both splits; the start id counts, as in the tutorial."""
+
+    quantiles: dict[str, int]
+    """The least length that a share ("0.5") of the reviews do not exceed."""
+    histogram: list[list[int]]
+    """First length, last length and number of reviews of each bin."""
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """The statistics of a dataset, every byte of which was checked."""
+
+    dataset: str
+    """The directory."""
+    data: str
+    """Where the reviews came from."""
+    reviews: dict[str, int]
+    """By split."""
+    labels: dict[str, dict[str, int]]
+    """Reviews of each label by split."""
+    words: int
+    num_words: int
+    """The ids that count as known in `distinct_ids`, `leaning` and `leaning_features`."""
+    distinct_ids: int
+    length: LengthStatistics
+    out_of_vocabulary: dict[str, float]
+    """The share of words that are unknown at some vocabulary sizes, and with the whole ("all")."""
+    most_frequent: list[WordCount]
+    leaning: dict[str, list[LeaningWord]]
+    """The words that lean most to each label."""
+    features: FeaturesFile | None
+    """None: the dataset has no n-grams."""
+    leaning_features: dict[str, list[LeaningWord]] | None
+    """The n-grams that lean most to each label; `count` is a number of reviews."""
+    empty: int
+    """Reviews without a word."""
+    duplicates: Duplicates
+    checked_bytes: int
+    """The size of all files, which were as recorded."""
+    warnings: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `explore --json` prints; without n-grams it has no keys for them."""
+        content = asdict(self)
+        if self.features is None:
+            del content["features"], content["leaning_features"]
+        return content
 
 
 def explore(
@@ -26,43 +78,45 @@ def explore(
     num_words: int | None = None,
     top: int = 20,
     progress: Progress = no_progress,
-) -> dict[str, Any]:
-    """Return the statistics of a dataset, as a dictionary that JSON can hold.
+) -> Exploration:
+    """Return the statistics of a dataset, and check every byte of it.
 
-    `num_words` (default: 10,000, or all where there are fewer) is the vocabulary that "distinct
-    ids" and the words that lean to a label are of; `top` is how many words are listed. Lengths
-    count the start id, as the tutorial does. Raises SettingsError, InputMissing, DataError.
+    `num_words` (default: 10,000, or all where there are fewer) is how many ids count as known; `top` is
+    how many words are listed. Each file's digest, each record's CRC and each count in the manifest is
+    compared with what is there. Raises SettingsError, InputMissing, DataError for the first damage.
     """
     if not isinstance(dataset, Dataset):
         dataset = Dataset(dataset)
     num_words = check_num_words(num_words, dataset)
     if top < 0:
         raise SettingsError(f"top is {top}, expected 0 or more")
+    vocabulary = dataset.vocabulary()
     words = WordCounter(dataset.num_ids, num_words, len(dataset.labels))
     lengths, duplicates = LengthHistogram(), DuplicateCounter()
-    counts = _count(dataset, words, lengths, duplicates, progress)
-    vocabulary = dataset.vocabulary()
-    result = {
-        "dataset": str(dataset.directory),
-        "data": dataset.source["description"],
-        "reviews": {split: int(counts[split].sum()) for split in SPLITS},
-        "labels": {
-            label: {split: int(counts[split][nth]) for split in SPLITS}
+    _count(dataset, words, lengths, duplicates, progress)
+    copies = duplicates.summary()
+    return Exploration(
+        dataset=str(dataset.directory),
+        data=dataset.source["description"],
+        reviews={split: dataset.num_reviews(split) for split in SPLITS},
+        labels={
+            label: {split: dataset.label_counts(split)[nth] for split in SPLITS}
             for nth, label in enumerate(dataset.labels)
         },
-        "words": dataset.num_words,
-        "num_words": num_words,
-        "distinct_ids": words.distinct_ids(),
-        "length": {**vars(dataset.length), **lengths.summary()},
-        "out_of_vocabulary": words.out_of_vocabulary(),
-        "most_frequent": words.most_frequent(vocabulary, top),
-        "leaning": words.leaning(vocabulary, dataset.labels, top),
-        **_features(dataset, num_words, top),
-        "empty": lengths.empty,
-        "duplicates": duplicates.summary(),
-    }
-    warnings = dataset.warnings() + _warnings(result["duplicates"], result["empty"])
-    return {**result, "warnings": warnings}
+        words=dataset.num_words,
+        num_words=num_words,
+        distinct_ids=words.distinct_ids(),
+        length=LengthStatistics(**vars(dataset.length), **lengths.summary()),
+        out_of_vocabulary=words.out_of_vocabulary(),
+        most_frequent=words.most_frequent(vocabulary, top),
+        leaning=words.leaning(vocabulary, dataset.labels, top),
+        features=dataset.features,
+        leaning_features=_leaning_features(dataset, num_words, top) if dataset.features else None,
+        empty=lengths.empty,
+        duplicates=copies,
+        checked_bytes=_size(dataset),
+        warnings=dataset.warnings() + _warnings(copies, lengths.empty),
+    )
 
 
 def check_num_words(num_words: int | None, dataset: Dataset) -> int:
@@ -74,18 +128,14 @@ def check_num_words(num_words: int | None, dataset: Dataset) -> int:
     return min(num_words, dataset.num_ids)
 
 
-def _features(dataset: Dataset, num_words: int, top: int) -> dict[str, Any]:
-    """Return what is known of n-grams: those that lean most to each label; nothing without any."""
-    if not dataset.features:
-        return {}
+def _leaning_features(dataset: Dataset, num_words: int, top: int) -> dict[str, list[LeaningWord]]:
     num_features = min(num_words, dataset.num_inputs)
     features = WordCounter(dataset.num_inputs, num_features, len(dataset.labels))
     for split in SPLITS:
         for block in dataset.read(split, "features"):
             features.add(block)
     reviews = [sum(counts) for counts in zip(*map(dataset.label_counts, SPLITS), strict=True)]
-    leaning = features.leaning(dataset.input_vocabulary(), dataset.labels, top, reviews)
-    return {"features": vars(dataset.features), "leaning_features": leaning}
+    return features.leaning(dataset.input_vocabulary(), dataset.labels, top, reviews)
 
 
 def _count(
@@ -94,32 +144,44 @@ def _count(
     lengths: LengthHistogram,
     duplicates: DuplicateCounter,
     progress: Progress,
-) -> dict[str, np.ndarray]:
-    """Count every review, and return int64[labels], the reviews of each, by split."""
-    counts = {split: np.zeros(len(dataset.labels), np.int64) for split in SPLITS}
+) -> None:
+    """Count every review; DataError where the manifest has other numbers."""
     total, done = sum(map(dataset.num_reviews, SPLITS)), 0
     for nth, split in enumerate(SPLITS):
+        labels, tokens = np.zeros(len(dataset.labels), np.int64), 0
         for reviews in dataset.read(split):
-            counts[split] += np.bincount(reviews.labels, minlength=len(dataset.labels))
+            labels += np.bincount(reviews.labels, minlength=len(labels))
+            tokens += len(reviews.token_ids)
             words.add(reviews)
             lengths.add(reviews.lengths)
             duplicates.add(reviews, nth)
             done += len(reviews.lengths)
             progress("explore", done, total)
-    return counts
+        if labels.tolist() != dataset.label_counts(split) or tokens != dataset.num_tokens(split):
+            raise DataError(
+                f"{dataset.directory}: the {split} split has {labels.tolist()} reviews by label and "
+                f"{tokens:,} token ids, the manifest says {dataset.label_counts(split)} and "
+                f"{dataset.num_tokens(split):,}"
+            )
 
 
-def _warnings(duplicates: dict[str, Any], empty: int) -> list[str]:
+def _size(dataset: Dataset) -> int:
+    names = [MANIFEST, VOCABULARY, *([FEATURES] if dataset.features else [])]
+    shards = sum(shard.bytes for split in SPLITS for shard in dataset.shards(split))
+    return shards + sum((dataset.directory / name).stat().st_size for name in names)
+
+
+def _warnings(duplicates: Duplicates, empty: int) -> list[str]:
     """Return a line for each thing in the reviews that hints at a mistake in the data."""
     warnings = []
-    about = "" if duplicates["exact"] else "about "
-    if both := duplicates["in_both_splits"]:
+    about = "" if duplicates.exact else "about "
+    if both := duplicates.in_both_splits:
         stands = "stands" if both == 1 else "stand"
         warnings.append(
             f"{about}{plural(both, 'text')} {stands} in both splits, word for word: "
             "the model is tested on what it was trained on"
         )
-    if several := duplicates["with_several_labels"]:
+    if several := duplicates.with_several_labels:
         has = "has" if several == 1 else "have"
         warnings.append(f"{about}{plural(several, 'text')} {has} more than one label")
     if empty:

@@ -1,5 +1,6 @@
 """One review of a dataset, as the tutorial prints it."""
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,27 @@ from .manifest import SPLITS
 from .reader import Dataset
 
 
+@dataclass(frozen=True)
+class ShownReview:
+    """A review of a dataset."""
+
+    number: int
+    """Its place in the split, from 0."""
+    split: str
+    label: int
+    label_name: str
+    ids: list[int]
+    text: str
+    """Decoded, with # for every unknown word."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `explore --show N --json` prints."""
+        return asdict(self)
+
+
 def show(
     dataset: Dataset | str | Path, number: int, *, split: str = "test", num_words: int | None = None
-) -> dict[str, Any]:
+) -> ShownReview:
     """Return the review `number` (from 0) of a split: label, ids at `num_words`, and decoded text.
 
     Only the shard that holds it is read, and that whole, so that its digest is checked. Raises
@@ -30,11 +49,5 @@ def show(
         raise SettingsError(f"review {number} is not there; the {split} split has 0 to {count - 1:,}")
     [(ids, label)] = dataset.pick(split, [number]).values()
     ids = np.where(ids < num_words, ids, OUT_OF_VOCABULARY_ID).tolist()
-    return {
-        "number": number,
-        "split": split,
-        "label": label,
-        "label_name": dataset.labels[label],
-        "ids": ids,
-        "text": dataset.vocabulary().decode(ids),
-    }
+    text = dataset.vocabulary().decode(ids)
+    return ShownReview(number, split, label, dataset.labels[label], ids, text)

@@ -1,7 +1,7 @@
 """How often each word occurs, and which words lean to a label."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,6 +10,27 @@ from ..text.vocabulary import FIRST_WORD_ID, OUT_OF_VOCABULARY_ID, START_ID, Voc
 from .evidence import PRIOR_WORDS, log_odds_ratio, review_evidence
 
 COVERAGES = (1_000, 5_000, 10_000)
+
+
+@dataclass(frozen=True)
+class WordCount:
+    """How often a word occurs."""
+
+    word: str
+    count: int
+
+
+@dataclass(frozen=True)
+class LeaningWord:
+    """A word or an n-gram that occurs more often with a label than with the others."""
+
+    word: str
+    log_odds: float
+    """The log-odds ratio of the label against the others (`evidence.py`)."""
+    z: float
+    """The ratio over its estimated deviation."""
+    count: int
+    """How often it occurs with any label."""
 
 
 class WordCounter:
@@ -43,19 +64,19 @@ class WordCounter:
         shares = {str(size): (never + int(self._counts[size:].sum())) / total for size in sizes}
         return {**shares, "all": never / total}
 
-    def most_frequent(self, vocabulary: Vocabulary, top: int) -> list[dict[str, Any]]:
+    def most_frequent(self, vocabulary: Vocabulary, top: int) -> list[WordCount]:
         """Return the words that occur most, with how often."""
         counts = self._counts[FIRST_WORD_ID:]
         order = np.argsort(-counts, kind="stable")[:top]
         return [
-            {"word": vocabulary.decode([int(nth) + FIRST_WORD_ID]), "count": int(counts[nth])}
+            WordCount(vocabulary.decode([int(nth) + FIRST_WORD_ID]), int(counts[nth]))
             for nth in order
             if counts[nth]
         ]
 
     def leaning(
         self, vocabulary: Vocabulary, labels: list[str], top: int, reviews: Sequence[int] | None = None
-    ) -> dict[str, list[dict[str, Any]]]:
+    ) -> dict[str, list[LeaningWord]]:
         """Return the words that lean most to each label, against all the others.
 
         Ordered by the z-score of the log-odds ratio: plain log-odds would list the rarest words.
@@ -72,12 +93,12 @@ class WordCounter:
             else:
                 odds, score = review_evidence(counts[nth], whole, reviews[nth], sum(reviews))
             result[label] = [
-                {
-                    "word": vocabulary.decode([int(word) + FIRST_WORD_ID]),
-                    "log_odds": float(odds[word]),
-                    "z": float(score[word]),
-                    "count": int(whole[word]),
-                }
+                LeaningWord(
+                    vocabulary.decode([int(word) + FIRST_WORD_ID]),
+                    float(odds[word]),
+                    float(score[word]),
+                    int(whole[word]),
+                )
                 for word in np.argsort(-score, kind="stable")[:top]
                 if score[word] > 0
             ]
