@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from ..system.interrupts import Interrupts
+from ..system.signals import Interrupts
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

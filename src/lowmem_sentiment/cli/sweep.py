@@ -9,9 +9,9 @@ from ..system.errors import CheckFailed, plural
 from ..system.memory import parse_size
 from ..system.progress import Bar
 from ..system.settings import plain
+from ..system.signals import stop_on_signals
 from .options import add_json, add_settings, given
 from .output import answer, columns, report
-from .training_options import stop_on_signals
 
 
 def run(options: argparse.Namespace, bar: Bar) -> None:

@@ -10,9 +10,10 @@ from ..system.errors import SettingsError, plural
 from ..system.memory import MB, Limit, find_limit, parse_size
 from ..system.progress import Bar
 from ..system.settings import SIZE, check_settings, setting
+from ..system.signals import stop_on_signals
 from .options import add_json, add_settings, given
 from .output import VALIDATION_TOO_GOOD, answer, report, table, warn
-from .training_options import add_recipe, chosen_settings, set_threads, stop_on_signals
+from .training_options import add_recipe, chosen_settings, set_threads
 
 _OF_PARENT = (
     "num_words", "hidden", "dropout", "learning_rate", "batch_size", "optimizer", "class_weight",

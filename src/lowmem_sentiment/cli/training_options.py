@@ -1,10 +1,6 @@
-"""What every command that trains needs: threads, and a stop at a signal."""
+"""What every command that trains needs: a recipe, and threads."""
 
 import argparse
-import contextlib
-import signal
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 from ..runs.configuration import TrainingSettings
@@ -39,22 +35,3 @@ def set_threads(dataset: Any, settings: TrainingSettings) -> None:
     words = min(settings.num_words_for(dataset), distinct_words(dataset, settings.batch_size))
     parameters = count_parameters(settings, words, len(dataset.labels))
     tensorflow_startup.set_threads(settings.batch_size * parameters)
-
-
-@contextlib.contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """Yield an event that SIGTERM or Ctrl-C sets; the next of them ends the process at once."""
-    stop = threading.Event()
-
-    def handle(number: int, _: Any) -> None:
-        stop.set()
-        for each in signals:
-            signal.signal(each, signal.SIG_DFL)
-
-    signals = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(each, handle) for each in signals]
-    try:
-        yield stop
-    finally:
-        for each, handler in zip(signals, before, strict=True):
-            signal.signal(each, handler)

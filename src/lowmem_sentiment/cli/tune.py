@@ -9,9 +9,9 @@ from ..system.errors import CheckFailed, plural
 from ..system.memory import MB
 from ..system.progress import Bar, duration
 from ..system.settings import plain
+from ..system.signals import stop_on_signals
 from .options import add_json, add_settings, given
 from .output import VALIDATION_TOO_GOOD, answer, columns, report, table
-from .training_options import stop_on_signals
 
 SHOWN = 10
 """Rows of the table on a terminal; --csv and --json have them all."""

@@ -14,7 +14,6 @@ early stopping and the saved state are those of one machine, on each.
 import contextlib
 import json
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -28,6 +27,7 @@ import tensorflow as tf
 from ..model.keras_model import compile_model
 from ..model.optimizer import FusedAdam
 from ..system.errors import DataError, Resumable, SettingsError, Unavailable
+from ..system.signals import ended_by_interrupts
 from ..training.execution import Execute, Executed, Step
 from ..training.single_process import SingleProcess
 from .collectives import Collectives
@@ -228,11 +228,6 @@ def _ended_by_signals(timeout: float) -> Iterator[None]:
         "end or sys.stderr.write(sys.argv[2])"
     )
     command = [sys.executable, "-I", "-S", "-c", wait_and_report, str(seconds - 0.5), line]
-    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    with subprocess.Popen(command, stdin=subprocess.PIPE):  # leaving the block closes its input
-        signal.alarm(seconds)
-        try:
-            yield
-        finally:
-            signal.alarm(0)
-            signal.signal(signal.SIGINT, before)
+    # Leaving the block closes the process's input.
+    with subprocess.Popen(command, stdin=subprocess.PIPE), ended_by_interrupts(seconds):
+        yield

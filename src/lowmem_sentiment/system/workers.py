@@ -1,12 +1,10 @@
 """Run one function over many items in several processes, with the results in order."""
 
 import concurrent.futures
-import ctypes
 import gc
 import itertools
 import multiprocessing
 import os
-import signal
 import sys
 import threading
 from collections import deque
@@ -15,14 +13,12 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from .errors import Unavailable
-from .interrupts import Interrupts
+from .signals import Interrupts, leave_signals_to
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _AHEAD = 2  # items a worker that are read, at work, or done and not yet taken
-
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 _function: Callable[[Any], Any]
 
@@ -90,11 +86,7 @@ def _begin(function: Callable[[Any], Any], parent: int) -> None:
     global _function
     _function = function
     gc.disable()  # no cycles are made here; looking for them is 5 % of the time
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
+    leave_signals_to(parent)
 
 
 def _run(item: Any) -> Any:

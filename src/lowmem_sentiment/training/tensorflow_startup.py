@@ -5,13 +5,12 @@ import ctypes
 import gc
 import os
 import platform
-import signal
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..system.errors import Unavailable
+from ..system.signals import interruptible
 from ..system.workarounds import UNUSED_BY_KERAS, hidden
 
 _M_ARENA_MAX = -8  # mallopt(3)
@@ -26,7 +25,7 @@ def start() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # real errors arrive as exceptions
     _limit_arenas()
     try:
-        with _interruptible(), _quiet_stderr(), _no_garbage_collection(), hidden(*UNUSED_BY_KERAS):
+        with interruptible(), _quiet_stderr(), _no_garbage_collection(), hidden(*UNUSED_BY_KERAS):
             import tensorflow  # noqa: F401
     except ImportError as error:
         raise Unavailable(f"TensorFlow cannot be imported: {error}") from error
@@ -52,36 +51,6 @@ def set_threads(multiplications: int) -> None:
             tf.config.threading.set_inter_op_parallelism_threads(1)
         if multiplications <= _SMALL_STEP and "TF_NUM_INTRAOP_THREADS" not in os.environ:
             tf.config.threading.set_intra_op_parallelism_threads(1)
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Raise KeyboardInterrupt where Ctrl-C comes while the block runs, whatever the block makes of it.
-
-    Half of TensorFlow's import happens in C++, which turns it into an ImportError or swallows it.
-    """
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield  # a thread gets no signals; somebody else's handler stays
-        return
-    interrupted = False
-
-    def interrupt(number: int, frame: object) -> None:
-        nonlocal interrupted
-        interrupted = True
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    except BaseException:
-        if interrupted:
-            raise KeyboardInterrupt from None
-        raise
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    if interrupted:
-        raise KeyboardInterrupt
 
 
 @contextlib.contextmanager

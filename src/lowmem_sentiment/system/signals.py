@@ -1,0 +1,113 @@
+"""Ctrl-C and SIGTERM: the one place that installs handlers for them."""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+class Interrupts:
+    """Remember Ctrl-C while a block runs, and hold it back where it would be lost.
+
+    Python swallows exceptions in functions that run around a fork (`os.register_at_fork`) and in
+    callbacks of weak references, and a pool of processes has several of both: a KeyboardInterrupt that
+    came there was printed as "Exception ignored in", and the command ran on. A worker that does not
+    ignore SIGINT yet prints a traceback. Some imports turn it into an ImportError. A handler of the
+    caller's own is left alone, and a thread other than the main one gets no signals.
+    """
+
+    def __init__(self) -> None:
+        self._came = self._deferring = False
+
+    def __enter__(self) -> "Interrupts":
+        is_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        self._ours = is_default and threading.current_thread() is threading.main_thread()
+        if self._ours:
+            signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if self._ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _handle(self, number: int, frame: Any) -> None:
+        self._came = True
+        if not self._deferring:
+            raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Raise KeyboardInterrupt after the block, where it came in the block or was swallowed before."""
+        self._deferring = True
+        try:
+            yield
+        finally:
+            self._deferring = False
+        self.check()
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if Ctrl-C came, even if the exception was swallowed."""
+        if self._came:
+            raise KeyboardInterrupt from None
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise KeyboardInterrupt where Ctrl-C comes while the block runs, whatever the block turns it into.
+
+    Half of TensorFlow's import happens in C++, which turns it into an ImportError or swallows it.
+    """
+    with Interrupts() as interrupts:
+        try:
+            yield
+        finally:
+            interrupts.check()
+
+
+@contextlib.contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """Yield an event that SIGTERM or Ctrl-C sets; the next of them ends the process at once."""
+    stop, signals = threading.Event(), (signal.SIGTERM, signal.SIGINT)
+
+    def handle(number: int, frame: Any) -> None:
+        stop.set()
+        for each in signals:
+            signal.signal(each, signal.SIG_DFL)
+
+    before = [signal.signal(each, handle) for each in signals]
+    try:
+        yield stop
+    finally:
+        for each, handler in zip(signals, before, strict=True):
+            signal.signal(each, handler)
+
+
+@contextlib.contextmanager
+def ended_by_interrupts(seconds: int) -> Iterator[None]:
+    """Let the kernel end the process at Ctrl-C, or by SIGALRM after some seconds, while the block runs.
+
+    For a call that keeps Python from running anything, such as a handler. Main thread only.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGINT, before)
+
+
+def leave_signals_to(parent: int) -> None:
+    """Make this child process ignore Ctrl-C, and end when the process `parent` ends for any reason."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        import ctypes  # 2 ms, and every command imports this module
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
