@@ -14,12 +14,14 @@ GUIDES = [
     *sorted(
         str(path.relative_to(PROJECT))
         for folder in ("src", "scripts")
-        for path in (PROJECT / folder).rglob("README.md")
+        for pattern in ("README.md", "guides/*.md")
+        for path in (PROJECT / folder).rglob(pattern)
     ),
 ]
 OF_OTHERS = {"--no-deps", "--no-cache-dir", "--quick", "--cases", "--gate", "--now", "--scope", "--peers",
-             "--runs", "--system", "--create-home", "--home-dir", "--shell", "--editable"}  # fmt: skip
-"""Options of pip, useradd, systemd and the scripts (`benchmark.py --peers` among them)."""
+             "--runs", "--system", "--create-home", "--home-dir", "--shell", "--editable",
+             "--data-binary"}  # fmt: skip
+"""Options of pip, useradd, systemd and the scripts (`benchmark.py --peers` among them), curl."""
 
 
 def options_of(parser: argparse.ArgumentParser) -> set[str]:

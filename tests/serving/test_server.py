@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from helpers import write_run
 
+import lowmem_sentiment
 from lowmem_sentiment.evaluation.predict import predict
 from lowmem_sentiment.serving import create_app
 from lowmem_sentiment.serving.server import listen, serve
@@ -188,3 +189,21 @@ def test_the_page_shows_label_and_words_and_runs_nothing_that_a_text_holds(tmp_p
     assert "&lt;" in page.partition('id="words"')[2]
     for effect in expected.effects[:1] + expected.effects[-1:]:  # the strongest
         assert re.search(rf'<span class="(for|against) s\d"[^>]*>{effect.word}</span>', page)
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
+def test_the_guides_requests_are_answered(run):
+    guide = Path(lowmem_sentiment.__file__).parent / "guides" / "serving.md"
+    blocks = re.findall(r"```bash\n(.*?)```", guide.read_text(), re.DOTALL)
+    with Serving(create_app(run, name="reviews")) as server:
+        requests = [
+            request
+            for block in blocks
+            for request in re.split(r"\n(?=curl|printf)", block)
+            if "curl" in request
+        ]
+        assert len(requests) == 9
+        for request in requests:
+            command = request.replace("curl ", "curl -sS --fail ").replace(":8080", f":{server.port}")
+            answer = subprocess.run(command, shell=True, check=True, capture_output=True, timeout=60)
+            assert answer.stdout, request
