@@ -1,16 +1,20 @@
 """Handmade reviews, and processes: what tests of several folders use."""
 
 import contextlib
+import io
 import json
 import resource
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from lowmem_sentiment.cli import main
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.text.reviews import Reviews
 from lowmem_sentiment.text.vocabulary import Vocabulary
@@ -19,6 +23,8 @@ GOOD = ["great", "wonderful", "moving", "funny", "brilliant"]
 BAD = ["awful", "boring", "dull", "worst", "mess"]
 PLAIN = ["the", "film", "a", "was", "and", "plot", "actor", "it", "scene", "of", "story", "i"]
 WORDS = PLAIN + GOOD + BAD  # in order of rank
+PATIENCE = 600
+"""Seconds to wait for what takes one or two: nothing fails because the machine is busy."""
 VOCABULARY = Vocabulary(word.encode() for word in (*PLAIN, *GOOD, *BAD, "café", "don't", "😀"))
 
 
@@ -97,11 +103,37 @@ def write_run(path, labels=("negative", "positive"), hidden=(5, 4), seed=1) -> R
     return run
 
 
-def run_cli(*arguments: object, **options) -> subprocess.CompletedProcess:
-    """Run the command in a process of its own."""
+def run_cli(*arguments: object, own_process: bool = False, **options) -> subprocess.CompletedProcess:
+    """Run the command and return its exit code and output, as `subprocess.run` does.
+
+    It runs in this process, which may have TensorFlow already: its import takes three seconds. With
+    `own_process`, or `options` of `subprocess.run` such as `input`, it runs in another.
+    """
     command = [sys.executable, "-m", "lowmem_sentiment", *map(str, arguments)]
-    options = {"capture_output": True, "text": True, "timeout": 300, **options}
-    return subprocess.run(command, check=False, **options)
+    if own_process or options:
+        options = {"capture_output": True, "text": True, "timeout": PATIENCE, **options}
+        return subprocess.run(command, check=False, **options)
+    streams = [io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2)]
+    with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
+        try:
+            code = main(command[3:])
+        except SystemExit as stopped:
+            code = stopped.code
+    texts = []
+    for stream in streams:
+        stream.flush()
+        texts.append(stream.buffer.getvalue().decode())
+    return subprocess.CompletedProcess(command, code, *texts)
+
+
+def wait_for(condition: Callable[[], Any], process: subprocess.Popen | None = None) -> Any:
+    """Wait until `condition()` is true, and return its value; fail when `process` ends before."""
+    until = time.monotonic() + PATIENCE
+    while not (value := condition()):
+        assert process is None or process.poll() is None, f"it ended with {process.returncode}"
+        assert time.monotonic() < until, f"nothing happened within {PATIENCE} s"
+        time.sleep(0.02)
+    return value
 
 
 def free_addresses(count: int) -> tuple[str, ...]:

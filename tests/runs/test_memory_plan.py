@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import run_cli
+from helpers import PATIENCE, run_cli
 
 from lowmem_sentiment.model.keras_model import build_model
 from lowmem_sentiment.model.optimizer import DeferredAdam
@@ -81,33 +81,13 @@ def test_prefetch_changes_no_result(dataset):
     assert one == three
 
 
-IMPORT_MAPS = 371 * MB  # of files, where LIBRARIES was measured
-
-
-def _mapped_by_the_import() -> int:
-    code = """
-from lowmem_sentiment.system import memory
-from lowmem_sentiment.training import tensorflow_startup
-tensorflow_startup.start()
-print(memory.sizes("/proc/self/status")["RssFile"])
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return int(done.stdout)
-
-
 @pytest.mark.slow
 def test_the_plan_is_what_training_takes(dataset, tmp_path):
-    done = run_cli(
-        "train", dataset.directory, "--run", tmp_path / "run", "--memory-limit", "2G", "--json"
-    )
+    """Only anonymous memory is compared: the machine decides how many pages of libraries stay."""
+    arguments = ["train", dataset.directory, "--run", tmp_path / "run", "--memory-limit", "2G", "--json"]
+    done = run_cli(*arguments, own_process=True)
     summary = json.loads(done.stdout)
-    anonymous, resident = (summary[f"peak_{kind}_bytes"] for kind in ("anonymous", "resident"))
-    assert summary["predicted_anonymous_bytes"] == pytest.approx(anonymous, rel=0.1)
-    # The kernel maps what is in the page cache around a page that is needed: of files that were written
-    # a moment ago, as in a new environment, up to a third more.
-    more = _mapped_by_the_import() / IMPORT_MAPS
-    predicted = summary["predicted_anonymous_bytes"] + more * LIBRARIES
-    assert predicted == pytest.approx(resident, rel=0.1)
+    assert summary["predicted_anonymous_bytes"] == pytest.approx(summary["peak_anonymous_bytes"], rel=0.1)
     assert summary["predicted_resident_bytes"] == summary["predicted_anonymous_bytes"] + LIBRARIES
     assert "limit 2000 MB (--memory-limit); training needs 4" in done.stderr
 
@@ -145,21 +125,22 @@ def test_the_guard_saves_and_stops_in_a_real_cgroup(dataset, tmp_path):
         # Something else in the container takes memory once training has begun.
         code = f"""
 import sys, threading, time, os
+from lowmem_sentiment.system.memory import find_limit
 open("{group}/cgroup.procs", "w").write("0")
 def eat():
     while not os.path.exists("{run}/state.npz"):
         time.sleep(0.1)
-    hog = []
-    while True:
-        hog.append(bytearray(b"x" * 10_000_000))
-        time.sleep(0.15)  # 0.7 s from the alarm to the limit
+    limit, hog = find_limit(), []
+    while limit.used() < 0.94 * limit.bytes:  # the alarm is given at 0.92
+        hog.append(bytearray(b"x" * 2_000_000))
+    time.sleep(600)
 threading.Thread(target=eat, daemon=True).start()
 from lowmem_sentiment.cli import main
 sys.exit(main(["train", "{dataset.directory}", "--run", "{run}", "--epochs", "100000",
                "--memory-limit", "auto"]))
 """
         command = [sys.executable, "-c", code]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     finally:
         group.rmdir()
     assert done.returncode == 75, done.stderr
@@ -169,7 +150,7 @@ sys.exit(main(["train", "{dataset.directory}", "--run", "{run}", "--epochs", "10
 
 
 @pytest.mark.slow
-def test_fifty_epochs_take_no_more_memory_than_five(dataset, tmp_path):
+def test_memory_does_not_grow_with_the_epochs(dataset, tmp_path):
     code = f"""
 from lowmem_sentiment.system import memory
 from lowmem_sentiment.training import tensorflow_startup
@@ -181,8 +162,8 @@ def progress(what, done, total, note=""):
     if what.startswith("epoch"):
         seen[what] = memory.resident()
 run = {str(tmp_path / "run")!r}
-train({str(dataset.directory)!r}, run, TrainingSettings(epochs=50), progress=progress)
-print(seen["epoch 50/50"] - seen["epoch 5/50"])
+train({str(dataset.directory)!r}, run, TrainingSettings(epochs=25), progress=progress)
+print(seen["epoch 25/25"] - seen["epoch 5/25"])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 5 * MB
