@@ -28,7 +28,7 @@ def gate(dataset, tmp_path):
             ["bash", scripts / "evaluate.sh", "--gate", tmp_path / "live", *arguments],
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             env={**os.environ, "DATASET": str(dataset.directory), "GATE": options},
         )
 

@@ -79,7 +79,7 @@ def test_predict_and_the_saved_model_read_the_words_that_the_model_was_trained_o
         input=json.dumps(texts),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         env=environment,
     )
     assert served.returncode == 0, served.stderr

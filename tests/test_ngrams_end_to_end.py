@@ -218,7 +218,7 @@ def test_the_saved_model_gives_what_predict_gives_without_our_package(run, tmp_p
         input=json.dumps([text.decode("latin-1") for text in texts]),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert served.returncode == 0, served.stderr
     np.testing.assert_allclose(json.loads(served.stdout), Predictor(run).probabilities(texts), atol=1e-5)

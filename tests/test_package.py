@@ -25,4 +25,4 @@ def test_tensorflow_waits_until_a_verb_needs_it():
         "from lowmem_sentiment import TrainingSettings, predict, prepare\n"
         "assert not {'tensorflow', 'keras', 'tensorboard'} & set(sys.modules)\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=600)

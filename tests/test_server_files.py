@@ -38,12 +38,12 @@ def test_the_services_command_trains_resumes_and_repeats_the_result(dataset, tmp
             assert time.monotonic() < until and process.poll() is None
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=600)
     assert process.returncode == 75, errors
     done = len((run / "metrics.jsonl").read_text().splitlines())
     for _ in range(2):
         with start("--epochs", str(done + 1)) as process:
-            out, errors = process.communicate(timeout=60)
+            out, errors = process.communicate(timeout=600)
         assert process.returncode == 0, errors
         assert json.loads(out)["epochs"] == done + 1
 
@@ -58,6 +58,6 @@ def test_the_unit_is_one_that_systemd_accepts(tmp_path):
             "/srv/sentiment/lowmem-sentiment/scripts/server/resume-or-train.sh", "/bin/true"
         ).replace("User=sentiment\n", "")
     )
-    done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert "lowmem-sentiment.service" not in done.stderr

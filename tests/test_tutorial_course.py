@@ -30,7 +30,7 @@ def test_the_course_in_readme_runs_as_it_stands(imdb_files, tmp_path):
         env={**os.environ, "LOWMEM_SENTIMENT_IMDB_NPZ": str(npz)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert result.returncode == 0, result.stderr
     assert "Unique words: 23" in result.stdout  # the 22 of conftest, and the start of a review

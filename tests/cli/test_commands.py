@@ -413,7 +413,7 @@ def test_ctrl_c_at_any_moment_of_the_start_is_one_line(dataset, tmp_path, second
     process.stdout.readline()
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode in (130, 75), errors
     *warnings, line = errors.splitlines()  # the run may have begun on its 40 test reviews
     assert line == "lowmem-sentiment: stopped" or "error: stopped at" in line, errors

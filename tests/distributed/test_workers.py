@@ -86,7 +86,7 @@ class Workers:
 
     def end(self, index, code=0):
         """Wait for a worker, check its exit code, and give what it wrote to standard error."""
-        out, errors = self.processes[index].communicate(timeout=90)
+        out, errors = self.processes[index].communicate(timeout=600)
         assert self.processes[index].returncode == code, errors
         assert code == 0 or out == ""
         return errors
@@ -249,7 +249,7 @@ def test_whatever_ends_a_worker_ends_all_and_the_same_command_resumes(dataset, p
 def test_the_same_command_answers_when_the_run_is_finished(dataset, pair, tmp_path):
     workers = Workers(2, dataset, pair.folder, RANDOM, "--json")
     for process in workers.processes:
-        out, errors = process.communicate(timeout=60)
+        out, errors = process.communicate(timeout=600)
         assert process.returncode == 0, errors
         assert json.loads(out)["epochs"] == 6
 
@@ -308,7 +308,7 @@ def test_keras_own_fit_still_fails_with_several_workers():
         for index in range(2)
     ]  # fmt: skip
     for process in processes:
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=600)
         assert process.returncode == 1
         assert re.search("ValueError: Attempt to convert a value .PerReplica", errors)
 
@@ -344,7 +344,7 @@ for variable in network.variables:
 def test_two_devices_of_one_process_agree_with_one(dataset, tmp_path, monkeypatch):
     """Logical processors stand in for GPUs; class weights are those of a dataset of another balance."""
     command = [sys.executable, "-c", MIRRORED, str(dataset.directory), str(tmp_path / "two")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=90)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     seeds = [line.split() for line in done.stdout.splitlines()]
     assert len(seeds) == 2 and all(one != other for one, other in seeds)

@@ -25,7 +25,7 @@ def test_damaged_files_end_in_one_line_and_a_code(trained):
     command = [sys.executable, "-m", "fuzz", "--cases", str(CASES), "--run", str(trained)]
     paths = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     result = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=300
+        command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=600
     )
     assert result.returncode == 0, result.stdout + result.stderr
 

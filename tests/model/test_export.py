@@ -69,7 +69,7 @@ def test_the_saved_model_gives_what_predict_gives_without_our_package(tmp_path):
         input=json.dumps([text.decode("latin-1") for text in texts]),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         cwd=tmp_path,
         env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
     )

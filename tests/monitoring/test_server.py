@@ -51,7 +51,7 @@ def peak_megabytes(process):
 
 def test_it_says_its_address_serves_the_curves_and_stays_small(board):
     address, process = board
-    with urllib.request.urlopen(f"{address}data/plugin/timeseries/tags", timeout=30) as answer:
+    with urllib.request.urlopen(f"{address}data/plugin/timeseries/tags", timeout=600) as answer:
         tags = json.load(answer)
     shown = {tag for run in tags["scalars"]["runTagInfo"].values() for tag in run}
     assert {"epoch_loss", "per_epoch/loss"} <= shown
@@ -68,7 +68,7 @@ def wait_until_loaded(address, parts=2):
 
 def get(address, path, **query):
     url = f"{address}data/plugin/{path}?{urllib.parse.urlencode(query)}"
-    with urllib.request.urlopen(url, timeout=30) as answer:
+    with urllib.request.urlopen(url, timeout=600) as answer:
         return answer.read()
 
 
@@ -102,7 +102,7 @@ def test_no_tab_is_empty(board):
     ).encode()  # fmt: skip
     url, head = f"{address}data/plugin/hparams/session_groups", {"Content-Type": "application/json"}
     request = urllib.request.Request(url, question, head)
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=600) as answer:
         (row,) = json.load(answer)["sessionGroups"]
     assert row["hparams"]["learning_rate"] == 0.02 and row["hparams"]["hidden"] == "8,4"
     values = {metric["name"]["tag"]: metric["value"] for metric in row["metricValues"]}
@@ -111,7 +111,7 @@ def test_no_tab_is_empty(board):
 
 def test_the_first_page_leads_to_one_with_our_settings(board):
     address, _ = board
-    with urllib.request.urlopen(address, timeout=30) as answer:
+    with urllib.request.urlopen(address, timeout=600) as answer:
         page = answer.read().decode()
     query = urllib.parse.parse_qs(re.search(r'"\?([^"]*)"', page)[1])
     assert query["smoothing"] == ["0"] and query["runColorGroup"] == ["regex:(train|validation|result)"]
@@ -120,7 +120,7 @@ def test_the_first_page_leads_to_one_with_our_settings(board):
         "epoch_accuracy",
     ]
     assert '"ignoreOutliers": false' in page and '"autoReload": true' in page
-    with urllib.request.urlopen(f"{address}?smoothing=0", timeout=30) as answer:
+    with urllib.request.urlopen(f"{address}?smoothing=0", timeout=600) as answer:
         assert b"<tb-webapp>" in answer.read()
 
 
@@ -155,7 +155,7 @@ def test_with_eight_runs_it_stays_small_and_its_first_page_is_there_at_once(trai
         for _ in range(3):  # the machine may have other work
             begun = time.monotonic()
             for path in ("", "?smoothing=0", "index.js", "data/plugin/timeseries/tags"):
-                with urllib.request.urlopen(f"{address}{path}", timeout=30) as answer:
+                with urllib.request.urlopen(f"{address}{path}", timeout=600) as answer:
                     answer.read()
             seconds.append(time.monotonic() - begun)
         assert min(seconds) < 1.5
@@ -166,7 +166,7 @@ def take(page, file):
     if not (shutil.which("chromium") or shutil.which("google-chrome")):
         pytest.skip("no Chromium is here to draw it: apt-get install chromium")
     script = Path(__file__).parents[2] / "scripts" / "screenshot.sh"
-    subprocess.run([script, page, file], check=True, timeout=120, capture_output=True)
+    subprocess.run([script, page, file], check=True, timeout=600, capture_output=True)
 
 
 @pytest.mark.slow

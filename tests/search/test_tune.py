@@ -177,7 +177,7 @@ def end_after(results, number, arguments, out):
             break
         time.sleep(0.1)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=600)
     return process.returncode, errors
 
 

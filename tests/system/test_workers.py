@@ -15,7 +15,7 @@ def run(code: str, **options) -> subprocess.CompletedProcess:
         [sys.executable, "-c", textwrap.dedent(code)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         **options,
     )
 

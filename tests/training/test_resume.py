@@ -234,7 +234,7 @@ def test_a_run_killed_while_its_state_is_written_ends_identical(dataset, undistu
         where = ["--resume" if nth else "--run", str(run)]
         command = [sys.executable, "-c", textwrap.dedent(CHILD), kind, str(count), "train"]
         command += [str(dataset.directory), *where, *options]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
         expected = 0 if kind == "never" else -signal.SIGKILL
         assert done.returncode == expected, (nth, kind, done.stderr)
     assert digests(run) == digests(undisturbed)
@@ -449,7 +449,7 @@ def test_a_signal_saves_exits_with_75_and_the_command_that_resumes(dataset, tmp_
     with subprocess.Popen([*command, *long], **options) as process:
         wait_for(run / "state.npz")
         process.send_signal(number)
-        out, errors = process.communicate(timeout=60)
+        out, errors = process.communicate(timeout=600)
     assert process.returncode == 75
     assert out == ""
     few, *_, last = lines = errors.splitlines()
