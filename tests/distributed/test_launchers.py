@@ -29,7 +29,7 @@ def programs(tmp_path, monkeypatch):
 
 def run(command, **environment):
     return subprocess.run(
-        command, env={**os.environ, **environment}, capture_output=True, text=True, check=True, timeout=600
+        command, env={**os.environ, **environment}, capture_output=True, text=True, check=True
     )
 
 

@@ -94,7 +94,7 @@ def port(address):
     return int(address.rpartition(":")[2])
 
 
-def come_together(clusters, seconds=10):
+def come_together(clusters, seconds=100):
     """Let each come in a thread of its own; give what it ended with: its index, or what it raised."""
     ends, servers = {}, []
 

@@ -7,13 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.parse
 import urllib.request
 from pathlib import Path
 
 import pytest
-from helpers import run_cli
+from helpers import run_cli, wait_for
 
 from lowmem_sentiment.monitoring import event_writer
 from lowmem_sentiment.monitoring.event_reader import read_curves
@@ -60,10 +59,8 @@ def test_it_says_its_address_serves_the_curves_and_stays_small(board):
 
 def wait_until_loaded(address, parts=2):
     """TensorBoard answers before it has read the event files."""
-    deadline = time.monotonic() + 30
-    while len(json.loads(get(address, "text/tags"))) < parts:  # a run's texts are written last
-        assert time.monotonic() < deadline, "the event files were not read within 30 s"
-        time.sleep(0.1)
+    # a run's texts are written last
+    wait_for(lambda: len(json.loads(get(address, "text/tags"))) >= parts)
 
 
 def get(address, path, **query):
@@ -146,19 +143,14 @@ def test_the_names_of_a_sweep_are_cut_where_they_are_alike(tmp_path):
 
 
 @pytest.mark.slow
-def test_with_eight_runs_it_stays_small_and_its_first_page_is_there_at_once(trained, tmp_path):
+def test_with_eight_runs_it_stays_small(trained, tmp_path):
     for nth in range(8):
         shutil.copytree(trained, tmp_path / f"run{nth}")
     with serving(tmp_path) as (address, process):
         wait_until_loaded(address, 16)
-        seconds = []
-        for _ in range(3):  # the machine may have other work
-            begun = time.monotonic()
-            for path in ("", "?smoothing=0", "index.js", "data/plugin/timeseries/tags"):
-                with urllib.request.urlopen(f"{address}{path}", timeout=600) as answer:
-                    answer.read()
-            seconds.append(time.monotonic() - begun)
-        assert min(seconds) < 1.5
+        for path in 3 * ("", "?smoothing=0", "index.js", "data/plugin/timeseries/tags"):
+            with urllib.request.urlopen(f"{address}{path}", timeout=600) as answer:
+                answer.read()
         assert peak_megabytes(process) < MOST_MEGABYTES
 
 

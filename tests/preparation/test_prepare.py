@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import synthetic
-from helpers import reviews, run_cli, write_imdb
+from helpers import reviews, run_cli, wait_for, write_imdb
 from synthetic import SyntheticSettings, SyntheticSource
 
 from lowmem_sentiment.dataset.explore import explore
@@ -174,9 +174,7 @@ def test_interrupt_leaves_nothing(tmp_path):
         text=True,
         start_new_session=True,
     )
-    while not (tmp_path / "out.unfinished").exists():
-        time.sleep(0.05)
-    time.sleep(1)
+    wait_for((tmp_path / "out.unfinished").exists, process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: workers get it too
     _, errors = process.communicate(timeout=600)
     assert process.returncode == 130
@@ -185,7 +183,7 @@ def test_interrupt_leaves_nothing(tmp_path):
 
 
 @pytest.mark.slow
-def test_preparing_killed_at_any_moment_and_run_again_ends_in_the_same_bytes(csv_file, tmp_path, kills=5):
+def test_preparing_killed_at_any_moment_and_run_again_ends_in_the_same_bytes(csv_file, tmp_path, kills=3):
     command = [sys.executable, "-m", "lowmem_sentiment", "prepare", "files", str(csv_file)]
     command += ["--workers", "2", "--out"]
     started = time.monotonic()

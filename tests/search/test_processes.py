@@ -1,6 +1,5 @@
 import os
 import threading
-import time
 from dataclasses import replace
 
 import pytest
@@ -35,8 +34,7 @@ def test_a_process_that_is_stopped_saves_its_state(dataset, tmp_path):
         if run.state_file.exists():
             stop.set()
 
-    begun = time.monotonic()
     Trainer(dataset, lock, None, stop.is_set, print).run([training], tick=tick)
     os.close(lock)
     assert training._process.returncode == 75, training.error
-    assert "saved; resume with" in training.error and time.monotonic() - begun < 60
+    assert "saved; resume with" in training.error

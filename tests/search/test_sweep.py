@@ -3,10 +3,9 @@ import json
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
-from helpers import run_cli
+from helpers import run_cli, wait_for
 
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.search.sweep import parse_grid, sweep
@@ -61,9 +60,7 @@ def test_a_sweep_is_stopped_by_ctrl_c_goes_on_and_tells_the_best(dataset, tmp_pa
     command = [sys.executable, "-m", "lowmem_sentiment", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     first = out / "learning_rate=0.01,seed=0"
-    deadline = time.monotonic() + 60
-    while not (first / "state.npz").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for((first / "state.npz").exists, process)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=600)
     assert process.returncode == 75, errors

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import run_cli, write_noisy_reviews
+from helpers import run_cli, wait_for, write_noisy_reviews
 
 from lowmem_sentiment.cli import main
 from lowmem_sentiment.dataset.reader import Dataset
@@ -172,10 +172,8 @@ def end_after(results, number, arguments, out):
     """Start a search, signal it when it has measured so many runs; return its code and its errors."""
     command = [sys.executable, "-m", "lowmem_sentiment", *map(str, arguments), "--out", str(out)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    for _ in range(1200):
-        if (out / FILE).exists() and len(json.loads((out / FILE).read_text())["results"]) >= results:
-            break
-        time.sleep(0.1)
+    file = out / FILE
+    wait_for(lambda: file.exists() and len(json.loads(file.read_text())["results"]) >= results, process)
     process.send_signal(number)
     _, errors = process.communicate(timeout=600)
     return process.returncode, errors

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from dataclasses import replace
 from functools import partial
 
@@ -447,7 +446,7 @@ def test_a_signal_saves_exits_with_75_and_the_command_that_resumes(dataset, tmp_
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     long = ["--run", str(run), "--epochs", "100000"]
     with subprocess.Popen([*command, *long], **options) as process:
-        wait_for(run / "state.npz")
+        wait_for((run / "state.npz").exists, process)
         process.send_signal(number)
         out, errors = process.communicate(timeout=600)
     assert process.returncode == 75
@@ -459,13 +458,6 @@ def test_a_signal_saves_exits_with_75_and_the_command_that_resumes(dataset, tmp_
     saved = checkpoint.load(RunDirectory(run))
     history = (run / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in history] == saved.position.epochs
-
-
-def wait_for(path, seconds=60):
-    until = time.monotonic() + seconds
-    while not path.exists():
-        assert time.monotonic() < until, f"{path} did not appear"
-        time.sleep(0.05)
 
 
 @pytest.mark.slow
