@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import free_addresses, run_cli
+from helpers import free_addresses, run_cli, wait_for
 from verify_resume import digests
 
 from lowmem_sentiment.preparation.prepare import prepare

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import run_cli
+from helpers import run_cli, wait_for
 from verify_resume import digests, verify_resume
 
 from lowmem_sentiment.model.keras_model import build_model
