@@ -3,9 +3,9 @@ import pytest
 
 from lowmem_sentiment.preparation.chunk_tasks import TokenisedChunk, tokenise_chunk
 from lowmem_sentiment.preparation.corpus_summary import CorpusSummary
+from lowmem_sentiment.preparation.lossy_counting import WordCounts
 from lowmem_sentiment.sources.chunks import LabelledBlock, ReviewRules
 from lowmem_sentiment.system.errors import DataError
-from lowmem_sentiment.text.lossy_counting import WordCounts
 from lowmem_sentiment.text.rows import BadRow, ParsedRows, Row
 
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from ..dataset.manifest import MAX_LABELS
 from ..system.errors import DataError, SettingsError, plural, printable
-from ..text.lossy_counting import WordCounts
 from ..text.rows import BadRow
 from ..text.vocabulary import Vocabulary
 from .chunk_tasks import TokenisedChunk, WrongLabelColumn, too_many_labels
+from .lossy_counting import WordCounts
 from .spill import Spill, packed_words
 from .stratification import Stratification
 

@@ -22,7 +22,7 @@ from ..system.progress import Progress, no_progress
 from ..text.ngrams import extend
 from ..text.reviews import Reviews
 from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
-from .document_counts import DocumentCounts, first_of_each
+from .lossy_counting import DocumentCounts, first_of_each
 
 MIN_REVIEWS = 2
 """An n-gram of several words in fewer training reviews is no candidate: of the 1.9 million pairs of IMDb

@@ -47,7 +47,7 @@ class FeatureSettings:
         shown="256",
         at_least=MB,
     )
-    """In bytes (`lossy_counting.py`, `document_counts.py`)."""
+    """In bytes (`lossy_counting.py`)."""
     min_count: int = setting(
         1, "leave out words that occur less often, n-grams in fewer reviews", metavar="N", at_least=1
     )

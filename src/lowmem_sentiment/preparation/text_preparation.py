@@ -18,11 +18,11 @@ from ..sources.source import TextSource
 from ..system import workers
 from ..system.errors import DataError, SettingsError, printable
 from ..system.progress import Progress
-from ..text.lossy_counting import WordCounts
 from ..text.rows import BadRow
 from .chunk_tasks import ChunkEncoder, WrongLabelColumn, tokenise_chunk
 from .corpus_summary import CorpusSummary
 from .given_vocabulary import GivenVocabulary, load_vocabulary
+from .lossy_counting import WordCounts
 from .settings import SKIPPED_ROWS, PreparationSettings
 from .spill import Spill
 
