@@ -333,12 +333,39 @@ def test_a_full_disk_is_one_line_and_leaves_no_dataset(imdb_files, tmp_path):
         subprocess.run(["umount", str(small)], check=True)
 
 
-@pytest.mark.slow
-def test_a_pipe_that_is_closed_is_no_error(trained, tmp_path):
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("--help | true", 0),
+        ("train --help | true", 0),
+        ("--help > /dev/full", 74),
+        ("predict {run} great | true", 0),
+        ("predict {run} great > /dev/full", 74),
+        ("predict {run} great >&-", 0),
+        ("evaluate {run} --json | true", 0),
+        ("evaluate {run} --fail-under loss=0 | true", 1),
+        ("explore none | true", 66),
+        ("explore none 2> /dev/full", 66),
+        ("explore none 2>&-", 66),
+        ("explore none >&- 2>&-", 66),
+        ("trian 2> /dev/full", 2),
+    ],
+)
+def test_no_closed_pipe_or_full_disk_hides_the_exit_code(command, code, trained, tmp_path):
     run = shutil.copytree(trained, tmp_path / "run")
-    command = f"{sys.executable} -m lowmem_sentiment evaluate {run} --json | true"
-    result = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
-    assert result.stderr == ""
+    shell = f"{sys.executable} -m lowmem_sentiment {command.format(run=run)}; exit ${{PIPESTATUS[0]}}"
+    user = {name: os.environ[name] for name in ("HOME", "PATH")}  # PYTHONUNBUFFERED would hide it
+    done = subprocess.run(
+        ["bash", "-c", shell], env=user, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+
+
+def test_predict_stops_when_nobody_reads_its_answers(trained):
+    shell = f"yes great | {sys.executable} -m lowmem_sentiment predict {trained} | head -1"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.count("\n") == 1 and done.stderr == ""
 
 
 FORGED = "bad\x1b[2J\nlowmem-sentiment: error: forged"

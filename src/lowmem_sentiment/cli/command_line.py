@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from .. import __version__
-from ..system.errors import LowmemError, Unavailable, did_you_mean, printable
+from ..system.errors import LowmemError, OutputError, Unavailable, did_you_mean, printable
 from ..system.progress import Bar, terminal_size
 from .output import LINE, flush_streams, open_streams, write_error
 
@@ -80,7 +80,10 @@ class Parser(argparse.ArgumentParser):
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         """Exit with `status` also where nobody reads the help."""
-        flush_streams()
+        try:
+            flush_streams()
+        except OutputError as error:
+            status, message = error.exit_code, f"lowmem-sentiment: error: {error}\n"
         write_error(message or "")
         raise SystemExit(status)
 
