@@ -184,14 +184,24 @@ def test_a_package_that_is_not_installed_is_one_line(trained, monkeypatch, capsy
     assert "tensorboard" in line and "which this command needs" in line
 
 
-def test_a_mistake_is_told_without_tensorflow_being_imported(tmp_path):
-    code = """
+def test_what_train_refuses_or_finds_done_is_said_without_tensorflow(dataset, trained, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    train = ["train", str(dataset.directory), "--run"]
+    calls = {
+        ("train", "none", "--run", "r"): 66,
+        ("evaluate", "none"): 66,
+        (*train, str(run)): 73,
+        (*train, "new", "--from", str(run), "--hidden", "7"): 2,
+        ("train", "--resume", str(run)): 0,
+    }
+    code = f"""
 import sys
 from lowmem_sentiment.cli import main
-codes = [main(["train", "none", "--run", "r"]), main(["evaluate", "none"])]
-assert codes == [66, 66] and "tensorflow" not in sys.modules
+for arguments, code in {calls!r}.items():
+    assert main(arguments) == code, arguments
+assert "tensorflow" not in sys.modules
 """
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, stdout=subprocess.DEVNULL)
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,11 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
     if options.plan:
         _show_plan(options, control, dataset, settings, len(cluster.workers) if cluster else 1)
         return
+    if not cluster:
+        if summary := _summary_of_finished(options, dataset, settings):
+            _answer(options, summary, dataset, settings)
+            return
+        _refuse_early(options, dataset, settings)
     limit = control.memory_limit
     if limit:
         workers = len(cluster.workers) if cluster else 1
@@ -90,7 +95,6 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
     from ..training import tensorflow_startup
 
     tensorflow_startup.start()
-    from ..dataset.splits import ranked_with_held_out
     from ..distributed.strategy import find_strategy
     from ..training.train import train
 
@@ -118,8 +122,46 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
             strategy=strategy,
         )
     bar.clear()
+    _answer(options, summary, dataset, settings)
+
+
+def _answer(
+    options: argparse.Namespace, summary: dict[str, Any], dataset: Any, settings: TrainingSettings
+) -> None:
+    from ..dataset.splits import ranked_with_held_out
+
     too_good = bool(ranked_with_held_out(dataset, settings.validation_split))
     answer(options, summary, lambda: _summary_lines(summary, settings, too_good))
+
+
+def _summary_of_finished(
+    options: argparse.Namespace, dataset: Any, settings: TrainingSettings
+) -> dict[str, Any] | None:
+    """Return the summary of a run to resume where nothing is left to do; None in any other case."""
+    from ..runs.run_directory import RunDirectory
+
+    if not options.resume or not (run := RunDirectory(options.resume)).finished:
+        return None
+    same = settings == run.settings() and dataset.fingerprint == run.config()["dataset"]["fingerprint"]
+    summary = run.summary()
+    return summary if same and summary["epochs"] == settings.epochs else None
+
+
+def _refuse_early(options: argparse.Namespace, dataset: Any, settings: TrainingSettings) -> None:
+    """Raise what training would refuse, before TensorFlow is imported."""
+    from ..model.numpy_model import NumpyModel
+    from ..runs.run_directory import RunDirectory
+
+    if options.resume:
+        return
+    inputs = [dataset.directory]
+    if options.start_from:
+        parent = RunDirectory(options.start_from)
+        NumpyModel.load(parent).require_shape(
+            settings.num_words_for(dataset), settings.hidden, parent.path
+        )
+        inputs.append(parent.path)
+    RunDirectory(options.run).refuse_existing(overwrite=options.overwrite, inputs=inputs)
 
 
 def _show_plan(

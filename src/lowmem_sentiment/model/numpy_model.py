@@ -7,11 +7,12 @@ dense product, and needs no 40 KB row a review.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from ..runs.run_directory import RunDirectory
-from ..system.errors import DataError, InputMissing
+from ..system.errors import DataError, InputMissing, SettingsError
 from ..text.vocabulary import MIN_NUM_WORDS, OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
 from .weights import Metadata, read_weights
 
@@ -53,6 +54,17 @@ class NumpyModel:
             raise InputMissing(f"{run.path} has no {run.weights_file.name}: {_why_no_weights(run)}")
         run.check(run.weights_file)
         return cls(*read_weights(run.weights_file))
+
+    def require_shape(self, num_words: int, hidden: tuple[int, ...], path: Path) -> None:
+        """Raise SettingsError unless a model of these settings has the shape of this one, of `path`."""
+        if self.num_words != num_words:
+            raise SettingsError(
+                f"num_words is {num_words:,}, {path} has {self.num_words:,}; expected the same"
+            )
+        units = tuple(kernel.shape[1] for kernel in self.kernels[:-1])
+        if units != hidden:
+            shown, has = (",".join(map(str, each)) for each in (hidden, units))
+            raise SettingsError(f"hidden is {shown}, {path} has {has}; expected the same")
 
     @property
     def labels(self) -> list[str]:

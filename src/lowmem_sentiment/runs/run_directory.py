@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from ..dataset.reader import Dataset
-from ..system.directories import Kind, new_directory
+from ..system.directories import Kind, new_directory, refuse_existing
 from ..system.errors import DataError, InputMissing, LowmemError, OutputExists
 from ..system.files import locked
 from ..system.npz import read_arrays, write_arrays
@@ -89,9 +89,7 @@ class RunDirectory:
         the run stays locked for this process until that stack ends. Raises OutputExists when something
         is there already, but for a run that `overwrite` replaces, or is in use.
         """
-        if RUN.recognises(self.path) and not overwrite:
-            with locked(self.path):
-                raise OutputExists(self._explain_existing())
+        self.refuse_existing(overwrite=overwrite, inputs=inputs)
         place = os.path.relpath(config["dataset"]["path"], self.path.resolve())
         whole = {
             "format": FORMAT,
@@ -112,6 +110,13 @@ class RunDirectory:
             with made._checksums.replace(made.vocabulary_file) as path:
                 path.write_bytes(vocabulary.to_bytes())
             made.write_config(whole)
+
+    def refuse_existing(self, *, overwrite: bool, inputs: Iterable[str | Path] = ()) -> None:
+        """Raise OutputExists where `create` would: something is there that may not be replaced."""
+        if RUN.recognises(self.path) and not overwrite:
+            with locked(self.path):
+                raise OutputExists(self._explain_existing())
+        refuse_existing(self.path, RUN, overwrite=overwrite, inputs=inputs)
 
     def _explain_existing(self) -> str:
         if self.finished:
