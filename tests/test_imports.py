@@ -109,7 +109,7 @@ def test_imports_go_one_way():
 
 
 def test_no_imports_go_in_a_circle():
-    arrows = {path: imported(path) - {path} for path in modules()}
+    arrows = {path: imported(path) - {path, "__init__.py"} for path in modules()}
     while leaves := [path for path, targets in arrows.items() if not targets & arrows.keys()]:
         for path in leaves:
             del arrows[path]

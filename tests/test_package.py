@@ -1,5 +1,7 @@
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -26,3 +28,34 @@ def test_tensorflow_waits_until_a_verb_needs_it():
         "assert not {'tensorflow', 'keras', 'tensorboard'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=600)
+
+
+def test_a_checker_and_python_find_each_name_in_the_same_module():
+    tree = ast.parse(Path(lowmem_sentiment.__file__).read_text())
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
+    assert {each.names[0].name: each.module for each in imports} == lowmem_sentiment._MODULES
+
+
+USER = """
+from lowmem_sentiment import TrainingSettings, evaluate, explore, find_imdb_source
+from lowmem_sentiment import predict, prepare, train
+
+dataset = prepare(find_imdb_source(), "data/imdb")
+reveal_type(dataset)
+reveal_type(explore(dataset))
+reveal_type(train(dataset, "runs/first", TrainingSettings(epochs=2)))
+reveal_type(evaluate("runs/first"))
+reveal_type(predict("runs/first", ["A moving film."])[0].label)
+from lowmem_sentiment import no_such_name
+"""
+
+
+@pytest.mark.slow
+def test_a_type_checker_sees_what_the_public_names_return(tmp_path):
+    pytest.importorskip("mypy")
+    (tmp_path / "user.py").write_text(USER)
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", "user.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    revealed = [line.split('"')[1] for line in done.stdout.splitlines() if "Revealed type" in line]
+    assert len(revealed) == 5 and "Any" not in revealed, done.stdout
+    assert 'has no attribute "no_such_name"' in done.stdout

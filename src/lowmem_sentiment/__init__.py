@@ -35,53 +35,69 @@ an `exit_code`. Nothing prints or exits; what takes long reports to a `progress`
 gets lines of text for people. Sizes are bytes, times seconds.
 
 TensorFlow is imported by what needs it (`batches`, `build_model`, `compile_model`, `train`, and `export`
-of a SavedModel), when it is first asked for: it takes 540 MB and 2 s. `build_network` and
-`compile_network` are names of 0.1 for `build_model` and `compile_model`.
+of a SavedModel), when it is first asked for: it takes 540 MB and 2 s.
 
 The command is ``lowmem-sentiment``; its ``--help`` lists every option. The guides stand beside the code:
 ``sources/README.md`` (formats), ``dataset/README.md`` and ``runs/README.md`` (what is on the disk).
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .dataset.explore import explore as explore
+    from .dataset.reader import Dataset as Dataset
+    from .dataset.show import show as show
+    from .evaluation.evaluate import evaluate as evaluate
+    from .evaluation.predict import Predictor as Predictor
+    from .evaluation.predict import predict as predict
+    from .model.export import export as export
+    from .model.keras_model import build_model as build_model
+    from .model.keras_model import compile_model as compile_model
+    from .preparation.prepare import prepare as prepare
+    from .preparation.settings import PreparationSettings as PreparationSettings
+    from .runs.configuration import TrainingSettings as TrainingSettings
+    from .sources.files import FilesSource as FilesSource
+    from .sources.find import find_imdb_source as find_imdb_source
+    from .sources.find import find_reuters_source as find_reuters_source
+    from .sources.settings import FilesSettings as FilesSettings
+    from .training.input_pipeline import batches as batches
+    from .training.train import train as train
 
 __version__ = "0.2.0"
 
+# A type checker reads the imports above; Python makes each of them when the name is first asked for.
 _MODULES = {
-    "find_imdb_source": "sources.find",
-    "find_reuters_source": "sources.find",
-    "FilesSource": "sources.files",
-    "FilesSettings": "sources.files",
-    "prepare": "preparation.prepare",
-    "PreparationSettings": "preparation.prepare",
     "Dataset": "dataset.reader",
-    "explore": "dataset.explore",
-    "show": "dataset.show",
+    "FilesSettings": "sources.settings",
+    "FilesSource": "sources.files",
+    "Predictor": "evaluation.predict",
+    "PreparationSettings": "preparation.settings",
+    "TrainingSettings": "runs.configuration",
     "batches": "training.input_pipeline",
     "build_model": "model.keras_model",
     "compile_model": "model.keras_model",
-    "TrainingSettings": "runs.configuration",
-    "train": "training.train",
     "evaluate": "evaluation.evaluate",
-    "predict": "evaluation.predict",
-    "Predictor": "evaluation.predict",
+    "explore": "dataset.explore",
     "export": "model.export",
+    "find_imdb_source": "sources.find",
+    "find_reuters_source": "sources.find",
+    "predict": "evaluation.predict",
+    "prepare": "preparation.prepare",
+    "show": "dataset.show",
+    "train": "training.train",
 }
 
-_OLD_NAMES = {"build_network": "build_model", "compile_network": "compile_model"}
-"""Names of 0.1, which go on working."""
+__all__ = ["__version__", *_MODULES]
 
-__all__ = ["__version__", *_MODULES, *_OLD_NAMES]
+if not TYPE_CHECKING:  # to a checker any name would be there, and Any
 
-
-def __getattr__(name: str) -> Any:
-    if name in _OLD_NAMES:
-        return __getattr__(_OLD_NAMES[name])
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

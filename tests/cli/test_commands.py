@@ -366,7 +366,7 @@ def test_no_closed_pipe_or_full_disk_hides_the_exit_code(command, code, trained,
     shell = f"{sys.executable} -m lowmem_sentiment {command.format(run=run)}; exit ${{PIPESTATUS[0]}}"
     user = {name: os.environ[name] for name in ("HOME", "PATH")}  # PYTHONUNBUFFERED would hide it
     done = subprocess.run(
-        ["bash", "-c", shell], env=user, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        ["bash", "-c", shell], env=user, stderr=subprocess.PIPE, text=True, timeout=600, check=False
     )
     assert done.returncode == code
     assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
@@ -374,7 +374,7 @@ def test_no_closed_pipe_or_full_disk_hides_the_exit_code(command, code, trained,
 
 def test_predict_stops_when_nobody_reads_its_answers(trained):
     shell = f"yes great | {sys.executable} -m lowmem_sentiment predict {trained} | head -1"
-    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=600, check=True)
     assert done.stdout.count("\n") == 1 and done.stderr == ""
 
 
