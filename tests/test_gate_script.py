@@ -37,28 +37,15 @@ def gate(dataset, tmp_path):
 
 @pytest.mark.slow
 def test_a_gate_promotes_what_is_no_worse_and_keeps_the_live_run_otherwise(gate, tmp_path):
-    good = [
-        "--hidden",
-        "8",
-        "--dropout",
-        "",
-        "--epochs",
-        "3",
-        "--batch-size",
-        "8",
-        "--learning-rate",
-        "0.02",
-    ]
+    good = ["--hidden", "8,4", "--epochs", "3", "--batch-size", "8", "--learning-rate", "0.02"]
     first = gate(*good)
     assert first.returncode == 0, first.stderr
     live = tmp_path / "live"
     promoted = live.resolve()
     assert live.is_symlink() and json.loads(first.stdout)["run"] == str(promoted)
-    bad = gate("--hidden", "2", "--dropout", "", "--epochs", "1", "--learning-rate", "1e-6")
+    bad = gate(*["--hidden", "2,2", "--epochs", "1", "--learning-rate", "1e-6"])
     assert bad.returncode == 1 and "is not promoted" in bad.stderr
     assert json.loads(bad.stdout)["baseline"]["significantly_worse"]
-    assert live.resolve() == promoted
-    assert gate(*good, options="--fail-under loss=0").returncode == 1
     assert live.resolve() == promoted
     again = gate(*good)
     assert again.returncode == 0 and live.resolve() != promoted

@@ -134,7 +134,7 @@ def test_warnings_name_what_hints_at_mistakes(tiny, tmp_path):
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_data(tmp_path):
     peaks = []
-    for count in (8_000, 40_000):  # 4 and 20 MB of records
+    for count in (3_000, 12_000):  # 1.5 and 6 MB of records
         generator = np.random.default_rng(1)
         blocks = [
             Reviews(

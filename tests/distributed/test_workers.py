@@ -139,12 +139,11 @@ def points(run):
     return told
 
 
-@pytest.mark.parametrize("count", [2, 3])
-def test_workers_agree_with_one_process_at_the_same_batch_size(dataset, one_process, tmp_path, count):
-    workers = Workers(count, dataset, tmp_path, EXACT)
+def test_workers_agree_with_one_process_at_the_same_batch_size(dataset, one_process, tmp_path):
+    workers = Workers(3, dataset, tmp_path, EXACT)
     workers.end_all()
     first = workers.variables(0)
-    for index in range(1, count):
+    for index in (1, 2):
         for name, theirs in workers.variables(index).items():
             np.testing.assert_array_equal(theirs, first[name])
     ours, theirs = network_weights(workers.run), network_weights(one_process)

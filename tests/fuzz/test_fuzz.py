@@ -13,7 +13,7 @@ from fuzz.fuzzer import MEMORY, Answer, complaint
 from fuzz.kinds import Kind
 from fuzz.mutations import mutate
 
-CASES = 300
+CASES = 200
 
 GOOD = Answer(0, "answer", "", "", 0)
 KIND = Kind("file", (("verify",),), same="result")

@@ -260,7 +260,7 @@ def test_settings_out_of_range_are_refused():
 
 @pytest.mark.slow
 def test_texts_give_the_same_bytes_with_any_number_of_workers(tmp_path):
-    source = SyntheticSource(SyntheticSettings(reviews=12_000, seed=1))
+    source = SyntheticSource(SyntheticSettings(reviews=4_500, seed=1))
     for workers in (1, 2):
         settings = PreparationSettings(ngrams=2, workers=workers)
         prepare(source, tmp_path / str(workers), settings, shard_bytes=200_000)

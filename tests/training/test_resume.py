@@ -75,7 +75,7 @@ def train_until(dataset, run, reports, settings=SETTINGS, **options):
 
 @pytest.mark.slow
 # An epoch reports 7 times while it trains and 2 times while it validates.
-@pytest.mark.parametrize("reports", [1, 4, 7, 8, 9, 10, 19, 25])
+@pytest.mark.parametrize("reports", [1, 7, 9, 19])
 def test_a_run_stopped_anywhere_and_resumed_ends_identical(
     dataset, undisturbed, tmp_path, reports, monkeypatch
 ):
@@ -149,7 +149,7 @@ def test_a_run_stopped_in_its_last_validation_or_again_and_again_ends_identical(
     dataset, undisturbed, tmp_path
 ):
     run, options = tmp_path / "run", {}
-    for _ in range(8):
+    for _ in range(4):
         with pytest.raises(Resumable):
             train_until(dataset, run, 3, **options)
         options = {"resume": True}
