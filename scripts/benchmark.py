@@ -57,17 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     add_measuring(
         "scaling",
-        "time and memory by words, batch size and reviews; draws the pictures",
+        "time and memory by words, batch size and reviews",
         scaling.add_options,
         scaling.run,
     )
-    add_measuring(
-        "scale",
-        "prepare and train on N synthetic reviews, and on fewer",
-        scaling.add_scale_options,
-        scaling.run_scale,
-    )
-    add("plots", "draw the pictures of scaling.json again", scaling.add_plots_options, scaling.run_plots)
     add("report", "write README's figures from the JSON", report.add_options, report.run)
     options = parser.parse_args(arguments)
     try:

@@ -21,12 +21,11 @@ from lowmem_sentiment.system.memory import sizes
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "scripts" / "results"
-BENCHMARK = ROOT / "scripts" / "benchmark.py"
 COMMAND = (sys.executable, "-m", "lowmem_sentiment")
 INTERVAL = 0.05  # seconds between two looks at a command's memory
 
 OWN_PACKAGES = ("tensorflow", "keras", "numpy")
-PEER_PACKAGES = ("torch", "scikit-learn", "scipy", "fasttext-community", "vowpalwabbit", "matplotlib")
+PEER_PACKAGES = ("torch", "scikit-learn", "scipy", "fasttext-community", "vowpalwabbit")
 
 
 class Measured(NamedTuple):

@@ -20,7 +20,7 @@ from lowmem_sentiment.system.memory import MB
 from . import limits
 from .contenders import OURS
 from .measuring import RESULTS, ROOT
-from .scaling import TITLES
+from .scaling import LIKE_IMDB, TITLES
 
 # Whose versions are told, by package.
 OWN = {"tensorflow": "TensorFlow"}
@@ -193,14 +193,9 @@ def _contenders(result: dict[str, Any], results: Path) -> dict[str, str]:
         "disk",
         "test accuracy",
     ]
-    goals = [
-        [goal["goal"], _number(goal["ratio"]), _number(goal["most"]), _mark(goal["met"])]
-        for goal in result["goals"]
-    ]
     return {
         "table": _table(header, rows),
         "notes": "\n".join(notes),
-        "goals": _table(["goal", "measured", "at most", ""], goals),
         "circumstances": _circumstances(result, OWN | PEERS),
         "spread": f"{max(spreads):.0%}",
     }
@@ -231,14 +226,6 @@ def _accuracy(row: dict[str, Any]) -> str:
     return f"{row['test_accuracy']:.4f}" + (f" ± {deviation:.4f}" if deviation >= 0.00005 else "")
 
 
-def _number(ratio: float | None) -> str:
-    return "" if ratio is None else f"{ratio:.3f}"
-
-
-def _mark(met: bool | None) -> str:
-    return {True: "reached", False: "**missed**", None: "not measured"}[met]
-
-
 # --- limits, scale, scaling ---
 
 
@@ -261,7 +248,8 @@ def _limits(result: dict[str, Any], results: Path) -> dict[str, str]:
 
 
 def _scale(result: dict[str, Any], results: Path) -> dict[str, str]:
-    first, last = result["rows"]
+    points = result["series"]["reviews"]
+    first, last = next(point for point in points if point["at"] == LIKE_IMDB), points[-1]
     header = ["reviews", "tokens", "on disk", "prepare", "memory", "first epoch", "second epoch",
               "peak memory", "anonymous"]  # fmt: skip
     rows = [
@@ -283,9 +271,9 @@ def _scale(result: dict[str, Any], results: Path) -> dict[str, str]:
     return {
         "table": _table(header, rows),
         "times": f"{last['reviews'] / first['reviews']:g} times",
-        "prepare_difference": _difference(result["prepare_memory_difference_bytes"]),
-        "train_difference": _difference(result["train_memory_difference_bytes"]),
-        "second_epoch": f"{result['second_epoch_throughput_ratio']:.2f} times as many",
+        "prepare_difference": _difference(*(row["prepare_peak_resident_bytes"] for row in (first, last))),
+        "train_difference": _difference(*(row["peak_resident_bytes"] for row in (first, last))),
+        "second_epoch": f"{rate / first['second_epoch_reviews_per_second']:.2f} times as many",
         "disk_100m": f"{last['disk_bytes'] / last['reviews'] * hundred_million / 1e9:.0f} GB",
         "prepare_100m": _hours(hundred_million / last["prepare_reviews_per_second"]),
         "cpu_million": f"{last['prepare_cpu_seconds'] / last['reviews'] * 1e6:.0f}",
@@ -319,7 +307,7 @@ def _scaling(result: dict[str, Any], results: Path) -> dict[str, str]:
 BLOCKS: dict[str, tuple[str, Callable[[dict[str, Any], Path], dict[str, str]]]] = {
     "first": ("contenders", _first),
     "accuracy": ("contenders", _most_accurate),
-    "scale": ("scale", _scale),
+    "scale": ("scaling", _scale),
     "contenders": ("contenders", _contenders),
     "limits": ("limits", _limits),
     "scaling": ("scaling", _scaling),
@@ -337,8 +325,8 @@ def _mb(size: float) -> str:
     return f"{size / MB:,.0f} MB"
 
 
-def _difference(size: float) -> str:
-    return f"{abs(size) / MB:,.0f} MB {'more' if size >= 0 else 'less'}"
+def _difference(before: float, after: float) -> str:
+    return f"{abs(after - before) / MB:,.0f} MB {'more' if after >= before else 'less'}"
 
 
 def _hours(seconds: float) -> str:

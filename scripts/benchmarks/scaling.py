@@ -13,11 +13,8 @@ from typing import Any
 from lowmem_sentiment.system.memory import MB
 
 from .measuring import (
-    BENCHMARK,
     COMMAND,
-    RESULTS,
     ROOT,
-    add_peers_option,
     disk_bytes,
     measure,
     save,
@@ -25,9 +22,10 @@ from .measuring import (
 )
 
 SYNTHETIC = ROOT / "scripts" / "synthetic.py"
+LIKE_IMDB = 50_000  # reviews
 WORDS = (5_000, 10_000, 20_000, 40_000, 88_584)
 BATCHES = (8, 32, 128, 512, 1_024)
-REVIEWS = (5_000, 20_000, 50_000, 200_000, 1_000_000)
+REVIEWS = (5_000, 20_000, LIKE_IMDB, 200_000, 1_000_000)
 TITLES = {
     "words": "words",
     "words_lazy": "words, lazy-adam",
@@ -37,9 +35,6 @@ TITLES = {
 LARGE = 100_000  # reviews; from here on one run is long enough to be no chance
 
 
-# --- scaling: words, batch size, reviews ---
-
-
 def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
@@ -47,7 +42,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     for name, default in (("words", WORDS), ("batches", BATCHES), ("reviews", REVIEWS)):
         add(f"--{name}", type=int, nargs="*", default=default, metavar="N", help="points of that series")
-    add_peers_option(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -89,63 +83,6 @@ def run(options: argparse.Namespace) -> None:
                 f"{point['at']:>16,}{point['epoch_seconds']:>10.2f}{point['step_seconds'] * 1000:>10.3f}"
                 f"{point['peak_resident_bytes'] / MB:>13,.0f}{point['peak_anonymous_bytes'] / MB:>14,.0f}"
             )
-    drawn = measure((options.peers, BENCHMARK, "plots", "--results", options.out), check=False)
-    tell(drawn.errors.strip())
-
-
-def add_plots_options(parser: argparse.ArgumentParser) -> None:
-    default = RESULTS / "scaling.json"
-    parser.add_argument("--results", type=Path, default=default, metavar="FILE", help="what is drawn")
-
-
-def run_plots(options: argparse.Namespace) -> None:
-    try:
-        from . import plots  # only here: matplotlib may not be installed
-    except ImportError as error:
-        sys.exit(f"benchmark: no pictures: {error} (extra: benchmark)")
-    for file in plots.draw(json.loads(options.results.read_text()), options.results.parent):
-        tell(f"wrote {file.name}")
-
-
-# --- scale: few against many synthetic reviews ---
-
-
-def add_scale_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("reviews", type=int, nargs="?", default=1_000_000, metavar="N")
-    parser.add_argument("--base", type=int, default=50_000, metavar="N", help="what it is compared with")
-
-
-def run_scale(options: argparse.Namespace) -> None:
-    rows = []
-    with tempfile.TemporaryDirectory(dir=options.directory) as folder:
-        for reviews in (options.base, options.reviews):
-            rows.append(measure_reviews(reviews, Path(folder), runs=1))
-            tell(json.dumps(rows[-1]))
-    result = {"data": "synthetic reviews", "rows": rows, **compare_scales(*rows)}
-    save(options.out, result)
-    print(f"{'reviews':>10}{'tokens':>14}{'on disk':>10}{'prepare':>12}{'':>9}", end="")
-    print(f"{'1st epoch':>12}{'2nd epoch':>12}{'':>9}{'accuracy':>10}")
-    for row in rows:
-        prepare_peak = row["prepare_peak_resident_bytes"] / MB
-        print(
-            f"{row['reviews']:>10,}{row['tokens']:>14,}{row['disk_bytes'] / MB:>7.0f} MB"
-            f"{row['prepare_reviews_per_second']:>10,.0f}/s{prepare_peak:>6.0f} MB"
-            f"{row['first_epoch_reviews_per_second']:>10,.0f}/s{row['second_epoch_reviews_per_second']:>10,.0f}/s"
-            f"{row['peak_resident_bytes'] / MB:>6.0f} MB{row['val_accuracy']:>10.4f}"
-        )
-    print(
-        f"throughput of the second epoch: {result['second_epoch_throughput_ratio']:.3f} of the smaller's"
-    )
-
-
-def compare_scales(first: dict[str, Any], last: dict[str, Any]) -> dict[str, float]:
-    """Return the differences and ratios of two rows of `measure_reviews`."""
-    peaks = {"train": "peak_resident_bytes", "prepare": "prepare_peak_resident_bytes"}
-    rates = {name: f"{name}_reviews_per_second" for name in ("first_epoch", "second_epoch", "prepare")}
-    return {
-        **{f"{name}_memory_difference_bytes": last[peak] - first[peak] for name, peak in peaks.items()},
-        **{f"{name}_throughput_ratio": last[rate] / first[rate] for name, rate in rates.items()},
-    }
 
 
 def measure_reviews(reviews: int, folder: Path, runs: int) -> dict[str, Any]:

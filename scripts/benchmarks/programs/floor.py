@@ -17,8 +17,7 @@ tensorflow_startup.start()
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from lowmem_sentiment import TrainingSettings, build_model  # noqa: E402
-from lowmem_sentiment.runs.memory_plan import count_parameters  # noqa: E402
+from lowmem_sentiment import build_model  # noqa: E402
 from lowmem_sentiment.training.execution import STEPS_PER_EXECUTION  # noqa: E402
 
 STEPS = 40_000 // task.BATCH_SIZE
@@ -31,8 +30,7 @@ for row in rows:
 labels = generator.integers(0, 2, task.BATCH_SIZE)
 
 # As many threads as `train` takes for such a step.
-parameters = count_parameters(TrainingSettings(), task.NUM_WORDS, num_labels=2)
-tensorflow_startup.set_threads(task.BATCH_SIZE * parameters)
+tensorflow_startup.set_threads(task.multiplications())
 network = build_model(task.NUM_WORDS, seed=arguments.seed)
 network.train_on_batch(rows, labels)  # makes the optimizer's and the metrics' variables
 batch = tf.constant(rows), tf.constant(labels)

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from lowmem_sentiment import TrainingSettings
+from lowmem_sentiment.runs.memory_plan import count_parameters
 from lowmem_sentiment.sources.imdb import ImdbSource, find_imdb
 from lowmem_sentiment.text.reviews import Reviews
 from lowmem_sentiment.text.vocabulary import OUT_OF_VOCABULARY_ID
@@ -67,6 +69,11 @@ def texts(path: Path) -> tuple[list[str], np.ndarray]:
     lines = path.read_text(encoding="utf-8").split("\n")[:-1]
     labels, found = zip(*(line.split(" ", 1) for line in lines), strict=True)
     return list(found), np.array([label == "__label__1" for label in labels])
+
+
+def multiplications() -> int:
+    """Return the multiplications of a step's forward pass, by which `train` chooses its threads."""
+    return BATCH_SIZE * count_parameters(TrainingSettings(), NUM_WORDS, num_labels=2)
 
 
 def epoch_clock() -> Any:
