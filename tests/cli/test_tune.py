@@ -1,43 +1,71 @@
 """What tune prints."""
 
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
 from lowmem_sentiment.cli.tune import _lines
+from lowmem_sentiment.evaluation.results import Evaluation
+from lowmem_sentiment.evaluation.scoring import LabelMetrics
+from lowmem_sentiment.runs.configuration import TrainingSettings
+from lowmem_sentiment.search.results import Candidate, TuningResult
+from lowmem_sentiment.search.settings import TuneSettings
 
-ROW = {
-    "candidate": 1,
-    "kind": "random",
-    "value": 0.75,
-    "standard_error": 0.01,
-    "epochs": 16,
-    "num_words": 240_000,
-    "hidden": (50, 50, 50),
-    "dropout": (0.33, 0.165, 0.165),
-    "learning_rate": 0.00046,
-    "batch_size": 256,
-    "class_weight": "balanced",
-    "optimizer": "lazy-adam",
-    "peak_resident_bytes": 838e6,
-    "model_bytes": 30.7e6,
-}
+ROW = Candidate(
+    rank=1,
+    candidate=1,
+    kind="random",
+    value=0.75,
+    deviation=None,
+    standard_error=0.01,
+    epochs=16,
+    settings=TrainingSettings(
+        num_words=240_000,
+        dropout=(0.33, 0.165, 0.165),
+        learning_rate=0.00046,
+        batch_size=256,
+        class_weight="balanced",
+        optimizer="lazy-adam",
+    ),
+    metrics={"accuracy": 0.75, "loss": 0.5, "macro_f1": 0.7},
+    epoch_seconds=1.0,
+    peak_resident_bytes=838_000_000,
+    model_bytes=30_700_000,
+    runs=1,
+)
 
 
-def lines_of(**values):
-    result = {
-        "metric": "macro_f1",
-        "candidates": [{**ROW, "rank": nth} for nth in range(1, 14)],
-        "default": 12,
-        "winner": 1,
-        "cheapest": 1,
-        "trained": 19,
-        "validation_split": 0.1,
-        "minutes": 10.0,
-        "seconds": 570.0,
-        "not_tried": {},
-        "ranked_with_validation": False,
-        "test": {"accuracy": 0.5, "loss": 1.25, "macro_f1": 0.4, "by_label": {"a, b": {"f1": 0.3}}},
-        "run": "out/winner",
-        "command": "lowmem-sentiment train data --run out/winner",
-    }
-    return _lines({**result, **values})
+def evaluation_of(**label_f1):
+    metrics = {"accuracy": 0.5, "loss": 1.25, "macro_f1": 0.4}
+    by_label = {label: LabelMetrics(0.3, 0.3, f1, 5) for label, f1 in label_f1.items()}
+    return Evaluation(
+        "out/winner", "data", None, "test", "", 5, list(label_f1), metrics, by_label, np.zeros((0, 0)),
+        {}, {}, {}, "",
+    )  # fmt: skip
+
+
+def lines_of(metric="macro_f1", cheapest_rank=1, **values):
+    rows = [replace(ROW, rank=nth, kind="default" if nth == 12 else "random") for nth in range(1, 14)]
+    result = TuningResult(
+        dataset="data",
+        data="data",
+        settings=TuneSettings(metric=metric, minutes=10),
+        grid=[],
+        ranked_with_validation=False,
+        rungs=[1, 2, 4],
+        trained=19,
+        candidates=rows,
+        failed=[],
+        not_tried={},
+        winner=rows[0],
+        cheapest=rows[cheapest_rank - 1],
+        seconds=570.0,
+        test=evaluation_of(**{"a, b": 0.3}),
+        run="out/winner",
+        command="lowmem-sentiment train data --run out/winner",
+    )
+    return _lines(replace(result, **values))
 
 
 def test_the_table_fits_a_terminal_and_has_the_default_at_the_end():
@@ -53,7 +81,7 @@ def test_the_f1_of_a_label_is_among_the_test_metrics_and_heads_the_table_where_i
     lines = lines_of(metric="f1:a, b")
     assert lines[0].split()[:2] == ["f1:a,", "b"]
     long = "a label that is long"
-    test = {"accuracy": 0.5, "loss": 1.25, "by_label": {long: {"f1": 0.3}}}
+    test = evaluation_of(**{long: 0.3})
     assert lines_of(metric=f"f1:{long}", test=test)[0].split()[0] == "f1"
     assert "test      f1:a, b 0.3000, accuracy 0.5000, loss 1.2500" in lines
 
@@ -61,9 +89,18 @@ def test_the_f1_of_a_label_is_among_the_test_metrics_and_heads_the_table_where_i
 def test_the_cheaper_candidate_is_named_with_the_option_that_takes_it():
     assert "cheapest  the winner" in lines_of()
     cheaper = "cheapest  rank 2, 30.7 MB: within one standard error (--prefer cheap)"
-    assert cheaper in lines_of(cheapest=2)
+    assert cheaper in lines_of(cheapest_rank=2)
 
 
 def test_validation_that_ranked_the_ngrams_is_noted():
     note = "note      validation is too good: its reviews helped to rank the n-grams"
     assert note in lines_of(ranked_with_validation=True) and note not in lines_of()
+
+
+@pytest.mark.parametrize("deviation", [None, 0.01])
+def test_a_grid_shows_its_settings_and_a_deviation_over_several_seeds(deviation):
+    rows = [replace(ROW, deviation=deviation)]
+    lines = lines_of(grid=["hidden", "keep_best"], candidates=rows, winner=rows[0], cheapest=rows[0])
+    assert lines[0].split()[:3] == ["hidden", "keep_best", "runs"]
+    assert lines[1].split()[:5] == ["1", "50,50,50", "False", "1", "0.7500"]
+    assert ("± 0.0100" in lines[1]) == bool(deviation)

@@ -54,12 +54,12 @@ def test_the_time_left_does_not_grow_between_two_reports(monkeypatch, clock):
     monkeypatch.setenv("COLUMNS", "80")
     stream = Terminal()
     bar = Bar(stream, clock)
-    bar("sweep", 0, 4)
+    bar("tune", 0, 4, unit="runs")
     clock.now = 10
-    bar("sweep", 1, 4)
+    bar("tune", 1, 4, unit="runs")
     for _ in range(50):
         clock.now += 0.5
-        bar("sweep", 1, 4)
+        bar("tune", 1, 4, unit="runs")
     lines = stream.getvalue().split("\r\x1b[K")[1:]
     left = [int(line.split()[-2].split(":")[1]) for line in lines if " left" in line]
     assert left[0] == 30 and left == sorted(left, reverse=True)

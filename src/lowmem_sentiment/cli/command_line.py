@@ -22,16 +22,16 @@ COMMANDS = {
     "train": "train the model on a dataset directory",
     "evaluate": "measure trained runs on labelled reviews",
     "predict": "predict the labels of texts",
-    "tune": "search the settings of the best model within a budget, and train it",
+    "tune": "search the best settings, within a budget or in a grid, and train them",
     "export": "write a run for use elsewhere",
     "serve": "answer with a run's predictions over HTTP",
     "tensorboard": "show the curves of runs in a browser",
     "curves": "draw the curves of runs in the terminal",
-    "sweep": "train every combination of some settings, and find the best",
 }
 
 GONE = {
     "compare": "evaluate RUN RUN ...",
+    "sweep": "tune DATASET --grid NAME=VALUES ...",
     "plan": "train DATASET --plan",
     "verify": "explore DATASET, which checks every byte",
     "verify-resume": "scripts/verify_resume.sh of the source code",

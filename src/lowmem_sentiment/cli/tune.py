@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..search.settings import TuneSettings
 from ..system.errors import CheckFailed, plural
@@ -13,33 +13,39 @@ from ..system.signals import stop_on_signals
 from .options import add_json, add_settings, given
 from .output import VALIDATION_TOO_GOOD, answer, columns, report, table
 
+if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
+    from ..search.results import Candidate, TuningResult
+
 SHOWN = 10
 """Rows of the table on a terminal; --csv and --json have them all."""
 
 
 def run(options: argparse.Namespace, bar: Bar) -> None:
-    from ..search.run_tables import write_csv
     from ..search.tune import tune
 
-    settings = TuneSettings(**given(options, TuneSettings))
+    chosen = given(options, TuneSettings)
+    settings = TuneSettings(**{**chosen, "grid": tuple(options.grid)})
     with stop_on_signals() as stop:
         result = tune(options.dataset, options.out, settings, stop=stop, progress=bar, report=report)
     bar.clear()
     if options.csv:
-        write_csv(result["candidates"], options.csv)
-    answer(options, result, lambda: _lines(result))
-    if result["failed"]:
+        result.write_csv(options.csv)
+    answer(options, result.to_json(), lambda: _lines(result))
+    if result.failed:
+        again = "; the same command tries again" if result.grid else ""
         raise CheckFailed(
-            f"{len(result['failed'])} of {plural(result['trained'], 'run')} failed, the first: "
-            f"{result['failed'][0]['error']}"
+            f"{len(result.failed)} of {plural(result.trained, 'run')} failed, the first: "
+            f"{result.failed[0].error}{again}"
         )
 
 
-def _lines(result: dict[str, Any]) -> list[str]:
-    rows = result["candidates"]
-    shown = [row for row in rows if row["rank"] <= SHOWN or row["rank"] == result["default"]]
-    weighted = any(row["class_weight"] != "none" for row in rows)
-    head = ["", _column_name(result["metric"]), "ep", "words", "hidden", "drop", "rate", "batch", "adam"]
+def _lines(result: "TuningResult") -> list[str]:
+    rows, default = result.candidates, result.default
+    if result.grid:
+        return [*columns(_grid_table(result)), "", *table(_summary(result))]
+    shown = [row for row in rows if row.rank <= SHOWN or row is default]
+    weighted = any(row.settings.class_weight != "none" for row in rows)
+    head = ["", _column_name(result), "ep", "words", "hidden", "drop", "rate", "batch", "adam"]
     head += ["bal."] * weighted + ["peak", "model"]
     lines = columns([head, *(_cells(row, weighted) for row in shown)])
     if len(rows) > len(shown):
@@ -47,71 +53,85 @@ def _lines(result: dict[str, Any]) -> list[str]:
     return [*lines, "", *table(_summary(result))]
 
 
-def _column_name(metric: str) -> str:
+def _column_name(result: "TuningResult") -> str:
     """Return the head of the metric's column: a label may be long, and the table has 80 columns."""
+    metric = result.settings.metric
     return metric if len(metric) <= len("accuracy") else metric.partition(":")[0]
 
 
-def _cells(row: dict[str, Any], weighted: bool) -> list[str]:
+def _cells(row: "Candidate", weighted: bool) -> list[str]:
+    settings = row.settings
     return [
-        str(row["rank"]),
-        f"{row['value']:.4f}",
-        str(row["epochs"]),
-        str(row["num_words"]),
-        plain(row["hidden"]) or "none",
-        f"{row['dropout'][0]:g}" if row["dropout"] else "",
-        f"{row['learning_rate']:.1e}".replace("e-0", "e-"),
-        str(row["batch_size"]),
-        "lazy" if row["optimizer"] == "lazy-adam" else "",
-        *["yes" if row["class_weight"] == "balanced" else ""] * weighted,
-        f"{row['peak_resident_bytes'] / MB:.0f}M",
-        f"{row['model_bytes'] / MB:.1f}M",
+        str(row.rank),
+        f"{row.value:.4f}",
+        str(row.epochs),
+        str(settings.num_words),
+        plain(settings.hidden) or "none",
+        f"{settings.dropout[0]:g}" if settings.dropout else "",
+        f"{settings.learning_rate:.1e}".replace("e-0", "e-"),
+        str(settings.batch_size),
+        "lazy" if settings.optimizer == "lazy-adam" else "",
+        *["yes" if settings.class_weight == "balanced" else ""] * weighted,
+        f"{row.peak_resident_bytes / MB:.0f}M",
+        f"{row.model_bytes / MB:.1f}M",
     ]
 
 
-def _summary(result: dict[str, Any]) -> dict[str, str]:
-    rows, test = result["candidates"], result["test"]
-    best, winner = rows[0], rows[result["winner"] - 1]
-    cheapest = rows[result["cheapest"] - 1]
-    default = rows[result["default"] - 1] if result["default"] else None
-    of = f" of {duration(60 * result['minutes'])}" if result["minutes"] else ""
+def _grid_table(result: "TuningResult") -> list[list[str]]:
+    """Return a row for each combination, with the settings of the grid."""
+    rows = [["", *result.grid, "runs", _column_name(result), "loss", "epoch s", "peak", "model"]]
+    for row in result.candidates:
+        deviation = "" if row.deviation is None else f" ± {row.deviation:.4f}"
+        rows.append(
+            [
+                str(row.rank),
+                *(plain(getattr(row.settings, name)) for name in result.grid),
+                str(row.runs),
+                f"{row.value:.4f}{deviation}",
+                f"{row.metrics['loss']:.4f}",
+                f"{row.epoch_seconds:.1f}",
+                f"{row.peak_resident_bytes / MB:.0f}M",
+                f"{row.model_bytes / MB:.1f}M",
+            ]
+        )
+    return rows
+
+
+def _summary(result: "TuningResult") -> dict[str, str]:
+    rows, settings, test = result.candidates, result.settings, result.test
+    winner, cheapest, default = result.winner, result.cheapest, result.default
+    of = f" of {duration(60 * settings.minutes)}" if settings.minutes else ""
     lines = {
-        "searched": f"{plural(len(rows), 'setting')} in {plural(result['trained'], 'run')}, by "
-        f"{result['metric']} on {result['validation_split']:.0%} of the training reviews",
-        "time": f"{duration(result['seconds'])}{of}",
-        "winner": f"{_named(winner)}: {winner['value']:.4f} ± {winner['standard_error']:.4f}; trained "
+        "searched": f"{plural(len(rows), 'setting')} in {plural(result.trained, 'run')}, by "
+        f"{settings.metric} on {settings.validation_split:.0%} of the training reviews",
+        "time": f"{duration(result.seconds)}{of}",
+        "winner": f"{_named(winner)}: {winner.value:.4f} ± {winner.standard_error:.4f}; trained "
         "again on all training reviews",
         "cheapest": "the winner"
         if cheapest is winner
-        else f"{_named(cheapest)}, {_size(cheapest)}: within one standard error"
-        + (" (--prefer cheap)" if winner is best else " of rank 1"),
+        else f"{_named(cheapest)}, {cheapest.model_bytes / MB:.1f} MB: within one standard error"
+        + (" (--prefer cheap)" if winner.rank == 1 else " of rank 1"),
     }
     if default:
         lines["tutorial"] = (
-            "the winner" if default is winner else f"{_named(default)}: {default['value']:.4f}"
+            "the winner" if default is winner else f"{_named(default)}: {default.value:.4f}"
         )
-    for name, reason in result["not_tried"].items():
+    for name, reason in result.not_tried.items():
         lines[f"not {name}"] = reason
-    if result["ranked_with_validation"]:
+    if result.ranked_with_validation:
         lines["note"] = VALIDATION_TOO_GOOD
-    values = test | {f"f1:{label}": each["f1"] for label, each in test["by_label"].items()}
-    names = dict.fromkeys([result["metric"], "accuracy", "loss"])
+    values = test.metrics | test.label_metrics()
+    if "macro_f1" not in values:
+        f1 = [each.f1 for each in test.by_label.values()]
+        values["macro_f1"] = sum(f1) / len(f1)
+    names = dict.fromkeys([settings.metric, "accuracy", "loss"])
     metrics = ", ".join(f"{name} {values[name]:.4f}" for name in names)
-    return {
-        **lines,
-        "test": metrics,
-        "run": result["run"],
-        "again": result["command"],
-    }
+    return {**lines, "test": metrics, "run": result.run, "again": result.command}
 
 
-def _named(row: dict[str, Any]) -> str:
-    kind = "" if row["kind"] == "random" else f" ({row['kind']})"
-    return f"rank {row['rank']}{kind}"
-
-
-def _size(row: dict[str, Any]) -> str:
-    return f"{row['model_bytes'] / MB:.1f} MB"
+def _named(row: "Candidate") -> str:
+    kind = "" if row.kind in ("random", "grid") else f" ({row.kind})"
+    return f"rank {row.rank}{kind}"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -125,4 +145,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, required=True, metavar="DIR", help="the folder of the runs, and of the "
         "winner; a search that is in it is resumed")  # fmt: skip
     add("--csv", type=Path, metavar="FILE", help="also write the table to FILE")
+    add("--grid", nargs="+", action="extend", default=[], metavar="NAME=VALUES", help="train every "
+        "combination of these values, such as epochs=1,2,3 hidden=50,50,50:32,32, instead of random "
+        "settings; one value alone sets a setting for all. Finished runs are kept, interrupted ones "
+        "resumed")  # fmt: skip
     add_settings(parser, TuneSettings)

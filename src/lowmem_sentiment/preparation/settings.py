@@ -53,7 +53,7 @@ class FeatureSettings:
     )
     validation_split: float = setting(
         0.0,
-        "count and rank n-grams without the training reviews that train, sweep and tune hold out with "
+        "count and rank n-grams without the training reviews that train and tune hold out with "
         "the same --validation-split, so that validation says of n-grams what test will",
         metavar="SHARE",
         at_least=0,

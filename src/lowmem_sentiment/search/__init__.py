@@ -1,1 +1,1 @@
-"""The search for settings by training: random and halving, or a grid."""
+"""Search settings by training: at random within a budget, or a grid."""

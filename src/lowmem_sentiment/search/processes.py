@@ -1,7 +1,6 @@
-"""Train runs, each in a process of its own, several at a time where memory admits them.
+"""Train runs, each in a process of its own, several at a time if memory admits them.
 
-What `sweep` and `tune` share. A process of its own, because what TensorFlow holds grows with each model
-that one process trains.
+Each run has its own process because TensorFlow's memory grows with each model that a process trains.
 """
 
 import contextlib
@@ -136,9 +135,9 @@ def lock_runs(
 ) -> Iterator[int | None]:
     """Yield a lock on the folder of the runs, which the processes inherit; None: stopped before.
 
-    A sweep that is killed leaves processes behind, which train their runs to the end. They hold the lock
-    that they inherited, so the next one waits for them and then finds their runs finished, instead of
-    failing on runs that are in use. Raises OutputError where the folder cannot be made.
+    A search that is killed leaves processes behind, which train their runs to the end. They hold the
+    lock that they inherited, so the next search waits for them and then finds their runs finished,
+    instead of failing on runs that are in use. Raises OutputError where the folder cannot be made.
     """
     if out.exists() and not out.is_dir():
         raise OutputError(f"cannot write {out}: it is a file; expected the name of a folder")

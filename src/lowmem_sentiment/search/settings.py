@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ..system.errors import SettingsError, printable
 from ..system.memory import parse_size
 from ..system.settings import SIZE, check_settings, setting
+from .grid import parse_grid
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,25 @@ class TuneSettings:
         0, "of the settings drawn, and of every training", metavar="N", at_least=0, at_most=(1 << 31) - 1
     )
 
+    seeds: int = setting(
+        1, "runs of each combination of --grid, with consecutive seeds", metavar="N", at_least=1
+    )
+    grid: tuple[str, ...] = ()
+    """Settings to combine, such as "epochs=1,2" (`grid.parse_grid`); empty: a random search."""
+
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.grid and (given := [n for n in ("minutes", "runs", "model_size") if getattr(self, n)]):
+            raise SettingsError(f"a grid is trained whole; expected no {' or '.join(given)} beside it")
+        for text in self.grid:
+            parse_grid(text)
+        if self.seeds > 1 and not self.grid:
+            raise SettingsError(f"seeds is {self.seeds}, expected a grid that they are of")
         if self.minutes is not None and self.runs is not None:
             raise SettingsError(
                 f"minutes is {self.minutes:g} and runs is {self.runs}, expected one of them"
             )
-        if self.runs is None:
+        if self.runs is None and not self.grid:
             object.__setattr__(self, "minutes", self.minutes or 10.0)
 
     def check_metric(self, labels: Sequence[str]) -> None:

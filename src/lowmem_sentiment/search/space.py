@@ -76,6 +76,14 @@ class SearchSpace:
         """Return what a candidate is, from 1: "default", a recipe's name, or "random"."""
         return self.known[number - 1] if number <= len(self.known) else "random"
 
+    def candidate(self, number: int) -> int:
+        """Return the number of the candidate that a run is of: its own."""
+        return number
+
+    def directory(self, number: int) -> str:
+        """Return the name of a run's directory."""
+        return f"{number:03d}"
+
     def settings(self, number: int) -> TrainingSettings:
         """Return the settings of the `number`-th candidate, from 1.
 

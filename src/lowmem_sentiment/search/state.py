@@ -27,9 +27,12 @@ class Result:
     """A candidate, trained up to some epochs and measured on the validation split."""
 
     candidate: int
+    """The number of the candidate; in a grid, of the run."""
     epochs: int
     error: str | None = None
     """Why it has no value."""
+    kept_epoch: int = 0
+    """The epoch whose weights were kept and measured, if it was not the last."""
     value: float = 0.0
     """Of the metric."""
     standard_error: float = 0.0
@@ -85,15 +88,16 @@ class TuneState:
 def open_state(out: Path, settings: TuneSettings, fingerprint: str, memory_bytes: int) -> TuneState:
     """Return the state of the search in `out`, or a new one.
 
-    Raises OutputExists for a search with other settings or data, DataError for a damaged file. Where
-    every run failed, nothing depends on the failures, and they are tried again.
+    Runs that failed are tried again if nothing depends on the failures: in a grid, and where every run
+    failed. Raises OutputExists for a search with other settings or data, DataError for a damaged file.
     """
     file = out / FILE
     if not file.exists():
         return TuneState(FORMAT, VERSION, fingerprint, settings, memory_bytes)
     state = _parse(read_json(file), str(file))
     theirs, mine = asdict(state.settings), asdict(settings)
-    other = [name for name in mine if name not in BUDGET and theirs[name] != mine[name]]
+    may_change = (*BUDGET, "grid", "seeds") if theirs["grid"] and mine["grid"] else BUDGET
+    other = [name for name in mine if name not in may_change and theirs[name] != mine[name]]
     if state.fingerprint != fingerprint:
         other.append("dataset")
     if other:
@@ -102,7 +106,11 @@ def open_state(out: Path, settings: TuneSettings, fingerprint: str, memory_bytes
             "one with the same settings"
         )
     state.settings = settings
-    if not state.measured():
+    if settings.grid and (theirs["grid"], theirs["seeds"]) != (mine["grid"], mine["seeds"]):
+        state.results = []  # the numbers of the runs changed: finished runs are measured again
+    elif settings.grid:
+        state.results = state.measured()
+    elif not state.measured():
         state.results = []
     return state
 

@@ -5,10 +5,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ..dataset.reader import Dataset
-from ..dataset.splits import validation_warnings
+from ..dataset.splits import ranked_with_held_out, validation_warnings
 from ..evaluation.evaluate import evaluate
 from ..evaluation.intervals import standard_error
 from ..evaluation.scoring import Tally, dataset_batches, score
@@ -18,17 +17,17 @@ from ..runs.run_directory import RunDirectory
 from ..system.errors import CheckFailed, LowmemError, Resumable, plural
 from ..system.memory import find_limit
 from ..system.progress import Progress, duration, no_progress
-from ..system.schema import read_json
 from .budget import Budget
+from .grid import Grid
 from .halving import bracket_size, halve
 from .processes import Trainer, Training, lock_runs, unit_of_runs
-from .report import Standing, choose, rank, report_of, train_command
+from .results import Candidate, Failure, TuningResult, choose, rank, train_command
 from .settings import TuneSettings
 from .space import SearchSpace, rungs
 from .state import Result, TuneState, open_state
 
 WINNER = "winner"
-"""The run directory of the winner; the candidates' are 001, 002, ..."""
+"""The run directory of the winner."""
 
 
 def tune(
@@ -40,19 +39,19 @@ def tune(
     progress: Progress = no_progress,
     report: Callable[[str], None] = lambda line: None,
     clock: Callable[[], float] = time.monotonic,
-) -> dict[str, Any]:
-    """Search by successive halving over random settings, train the best, and return what was found.
+) -> TuningResult:
+    """Search the best settings, train them on all training reviews, and evaluate them once.
 
     Each candidate is a run in `out`, trained in a process of its own and measured on the validation
-    split; the tutorial's settings are the first. The winner is trained once more on all training
-    reviews, with the epochs that were best, and then evaluated on the test split, once. A candidate
-    that is out keeps its weights, curves and metrics, a tenth of what a run takes. A search that was
-    killed is resumed by the same call: with the same `runs` it ends with the same table. A run that fails
-    stops no other.
-    When `stop` is set, every running process saves its state, and Resumable is raised.
+    split. Without a grid, settings are drawn at random and halved successively, the tutorial's first; a
+    candidate that is out keeps its weights, curves and metrics, a tenth of a run's bytes. A grid is
+    trained whole, and keeps whole runs. The winner is trained again on all training reviews, with the
+    epochs that were best, and then evaluated on the test split. The same call resumes a search that was
+    killed: with the same `runs` it ends with the same table. A run that fails stops no other. When `stop`
+    is set, every running process saves its state, and Resumable is raised.
 
-    Raises SettingsError for a metric that there is not, or limits that no settings fit, OutputExists for
-    a search with other settings in `out`, and CheckFailed when no run, or not the winner, can be trained.
+    Raises SettingsError for an unknown metric, or limits that no settings fit, OutputExists for a search
+    with other settings in `out`, and CheckFailed when no run can be trained, or the winner cannot.
     """
     dataset = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
     settings, out = settings or TuneSettings(), Path(out)
@@ -79,15 +78,15 @@ def _stopped(state: TuneState) -> Resumable:
 
 
 @dataclass
-class _Candidate(Training):
+class _Run(Training):
     """A run of the search."""
 
-    candidate: int = 0
-    """Its number, from 1."""
+    number: int = 0
+    """From 1."""
 
 
 class _Search:
-    """A search on its way: what there is to try, what was measured, what is left."""
+    """A search in progress: the runs to try, the measurements so far, the budget left."""
 
     def __init__(
         self,
@@ -103,7 +102,13 @@ class _Search:
         self._progress, self._report, self._stopped = progress, report, stopped
         self._settings = settings = state.settings
         base = TrainingSettings(seed=settings.seed, validation_split=settings.validation_split)
-        self._space = SearchSpace(dataset, base, state.memory_bytes, settings.model_size)
+        self._space: SearchSpace | Grid
+        if settings.grid:
+            self._space = Grid(dataset, base, settings.grid, settings.seeds)
+            self._runs: int | None = len(self._space.runs)
+        else:
+            self._space = SearchSpace(dataset, base, state.memory_bytes, settings.model_size)
+            self._runs = settings.runs
         for name, reason in self._space.refused.items():
             report(f"the {name} settings are not tried: {reason}")
         self._rungs = rungs(dataset, settings.validation_split)
@@ -116,8 +121,23 @@ class _Search:
     # --- the search ---
 
     def run(self, lock: int) -> None:
-        """Go through the brackets, those of an earlier process again, until the budget is spent."""
+        """Train and measure all runs of a grid, or random ones until the budget is spent."""
         self._trainer = replace(self._trainer, lock=lock)
+        if isinstance(self._space, Grid):
+            self._train_grid(self._space)
+        else:
+            self._halve(self._space)
+
+    def _train_grid(self, grid: Grid) -> None:
+        trainings = [self._training(number) for number in grid.runs]
+        for training in trainings:
+            training.require_same(self._dataset)
+        seeds = f", {plural(len(trainings), 'run')}" if self._settings.seeds > 1 else ""
+        self._report(f"{plural(grid.combinations, 'combination')}{seeds}")
+        self._train(trainings, "grid")
+
+    def _halve(self, space: SearchSpace) -> None:
+        """Go through the brackets, first those of an earlier process again."""
         first, brackets = 1, self._state.brackets
         nth = 0
         while not self._is_over():
@@ -130,70 +150,77 @@ class _Search:
             candidates = range(first, first + brackets[nth])
             first, nth = first + brackets[nth], nth + 1
             # The tutorial's settings have its 2 epochs, whatever they are worth after one.
-            default = [1] if self._space.known[:1] == ["default"] else []
+            default = [1] if space.known[:1] == ["default"] else []
             halve(candidates, self._rungs, self._measure, default, self._rungs[1])
             if any(self._state.find(each, self._rungs[-1]) for each in candidates):
-                for candidate in candidates:  # none of them is trained on
+                for candidate in candidates:  # none of them is trained further
                     self._directory(candidate).remove_states()
             if len(self._state.results) == before and nth == len(brackets):
                 break  # nothing more fits the time that is left
 
     def _measure(self, candidates: Sequence[int], epochs: int) -> dict[int, float]:
         """Train candidates up to some epochs, and return the worth of those that could be measured."""
-        left = [each for each in candidates if not self._state.find(each, epochs)]
-        if self._settings.runs is not None:
-            left = left[: max(0, self._settings.runs - len(self._state.results))]
-        trainings = [self._training(candidate, epochs) for candidate in left]
-        for training in trainings:
+        trainings = [self._training(each, epochs) for each in candidates]
+        left = [each for each in trainings if not self._state.find(each.number, epochs)]
+        if self._runs is not None:
+            left = left[: max(0, self._runs - len(self._state.results))]
+        for training in left:
             training.require_same(self._dataset, leave_out=("epochs",))
-        self._trainer.run(
-            trainings,
-            admit=lambda training: self._budget.admits(training.candidate, epochs),
-            ended=self._ended,
-            tick=lambda ended: self._show(plural(epochs, "epoch")),
-        )
+        self._train(left, plural(epochs, "epoch"))
         found = [self._state.find(candidate, epochs) for candidate in candidates]
         sign = self._settings.sign
         return {each.candidate: sign * each.value for each in found if each and each.error is None}
 
-    def _training(self, candidate: int, epochs: int) -> "_Candidate":
-        settings = replace(self._space.settings(candidate), epochs=epochs)
-        return _Candidate(settings, self._directory(candidate), candidate=candidate)
+    def _train(self, runs: Sequence[_Run], what: str) -> None:
+        """Train and measure the runs that are not measured so far."""
+        self._trainer.run(
+            [run for run in runs if not self._state.find(run.number, run.settings.epochs)],
+            admit=lambda run: self._budget.admits(run.number, run.settings.epochs),
+            ended=self._ended,
+            tick=lambda ended: self._show(what),
+        )
 
-    def _directory(self, candidate: int) -> RunDirectory:
-        return RunDirectory(self._out / f"{candidate:03d}")
+    def _training(self, number: int, epochs: int | None = None) -> _Run:
+        settings = self._space.settings(number)
+        if epochs is not None:
+            settings = replace(settings, epochs=epochs)
+        return _Run(settings, self._directory(number), number=number)
 
-    def _ended(self, training: "_Candidate") -> None:
+    def _directory(self, number: int) -> RunDirectory:
+        return RunDirectory(self._out / self._space.directory(number))
+
+    def _ended(self, run: _Run) -> None:
         """Measure a run that has ended, and write the state; one that was stopped is not finished."""
-        if training.error is None or not self._is_over():
-            self._state.results.append(self._result(training))
+        if run.error is None or not self._is_over():
+            self._state.results.append(self._result(run))
         self._state.seconds = self._budget.spent
         self._state.write(self._out)
 
-    def _result(self, training: "_Candidate") -> Result:
-        candidate, epochs = training.candidate, training.settings.epochs
-        if training.error:
-            return Result(candidate, epochs, training.error)
+    def _result(self, run: _Run) -> Result:
+        number, epochs = run.number, run.settings.epochs
+        if run.error:
+            return Result(number, epochs, run.error)
         try:
-            model = NumpyModel.load(training.directory)
+            model = NumpyModel.load(run.directory)
             batches = dataset_batches(self._dataset, "validation", self._settings.validation_split)
             (tally,) = score([model], batches)
             values = metric_values(tally)
             value = values[self._settings.metric]
-            summary = training.directory.summary()
+            summary = run.directory.summary()
         except LowmemError as error:
-            return Result(candidate, epochs, str(error))
+            return Result(number, epochs, str(error))
         if value != value:
-            return Result(candidate, epochs, f"its {self._settings.metric} is not a number")
-        seconds = summary["seconds"]["epochs"][self._state.epochs_before(candidate, epochs) :]
+            return Result(number, epochs, f"its {self._settings.metric} is not a number")
+        seconds = summary["seconds"]["epochs"][self._state.epochs_before(number, epochs) :]
         return Result(
-            candidate,
+            number,
             epochs,
+            kept_epoch=summary["epoch"] if summary["epoch"] != epochs else 0,
             value=value,
             standard_error=standard_error(tally, self._settings.metric),
             metrics={name: values[name] for name in ("accuracy", "loss", "macro_f1")},
             epoch_seconds=sum(seconds) / len(seconds),
-            start_seconds=max(0.0, training.seconds - sum(seconds)),
+            start_seconds=max(0.0, run.seconds - sum(seconds)),
             peak_resident_bytes=summary["peak_resident_bytes"],
         )
 
@@ -203,7 +230,7 @@ class _Search:
         values = [sign * result.value for result in self._state.measured()]
         best = f", best {self._settings.metric} {sign * max(values):.4f}" if values else ""
         if total is None:
-            limit = self._settings.runs
+            limit = self._runs
             self._progress("tune", runs, limit, f"{what}{best}", unit=unit_of_runs(limit or runs))
             return
         left = duration(max(0.0, total - self._budget.spent))
@@ -211,33 +238,51 @@ class _Search:
 
     # --- the winner ---
 
-    def finish(self, lock: int) -> dict[str, Any]:
+    def finish(self, lock: int) -> TuningResult:
         """Train the winner on all training reviews, evaluate it on the test split, and report."""
-        if not self._state.measured():
-            errors = [result.error for result in self._state.results]
+        state, dataset, settings = self._state, self._dataset, self._settings
+        if not state.measured():
+            errors = [result.error for result in state.results]
             why = (
                 f"every run failed, the first of {len(errors)}: {errors[0]}"
                 if errors
                 else "no run was made"
             )
             raise CheckFailed(f"{why}; the same command tries again")
-        table = rank(self._state, self._space, self._dataset)
-        chosen, cheapest = choose(table, self._settings)
-        training = self._train_winner(chosen, lock)
-        evaluation = self._evaluate(training.directory)
-        self._state.seconds = self._budget.spent
-        self._state.write(self._out)
-        return report_of(self._dataset, self._state, self._space, table, chosen, cheapest) | {
-            "seconds": self._budget.spent,
-            "test": evaluation,
-            "run": str(training.directory.path),
-            "command": train_command(self._dataset, training.settings),
-        }
+        table = rank(state, self._space, dataset)
+        winner, cheapest = choose(table, settings)
+        training = self._train_winner(winner, lock)
+        test = evaluate(training.directory.path, dataset)
+        state.seconds = self._budget.spent
+        state.write(self._out)
+        failed = [
+            Failure(each.candidate, each.epochs, each.error) for each in state.results if each.error
+        ]
+        return TuningResult(
+            dataset=str(dataset.directory),
+            data=dataset.source["description"],
+            settings=settings,
+            grid=self._space.names if isinstance(self._space, Grid) else [],
+            ranked_with_validation=ranked_with_held_out(dataset, settings.validation_split) is not None,
+            rungs=self._rungs,
+            trained=len(state.results),
+            candidates=table,
+            failed=failed,
+            not_tried=self._space.refused,
+            winner=winner,
+            cheapest=cheapest,
+            seconds=state.seconds,
+            test=test,
+            run=str(training.directory.path),
+            command=train_command(dataset, training.settings),
+        )
 
-    def _train_winner(self, chosen: Standing, lock: int) -> Training:
-        settings = replace(chosen.settings, epochs=chosen.result.epochs, validation_split=0.0)
+    def _train_winner(self, winner: Candidate, lock: int) -> Training:
+        settings = replace(
+            winner.settings, epochs=winner.epochs, validation_split=0.0, early_stopping=0, keep_best=False
+        )
         training = Training(settings, RunDirectory(self._out / WINNER))
-        # A longer search, or another --prefer, may have another winner.
+        # A longer search, or a different --prefer, may have a different winner.
         overwrite = bool(training.differs(self._dataset))
         trainer = Trainer(self._dataset, lock, None, self._stopped, self._report)
         trainer.run([training], overwrite=overwrite, tick=lambda ended: self._show("train the winner"))
@@ -248,13 +293,6 @@ class _Search:
                 f"the winner could not be trained: {training.error}; the same command tries again"
             )
         return training
-
-    def _evaluate(self, run: RunDirectory) -> dict[str, Any]:
-        if run.evaluation_file.exists():  # the same command again: once is enough
-            found = read_json(run.evaluation_file)
-            del found["checksum"]
-            return found
-        return evaluate(run.path, self._dataset).to_json()
 
 
 def metric_values(tally: Tally) -> dict[str, float]:

@@ -15,7 +15,7 @@ class LowmemError(Exception):
 
 
 class CheckFailed(LowmemError):
-    """What the user asked for was missed: a metric, a threshold, a run of a sweep or search."""
+    """What the user asked for was missed: a metric, a threshold, a run of a search."""
 
     exit_code = 1
 

@@ -64,7 +64,6 @@ _UNITS = {
     "explore": "reviews",
     "kill": "kills",
     "read": "texts",
-    "sweep": "runs",
     "validate": "batches",
     "verify": "reviews",
     "write": "reviews",
@@ -199,7 +198,7 @@ class Bar(Progress):
 class _Pace:
     """How fast a piece of work goes, from where it began.
 
-    Between two reports the time left counts down: it does not grow while one run of a sweep trains.
+    Between two reports the time left counts down: it does not grow while one run of a search trains.
     """
 
     def __init__(self, done: int, now: float):

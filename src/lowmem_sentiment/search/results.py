@@ -1,0 +1,236 @@
+"""Results of a search: the candidates by rank, the winner, and its test metrics."""
+
+import csv
+import io
+import shlex
+import statistics
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..dataset.reader import Dataset
+from ..evaluation.results import Evaluation
+from ..runs.configuration import TrainingSettings
+from ..system.files import replace_file
+from ..system.settings import plain
+from .settings import TuneSettings
+from .space import model_bytes
+from .state import Result, TuneState
+
+SEARCHED = (
+    "num_words", "hidden", "dropout", "learning_rate", "batch_size", "class_weight", "optimizer",
+)  # fmt: skip
+
+
+class Space(Protocol):
+    """The runs that can be trained, numbered from 1: a `SearchSpace` or a `Grid`."""
+
+    refused: dict[str, str]
+    """Why known settings are not tried, by name."""
+
+    def name(self, number: int) -> str:
+        """Return the kind of a run: "default", a recipe's name, "random" or "grid"."""
+        ...
+
+    def candidate(self, number: int) -> int:
+        """Return the number of the candidate that a run is of."""
+        ...
+
+    def settings(self, number: int) -> TrainingSettings:
+        """Return a run's settings."""
+        ...
+
+    def directory(self, number: int) -> str:
+        """Return the name of a run's directory."""
+        ...
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Settings that were tried, with the epochs at which they were best on the validation split."""
+
+    rank: int
+    candidate: int
+    """Its number, from 1, in the order in which it was tried."""
+    kind: str
+    """"default", a recipe's name, "random" or "grid"."""
+    value: float
+    """Of the metric of the search; with several seeds the mean."""
+    deviation: float | None
+    """The standard deviation over several seeds."""
+    standard_error: float
+    """Of the metric, for the number of validation reviews."""
+    epochs: int
+    settings: TrainingSettings
+    """With several seeds, those of the first."""
+    metrics: dict[str, float]
+    """Accuracy, loss and macro F1 on the validation split."""
+    epoch_seconds: float
+    peak_resident_bytes: int
+    model_bytes: int
+    runs: int
+    """How many trainings it had, over all epochs and seeds."""
+
+    def to_json(self, names: Iterable[str] = ()) -> dict[str, Any]:
+        """Return a row of the table; `names` are the settings of a grid."""
+        deviation = {} if self.deviation is None else {"deviation": self.deviation}
+        return {
+            "rank": self.rank,
+            "candidate": self.candidate,
+            "kind": self.kind,
+            "value": self.value,
+            **deviation,
+            "standard_error": self.standard_error,
+            "epochs": self.epochs,
+            **{name: getattr(self.settings, name) for name in (*SEARCHED, *names)},
+            **{f"val_{name}": value for name, value in self.metrics.items()},
+            "epoch_seconds": self.epoch_seconds,
+            "peak_resident_bytes": self.peak_resident_bytes,
+            "model_bytes": self.model_bytes,
+            "runs": self.runs,
+        }
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that could not be trained or measured."""
+
+    candidate: int
+    epochs: int
+    error: str
+
+
+@dataclass(frozen=True)
+class TuningResult:
+    """The result of a search."""
+
+    dataset: str
+    data: str
+    settings: TuneSettings
+    grid: list[str]
+    """The names of the grid's settings; empty for a random search."""
+    ranked_with_validation: bool
+    """Whether validation reviews helped to rank the n-grams: then validation is too good."""
+    rungs: list[int]
+    """The epochs at which a random search measures."""
+    trained: int
+    candidates: list[Candidate]
+    """By rank, the best first."""
+    failed: list[Failure]
+    not_tried: dict[str, str]
+    """Why known settings were not tried, by name."""
+    winner: Candidate
+    cheapest: Candidate
+    """The smallest model within one standard error of the best."""
+    seconds: float
+    test: Evaluation
+    """The winner's, trained again on all training reviews, on the test split."""
+    run: str
+    """The winner's run directory."""
+    command: str
+    """The command that trains the winner again."""
+
+    @property
+    def default(self) -> Candidate | None:
+        """The candidate with the tutorial's settings."""
+        return next((each for each in self.candidates if each.kind == "default"), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``tune --json`` prints."""
+        settings = self.settings
+        grid = {"grid": list(settings.grid), "seeds": settings.seeds} if self.grid else {}
+        return {
+            "dataset": self.dataset,
+            "data": self.data,
+            "metric": settings.metric,
+            "prefer": settings.prefer,
+            "seed": settings.seed,
+            "validation_split": settings.validation_split,
+            "ranked_with_validation": self.ranked_with_validation,
+            "minutes": settings.minutes,
+            "runs": settings.runs,
+            **grid,
+            "rungs": self.rungs,
+            "trained": self.trained,
+            "candidates": [each.to_json(self.grid) for each in self.candidates],
+            "failed": [asdict(each) for each in self.failed],
+            "not_tried": self.not_tried,
+            "winner": self.winner.rank,
+            "cheapest": self.cheapest.rank,
+            "default": self.default.rank if self.default else None,
+            "seconds": self.seconds,
+            "test": self.test.to_json(),
+            "run": self.run,
+            "command": self.command,
+        }
+
+    def write_csv(self, path: Path) -> None:
+        """Write the candidates as a table, atomically; OutputError when the system refuses."""
+        rows = [each.to_json(self.grid) for each in self.candidates]
+        with replace_file(path) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
+            writer = csv.DictWriter(text, list(rows[0]))
+            writer.writeheader()
+            writer.writerows({name: plain(value) for name, value in row.items()} for row in rows)
+
+
+def rank(state: TuneState, space: Space, dataset: Dataset) -> list[Candidate]:
+    """Return the candidates that were measured, the best first; of equals the earlier candidate."""
+    sign = state.settings.sign
+    best: dict[int, Result] = {}
+    for result in state.measured():
+        so_far = best.get(result.candidate)
+        if so_far is None or sign * (result.value - so_far.value) > 0:
+            best[result.candidate] = result
+    groups: dict[int, list[Result]] = {}
+    for result in sorted(best.values(), key=lambda each: each.candidate):
+        groups.setdefault(space.candidate(result.candidate), []).append(result)
+    means = {number: _mean(each.value for each in results) for number, results in groups.items()}
+    ranked = sorted(groups, key=lambda number: (-sign * means[number], number))
+    table = []
+    for place, number in enumerate(ranked, 1):
+        results = groups[number]
+        first, values = results[0], [each.value for each in results]
+        settings = space.settings(first.candidate)
+        table.append(
+            Candidate(
+                rank=place,
+                candidate=number,
+                kind=space.name(first.candidate),
+                value=means[number],
+                deviation=statistics.stdev(values) if len(values) > 1 else None,
+                standard_error=_mean(each.standard_error for each in results),
+                epochs=first.kept_epoch or first.epochs,
+                settings=settings,
+                metrics={name: _mean(each.metrics[name] for each in results) for name in first.metrics},
+                epoch_seconds=_mean(each.epoch_seconds for each in results),
+                peak_resident_bytes=max(each.peak_resident_bytes for each in results),
+                model_bytes=model_bytes(settings, dataset),
+                runs=sum(space.candidate(each.candidate) == number for each in state.results),
+            )
+        )
+    return table
+
+
+def _mean(values: Iterable[float]) -> float:
+    return statistics.fmean(values)
+
+
+def choose(table: list[Candidate], settings: TuneSettings) -> tuple[Candidate, Candidate]:
+    """Return the winner, and the smallest model within one standard error of the best.
+
+    The second is often the first; `prefer` "cheap" makes the first the second. (The rule of one standard
+    error: Breiman et al., "Classification and Regression Trees", 1984.)
+    """
+    best = table[0]
+    near = [each for each in table if settings.sign * (best.value - each.value) <= best.standard_error]
+    cheapest = min(near, key=lambda each: each.model_bytes)
+    return (cheapest if settings.prefer == "cheap" else best), cheapest
+
+
+def train_command(dataset: Dataset, settings: TrainingSettings) -> str:
+    """Return the command that makes a run with these settings, runs/again, as a shell reads it."""
+    words = [
+        "lowmem-sentiment", "train", str(dataset.directory), "--run", "runs/again", *settings.options(),
+    ]  # fmt: skip
+    return shlex.join(words)

@@ -1,0 +1,130 @@
+import csv
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from helpers import run_cli, wait_for
+
+from lowmem_sentiment.runs.configuration import TrainingSettings
+from lowmem_sentiment.search.grid import Grid, parse_grid
+from lowmem_sentiment.search.results import rank
+from lowmem_sentiment.search.settings import TuneSettings
+from lowmem_sentiment.search.state import FORMAT, Result, TuneState, open_state
+from lowmem_sentiment.search.tune import tune
+from lowmem_sentiment.system.errors import OutputExists, SettingsError
+
+SMALL = TrainingSettings(epochs=1, batch_size=8, hidden=(4, 4), validation_split=0.25)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("epochs=1,2", ("epochs", [1, 2])),
+        ("hidden=50,50:32", ("hidden", [(50, 50), (32,)])),
+        ("dropout=0.5:0.3,0.2", ("dropout", [(0.5,), (0.3, 0.2)])),
+        ("learning-rate=0.1", ("learning_rate", [0.1])),
+        ("num_words=500,1000", ("num_words", [500, 1000])),
+        ("keep_best=true,false", ("keep_best", [True, False])),
+    ],
+)
+def test_a_grid_is_read(text, expected):
+    assert parse_grid(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["epochs", "epochs=", "epochs=x", "seed=1,2", "validation_split=0.1", "size=3", "keep_best=1"]
+)
+def test_what_is_no_grid_is_refused(text):
+    with pytest.raises(SettingsError, match="grid is"):
+        parse_grid(text)
+
+
+def test_a_grid_is_trained_whole():
+    with pytest.raises(SettingsError, match="a grid is trained whole; expected no minutes or runs"):
+        TuneSettings(grid=("epochs=1,2",), minutes=1, runs=2)
+    with pytest.raises(SettingsError, match="seeds is 2, expected a grid"):
+        TuneSettings(seeds=2)
+    assert TuneSettings(grid=("epochs=1,2",)).minutes is None
+
+
+def test_combinations_have_each_seed_and_a_directory_of_their_own(dataset):
+    grid = Grid(dataset, replace(SMALL, seed=5), ["epochs=1,2", "hidden=4,4:3"], seeds=2)
+    assert grid.combinations == 4 and grid.names == ["epochs", "hidden"]
+    assert [grid.candidate(number) for number in grid.runs] == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert grid.directory(1) == "epochs=1,hidden=4-4,seed=5"
+    assert grid.directory(8) == "epochs=2,hidden=3,seed=6"
+    assert grid.settings(8).hidden == (3,) and grid.settings(8).seed == 6
+
+
+def test_impossible_settings_are_refused_before_anything_is_trained(dataset):
+    with pytest.raises(SettingsError, match="dropout is 0.5,0.5, expected at most one rate for each"):
+        Grid(dataset, SMALL, ["hidden=4", "dropout=0.5,0.5"], seeds=1)
+
+
+def test_combinations_are_ranked_by_their_mean_over_the_seeds(dataset):
+    settings = TuneSettings(grid=("epochs=1,2",), seeds=2)
+    values = {1: 0.9, 2: 0.7, 3: 0.75, 4: 0.95}
+    results = [Result(number, (number + 1) // 2, value=value) for number, value in values.items()]
+    state = TuneState(FORMAT, 1, "f", settings, 8 << 30, results=results)
+    best, other = rank(state, Grid(dataset, SMALL, settings.grid, 2), dataset)
+    assert (best.candidate, best.epochs, best.runs) == (2, 2, 2)
+    assert (best.value, other.value) == (pytest.approx(0.85), pytest.approx(0.8))
+    assert best.deviation == pytest.approx(0.1414, abs=1e-4)
+
+
+def test_another_grid_in_the_folder_measures_the_finished_runs_again(tmp_path):
+    state = TuneState(FORMAT, 1, "f", TuneSettings(grid=("epochs=1,2",)), 8 << 30)
+    state.results = [Result(1, 1, value=0.5), Result(2, 2, "failed")]
+    state.write(tmp_path)
+    again = open_state(tmp_path, TuneSettings(grid=("epochs=1,2",)), "f", 1)
+    assert [result.candidate for result in again.results] == [1]  # what failed is tried again
+    assert open_state(tmp_path, TuneSettings(grid=("epochs=2",)), "f", 1).results == []
+    with pytest.raises(OutputExists, match="holds a search with another grid"):
+        open_state(tmp_path, TuneSettings(), "f", 1)
+
+
+def test_a_run_with_other_settings_in_the_way_is_named(dataset, trained, tmp_path):
+    (tmp_path / "epochs=1,seed=0").symlink_to(trained)
+    with pytest.raises(OutputExists, match="holds a run with another .*; choose another --out"):
+        tune(dataset, tmp_path, TuneSettings(grid=("epochs=1",)))
+
+
+@pytest.mark.slow
+def test_a_grid_is_stopped_by_ctrl_c_goes_on_and_tells_the_best(dataset, tmp_path):
+    """Three combinations: the first is stopped, the last cannot be trained (a file is in its place)."""
+    out, table = tmp_path / "sweep", tmp_path / "table.csv"
+    out.mkdir()
+    (out / "learning_rate=0.02,batch_size=8,hidden=4-4,epochs=25,seed=0").write_text("in the way")
+    first = out / "learning_rate=0.01,batch_size=8,hidden=4-4,epochs=25,seed=0"
+    arguments = [
+        "tune", str(dataset.directory), "--out", str(out), "--grid", "learning_rate=0.01,0.05,0.02",
+        "batch_size=8", "hidden=4,4", "epochs=25", "--validation-split", "0.25", "--csv", str(table),
+        "--json",
+    ]  # fmt: skip
+    command = [sys.executable, "-m", "lowmem_sentiment", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for((first / "state.npz").exists, process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=600)
+    assert process.returncode == 75, errors
+    assert "3 combinations\n" in errors
+    assert "stopped after 0 runs of the search; the same command resumes it" in errors
+    assert 0 < len((first / "metrics.jsonl").read_text().splitlines()) < 25
+
+    done = run_cli(*arguments)
+    assert done.returncode == 1
+    assert "1 of 3 runs failed" in done.stderr and "seed=0 is a file" in done.stderr
+    result = json.loads(done.stdout)
+    assert done.stderr.count("the validation split has 40 reviews") == 1  # not again for each run
+    assert [row["rank"] for row in result["candidates"]] == [1, 2] and len(result["failed"]) == 1
+    assert result["test"]["accuracy"] > 0.8 and (first / "model.keras").exists()
+    with open(table, newline="") as file:
+        assert [row["epochs"] for row in csv.DictReader(file)] == ["25", "25"]
+
+    before = (first / "summary.json").read_bytes()
+    arguments[5] = "learning_rate=0.01,0.05"
+    assert run_cli(*arguments).returncode == 0
+    assert (first / "summary.json").read_bytes() == before  # finished ones are kept
