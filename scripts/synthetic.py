@@ -62,7 +62,7 @@ def words() -> list[bytes]:
 def _cumulative() -> np.ndarray:
     """Return float64[WORDS]: the probability of a word of this rank or a lower one."""
     weights = (np.arange(1, WORDS + 1) + _SHIFT) ** -_EXPONENT
-    return np.cumsum(weights) / weights.sum()
+    return np.asarray(np.cumsum(weights) / weights.sum())
 
 
 @dataclass(frozen=True)

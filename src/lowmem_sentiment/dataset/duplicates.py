@@ -98,4 +98,4 @@ def _sum_by(keys: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarra
 def _count_kinds(text: np.ndarray, kind: np.ndarray) -> np.ndarray:
     """Return how many different kinds (below 2**16) each different text (below 2**48) has."""
     pairs = np.unique(text << np.uint64(16) | kind)
-    return np.unique(pairs >> np.uint64(16), return_counts=True)[1]
+    return np.asarray(np.unique(pairs >> np.uint64(16), return_counts=True)[1])

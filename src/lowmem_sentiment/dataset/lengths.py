@@ -80,6 +80,5 @@ class LengthHistogram:
 
 def _round_up(value: float) -> int:
     """Return the next of 1, 2, 5, 10, 20, 50, ..."""
-    return next(
-        step * 10**power for power in itertools.count() for step in (1, 2, 5) if step * 10**power >= value
-    )
+    steps = (int(step * 10**power) for power in itertools.count() for step in (1, 2, 5))
+    return next(step for step in steps if step >= value)

@@ -100,7 +100,7 @@ class _Sums(NamedTuple):
     def f1(self) -> np.ndarray:
         """Return float64[some, labels]."""
         either, right = self.predicted + self.true, self.right.astype(np.float64)
-        return np.divide(2 * right, either, out=np.zeros_like(right), where=either > 0)
+        return np.asarray(np.divide(2 * right, either, out=np.zeros_like(right), where=either > 0))
 
 
 def _blocks(cells: int) -> Iterator[int]:

@@ -81,7 +81,7 @@ class LabelledTexts:
     @property
     def description(self) -> str:
         """The names of the files."""
-        return self._source.describe()["description"]
+        return str(self._source.describe()["description"])
 
     @property
     def fingerprint(self) -> str:

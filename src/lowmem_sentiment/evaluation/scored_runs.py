@@ -64,7 +64,7 @@ class ScoredRun:
         Raises SettingsError when there was none, or the run was trained on a different dataset.
         """
         config = self.run.config()
-        share = config["settings"].get("validation_split", 0.0)
+        share: float = config["settings"].get("validation_split", 0.0)
         if not share:
             raise SettingsError(
                 f"{self.run.path} has no validation split; expected a run that was trained with "

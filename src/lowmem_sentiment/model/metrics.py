@@ -52,7 +52,8 @@ def score_bins(scores: np.ndarray) -> np.ndarray:
     >>> score_bins(np.array([0, 0.5, 0.5000001, 1]))
     array([   0, 1023, 1024, 2047])
     """
-    return np.clip(np.ceil(scores * SCORE_BINS).astype(np.int64) - 1, 0, SCORE_BINS - 1)
+    bins: np.ndarray = np.ceil(scores * SCORE_BINS).astype(np.int64) - 1
+    return bins.clip(0, SCORE_BINS - 1)
 
 
 def to_confusion_matrix(bins: np.ndarray) -> np.ndarray:
@@ -81,7 +82,9 @@ def areas_under_roc(bins: np.ndarray) -> np.ndarray:
     negative, positive = bins[:, 0].astype(np.float64), bins[:, 1].astype(np.float64)
     below = np.cumsum(negative, axis=1) - negative / 2
     pairs = negative.sum(axis=1) * positive.sum(axis=1)
-    return np.divide((below * positive).sum(axis=1), pairs, out=np.zeros(len(bins)), where=pairs > 0)
+    return np.asarray(
+        np.divide((below * positive).sum(axis=1), pairs, out=np.zeros(len(bins)), where=pairs > 0)
+    )
 
 
 def calibration_error(confidence: np.ndarray, groups: int = 16) -> float:
@@ -101,7 +104,7 @@ def f1_scores(counts: np.ndarray) -> np.ndarray:
     """Return float64[n, labels], each label's F1 from each of [n, labels, labels], as above."""
     right = np.diagonal(counts, axis1=1, axis2=2).astype(np.float64)
     either = counts.sum(axis=1) + counts.sum(axis=2)
-    return np.divide(2 * right, either, out=np.zeros_like(right), where=either > 0)
+    return np.asarray(np.divide(2 * right, either, out=np.zeros_like(right), where=either > 0))
 
 
 def precision_recall(bins: np.ndarray, thresholds: int = 128) -> dict[str, np.ndarray]:

@@ -130,7 +130,7 @@ class NumpyModel:
         whole = rows.sum(axis=0)[None]
         sums = np.add.reduceat(rows[left_out], np.cumsum(counts) - counts) if len(counts) else rows[:0]
         odds = log_odds(self._logits_of(np.concatenate([whole, whole - sums])), label)
-        return odds[0] - odds[1:]
+        return np.asarray(odds[0] - odds[1:])
 
     def _logits_of(self, sums: np.ndarray) -> np.ndarray:
         """Return [n, labels] from [n, units], sums of the first kernel's rows, in their dtype."""
@@ -183,12 +183,12 @@ def _why_no_weights(run: RunDirectory) -> str:
 def _activate(values: np.ndarray, name: str) -> np.ndarray:
     """Apply a hidden layer's activation, one of `weights.ACTIVATIONS`."""
     if name == "relu":
-        return np.maximum(values, 0, out=values)
-    if name == "tanh":
-        return np.tanh(values)
-    if name == "sigmoid":
-        return np.exp(-np.logaddexp(0, -values))  # without overflow at either end
-    if name == "softmax":
+        np.maximum(values, 0, out=values)
+    elif name == "tanh":
+        np.tanh(values, out=values)
+    elif name == "sigmoid":
+        np.exp(-np.logaddexp(0, -values), out=values)  # without overflow at either end
+    elif name == "softmax":
         return softmax(values)
     return values  # linear
 
@@ -196,9 +196,9 @@ def _activate(values: np.ndarray, name: str) -> np.ndarray:
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Return the probabilities [n, labels] of logits [n, labels]."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def log_odds(logits: np.ndarray, label: int) -> np.ndarray:
     """Return log(p / (1 - p)) of a label, from logits: it stays exact where p is 1 in float32."""
-    return logits[:, label] - np.logaddexp.reduce(np.delete(logits, label, axis=1), axis=1)
+    return np.asarray(logits[:, label] - np.logaddexp.reduce(np.delete(logits, label, axis=1), axis=1))

@@ -99,7 +99,7 @@ def _number(value: Any) -> float | None:
     if value.metadata.plugin_data.plugin_name != "scalars":
         return None
     if value.tensor.float_val:
-        return value.tensor.float_val[0]
+        return float(value.tensor.float_val[0])
     content = value.tensor.tensor_content
     return struct.unpack("<f", content)[0] if len(content) == 4 else None
 

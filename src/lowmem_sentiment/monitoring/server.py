@@ -58,10 +58,10 @@ def serve(logdir: str | Path, host: str, port: int, report: Callable[[str], None
     from tensorboard import default, program
     from tensorboard.backend.event_processing.data_ingester import LocalDataIngester
 
-    class Board(program.TensorBoard):
+    class Board(program.TensorBoard):  # type: ignore[misc]
         """TensorBoard whose runs are named by `run_names`."""
 
-        def _make_data_ingester(self):
+        def _make_data_ingester(self) -> Any:
             ingester = LocalDataIngester(self.flags)
             runs, name_of = ingester.deprecated_multiplexer, run_names(logdir)
             add = runs.AddRun
@@ -69,7 +69,7 @@ def serve(logdir: str | Path, host: str, port: int, report: Callable[[str], None
             ingester.start()
             return ingester
 
-    def make_server(application: Callable, flags: Any) -> Any:
+    def make_server(application: Callable[..., Any], flags: Any) -> Any:
         return program.WerkzeugServer(FirstPage(application, len(find_runs(logdir))), flags)
 
     _show_what_varies()
@@ -96,13 +96,15 @@ class FirstPage:
     Every point is shown as it was measured, loss and accuracy come first.
     """
 
-    def __init__(self, board: Callable, runs: int):
-        self._board = board
+    def __init__(self, board: Callable[..., Iterable[bytes]], runs: int):
+        self._board: Callable[..., Iterable[bytes]] = board
         groups = ONE_RUN if runs == 1 else SEVERAL_RUNS
         self._stored = STORED if runs == 1 else STORED | WIDE_NAMES
         self._query = {"smoothing": "0", "pinnedCards": PINNED, "runColorGroup": groups}
 
-    def __call__(self, environment: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
+    def __call__(
+        self, environment: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
         if environment["PATH_INFO"] not in ("", "/") or environment.get("QUERY_STRING"):
             return self._board(environment, start_response)
         page = _PAGE.replace("STORED", json.dumps(self._stored)).replace(
@@ -184,7 +186,9 @@ def _show_what_varies() -> None:
 
     original = backend_context.Context.experiment_from_metadata
 
-    def experiment_from_metadata(self, ctx, experiment_id, include_metrics, contents, *rest, **options):
+    def experiment_from_metadata(  # type: ignore[no-untyped-def]
+        self, ctx, experiment_id, include_metrics, contents, *rest, **options
+    ):
         experiment = original(self, ctx, experiment_id, include_metrics, contents, *rest, **options)
         varied = [info for info in self._compute_hparam_infos(contents) if info.differs]
         if varied:

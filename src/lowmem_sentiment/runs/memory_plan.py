@@ -117,7 +117,7 @@ def distinct_words(dataset: Dataset, reviews: int) -> int:
     9 * words ** 0.62: of IMDb 2,260 for 32 reviews, which have 2,217, and 19,400 for 1,024 (19,363).
     """
     tokens = reviews * dataset.manifest["length"]["mean"]
-    return math.ceil(9 * tokens**0.62)
+    return math.ceil(9 * float(tokens**0.62))
 
 
 def window_content(dataset: Dataset, window_bytes: int) -> tuple[int, int]:

@@ -230,7 +230,8 @@ class RunDirectory:
 
     def ngrams(self) -> int | None:
         """Return the most words that an n-gram of the vocabulary has; None where it is of words."""
-        return self.config()["vocabulary"].get("ngrams")
+        ngrams: int | None = self.config()["vocabulary"].get("ngrams")
+        return ngrams
 
     def parent(self) -> str | None:
         """Return the path of the run whose weights this one started from."""
@@ -238,7 +239,7 @@ class RunDirectory:
 
     def tokenizer(self) -> str:
         """Return the tokenizer that the vocabulary was made with; of an older run, Keras'."""
-        return self.config()["vocabulary"].get("tokenizer", KERAS)
+        return str(self.config()["vocabulary"].get("tokenizer", KERAS))
 
     def require_words_of(self, dataset: Dataset, as_inputs: bool = False) -> None:
         """Raise DataError unless ids and labels mean in `dataset` what they mean to the model.

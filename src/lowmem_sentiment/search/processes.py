@@ -37,7 +37,7 @@ class Training:
     """Why it failed; None: it did not."""
     seconds: float = 0.0
     """From the start of its process to its end."""
-    _process: subprocess.Popen | None = field(default=None, repr=False)
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     _errors: BinaryIO | None = field(default=None, repr=False)
     _began: float = 0.0
     _asked_to_end: bool = False

@@ -89,7 +89,7 @@ class Application:
         self._slots = threading.BoundedSemaphore(RUNNING)
         self._waiting = threading.BoundedSemaphore(RUNNING + settings.max_waiting)
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request; an error is a JSON object with "error", and the "field" that is wrong."""
         begun = time.monotonic()
         request = Request(environ)

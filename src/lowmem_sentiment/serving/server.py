@@ -129,7 +129,7 @@ def run_in_workers(
         ) from None
     address = f"fd://{listening.detach()}"  # gunicorn closes it
 
-    class WaitressWorker(Worker):
+    class WaitressWorker(Worker):  # type: ignore[misc]
         """A process that runs `serve` on the socket that it inherits."""
 
         def run(self) -> None:
@@ -139,7 +139,7 @@ def run_in_workers(
 
             serve(application, self.sockets[0].sock, settings, go_on)
 
-    class Gunicorn(BaseApplication):
+    class Gunicorn(BaseApplication):  # type: ignore[misc]
         def load_config(self) -> None:
             chosen = {
                 "bind": address,

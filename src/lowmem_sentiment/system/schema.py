@@ -42,7 +42,8 @@ def parse(schema: type[Schema], content: Any, where: str) -> Schema:
     Traceback (most recent call last):
     lowmem_sentiment.system.errors.DataError: dataset.json: file is 1, expected a text
     """
-    return _object(schema, content, where, "")
+    parsed: Schema = _object(schema, content, where, "")
+    return parsed
 
 
 def _object(schema: type, content: Any, where: str, key: str) -> Any:

@@ -205,7 +205,7 @@ def _run_segments(crc: np.ndarray, data: np.ndarray, ends: np.ndarray, lengths: 
 def _join_segments(crc: np.ndarray, first: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Return each string's CRC: the CRC so far is moved over 256 zero bytes and added to the next one."""
     _, _, zeros = _tables()
-    total = crc[first]
+    total: np.ndarray = crc[first]
     for nth in range(1, int(counts.max(initial=0))):
         more = np.flatnonzero(counts > nth)
         low, high = zeros[0][total[more] & 0xFFFF], zeros[1][total[more] >> 16]

@@ -53,7 +53,7 @@ def _from_pool(
     pool = concurrent.futures.ProcessPoolExecutor(
         workers, multiprocessing.get_context("fork"), _begin, (function, os.getpid())
     )
-    waiting: deque[concurrent.futures.Future] = deque()
+    waiting: deque[concurrent.futures.Future[Any]] = deque()
     try:
         for item in items:
             with interrupts.deferred():

@@ -80,7 +80,7 @@ class Decompressed(io.RawIOBase):
         return b""
 
     def _expand(self, size: int) -> bytes:
-        data = self._decompressor.decompress(self._input, size)
+        data: bytes = self._decompressor.decompress(self._input, size)
         # zlib hands back what it has not used; the other two keep it
         self._input = getattr(self._decompressor, "unconsumed_tail", b"")
         if self._decompressor.eof:

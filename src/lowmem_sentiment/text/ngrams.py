@@ -87,7 +87,7 @@ class FeatureTable:
 def _found(text: np.ndarray, ids: np.ndarray) -> np.ndarray:
     """Return int64, number of the text << 32 | id, of the nodes that are features."""
     features = ids >= 0
-    return text[features] << 32 | ids[features]
+    return np.asarray(text[features] << 32 | ids[features])
 
 
 def extend(

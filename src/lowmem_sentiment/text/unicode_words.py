@@ -138,7 +138,7 @@ def split(text: bytes, characters: bool) -> list[bytes]:
 def _mapped(text: bytes, characters: bool) -> bytes:
     """Return the text with each character replaced by what the table says: 16 bytes a character."""
     codes = np.frombuffer(text.decode("utf-8", "replace").encode("utf-32-le"), np.int32)
-    entries = character_table(characters).take(codes, mode="clip")
+    entries: np.ndarray = character_table(characters).take(codes, mode="clip")
     if codes.max(initial=0) >= TABLE_SIZE:
         entries = np.where(codes < TABLE_SIZE, entries, codes | letter_flags(characters))
     entries = entries[entries != DROPPED]

@@ -42,7 +42,9 @@ def _kept(value: Any, settings: ReaderSettings) -> Any:
     return checked(value, settings).decode() if isinstance(value, str) else value
 
 
-def _field(row: dict, wanted: str | None, usual: tuple[str, ...], option: str) -> tuple[str, object]:
+def _field(
+    row: dict[str, Any], wanted: str | None, usual: tuple[str, ...], option: str
+) -> tuple[str, object]:
     """Return name and value of the field `wanted`, or of the first of the usual names."""
     names = usual if wanted is None else (wanted,)
     for name in names:
