@@ -13,13 +13,16 @@ from synthetic import SyntheticSettings, SyntheticSource
 
 from lowmem_sentiment.dataset.evidence import review_evidence
 from lowmem_sentiment.dataset.explore import explore
+from lowmem_sentiment.dataset.manifest import FeaturesFile
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.dataset.splits import num_reviews, number_in_split
+from lowmem_sentiment.preparation import lossy_counting
 from lowmem_sentiment.preparation.feature_selection import MIN_REVIEWS, select_features
 from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.preparation.settings import FeatureSettings, PreparationSettings
 from lowmem_sentiment.sources.imdb import ImdbSource
 from lowmem_sentiment.system.errors import DataError, SettingsError
+from lowmem_sentiment.system.memory import MB
 from lowmem_sentiment.text.vocabulary import FIRST_WORD_ID, START_ID, Vocabulary
 
 
@@ -83,9 +86,10 @@ def ngrams_of(words: list[bytes], longest: int) -> set[bytes]:
     }
 
 
-def select(dataset: Dataset, **options):
-    defaults = {"ngrams": 3, "rank": "evidence", "max_features": 10**6, "memory": 10**7, "processes": 1}
-    return select_features(dataset, **{**defaults, **options})
+def select(dataset: Dataset, **options) -> tuple[list[bytes], FeaturesFile]:
+    defaults = {"ngrams": 3, "rank": "evidence", "workers": 1}
+    features, described = select_features(dataset, FeatureSettings(**{**defaults, **options}))
+    return features.words, described
 
 
 def expected_ranking(
@@ -126,11 +130,11 @@ def expected_ranking(
 @pytest.mark.parametrize("rank", ["evidence", "frequency"])
 @pytest.mark.parametrize("longest", [1, 2, 4])
 def test_selection_ranks_every_ngram_of_the_training_reviews(words_only, rank, longest):
-    selection = select(words_only, ngrams=longest, rank=rank)
+    features, described = select(words_only, ngrams=longest, rank=rank)
     expected = expected_ranking(words_only, longest, rank)
-    assert selection.features == expected
-    assert (selection.candidates, selection.error_bound) == (len(expected), 0)
-    assert select(words_only, ngrams=longest, rank=rank, max_features=5).features == expected[:5]
+    assert features == expected
+    assert (described.candidates, described.count_error_bound) == (len(expected), 0)
+    assert select(words_only, ngrams=longest, rank=rank, max_features=5)[0] == expected[:5]
 
 
 @pytest.mark.parametrize("rank", ["evidence", "frequency"])
@@ -140,20 +144,22 @@ def test_reviews_that_validate_have_no_part_in_the_selection(words_only, rank, s
     held_out = {number_in_split(number, share) for number in range(count)}
     expected = expected_ranking(words_only, 3, rank, held_out=held_out)
     for processes in (1, 2):
-        selection = select(words_only, rank=rank, validation_split=share, processes=processes)
-        assert selection.features == expected != expected_ranking(words_only, 3, rank)
+        features, _ = select(words_only, rank=rank, validation_split=share, workers=processes)
+        assert features == expected != expected_ranking(words_only, 3, rank)
 
 
 def test_min_count_leaves_out_what_stands_in_fewer_reviews(words_only):
-    assert select(words_only, min_count=6).features == expected_ranking(words_only, 3, "evidence", 6)
+    assert select(words_only, min_count=6)[0] == expected_ranking(words_only, 3, "evidence", 6)
 
 
-def test_the_number_of_processes_changes_nothing_even_when_memory_is_full(words_only):
-    for memory in (10**7, 4_000):
-        one, two = (select(words_only, memory=memory, processes=count) for count in (1, 2))
-        assert one == two
-    assert one.error_bound > 0
-    assert 0 < one.candidates < select(words_only).candidates
+def test_the_number_of_processes_changes_nothing_even_when_memory_is_full(words_only, monkeypatch):
+    one, two = (select(words_only, workers=count) for count in (1, 2))
+    assert one == two
+    monkeypatch.setattr(lossy_counting, "ROW_BYTES", MB // 160)
+    one_full, two_full = (select(words_only, vocabulary_memory=MB, workers=count) for count in (1, 2))
+    assert one_full == two_full
+    assert one_full[1].count_error_bound > 0
+    assert 0 < one_full[1].candidates < one[1].candidates
 
 
 def test_test_reviews_do_not_change_what_is_selected(tmp_path):

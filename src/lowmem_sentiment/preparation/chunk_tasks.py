@@ -67,63 +67,6 @@ class _SplitBuffer:
         )
 
 
-class _ChunkTokeniser:
-    """Turn the reviews of one chunk into numbers."""
-
-    def __init__(self, tokenizer: str) -> None:
-        self._tokenizer = tokenizer
-        self.words, self.labels = _numbering(), _numbering()
-        self.places: list[str] = []
-        self.splits = {split: _SplitBuffer() for split in (*SPLITS, UNDECIDED)}
-        self.digest: list[bytes] = []
-        self.undecided: list[bytes] = []
-
-    def add(self, split: str, text: bytes, label: str, place: str, hashed: bytes) -> None:
-        """Add a review; DataError for one label too many."""
-        tokens, buffer = tokenise(text, self._tokenizer), self.splits[split]
-        buffer.numbers.extend(map(self.words.__getitem__, tokens))
-        buffer.lengths.append(len(tokens))
-        buffer.labels.append(self.labels[label])
-        if split == UNDECIDED:
-            self.undecided.append(hashlib.blake2b(b" ".join(tokens), digest_size=8).digest())
-        if len(self.labels) > len(self.places):
-            self.places.append(place)
-            if len(self.labels) > MAX_LABELS:
-                raise too_many_labels(place)
-        self.digest += hashed, label.encode(), b"\n"
-
-    def result(self, bad_rows: list[BadRow], dropped: int, labels_read: set[str]) -> TokenisedChunk:
-        labels = list(self.labels)
-        splits = [buffer.numbered(len(self.words)) for buffer in self.splits.values()]
-        return TokenisedChunk(
-            np.bincount(splits[0].numbers, minlength=len(self.words)),
-            labels,
-            np.stack([np.bincount(split.labels, minlength=len(labels)) for split in splits[:2]]),
-            self.places,
-            b"".join(self.digest),
-            pack(b" ".join(self.words), labels, splits),
-            bad_rows,
-            dropped,
-            labels_read,
-            Undecided(np.frombuffer(b"".join(self.undecided), "<u8"), splits[2].labels),
-        )
-
-
-def tokenise_chunk(chunk: Chunk, tokenizer: str = KERAS) -> TokenisedChunk:
-    """Return a chunk's reviews as numbers, and what has to be known of all chunks to continue."""
-    tokeniser, bad_rows, dropped, labels_read = _ChunkTokeniser(tokenizer), [], 0, set()
-    for row in chunk.reviews():
-        if isinstance(row, BadRow):
-            bad_rows.append(row)
-            continue
-        labels_read.add(row.label_read)  # no more than MAX_LABELS and those of the label map
-        if row.label is None:
-            dropped += 1
-        else:
-            tokeniser.add(row.split, row.text, row.label, row.place, row.hash)
-    return tokeniser.result(bad_rows, dropped, labels_read)
-
-
 class WrongLabelColumn(DataError):
     """There are so many labels that they are most likely ids, or texts."""
 
@@ -131,6 +74,51 @@ class WrongLabelColumn(DataError):
 def too_many_labels(place: str) -> WrongLabelColumn:
     """Return the error for one label too many, first seen at `place`."""
     return WrongLabelColumn(f"{place}: there are more than {MAX_LABELS:,} labels")
+
+
+def tokenise_chunk(chunk: Chunk, tokenizer: str = KERAS) -> TokenisedChunk:
+    """Return a chunk's reviews as numbers, and what has to be known of all chunks to continue.
+
+    Raises DataError for one label too many.
+    """
+    words, labels = _numbering(), _numbering()
+    buffers = {split: _SplitBuffer() for split in (*SPLITS, UNDECIDED)}
+    places: list[str] = []
+    digest: list[bytes] = []
+    undecided: list[bytes] = []
+    bad_rows, dropped, labels_read = [], 0, set()
+    for row in chunk.reviews():
+        if isinstance(row, BadRow):
+            bad_rows.append(row)
+            continue
+        labels_read.add(row.label_read)  # no more than MAX_LABELS and those of the label map
+        if row.label is None:
+            dropped += 1
+            continue
+        tokens, buffer = tokenise(row.text, tokenizer), buffers[row.split]
+        buffer.numbers.extend(map(words.__getitem__, tokens))
+        buffer.lengths.append(len(tokens))
+        buffer.labels.append(labels[row.label])
+        if row.split == UNDECIDED:
+            undecided.append(hashlib.blake2b(b" ".join(tokens), digest_size=8).digest())
+        if len(labels) > len(places):
+            places.append(row.place)
+            if len(labels) > MAX_LABELS:
+                raise too_many_labels(row.place)
+        digest += row.hash, row.label.encode(), b"\n"
+    splits = [buffer.numbered(len(words)) for buffer in buffers.values()]
+    return TokenisedChunk(
+        np.bincount(splits[0].numbers, minlength=len(words)),
+        list(labels),
+        np.stack([np.bincount(split.labels, minlength=len(labels)) for split in splits[:2]]),
+        places,
+        b"".join(digest),
+        pack(b" ".join(words), list(labels), splits),
+        bad_rows,
+        dropped,
+        labels_read,
+        Undecided(np.frombuffer(b"".join(undecided), "<u8"), splits[2].labels),
+    )
 
 
 class ChunkEncoder:

@@ -18,7 +18,6 @@ from ..dataset.manifest import (
 )
 from ..dataset.reader import Dataset
 from ..system import workers
-from ..system.errors import SettingsError
 from ..system.files import replace_file
 from ..system.progress import Progress, no_progress
 from ..system.schema import write_json
@@ -46,7 +45,7 @@ def add_features(
         features = given.features
         described = FeaturesFile(len(features), features.sha256, given.ngrams, GIVEN, len(features), 0)
     else:
-        features, described = _choose(dataset, settings, processes, progress)
+        features, described = select_features(dataset, settings, progress)
     features.save(dataset.directory / FEATURES)
     splits = _write_shards(dataset, features, processes, progress)
     manifest = {key: value for key, value in dataset.manifest.items() if key != "checksum"}
@@ -57,35 +56,6 @@ def add_features(
         {**manifest, "version": VERSION_WITH_FEATURES, "features": asdict(described)},
     )
     return Dataset(dataset.directory)
-
-
-def _choose(
-    dataset: Dataset, settings: FeatureSettings, processes: int, progress: Progress
-) -> tuple[Vocabulary, FeaturesFile]:
-    """Return the first n-grams by rank, and what the manifest records of them."""
-    selection = select_features(
-        dataset,
-        ngrams=settings.ngrams,
-        rank=settings.ranked_by,
-        max_features=settings.max_features,
-        min_count=settings.min_count,
-        validation_split=settings.validation_split,
-        memory=settings.vocabulary_memory,
-        processes=processes,
-        progress=progress,
-    )
-    if not selection.features:
-        raise SettingsError("no n-gram stands in the training reviews; expected one at least")
-    features = Vocabulary(selection.features)
-    return features, FeaturesFile(
-        len(features),
-        features.sha256,
-        settings.ngrams,
-        settings.ranked_by,
-        selection.candidates,
-        selection.error_bound,
-        settings.validation_split,
-    )
 
 
 class FeatureEncoder:

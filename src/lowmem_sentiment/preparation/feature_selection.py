@@ -2,17 +2,16 @@
 
 One pass over the training shards for each length. A pass counts only n-grams both of whose parts one word
 shorter were kept (Agrawal & Srikant, VLDB 1994, "Apriori"): what is left out is rarer than what leaves it
-out, so nothing is lost that would be kept, and IMDb has 3.1 million candidates of three words in place of
+out, so nothing is lost that would be kept, and IMDb has 3.1 million candidates of three words instead of
 5.6 million.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from ..dataset.evidence import review_evidence
-from ..dataset.manifest import FREQUENCY
+from ..dataset.manifest import FREQUENCY, FeaturesFile
 from ..dataset.reader import Dataset
 from ..dataset.splits import is_held_out, validation_share
 from ..system import workers
@@ -23,10 +22,11 @@ from ..text.ngrams import extend
 from ..text.reviews import Reviews
 from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
 from .lossy_counting import DocumentCounts, first_of_each
+from .settings import FeatureSettings
 
 MIN_REVIEWS = 2
-"""An n-gram of several words in fewer training reviews is no candidate: of the 1.9 million pairs of IMDb
-1.4 million stand in one review, and tell the label of that review alone."""
+"""An n-gram of several words in fewer training reviews is not a candidate: 1.4 million of IMDb's 1.9
+million pairs stand in a single review, and only tell that review's label."""
 
 _DENSE = 1 << 20  # counts of n-grams by label at a time, 8 bytes each and some six copies
 
@@ -34,19 +34,7 @@ _DENSE = 1 << 20  # counts of n-grams by label at a time, 8 bytes each and some 
 _LINES = 1 << 13  # features made at a time: as Python's numbers they take ten times their arrays
 
 
-class Selection(NamedTuple):
-    """The features that were chosen."""
-
-    features: list[bytes]
-    """In order of rank, words with a space between two."""
-    candidates: int
-    """How many were ranked."""
-    error_bound: int
-    """How much the frequency of a candidate is too low at most; 0: all are exact."""
-
-
-@dataclass(frozen=True)
-class _Candidates:
+class _Candidates(NamedTuple):
     """The n-grams of one length."""
 
     keys: np.ndarray
@@ -56,48 +44,61 @@ class _Candidates:
 
 
 def select_features(
-    dataset: Dataset,
-    *,
-    ngrams: int,
-    rank: str,
-    max_features: int,
-    min_count: int = 1,
-    validation_split: float = 0.0,
-    memory: int,
-    processes: int,
-    progress: Progress = no_progress,
-) -> Selection:
-    """Return the `max_features` first n-grams of 1 to `ngrams` words of the training reviews.
+    dataset: Dataset, settings: FeatureSettings, progress: Progress = no_progress
+) -> tuple[Vocabulary, FeaturesFile]:
+    """Return the first n-grams by rank of the training reviews, and what the manifest records of them.
 
     "evidence" ranks by the largest |z| over the labels (`evidence.review_evidence`),
-    "frequency" by the number of reviews. Counting takes `memory` bytes at most, and keeps 16 for each
-    candidate. Neither test reviews, nor the training reviews that `validation_split` holds out, nor the
-    number of processes change the result.
+    "frequency" by the number of reviews. Counting takes `vocabulary_memory` bytes at most, and keeps 16
+    for each candidate. Neither test reviews, nor the training reviews that `validation_split` holds out,
+    nor the number of processes change the result. Raises SettingsError where there is nothing to rank.
     """
     found: list[_Candidates] = []
     error_bound = 0
-    for size in range(1, ngrams + 1):
-        task = CountTask(dataset, [each.keys for each in found], validation_split)
-        totals = np.zeros(len(dataset.labels), np.int64)
-        counts = DocumentCounts(task.label_bits, memory)
-        done, shards = 0, dataset.shards("train")
-        counted = workers.in_order(task, range(len(shards)), processes)
-        for shard, (labels, blocks) in zip(shards, counted, strict=True):
-            totals += labels
-            while blocks:
-                counts.add(*blocks.pop(0))
-            done += shard.records
-            progress(f"count {size}-grams", done, dataset.num_reviews("train"))
-        error_bound = max(error_bound, counts.error_bound)
-        least = max(min_count, 1 if size == 1 else MIN_REVIEWS)
-        keys, rows, label, count = counts.finish(least)
-        found.append(_Candidates(task.unpack(keys), _scores(rows, label, count, totals, rank)))
+    for _ in range(settings.ngrams):
+        candidates, bound = _count(dataset, [each.keys for each in found], settings, progress)
+        found.append(candidates)
+        error_bound = max(error_bound, bound)
         trim_heap()  # 30 MB that glibc would keep
-    every = np.concatenate([each.scores for each in found])
-    order = np.argsort(-every, kind="stable")[:max_features]  # ties: fewer words, then frequent words
-    candidates = len(every)
-    del every
-    return Selection(_lines(found, order, dataset.vocabulary()), candidates, error_bound)
+    scores = np.concatenate([each.scores for each in found])
+    # ties: fewer words, then frequent words
+    order = np.argsort(-scores, kind="stable")[: settings.max_features]
+    num_candidates = len(scores)
+    if not num_candidates:
+        raise SettingsError("no n-gram stands in the training reviews; expected one at least")
+    del scores
+    features = Vocabulary(_lines(found, order, dataset.vocabulary()))
+    return features, FeaturesFile(
+        len(features),
+        features.sha256,
+        settings.ngrams,
+        settings.ranked_by,
+        num_candidates,
+        error_bound,
+        settings.validation_split,
+    )
+
+
+def _count(
+    dataset: Dataset, shorter: list[np.ndarray], settings: FeatureSettings, progress: Progress
+) -> tuple[_Candidates, int]:
+    """Return the n-grams one word longer than `shorter`, and by how much a frequency may be too low."""
+    size = len(shorter) + 1
+    task = CountTask(dataset, shorter, settings.validation_split)
+    totals = np.zeros(len(dataset.labels), np.int64)
+    counts = DocumentCounts(task.label_bits, settings.vocabulary_memory)
+    done, shards = 0, dataset.shards("train")
+    counted = workers.in_order(task, range(len(shards)), settings.workers or workers.available())
+    for shard, (labels, blocks) in zip(shards, counted, strict=True):
+        totals += labels
+        while blocks:
+            counts.add(*blocks.pop(0))
+        done += shard.records
+        progress(f"count {size}-grams", done, dataset.num_reviews("train"))
+    least = max(settings.min_count, 1 if size == 1 else MIN_REVIEWS)
+    keys, rows, label, count = counts.finish(least)
+    scores = _scores(rows, label, count, totals, settings.ranked_by)
+    return _Candidates(task.unpack(keys), scores), counts.error_bound
 
 
 class CountTask:
