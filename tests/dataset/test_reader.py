@@ -36,8 +36,8 @@ def test_a_directory_without_a_manifest_is_reported(copy, tmp_path):
 
 def test_a_foreign_or_newer_manifest_is_refused(copy):
     for key, value, message in (
-        ("format", "other", "of another program: format 'other'"),
-        ("version", 9, "has version 9, expected 1"),
+        ("format", "other", "has format and version .'other', 1., expected"),
+        ("version", 9, "dataset', 9., expected 'lowmem-sentiment dataset' and 1 or 2"),
     ):
         content = read_json(copy / "dataset.json")
         write_json(copy / "dataset.json", {**content, key: value})

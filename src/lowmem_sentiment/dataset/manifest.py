@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from ..system.directories import Kind
 from ..system.errors import DataError, InputMissing, printable
 from ..system.files import UNFINISHED
-from ..system.schema import parse, read_json
+from ..system.schema import check_format, parse, read_json
 from ..text.encoding import is_unicode
 from ..text.tokenizer_names import KERAS, TOKENIZERS
 
@@ -138,16 +138,7 @@ def read_manifest(directory: Path) -> tuple[Manifest, dict[str, Any]]:
             state, advice = "an unfinished dataset", "prepare it again"
         raise DataError(f"{directory} holds {state}: it has no {MANIFEST}; {advice}")
     content = read_json(path)
-    if content.get("format") != FORMAT:
-        raise DataError(
-            f"{path} is of another program: format {_shown(content.get('format'))}, expected {FORMAT!r}"
-        )
-    version = content.get("version")
-    if version not in (VERSION, VERSION_WITH_FEATURES):
-        raise DataError(
-            f"{path} has version {_shown(version)}, expected {VERSION} or {VERSION_WITH_FEATURES}; "
-            "prepare it again"
-        )
+    check_format(content, str(path), FORMAT, VERSION, VERSION_WITH_FEATURES)
     manifest = parse(Manifest, content, str(path))
     _check(manifest, str(path))
     return manifest, content

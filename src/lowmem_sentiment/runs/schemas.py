@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..system.errors import DataError
-from ..system.schema import parse
+from ..system.schema import check_format, parse
 from ..text.tokenizer_names import KERAS, check_tokenizer
 from ..text.vocabulary import MIN_NUM_WORDS
 from .configuration import TrainingSettings
@@ -81,9 +81,7 @@ class _Summary:
 
 def check_config(content: Any, where: str) -> None:
     """Raise DataError unless parsed JSON is a config.json that this version can use."""
-    found = (content.get("format"), content.get("version")) if isinstance(content, dict) else content
-    if found != (FORMAT, VERSION):
-        raise DataError(f"{where} has format and version {found!r}, expected {(FORMAT, VERSION)!r}")
+    check_format(content, where, FORMAT, VERSION)
     config = parse(_Config, content, where)
     expected = config.vocabulary.words + MIN_NUM_WORDS
     if config.settings.num_words != expected:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..system.errors import DataError, OutputExists, SettingsError
-from ..system.schema import parse, read_json, write_json
+from ..system.schema import check_format, parse, read_json, write_json
 from .settings import TuneSettings
 
 FILE = "tune.json"
@@ -116,9 +116,7 @@ def open_state(out: Path, settings: TuneSettings, fingerprint: str, memory_bytes
 
 
 def _parse(content: Any, where: str) -> TuneState:
-    found = (content.get("format"), content.get("version")) if isinstance(content, dict) else content
-    if found != (FORMAT, VERSION):
-        raise DataError(f"{where} has format and version {found!r}, expected {(FORMAT, VERSION)!r}")
+    check_format(content, where, FORMAT, VERSION)
     try:
         return parse(TuneState, content, where)
     except SettingsError as error:

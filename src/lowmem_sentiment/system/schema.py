@@ -136,6 +136,16 @@ def _wrong(where: str, key: str, value: Any, expected: str) -> DataError:
     )
 
 
+def check_format(content: Any, where: str, kind: str, *versions: int) -> None:
+    """Raise DataError unless parsed JSON has the format `kind` in one of the versions that are known."""
+    found = (content.get("format"), content.get("version")) if isinstance(content, dict) else content
+    if found not in [(kind, version) for version in versions]:
+        raise DataError(
+            f"{where} has format and version {printable(repr(found), 100)}, expected {kind!r} and "
+            f"{' or '.join(map(str, versions))}; another version of this software may have made it"
+        )
+
+
 def parse_json(text: bytes, where: str) -> Any:
     """Return parsed JSON of any kind; DataError where it is none, or is nested too deeply to parse."""
     if len(text) > MAX_JSON_BYTES:
