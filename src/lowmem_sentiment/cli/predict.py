@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..evaluation.settings import probability_or_run
-from ..runs.run_directory import RunDirectory
 from ..system.errors import DataError, InputMissing, SettingsError, printable
 from ..system.progress import Bar
 from ..system.settings import check_settings, setting
@@ -106,6 +105,7 @@ def _blocks_of_rows(options: argparse.Namespace, settings: ReaderSettings) -> It
             "texts in the command line before --keep"
         )
     from ..evaluation.labelled_texts import recorded_source
+    from ..runs.run_directory import RunDirectory
     from ..text.readers.formats import read_rows
 
     read = functools.partial(
