@@ -4,8 +4,8 @@ McNemar's test (McNemar, 1947) in its exact form: only reviews that one run has 
 count. If both runs were equally good, each of these would be the toss of a coin.
 """
 
+import bisect
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -141,7 +141,9 @@ def binomial_tail(at_least: int, tosses: int, chance: float = 0.5) -> float:
 
 def detectable_difference(differing: int, reviews: int, alpha: float) -> float | None:
     """Return the smallest difference in accuracy found with `POWER`; None if no difference would be."""
-    enough = _least(0, differing + 1, lambda right: 2 * binomial_tail(right, differing) <= alpha)
+    enough = bisect.bisect_left(
+        range(differing + 1), True, key=lambda right: 2 * binomial_tail(right, differing) <= alpha
+    )
     if enough > differing:
         return None
     low, high = 0.5, 1.0
@@ -150,14 +152,3 @@ def detectable_difference(differing: int, reviews: int, alpha: float) -> float |
         found = binomial_tail(enough, differing, middle) >= POWER
         low, high = (low, middle) if found else (middle, high)
     return (2 * high - 1) * differing / reviews
-
-
-def _least(low: int, high: int, holds: Callable[[int], bool]) -> int:
-    """Return the least whole number from `low` to `high` for which `holds`, as it does from there on."""
-    while low < high:
-        middle = (low + high) // 2
-        if holds(middle):
-            high = middle
-        else:
-            low = middle + 1
-    return low

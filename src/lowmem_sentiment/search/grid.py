@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..runs.configuration import TrainingSettings
 from ..system.errors import SettingsError
-from ..system.settings import plain
+from ..system.settings import plain, read_value
 
 if TYPE_CHECKING:  # it takes NumPy, which settings do not need
     from ..dataset.reader import Dataset
@@ -31,22 +31,11 @@ def parse_grid(text: str) -> tuple[str, list[Any]]:
         raise SettingsError(
             f"grid is {text!r}, expected NAME=VALUE,VALUE,... with a NAME of {', '.join(known)}"
         )
+    separator = ":" if isinstance(getattr(TrainingSettings, name), tuple) else ","
     try:
-        return name, _parse_values(getattr(TrainingSettings, name), values)
-    except (ValueError, KeyError) as error:
-        raise SettingsError(f"grid is {text!r}: {error} is not a value of {name}") from None
-
-
-def _parse_values(default: Any, text: str) -> list[Any]:
-    """Read values of a setting, of the type of its default; ValueError or KeyError for others."""
-    if isinstance(default, tuple):
-        kind = type(default[0])
-        lists = (value.split(",") for value in text.split(":"))
-        return [tuple(kind(part) for part in parts if part) for parts in lists]
-    if isinstance(default, bool):
-        return [{"true": True, "false": False}[value] for value in text.split(",")]
-    kind = int if default is None else type(default)
-    return [kind(value) for value in text.split(",")]
+        return name, [read_value(TrainingSettings, name, value) for value in values.split(separator)]
+    except SettingsError as error:
+        raise SettingsError(f"grid is {text!r}: {error}") from None
 
 
 class Grid:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 from ..dataset.reader import Dataset
 from ..distributed.tf_config import without_cluster
@@ -33,6 +33,8 @@ class Training:
     settings: TrainingSettings
     """With `num_words` filled in."""
     directory: RunDirectory
+    number: int = 0
+    """The caller's."""
     error: str | None = None
     """Why it failed; None: it did not."""
     seconds: float = 0.0
@@ -126,9 +128,6 @@ def unit_of_runs(count: int) -> str:
     return "run" if count == 1 else "runs"
 
 
-SomeTraining = TypeVar("SomeTraining", bound=Training)
-
-
 @contextlib.contextmanager
 def lock_runs(
     out: Path, stopped: Callable[[], bool], report: Callable[[str], None]
@@ -182,11 +181,11 @@ class Trainer:
 
     def run(
         self,
-        trainings: Iterable[SomeTraining],
+        trainings: Iterable[Training],
         *,
         overwrite: bool = False,
-        admit: Callable[[SomeTraining], bool] = lambda training: True,
-        ended: Callable[[SomeTraining], None] = lambda training: None,
+        admit: Callable[[Training], bool] = lambda training: True,
+        ended: Callable[[Training], None] = lambda training: None,
         tick: Callable[[int], None] = lambda ended: None,
     ) -> None:
         """Train the runs that are not finished, as many at a time as fit, and wait for them.
@@ -196,7 +195,7 @@ class Trainer:
         other. An exception ends every process.
         """
         waiting, count = list(trainings), 0
-        running: list[SomeTraining] = []
+        running: list[Training] = []
         try:
             while running or (waiting and not self.stopped()):
                 done = [training for training in running if training.has_ended()]
@@ -222,13 +221,13 @@ class Trainer:
 
     def _start(
         self,
-        waiting: list[SomeTraining],
-        running: list[SomeTraining],
+        waiting: list[Training],
+        running: list[Training],
         overwrite: bool,
-        admit: Callable[[SomeTraining], bool],
-    ) -> list[SomeTraining]:
+        admit: Callable[[Training], bool],
+    ) -> list[Training]:
         """Start what fits, moving it from `waiting` to `running`; return what ended without a start."""
-        done: list[SomeTraining] = []
+        done: list[Training] = []
         while waiting and self._fits(waiting[0], running):
             training = waiting.pop(0)
             training.error = None

@@ -7,43 +7,21 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ..dataset.reader import Dataset
 from ..evaluation.results import Evaluation
 from ..runs.configuration import TrainingSettings
 from ..system.files import replace_file
 from ..system.settings import plain
+from .grid import Grid
 from .settings import TuneSettings
-from .space import model_bytes
+from .space import SearchSpace, model_bytes
 from .state import Result, TuneState
 
 SEARCHED = (
     "num_words", "hidden", "dropout", "learning_rate", "batch_size", "class_weight", "optimizer",
 )  # fmt: skip
-
-
-class Space(Protocol):
-    """The runs that can be trained, numbered from 1: a `SearchSpace` or a `Grid`."""
-
-    refused: dict[str, str]
-    """Why known settings are not tried, by name."""
-
-    def name(self, number: int) -> str:
-        """Return the kind of a run: "default", a recipe's name, "random" or "grid"."""
-        ...
-
-    def candidate(self, number: int) -> int:
-        """Return the number of the candidate that a run is of."""
-        ...
-
-    def settings(self, number: int) -> TrainingSettings:
-        """Return a run's settings."""
-        ...
-
-    def directory(self, number: int) -> str:
-        """Return the name of a run's directory."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -174,7 +152,7 @@ class TuningResult:
             writer.writerows({name: plain(value) for name, value in row.items()} for row in rows)
 
 
-def rank(state: TuneState, space: Space, dataset: Dataset) -> list[Candidate]:
+def rank(state: TuneState, space: SearchSpace | Grid, dataset: Dataset) -> list[Candidate]:
     """Return the candidates that were measured, the best first; of equals the earlier candidate."""
     sign = state.settings.sign
     best: dict[int, Result] = {}

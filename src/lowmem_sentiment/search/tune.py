@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from ..dataset.reader import Dataset
@@ -75,14 +75,6 @@ def _stopped(state: TuneState) -> Resumable:
     return Resumable(
         f"stopped after {plural(len(state.results), 'run')} of the search; the same command resumes it"
     )
-
-
-@dataclass
-class _Run(Training):
-    """A run of the search."""
-
-    number: int = 0
-    """From 1."""
 
 
 class _Search:
@@ -171,7 +163,7 @@ class _Search:
         sign = self._settings.sign
         return {each.candidate: sign * each.value for each in found if each and each.error is None}
 
-    def _train(self, runs: Sequence[_Run], what: str) -> None:
+    def _train(self, runs: Sequence[Training], what: str) -> None:
         """Train and measure the runs that are not measured so far."""
         self._trainer.run(
             [run for run in runs if not self._state.find(run.number, run.settings.epochs)],
@@ -180,23 +172,23 @@ class _Search:
             tick=lambda ended: self._show(what),
         )
 
-    def _training(self, number: int, epochs: int | None = None) -> _Run:
+    def _training(self, number: int, epochs: int | None = None) -> Training:
         settings = self._space.settings(number)
         if epochs is not None:
             settings = replace(settings, epochs=epochs)
-        return _Run(settings, self._directory(number), number=number)
+        return Training(settings, self._directory(number), number=number)
 
     def _directory(self, number: int) -> RunDirectory:
         return RunDirectory(self._out / self._space.directory(number))
 
-    def _ended(self, run: _Run) -> None:
+    def _ended(self, run: Training) -> None:
         """Measure a run that has ended, and write the state; one that was stopped is not finished."""
         if run.error is None or not self._is_over():
             self._state.results.append(self._result(run))
         self._state.seconds = self._budget.spent
         self._state.write(self._out)
 
-    def _result(self, run: _Run) -> Result:
+    def _result(self, run: Training) -> Result:
         number, epochs = run.number, run.settings.epochs
         if run.error:
             return Result(number, epochs, run.error)
