@@ -82,13 +82,13 @@ def test_another_grid_in_the_folder_measures_the_finished_runs_again(tmp_path):
     again = open_state(tmp_path, TuneSettings(grid=("epochs=1,2",)), "f", 1)
     assert [result.candidate for result in again.results] == [1]  # what failed is tried again
     assert open_state(tmp_path, TuneSettings(grid=("epochs=2",)), "f", 1).results == []
-    with pytest.raises(OutputExists, match="holds a search with another grid"):
+    with pytest.raises(OutputExists, match="holds a search with a different grid"):
         open_state(tmp_path, TuneSettings(), "f", 1)
 
 
 def test_a_run_with_other_settings_in_the_way_is_named(dataset, trained, tmp_path):
     (tmp_path / "epochs=1,seed=0").symlink_to(trained)
-    with pytest.raises(OutputExists, match="holds a run with another .*; choose another --out"):
+    with pytest.raises(OutputExists, match="holds a run with a different .*; choose another --out"):
         tune(dataset, tmp_path, TuneSettings(grid=("epochs=1",)))
 
 

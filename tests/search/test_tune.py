@@ -74,7 +74,7 @@ def test_the_state_is_read_back_as_it_was_written(tmp_path):
 
 def test_another_search_in_the_folder_is_refused_but_a_longer_one_resumes_it(tmp_path):
     state_of(TuneSettings(runs=4), Result(1, 1, value=0.5)).write(tmp_path)
-    with pytest.raises(OutputExists, match="holds a search with another seed, dataset; choose"):
+    with pytest.raises(OutputExists, match="holds a search with a different seed, dataset; choose"):
         open_state(tmp_path, TuneSettings(runs=4, seed=1), "g", 1)
     assert open_state(tmp_path, TuneSettings(minutes=5), "f", 1).settings.minutes == 5
 

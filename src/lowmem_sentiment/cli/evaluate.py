@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
     from ..evaluation.results import Comparison, Evaluation
 
 ENOUGH, HARDLY = 20, 0.3
-"""A label with so many reviews, of which the model finds less than this share, is noted."""
+"""A label with at least this many reviews is noted if the model finds less than this share of them."""
 
 MATRIX_SHOWN, CONFUSIONS_SHOWN = 20, 20
 """With more labels than this the most frequent confusions are shown instead of the matrix."""
@@ -108,7 +108,7 @@ def _finish(evaluations: "list[Evaluation]", unsaved: list[OutputError]) -> None
 def _text(
     options: argparse.Namespace, comparisons: "list[Comparison]", evaluations: "list[Evaluation]"
 ) -> str:
-    """Return the evaluations in the form asked for."""
+    """Return the evaluations in the requested form."""
     if options.json:
         return "\n".join(json.dumps(evaluation.to_json()) for evaluation in evaluations)
     if options.csv:
@@ -174,7 +174,7 @@ def _lines(evaluation: "Evaluation") -> list[str]:
     rows = {"run": evaluation.run, "data": printable(_reviews(evaluation))}
     if evaluation.label_map:
         rows["labels"] = f"{plain(evaluation.label_map)}: renamed as the run's data was"
-    of = f"; precision, recall, f1 are those of {evaluation.labels[1]}"
+    of = f"; precision, recall and f1 for {evaluation.labels[1]}"
     rows["intervals"] = "95 % in brackets" + (of if len(evaluation.labels) == 2 else "")
     for name, value in _metrics(evaluation).items():
         ends = evaluation.intervals.get(name)

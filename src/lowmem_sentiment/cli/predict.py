@@ -73,7 +73,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
 
 
 def _lines(options: argparse.Namespace, number: int, row: Row, prediction: "Prediction") -> list[str]:
-    """Return the lines of one answer, in the form that was asked for."""
+    """Return the lines of one answer, in the requested form."""
     prediction = prediction.with_strongest(options.words)
     if options.json:
         kept = {"kept": dict(zip(options.keep, row.kept, strict=True))} if options.keep else {}
@@ -126,7 +126,7 @@ def _blocks_of_rows(options: argparse.Namespace, settings: ReaderSettings) -> It
 
 
 def _skipping(limit: int) -> Callable[[BadRow], None]:
-    """Return what reports a bad row, and raises DataError once they take up over `limit` lines."""
+    """Return a function that reports a bad row, and raises DataError after more than `limit` lines."""
     lines = 0
 
     def skip(row: BadRow) -> None:
@@ -140,7 +140,7 @@ def _skipping(limit: int) -> Callable[[BadRow], None]:
 
 
 def _prediction_lines(prediction: Any, colour: bool) -> list[str]:
-    """Return a line with label and probability, and two with the words where they were asked for."""
+    """Return a line with label and probability, and if requested two with the words."""
     line = f"{printable(prediction.label)}  {prediction.probability:.4f}"
     if len(prediction.probabilities) > 2:
         others = (
@@ -166,7 +166,7 @@ def _prediction_lines(prediction: Any, colour: bool) -> list[str]:
 
 
 def _left_out_with(effect: Any, shown: int = 3) -> str:
-    """Return the n-grams that are left out with a word, in brackets; nothing where there are none."""
+    """Return the n-grams that are left out with a word, in brackets; empty if there are none."""
     others = [printable(ngram) for ngram in effect.ngrams or () if ngram != effect.word]
     if not others:
         return ""
@@ -177,7 +177,7 @@ def _left_out_with(effect: Any, shown: int = 3) -> str:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options to the command's parser."""
     add = parser.add_argument
-    add("run", type=Path, metavar="RUN", help="a run directory, or what export --format weights made")
+    add("run", type=Path, metavar="RUN", help="a run directory, or the output of export --format weights")
     add(
         "texts",
         nargs="*",
@@ -214,6 +214,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--file",
         type=Path,
         metavar="FILE",
-        help="texts in a file; gzip, bzip2 and xz are unpacked on the way; -: standard input",
+        help="texts in a file; gzip, bzip2 and xz are unpacked while reading; -: standard input",
     )
     add_settings(parser, ReaderSettings, ("label_column",))

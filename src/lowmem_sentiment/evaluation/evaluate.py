@@ -77,7 +77,7 @@ def evaluate_runs(
     prediction of one run on one dataset.
 
     Raises SettingsError (also for an unknown metric, before anything runs), InputMissing, DataError, and
-    CheckFailed when no threshold does what `choose_threshold` asks for.
+    CheckFailed when no threshold satisfies `choose_threshold`.
     """
     settings, limits = settings or EvaluationSettings(), dict(limits or {})
     if isinstance(reviews, TextFiles) and settings.split != "test":

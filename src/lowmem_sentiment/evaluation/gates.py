@@ -37,7 +37,7 @@ def parse_limit(text: str) -> tuple[str, float]:
 
 
 def check_metrics(names: Iterable[str], labels: Sequence[str]) -> None:
-    """Raise SettingsError for the first name that is no metric with these labels."""
+    """Raise SettingsError for the first name that is not a metric of these labels."""
     known = metric_names(labels)
     for name in names:
         if name not in known:

@@ -40,7 +40,7 @@ def wilson(successes: int, trials: int) -> Interval:
 
 
 def intervals(tally: Tally) -> tuple[dict[str, Interval], dict[str, dict[str, Interval]]]:
-    """Return the intervals of accuracy, precision, recall, F1 and AUC, and by label those of each.
+    """Return the intervals of the metrics by name, and of each label's metrics.
 
     Accuracy, and precision and recall of a label, are shares: they have Wilson's interval. F1, AUC and
     means over labels are bootstrapped with a fixed seed from the counts, so no review is kept for it:
@@ -91,7 +91,7 @@ def _quantiles(values: np.ndarray) -> Any:
 
 
 class _Sums(NamedTuple):
-    """What the metrics of the labels are made of, in each of some replicates: int64[some, labels]."""
+    """The sums that the labels' metrics are made of, in each replicate: int64[some, labels]."""
 
     right: np.ndarray
     predicted: np.ndarray
@@ -104,7 +104,7 @@ class _Sums(NamedTuple):
 
 
 def _blocks(cells: int) -> Iterator[int]:
-    """Yield how many replicates to draw at a time, for so many cells."""
+    """Yield how many replicates to draw at a time, for a number of cells."""
     left = max(100, min(REPLICATES, _MOST_DRAWS // cells))
     while left:
         yield min(left, max(1, _DRAWS // cells))
@@ -129,7 +129,7 @@ def _resampled(counts: np.ndarray) -> Iterator[np.ndarray]:
 def _resampled_sums(counts: np.ndarray) -> Iterator[_Sums]:
     """Yield the sums of resampled counts int[labels, labels].
 
-    Some rows are drawn at a time, so that what is drawn does not grow with the square of the labels.
+    A few rows are drawn at a time, so that memory does not grow with the square of the labels.
     """
     generator, labels = np.random.default_rng(_SEED), len(counts)
     rows = max(1, _DRAWS // labels)

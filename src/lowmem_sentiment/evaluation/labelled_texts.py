@@ -1,6 +1,6 @@
-"""Labelled text, straight from files or standard input, as batches to score: a stream, no dataset.
+"""Batches of labelled text, streamed from files or standard input without a dataset.
 
-In memory is what the readers hold, a few MB, and one batch.
+Memory holds one batch, and a few MB for the readers.
 """
 
 import hashlib
@@ -25,11 +25,11 @@ from .scoring import BATCH_REVIEWS, Batch, Model
 _BATCH_BYTES = 1 << 20
 
 _MAX_UNKNOWN = 1_000
-"""Labels counted that the run does not know; more, and the label column is most likely the wrong one."""
+"""Unknown labels that are counted; with more of them the label column is most likely the wrong one."""
 
 
 def _reviews(source: FilesSource) -> Iterator[Review]:
-    """Yield each labelled text; DataError names the first row that is none."""
+    """Yield each labelled text; DataError names the first row that is not one."""
     for chunk in source.chunks():
         for review in chunk.reviews():
             if isinstance(review, BadRow):
@@ -38,7 +38,7 @@ def _reviews(source: FilesSource) -> Iterator[Review]:
 
 
 def _require_clear(names: dict[str, str], labels: Sequence[str]) -> None:
-    """Raise SettingsError where a label may be from before the renaming, or one of the models."""
+    """Raise SettingsError if a label could be a name before renaming or after it."""
     if both := [label for label in labels if label in names and names[label] != label]:
         renamed, kept = plain(names), plain({label: label for label in labels})
         raise SettingsError(
@@ -61,11 +61,11 @@ class LabelledTexts:
     ):
         """Find every file; InputMissing when one is not there, SettingsError for an unclear format.
 
-        `fields` are the usual names of columns. `recorded_map` renames labels where the settings do not;
-        SettingsError asks which labels the files have, where it renames one of the models'.
+        `fields` are the usual names of columns. `recorded_map` renames labels unless the settings do;
+        SettingsError asks which labels the files have if it renames one of the models'.
         """
         self.label_map = {} if settings.label_map else dict(recorded_map or {})
-        """The recorded map, where it is used."""
+        """The recorded map, if it is used."""
         if self.label_map:
             _require_clear(self.label_map, labels)
             settings = replace(settings, label_map=self.label_map)
@@ -76,7 +76,7 @@ class LabelledTexts:
         self._digest = hashlib.sha256()
         self._unused_names = set() if self.label_map else set(settings.label_map)
         self.unknown_labels: Counter[str] = Counter()
-        """Reviews by label, of labels that the models do not know: they are not scored."""
+        """Reviews by label, for labels that the models do not know; these are not scored."""
 
     @property
     def description(self) -> str:
@@ -91,8 +91,8 @@ class LabelledTexts:
     def batches(self) -> Iterator[Batch]:
         """Yield the texts whose label the models know, at most 500 or 1 MiB of them at a time.
 
-        Raises DataError for a row that is no labelled text, and at the end for a name of the user's label
-        map that no review has.
+        Raises DataError for a row that is not a labelled text, and at the end for a name in the user's
+        label map that no review has.
         """
         texts, labels, size = [], [], 0
         for review in _reviews(self._source):
@@ -131,7 +131,7 @@ class LabelledTexts:
         if len(self.unknown_labels) > _MAX_UNKNOWN:
             raise DataError(
                 f"{self.description} has over {_MAX_UNKNOWN:,} labels that the run does not know, such "
-                f"as {label!r}; expected {', '.join(self._number_of)}: is it another column?"
+                f"as {label!r}; expected {', '.join(self._number_of)}: is this the right label column?"
             )
 
 
@@ -144,7 +144,7 @@ class RecordedSource(NamedTuple):
     fields: WantedFields
     """Its columns or fields of text and label, before the usual ones."""
     label_map: dict[str, str]
-    """How its labels were renamed; empty where they were not."""
+    """How its labels were renamed; empty if they were not."""
 
 
 def recorded_source(run: RunDirectory) -> RecordedSource:
@@ -174,7 +174,7 @@ def _as_names(column: object) -> tuple[str, ...]:
 
 
 def _source(run: RunDirectory) -> dict[str, Any]:
-    """Return what the run's dataset recorded of its source; empty for weights without a config.json."""
+    """Return the recorded source of the run's dataset; empty for weights without a config.json."""
     try:
         source = run.config()["dataset"]["source"]
     except (InputMissing, DataError):

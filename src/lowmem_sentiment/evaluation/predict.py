@@ -1,4 +1,4 @@
-"""Predict with NumPy alone, from ``weights.npz`` and ``vocabulary.txt``: no TensorFlow, 40 MB."""
+"""Predict with only NumPy, from ``weights.npz`` and ``vocabulary.txt``: no TensorFlow, 40 MB."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -15,9 +15,9 @@ from ..text.encoders import text_encoder
 from ..text.vocabulary import FIRST_WORD_ID
 
 UNKNOWN = "#"
-"""Stands for all words out of the vocabulary, which are one word to the model."""
+"""Stands for all words outside the vocabulary, which are one word to the model."""
 
-_BLOCK = 1_000  # texts at a time; more is no faster
+_BLOCK = 1_000  # texts at a time; larger blocks are not faster
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Predictor:
     """
 
     def __init__(self, run: str | Path):
-        """Load a run; InputMissing or DataError where it has no weights or they are damaged."""
+        """Load a run; raises InputMissing if it has no weights, DataError if they are damaged."""
         self._model, self._vocabulary = load_with_vocabulary(RunDirectory(run))
         self.labels, self.num_words = self._model.labels, self._model.num_words
         metadata = self._model.metadata
@@ -87,7 +87,7 @@ class Predictor:
         self._encoder = text_encoder(self._vocabulary, metadata.ngrams, metadata.tokenizer)
 
     def probabilities(self, texts: Iterable[str | bytes]) -> np.ndarray:
-        """Return float32[texts, labels]: what `keras.Model.predict` gives, within 1e-5."""
+        """Return float32[texts, labels], equal to `keras.Model.predict` within 1e-5."""
         blocks = [self._model.probabilities(ids) for ids in self._encoded(_as_bytes(texts))]
         return np.concatenate(blocks) if blocks else np.empty((0, len(self.labels)), np.float32)
 
@@ -102,7 +102,7 @@ class Predictor:
         """Return a `Prediction` for each text.
 
         The label is the most probable one; with `threshold` (two labels only) it is the second
-        where its probability is above that. `explain` adds the words' effects.
+        if its probability is above the threshold. `explain` adds the words' effects.
         """
         check_threshold(threshold, self.labels)
         predictions = []
@@ -129,7 +129,7 @@ class Predictor:
 
 
 def check_threshold(threshold: float | None, labels: list[str]) -> None:
-    """Raise SettingsError for a threshold out of 0 to 1, or of other than two labels."""
+    """Raise SettingsError for a threshold outside 0 to 1, or unless there are two labels."""
     if threshold is not None and len(labels) != 2:
         raise SettingsError(f"a threshold is for two labels; these are {', '.join(labels)}")
     if threshold is not None and not 0 <= threshold <= 1:
@@ -154,7 +154,7 @@ def predict(
     Each has `label`, its `probability` (0 to 1), the `probabilities` of all labels by name, and with
     `explain` the `effects` of its words in log-odds.
     Raises InputMissing or DataError for a run without weights, or with damaged ones, and SettingsError
-    for a `threshold` out of 0 to 1 or of other than two labels.
+    for a `threshold` outside 0 to 1, or unless there are two labels.
 
     >>> predict("runs/imdb", ["a wonderful film"])[0].label  # doctest: +SKIP
     'positive'

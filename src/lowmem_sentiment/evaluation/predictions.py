@@ -1,4 +1,4 @@
-"""What a pass shows of single reviews: every prediction in a file, and the surest mistakes as text."""
+"""Single reviews from a pass: every prediction in a file, and the surest mistakes as text."""
 
 import contextlib
 import csv
@@ -14,11 +14,11 @@ from ..system.errors import SettingsError
 from ..system.files import replace_file
 from .scoring import Batch, Observer, Scores
 
-_TEXT_BYTES = 4_000  # of a mistake that are kept while the pass runs
+_TEXT_BYTES = 4_000  # kept of each mistake while the pass runs
 
 
 def predictions_format(path: Path) -> str:
-    """Return "csv" or "jsonl", by a file's name; SettingsError for another one."""
+    """Return "csv" or "jsonl", by a file's name; SettingsError for other names."""
     format_ = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}.get(path.suffix.lower())
     if format_ is None:
         raise SettingsError(f"predictions is {str(path)!r}, expected a name that ends in .csv or .jsonl")

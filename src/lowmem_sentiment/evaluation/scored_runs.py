@@ -1,4 +1,4 @@
-"""What is evaluated: runs with their models, and the labelled reviews that each is scored on."""
+"""The runs to score, with their models, and the labelled reviews that each is scored on."""
 
 import contextlib
 import sys
@@ -22,7 +22,7 @@ from .thresholds import ChosenThreshold
 
 @dataclass
 class ScoredRun:
-    """A run to score; its model is loaded when it is first asked for."""
+    """A run to score; its model is loaded on first use."""
 
     run: RunDirectory
     threshold: float | None = None
@@ -38,7 +38,7 @@ class ScoredRun:
 
     @property
     def model(self) -> Model:
-        """The model in NumPy; in Keras where there is a model.keras but no weights.npz."""
+        """The model in NumPy; in Keras if there is a model.keras but no weights.npz."""
         return self._loaded[0]
 
     @property
@@ -121,8 +121,8 @@ def group_by_dataset(
 ) -> list[ReviewGroup]:
     """Return each dataset's split with the runs to score on it, which are checked to fit it.
 
-    Without `datasets` each run is scored on the dataset that it was trained on, or on that of a run on
-    n-grams. Runs that share a dataset are together.
+    Without `datasets` each run is scored on the dataset that it was trained on, or on the
+    dataset of a run on n-grams. Runs that share a dataset are together.
     """
     groups: dict[Any, ReviewGroup] = {}
     choices: Sequence[Dataset | str | Path | None] = datasets or [None]
@@ -143,7 +143,7 @@ def group_by_dataset(
 def _owner_of_shared_dataset(
     run: ScoredRun, baseline: ScoredRun | None, runs: Sequence[ScoredRun]
 ) -> ScoredRun:
-    """Return the run whose dataset a run is scored on: its own, or that of a run on n-grams.
+    """Return the run whose dataset a run is scored on: itself, or a run on n-grams.
 
     A dataset of n-grams holds the words too: a run on words is scored on it, so that both are compared
     on the same reviews, if the words are the run's.

@@ -31,16 +31,16 @@ BATCH_REVIEWS = (
 
 
 class Model(Protocol):
-    """What is scored: a `NumpyModel`, or a `KerasModel` where NumPy cannot run it."""
+    """A model to score: a `NumpyModel`, or a `KerasModel` if NumPy cannot run it."""
 
     @property
     def labels(self) -> list[str]:
-        """The labels, in the order of the columns of every result."""
+        """The labels, in the order of the result's columns."""
         ...
 
     @property
     def reads_ngrams(self) -> bool:
-        """Whether it reads n-grams of a review, and not words."""
+        """Whether it reads a review's n-grams instead of its words."""
         ...
 
     def known_ids(self, ids: np.ndarray) -> np.ndarray:
@@ -64,7 +64,7 @@ class Batch(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """What a model makes of a batch."""
+    """A model's predictions for a batch."""
 
     probabilities: np.ndarray
     """float32[reviews, labels]"""
@@ -81,7 +81,7 @@ class ReportProgress:
     """Report to a `Progress` how many reviews are scored."""
 
     def __init__(self, what: str, total: int | None, progress: Progress):
-        """Report to `progress` what is done of `total` (None: not known) reviews."""
+        """Report to `progress` how many of `total` reviews (None: unknown) are scored."""
         self._what, self._total, self._progress, self._done = what, total, progress, 0
 
     def __call__(self, batch: Batch, scores: list[Scores]) -> None:
@@ -102,10 +102,10 @@ class LabelMetrics:
 
 
 class Tally:
-    """Count what a model makes of labelled reviews: 70 KB for two labels, however many reviews."""
+    """Counts of a model's predictions for labelled reviews: 70 KB for two labels and any reviews."""
 
     def __init__(self, labels: Sequence[str], threshold: float | None = None):
-        """Count for `labels`; with two, the second is predicted where it is above `threshold` (0.5)."""
+        """Count for `labels`; with two, the second is predicted above `threshold` (default: 0.5)."""
         self.labels, self.threshold = list(labels), 0.5 if threshold is None else threshold
         self.counts = np.zeros((len(labels), len(labels)), np.uint32)
         """Reviews by true label and predicted label: 4 MB with 1,000 labels, the only square."""
@@ -177,7 +177,7 @@ def score(
     """Run each model on the same reviews, and return each one's counts.
 
     `thresholds` are the models' (none given: 0.5). Each of `observers` is called with each batch and
-    what each model makes of it.
+    each model's scores.
     """
     thresholds = thresholds or [None] * len(models)
     tallies = [Tally(model.labels, at) for model, at in zip(models, thresholds, strict=True)]
@@ -237,7 +237,7 @@ def _batch_of_ids(
 
 
 class _Words:
-    """Decode a dataset's ids; its vocabulary (13 MB for IMDb's 88,584 words) is read when asked for."""
+    """Decode a dataset's ids; its vocabulary (13 MB for IMDb's 88,584 words) is read on first use."""
 
     def __init__(self, dataset: Dataset):
         self._dataset = dataset

@@ -1,4 +1,4 @@
-"""The settings of evaluate: each default, help and range stands here alone."""
+"""The settings of evaluate, with defaults, help and ranges."""
 
 from dataclasses import dataclass
 
@@ -18,12 +18,12 @@ def probability_or_run(text: str) -> float | str:
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """What an evaluation measures."""
+    """How runs are evaluated."""
 
     split: str = setting("test", "which reviews of the dataset", choices=EVALUATED_SPLITS)
     threshold: float | str | None = setting(
         None,
-        "of two labels, predict the second when its probability is above P (default: 0.5); run: above "
+        "with two labels, predict the second when its probability is above P (default: 0.5); run: above "
         "the threshold recorded with the run",
         metavar="P",
         read=probability_or_run,

@@ -49,7 +49,7 @@ class PairedTest:
     p_value: float
     """How probable a split at least this uneven is, in either direction, if both are equally good."""
     alpha: float
-    """A difference is significant where the p-value is at most this."""
+    """A difference is significant if the p-value is at most this."""
     significantly_worse: bool
     detectable_difference: float | None
     """The smallest difference in accuracy found in 80 % of cases; None: too few reviews differ."""

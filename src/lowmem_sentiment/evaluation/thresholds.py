@@ -25,7 +25,7 @@ RULES = "f1, precision=P or recall=P"
 
 @dataclass(frozen=True)
 class Rule:
-    """What is best: the most F1, or the best of precision and recall at a least value of the other."""
+    """The best threshold: by F1, or by precision or recall with a minimum for the other."""
 
     metric: str
     at_least: float | None = None
@@ -51,8 +51,8 @@ class Rule:
 def choose(rule: Rule, bins: np.ndarray) -> tuple[float, dict[str, float]]:
     """Return a threshold, one of 0, 1/2048, ..., and precision, recall and F1 there.
 
-    `bins` are int[2, 2048], true label by probability. Of equally good thresholds it is the one nearest
-    to 0.5. Raises CheckFailed when no threshold reaches what the rule asks for.
+    `bins` are int[2, 2048], true label by probability. Among equally good thresholds it is the
+    one nearest to 0.5. Raises CheckFailed when no threshold reaches the rule's minimum.
     """
     curve = precision_recall(bins, SCORE_BINS)
     precision, recall, right = curve["precision"], curve["recall"], curve["true_positives"]
@@ -60,7 +60,7 @@ def choose(rule: Rule, bins: np.ndarray) -> tuple[float, dict[str, float]]:
     f1 = 2 * right / np.maximum(1, either)
     values, goal = {"precision": precision, "recall": recall, "f1": f1}, f1
     if rule.at_least is not None:
-        asked = np.where(right > 0, values[rule.metric], 0)  # predicting nothing is no precision
+        asked = np.where(right > 0, values[rule.metric], 0)  # predicting nothing has no precision
         if asked.max() < rule.at_least:
             raise CheckFailed(
                 f"no threshold has a {rule.metric} of {rule.at_least:g} on the validation split; "
@@ -116,7 +116,7 @@ def record(run: RunDirectory, chosen: ChosenThreshold) -> None:
 def recorded_threshold(run: str | Path) -> float:
     """Return the threshold recorded with a run.
 
-    Raises InputMissing where none is, DataError where it is damaged or was chosen for other weights.
+    Raises InputMissing if there is none, DataError if it is damaged or was chosen for other weights.
     """
     run = RunDirectory(run)
     path = run.path / FILE

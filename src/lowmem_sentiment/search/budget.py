@@ -1,7 +1,7 @@
-"""What a search has left of its time or of its runs, and how long a training will take.
+"""The time or the runs that a search has left, and estimates of how long a training takes.
 
-The time that a candidate takes is known once it was trained. Before, it goes by the work in a step, in
-units of which the runs so far have shown how long they take on this machine.
+A candidate's time is known once it has been trained. Before that it is estimated from the work in a step,
+at the speed of the runs so far on this machine.
 """
 
 import math
@@ -16,15 +16,15 @@ from ..runs.memory_plan import count_parameters, distinct_words
 from .settings import TuneSettings
 from .state import TuneState
 
-# Of an epoch, in nanoseconds where they were measured (2 cores): what every review takes, what every step
-# takes, and for each weight that moves, those of the batch's own words, which are scattered in memory.
+# Parts of an epoch in nanoseconds, as measured on 2 cores: for each review, for each step, and for each
+# weight that moves, which belongs to one of the batch's own words and is scattered in memory.
 _REVIEW, _STEP, _WEIGHT = 40_000, 400_000, {"adam": 8, "lazy-adam": 6}
 
 _RECENT = 3
-"""How many runs show the machine's speed: `work` may be off by half for one alone."""
+"""How many runs show the machine's speed: for a single one `work` may be off by half."""
 
 _FINAL_MARGIN = 1.2
-"""Another process may take the machine's time just when the winner is trained, which nothing stops."""
+"""Another process may slow the machine down while the winner is trained, which nothing stops."""
 
 
 def work(dataset: Dataset, settings: TrainingSettings) -> float:
@@ -63,16 +63,16 @@ class Budget:
 
     @property
     def total(self) -> float | None:
-        """Seconds for everything; None: the search ends after a number of runs."""
+        """Seconds for everything; None if the search ends after a number of runs."""
         return None if self._settings.minutes is None else 60 * self._settings.minutes
 
     @property
     def spent(self) -> float:
-        """Seconds since the search began, without those in which nothing searched."""
+        """Seconds since the search began, without interruptions."""
         return self._before + self._clock() - self._began
 
     def runs_left(self) -> float:
-        """Return how many trainings there is room for: exactly of runs, about by time."""
+        """Return how many trainings are left: exact for runs, an estimate for time."""
         if self._settings.runs is not None:
             return self._settings.runs - len(self._state.results)
         measured = self._state.measured()
@@ -93,7 +93,7 @@ class Budget:
         return seconds + reserve <= self._time_left()
 
     def is_over(self) -> bool:
-        """Return whether all time is spent but for that of the winner."""
+        """Return whether only the winner's time is left."""
         if self.total is None or not self._state.measured():
             return False
         return self._time_left() <= self._reserve()
@@ -130,10 +130,10 @@ class Budget:
         return max(result.start_seconds for result in self._state.measured()[-_RECENT:])
 
     def _epoch_seconds(self, candidate: int) -> float:
-        """Return about how long an epoch of a candidate takes at the machine's speed of now.
+        """Return about how long an epoch of a candidate takes at the machine's present speed.
 
-        Where another process has slowed the machine down since the candidate was trained, the runs
-        after it show by how much.
+        If another process has slowed the machine down since the candidate was trained, later runs
+        show by how much.
         """
         measured = self._state.measured()
         paces = [result.epoch_seconds / self._work(result.candidate) for result in measured]

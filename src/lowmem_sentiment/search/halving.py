@@ -8,7 +8,7 @@ this is all that is needed of them.
 from collections.abc import Callable, Collection, Sequence
 
 KEPT = 3
-"""One of so many is kept after each rung, and at least one."""
+"""One in this many is kept after each rung, and at least one."""
 
 BRACKET = KEPT**2
 """The candidates of a bracket: 9, then 3, then 1."""
@@ -33,10 +33,9 @@ def count_runs(candidates: int, rungs: int) -> int:
 
 
 def bracket_size(room: float, rungs: int) -> int:
-    """Return how many candidates the next bracket has where `room` trainings are left: 0 to 9.
+    """Return how many candidates the next bracket has if `room` trainings are left: 0 to 9.
 
-    It is the largest bracket that comes to its end, and where there is room for less than that of one
-    candidate, that one.
+    It is the largest bracket that can be completed, or one candidate if none can.
 
     >>> [bracket_size(room, 3) for room in (0.9, 1, 4, 12, 13, 100)]
     [0, 1, 2, 8, 9, 9]
@@ -55,9 +54,9 @@ def halve(
 ) -> None:
     """Measure candidates at each rung (epochs), and go up with the best third of those measured.
 
-    `measure` returns the worth of each candidate at a rung, the greater the better, without those that
-    failed or were not reached. Those of `always` go up to the rung of `always_until` epochs whatever
-    they are worth. Of equals the earlier candidate is kept.
+    `measure` returns the worth of each candidate at a rung, the greater the better, without candidates
+    that failed or were not reached. Candidates in `always` go up to the rung of `always_until` epochs
+    whatever their worth. Among equals the earlier candidate is kept.
     """
     left = list(candidates)
     for rung, nxt in zip(rungs, [*rungs[1:], None], strict=True):

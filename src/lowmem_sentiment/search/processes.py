@@ -36,7 +36,7 @@ class Training:
     number: int = 0
     """The caller's."""
     error: str | None = None
-    """Why it failed; None: it did not."""
+    """Why it failed; None if it did not."""
     seconds: float = 0.0
     """From the start of its process to its end."""
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
@@ -54,7 +54,7 @@ class Training:
         return bool(self.settings.early_stopping) or self.directory.summary()["epochs"] == epochs
 
     def differs(self, dataset: Dataset, leave_out: Iterable[str] = ()) -> list[str]:
-        """Return what is not the same in the run that is there, by name; empty where there is none."""
+        """Return the names of settings that differ in the run that is there; empty if there is none."""
         if not self.directory.config_file.exists():
             return []
         config, theirs = self.directory.config(), asdict(self.directory.settings())
@@ -65,10 +65,11 @@ class Training:
         return other
 
     def require_same(self, dataset: Dataset, leave_out: Iterable[str] = ()) -> None:
-        """Raise OutputExists where the directory holds a run with other settings or other data."""
+        """Raise OutputExists if the directory holds a run with other settings or data."""
         if other := self.differs(dataset, leave_out):
             raise OutputExists(
-                f"{self.directory.path} holds a run with another {', '.join(other)}; choose another --out"
+                f"{self.directory.path} holds a run with a different {', '.join(other)}; choose another "
+                "--out"
             )
 
     def command(self, dataset: Dataset, overwrite: bool = False) -> list[str]:
@@ -77,7 +78,7 @@ class Training:
         train = [sys.executable, "-m", "lowmem_sentiment", "train", str(dataset.directory)]
         if overwrite or not self.directory.config_file.exists():
             return [*train, "--run", path, *options, *(["--overwrite"] if overwrite else [])]
-        # The run has epochs of its own: the option is needed also where it is train's default.
+        # The run records its own epochs, so the option is needed even if it is train's default.
         return [*train, "--resume", path, *options, "--epochs", str(self.settings.epochs)]
 
     def start(self, dataset: Dataset, lock: int, overwrite: bool = False) -> None:
@@ -124,7 +125,7 @@ class Training:
 
 
 def unit_of_runs(count: int) -> str:
-    """Return the unit of so many runs, for progress."""
+    """Return the unit of a number of runs, for progress."""
     return "run" if count == 1 else "runs"
 
 
@@ -132,11 +133,11 @@ def unit_of_runs(count: int) -> str:
 def lock_runs(
     out: Path, stopped: Callable[[], bool], report: Callable[[str], None]
 ) -> Iterator[int | None]:
-    """Yield a lock on the folder of the runs, which the processes inherit; None: stopped before.
+    """Yield a lock on the folder of the runs, which the processes inherit; None if stopped before.
 
     A search that is killed leaves processes behind, which train their runs to the end. They hold the
     lock that they inherited, so the next search waits for them and then finds their runs finished,
-    instead of failing on runs that are in use. Raises OutputError where the folder cannot be made.
+    instead of failing on runs that are in use. Raises OutputError if the folder cannot be made.
     """
     if out.exists() and not out.is_dir():
         raise OutputError(f"cannot write {out}: it is a file; expected the name of a folder")
@@ -162,7 +163,7 @@ def lock_runs(
 
 @dataclass(frozen=True)
 class Trainer:
-    """Where runs are trained, and what they may take."""
+    """Train runs in processes, within a memory limit."""
 
     dataset: Dataset
     lock: int
@@ -176,7 +177,7 @@ class Trainer:
 
     @property
     def width(self) -> int:
-        """How many processes there are at a time, at most: a core each, where memory admits several."""
+        """The most processes at a time: one per core if there is a memory limit, otherwise one."""
         return len(os.sched_getaffinity(0)) if self.memory_limit else 1
 
     def run(
@@ -190,9 +191,9 @@ class Trainer:
     ) -> None:
         """Train the runs that are not finished, as many at a time as fit, and wait for them.
 
-        Just before one starts, `admit` is asked; if it refuses, that run is left out. `ended` is called
-        with each that ended, `tick` all the while with how many have ended. One that fails stops no
-        other. An exception ends every process.
+        `admit` is asked before each run starts; a run that it refuses is left out. `ended` is called
+        with each run that ended, `tick` repeatedly with how many have ended. A run that fails does not
+        stop the others. An exception ends every process.
         """
         waiting, count = list(trainings), 0
         running: list[Training] = []
@@ -226,7 +227,7 @@ class Trainer:
         overwrite: bool,
         admit: Callable[[Training], bool],
     ) -> list[Training]:
-        """Start what fits, moving it from `waiting` to `running`; return what ended without a start."""
+        """Move the trainings that fit from `waiting` to `running`; return those that ended unstarted."""
         done: list[Training] = []
         while waiting and self._fits(waiting[0], running):
             training = waiting.pop(0)

@@ -11,13 +11,13 @@ LEARNING_RATES = 1e-4, 3e-3
 BATCH_SIZES = tuple(1 << power for power in range(4, 9))
 
 UNBALANCED = 1.5
-"""Class weights are drawn where a label has so many times the reviews of another."""
+"""Class weights are drawn if a label has this many times another label's reviews."""
 
 REVIEWS_OF_FIRST_RUNG = 10_000
-"""Less than that in an epoch shows little of a setting: small data begins with more epochs."""
+"""An epoch with fewer reviews shows little of a setting: small data begins with more epochs."""
 
 RUNGS = 1, 2, 4
-"""The epochs of the rungs; a multiple of them where there are few reviews."""
+"""The epochs of the rungs; a multiple of them if there are few reviews."""
 
 RANGES = f"""\
 searched:

@@ -34,14 +34,14 @@ class Candidate:
     kind: str
     """"default", a recipe's name, "random" or "grid"."""
     value: float
-    """Of the metric of the search; with several seeds the mean."""
+    """The search's metric; with several seeds the mean."""
     deviation: float | None
     """The standard deviation over several seeds."""
     standard_error: float
-    """Of the metric, for the number of validation reviews."""
+    """The metric's, for the number of validation reviews."""
     epochs: int
     settings: TrainingSettings
-    """With several seeds, those of the first."""
+    """With several seeds, the first seed's."""
     metrics: dict[str, float]
     """Accuracy, loss and macro F1 on the validation split."""
     epoch_seconds: float

@@ -1,4 +1,4 @@
-"""The settings of tune: each default, help and range stands here alone."""
+"""The settings of tune, with defaults, help and ranges."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from .grid import parse_grid
 
 @dataclass(frozen=True)
 class TuneSettings:
-    """What a search is for, and what it and its models may take."""
+    """The aim of a search, and its limits."""
 
     minutes: float | None = setting(
         None,
-        "time for everything, the training and evaluation of the winner among it",
+        "time for everything, including the winner's training and evaluation",
         metavar="N",
         above=0,
         below=float("inf"),
@@ -23,13 +23,13 @@ class TuneSettings:
     )
     runs: int | None = setting(
         None,
-        "end the search after N trainings in place of minutes: the same N ends with the same table",
+        "end the search after N trainings instead of minutes: the same N ends with the same table",
         metavar="N",
         at_least=1,
     )
     metric: str = setting(
         "accuracy",
-        "what is to be best in validation: accuracy, macro_f1, auc (of two labels), f1:LABEL or loss",
+        "the validation metric to optimise: accuracy, macro_f1, auc (two labels), f1:LABEL or loss",
         metavar="METRIC",
     )
     prefer: str = setting(
@@ -40,7 +40,7 @@ class TuneSettings:
     memory_limit: int | None = setting(
         None,
         "try nothing that takes more than SIZE, such as 700M, by train --plan, and train as many at a "
-        "time as fit into it, a core each",
+        "time as fit into it, one per core",
         metavar="SIZE",
         read=parse_size,
         form=SIZE,
@@ -57,7 +57,11 @@ class TuneSettings:
         0.1, "choose on this share of the training reviews", metavar="SHARE", above=0, below=1
     )
     seed: int = setting(
-        0, "of the settings drawn, and of every training", metavar="N", at_least=0, at_most=(1 << 31) - 1
+        0,
+        "seed of the settings drawn, and of every training",
+        metavar="N",
+        at_least=0,
+        at_most=(1 << 31) - 1,
     )
 
     seeds: int = setting(
@@ -82,7 +86,7 @@ class TuneSettings:
             object.__setattr__(self, "minutes", self.minutes or 10.0)
 
     def check_metric(self, labels: Sequence[str]) -> None:
-        """Raise SettingsError for a metric that there is not with these labels."""
+        """Raise SettingsError for a metric that these labels do not have."""
         area = ["auc"] if len(labels) == 2 else []
         known = ["accuracy", "macro_f1", *area, "loss", *(f"f1:{label}" for label in labels)]
         if self.metric not in known:
@@ -91,5 +95,5 @@ class TuneSettings:
 
     @property
     def sign(self) -> int:
-        """1 where more of the metric is better, and -1 of the loss."""
+        """1 if more of the metric is better, and -1 for the loss."""
         return -1 if self.metric == "loss" else 1

@@ -41,7 +41,7 @@ def model_bytes(settings: TrainingSettings, dataset: Dataset) -> int:
 
 
 class SearchSpace:
-    """What candidates there are: a function of the seed, the dataset and the limits."""
+    """The candidates: a function of the seed, the dataset and the limits."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class SearchSpace:
     ):
         """Draw settings that fit `memory_bytes` by `plan`, with at most `model_size` bytes of weights.
 
-        `base` has what is the same in all of them: seed, validation split.
+        `base` has the settings that all share: seed, validation split.
         """
         self._dataset, self._base = dataset, base
         self._limit, self._model_size = Limit(memory_bytes, "--memory-limit"), model_size
@@ -73,7 +73,7 @@ class SearchSpace:
         yield from ((name, recipe_settings(name, self._dataset)) for name in RECIPES)
 
     def name(self, number: int) -> str:
-        """Return what a candidate is, from 1: "default", a recipe's name, or "random"."""
+        """Return a candidate's kind: "default", a recipe's name, or "random"."""
         return self.known[number - 1] if number <= len(self.known) else "random"
 
     def candidate(self, number: int) -> int:
@@ -87,7 +87,7 @@ class SearchSpace:
     def settings(self, number: int) -> TrainingSettings:
         """Return the settings of the `number`-th candidate, from 1.
 
-        Raises SettingsError where of many settings drawn none fits the limits.
+        Raises SettingsError if many settings were drawn and none fits the limits.
         """
         if number <= len(self._known):
             return self._known[number - 1]
@@ -101,7 +101,7 @@ class SearchSpace:
         raise SettingsError(f"none of {_MOST_DRAWS:,} settings drawn fits the limits; the last: {reason}")
 
     def fit(self, settings: TrainingSettings) -> TrainingSettings:
-        """Return settings with a shuffle window that fits the memory; SettingsError where none does."""
+        """Return settings with a shuffle window that fits the memory; SettingsError if none does."""
         settings = replace(settings, num_words=settings.num_words_for(self._dataset))
         size = model_bytes(settings, self._dataset)
         if self._model_size is not None and size > self._model_size:

@@ -1,7 +1,7 @@
-"""``tune.json``: what a search has measured, written after each run, so that it can be resumed.
+"""``tune.json``: the results of a search so far, written after each run, so that it can be resumed.
 
-Everything else of a search is a function of this and of its settings: a resumed one goes through its
-brackets again, and trains what is not in the file.
+The rest of a search is a function of these results and its settings: a resumed search goes through its
+brackets again, and trains only what is not in the file.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -19,7 +19,7 @@ FORMAT = "lowmem-sentiment tune"
 VERSION = 1
 
 BUDGET = ("minutes", "runs", "prefer")
-"""Settings that may be others when a search is resumed: a longer search begins like a shorter one."""
+"""Settings that may change when a search is resumed: a longer search begins like a shorter one."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Result:
     kept_epoch: int = 0
     """The epoch whose weights were kept and measured, if it was not the last."""
     value: float = 0.0
-    """Of the metric."""
+    """The search's metric."""
     standard_error: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
     """Accuracy, loss and macro F1, whatever the metric is."""
     epoch_seconds: float = 0.0
-    """Mean time of the epochs of this training, without those of an earlier rung."""
+    """Mean time of this training's epochs, without the epochs of an earlier rung."""
     start_seconds: float = 0.0
-    """What its process took beside its epochs: start, validation, saving."""
+    """The process's time beside its epochs: start, validation, saving."""
     peak_resident_bytes: int = 0
 
 
@@ -55,9 +55,9 @@ class TuneState:
     """The dataset's."""
     settings: TuneSettings
     memory_bytes: int
-    """What a run may take: the limit that was given, or what was free when the search began."""
+    """The memory that a run may take: the given limit, or the free memory when the search began."""
     seconds: float = 0.0
-    """Spent until it was written."""
+    """Spent until the file was written."""
     brackets: list[int] = field(default_factory=list)
     """How many candidates each bracket has."""
     results: list[Result] = field(default_factory=list)
@@ -65,7 +65,7 @@ class TuneState:
     checksum: str = ""
 
     def find(self, candidate: int, epochs: int) -> Result | None:
-        """Return what a candidate measured after some epochs; None: it was not trained so far."""
+        """Return a candidate's result after some epochs; None if it was not trained so far."""
         matching = (each for each in self.results if (each.candidate, each.epochs) == (candidate, epochs))
         return next(matching, None)
 
@@ -102,8 +102,8 @@ def open_state(out: Path, settings: TuneSettings, fingerprint: str, memory_bytes
         other.append("dataset")
     if other:
         raise OutputExists(
-            f"{out} holds a search with another {', '.join(other)}; choose another --out, or resume that "
-            "one with the same settings"
+            f"{out} holds a search with a different {', '.join(other)}; choose another --out, or resume "
+            "that one with the same settings"
         )
     state.settings = settings
     if settings.grid and (theirs["grid"], theirs["seeds"]) != (mine["grid"], mine["seeds"]):

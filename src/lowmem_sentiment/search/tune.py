@@ -129,7 +129,7 @@ class _Search:
         self._train(trainings, "grid")
 
     def _halve(self, space: SearchSpace) -> None:
-        """Go through the brackets, first those of an earlier process again."""
+        """Go through the brackets, those of an earlier process first."""
         first, brackets = 1, self._state.brackets
         nth = 0
         while not self._is_over():
