@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 from helpers import run_cli
 
-from lowmem_sentiment.cli import command_line, main, output
+from lowmem_sentiment.cli import command_line, main, output, training_summary
 from lowmem_sentiment.cli import predict as cli_predict
 from lowmem_sentiment.cli import train as cli_train
 from lowmem_sentiment.evaluation.predict import Effect, Prediction
@@ -249,7 +249,7 @@ def test_help_shows_every_default(capsys):
     assert stopped.value.code == 0
     out = " ".join(capsys.readouterr().out.split())
     for shown in ("(default: 2)", "(default: 32)", "(default: 50,50,50)", "(default: 0.3,0.2)",
-                  "seed of weights, order and dropout (default: 0)"):  # fmt: skip
+                  "seed for weights, order and dropout (default: 0)"):  # fmt: skip
         assert shown in out
     assert "None" not in out
 
@@ -289,8 +289,8 @@ def test_a_run_from_another_takes_over_its_settings_but_those_given(
 )
 def test_a_summary_says_whether_other_epochs_may_be_better(told, row):
     usual = {"epoch": 3, "epochs": 3, "best_epoch": 3, "validated_on": "test"}
-    assert list(cli_train._epoch_row({**usual, **told}, False).values()) == ([row] if row else [])
-    assert not cli_train._epoch_row({**usual, "least_loss_epoch": 2, "best_epoch": 2}, True)
+    assert list(training_summary.epoch_row({**usual, **told}, False).values()) == ([row] if row else [])
+    assert not training_summary.epoch_row({**usual, "least_loss_epoch": 2, "best_epoch": 2}, True)
 
 
 def test_a_wrong_argument_is_one_line(capsys):

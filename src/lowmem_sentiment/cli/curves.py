@@ -13,6 +13,7 @@ from .output import answer, print_text, warn
 
 
 def run(options: argparse.Namespace, bar: Bar) -> None:
+    """Draw the curves, or write them as CSV or JSON."""
     from ..monitoring.event_reader import choose, default_tags, read_curves, write_csv
     from ..system.files import replace_file
 
@@ -55,7 +56,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("runs", type=Path, nargs="+", metavar="RUN", help="run directories, drawn into the same charts")
     chart = (
-        "draw this one, such as process/anonymous_MB, or all; may be repeated (default: loss, accuracy)"
+        "draw this chart, such as process/anonymous_MB, or all; may be repeated (default: loss, accuracy)"
     )
     add("--chart", dest="charts", action="append", default=[], metavar="TAG", help=chart)
-    add("--csv", type=Path, metavar="FILE", help="write a row a point to FILE instead of drawing")
+    add("--csv", type=Path, metavar="FILE", help="write one row per point to FILE instead of drawing")

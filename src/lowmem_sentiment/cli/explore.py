@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 def run(options: argparse.Namespace, bar: Bar) -> None:
+    """Print the statistics of a dataset, or one review."""
     if options.show is not None:
         _show(options)
         return
@@ -118,7 +119,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help="ids below N are known words, as in Keras "
-        f"(default: {DEFAULT_NUM_WORDS}, or all where there are fewer)",
+        f"(default: {DEFAULT_NUM_WORDS}, or all if there are fewer)",
     )
     add("--top", type=int, default=20, metavar="N", help="how many words to list (default: %(default)s)")
     add(
@@ -134,4 +135,4 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default="test",
         help="whose reviews --show counts (default: %(default)s)",
     )
-    add("--tensorboard", type=Path, metavar="DIR", help="also write it there for TensorBoard")
+    add("--tensorboard", type=Path, metavar="DIR", help="also write the statistics there for TensorBoard")

@@ -9,11 +9,12 @@ from .output import answer, report, table
 
 
 def run(options: argparse.Namespace, bar: Bar) -> None:
+    """Export a run and print where."""
     from ..model.export import EXPORT, export
     from ..runs.run_directory import RunDirectory
     from ..system.directories import refuse_existing
 
-    # before TensorFlow's 2 s
+    # before TensorFlow is imported, which takes 2 s
     refuse_existing(options.out, EXPORT, overwrite=options.overwrite, inputs=[options.run])
     if options.format == "saved-model":
         RunDirectory(options.run).config()

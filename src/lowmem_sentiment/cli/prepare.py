@@ -175,11 +175,17 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("paths", nargs="*", metavar="PATH",
         help="files, folders of texts by label, globs, - for standard input, or FILE=LABEL for a file "
-        "with one text per line, all of one label; gzip, bzip2 and xz are unpacked")  # fmt: skip
+        "with one text per line, all with that label; gzip, bzip2 and xz are unpacked")  # fmt: skip
     add("--label", nargs=2, action="append", default=[], metavar=("LABEL", "FILE"),
-        help="a file with one text per line, all of one label; may be repeated")  # fmt: skip
+        help="a file with one text per line, all with this label; may be repeated")  # fmt: skip
     add("--out", type=Path, required=True, metavar="DIR", help="the dataset directory to make")
-    add("--test", nargs="+", default=[], metavar="PATH", help="the test split; the others train")
+    add(
+        "--test",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="the test split; the other files are for training",
+    )
     add_settings(parser, FilesSettings)
     _add_preparation(parser)
 

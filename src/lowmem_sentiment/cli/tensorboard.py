@@ -24,6 +24,7 @@ class _ServerSettings:
 
 
 def run(options: argparse.Namespace, bar: Bar) -> None:
+    """Serve TensorBoard until Ctrl-C."""
     from ..monitoring.server import serve
 
     settings = _ServerSettings(**given(options, _ServerSettings))

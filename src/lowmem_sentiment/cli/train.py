@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from ..runs.configuration import SaveEvery, TrainingSettings
-from ..system.errors import SettingsError, plural
+from ..system.errors import SettingsError
 from ..system.memory import MB, Limit, find_limit, parse_size
 from ..system.progress import Bar
 from ..system.settings import SIZE, check_settings, setting
 from ..system.signals import stop_on_signals
 from .options import add_json, add_settings, given
-from .output import VALIDATION_TOO_GOOD, answer, report, table, warn
+from .output import answer, report, warn
 from .training_options import add_recipe, chosen_settings, set_threads
 
 _OF_PARENT = (
     "num_words", "hidden", "dropout", "learning_rate", "batch_size", "optimizer", "class_weight",
     "best_by",
 )  # fmt: skip
-"""The settings that a run takes over from the one whose weights it starts from."""
+"""The settings that a run takes over from its parent, whose weights it starts from."""
 
 
 def _memory_limit(text: str) -> Limit | None:
@@ -33,22 +33,22 @@ class _Control:
 
     save_every: SaveEvery = setting(  # noqa: RUF009
         SaveEvery(),
-        "save the state every N steps, or every N seconds; it is also saved at each epoch's end",
+        "save the state every N steps, or every N seconds, and at the end of each epoch",
         metavar="N|Ns",
         read=SaveEvery.parse,
         shown="30s",
     )
     memory_limit: Limit | None = setting(  # noqa: RUF009
         None,
-        "fit shuffle window and prefetch to this much memory (700M), refuse what cannot fit, and stop, "
-        "saved, at 92 % of it; auto: the least of free memory and the container's limit",
+        "fit shuffle window and prefetch to this much memory (700M), refuse what cannot fit, and save "
+        "and stop at 92 % of it; auto: free memory or the container's limit, whichever is less",
         metavar="SIZE|auto",
         read=_memory_limit,
         form=f"{SIZE}, or auto",
     )
     cluster_timeout: float = setting(
         120.0,
-        "with several workers in TF_CONFIG: how long to wait until all are there",
+        "with several workers in TF_CONFIG: how long to wait for all of them",
         metavar="SECONDS",
         above=0,
         below=float("inf"),
@@ -60,7 +60,7 @@ class _Control:
 
     @classmethod
     def chosen(cls, options: argparse.Namespace) -> "_Control":
-        """Return what the options say; the limit that was found where it is automatic."""
+        """Return the settings from the options; with "auto", find the memory limit."""
         control = given(options, cls)
         if control.get("memory_limit", ...) is None:
             control["memory_limit"] = find_limit()
@@ -68,29 +68,45 @@ class _Control:
 
 
 def run(options: argparse.Namespace, bar: Bar) -> None:
+    """Train and print the summary, or print the plan."""
     if options.measure and not options.plan:
         raise SettingsError("--measure needs --plan: lowmem-sentiment train DATASET --plan --measure")
-    # A mistake is reported before TensorFlow's 2 s.
     from ..distributed.tf_config import find_cluster
 
     control = _Control.chosen(options)
     cluster = find_cluster()
     dataset = _dataset(options)
     settings = _settings(options, dataset)
+    workers = len(cluster.workers) if cluster else 1
+    if options.plan:
+        _show_plan(options, control, dataset, settings, workers)
+        return
+    summary = None
+    if not cluster:
+        summary = _summary_of_finished(options, dataset, settings)
+        _refuse_early(options, dataset, settings)
     if (warning := dataset.imbalance()) and settings.class_weight == "none":
         warn(warning)
-    if options.plan:
-        _show_plan(options, control, dataset, settings, len(cluster.workers) if cluster else 1)
-        return
-    if not cluster:
-        if summary := _summary_of_finished(options, dataset, settings):
-            _answer(options, summary, dataset, settings)
-            return
-        _refuse_early(options, dataset, settings)
-    limit = control.memory_limit
-    if limit:
-        workers = len(cluster.workers) if cluster else 1
-        settings = _fit_to_memory(limit, dataset, settings, workers, resumed=bool(options.resume))
+    if not summary:
+        if control.memory_limit:
+            resumed = bool(options.resume)
+            settings = _fit_to_memory(control.memory_limit, dataset, settings, workers, resumed=resumed)
+        summary = _train(options, bar, control, cluster, dataset, settings)
+    from ..dataset.splits import ranked_with_held_out
+    from .training_summary import summary_lines
+
+    too_good = bool(ranked_with_held_out(dataset, settings.validation_split))
+    answer(options, summary, lambda: summary_lines(summary, settings, too_good))
+
+
+def _train(
+    options: argparse.Namespace,
+    bar: Bar,
+    control: _Control,
+    cluster: Any,
+    dataset: Any,
+    settings: TrainingSettings,
+) -> dict[str, Any]:
     bar.phase("importing TensorFlow")
     from ..training import tensorflow_startup
 
@@ -115,23 +131,14 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
             force=options.force,
             overwrite=options.overwrite,
             save_every=control.save_every,
-            limit=limit,
+            limit=control.memory_limit,
             stop=stop,
             progress=bar,
             report=report_above,
             strategy=strategy,
         )
     bar.clear()
-    _answer(options, summary, dataset, settings)
-
-
-def _answer(
-    options: argparse.Namespace, summary: dict[str, Any], dataset: Any, settings: TrainingSettings
-) -> None:
-    from ..dataset.splits import ranked_with_held_out
-
-    too_good = bool(ranked_with_held_out(dataset, settings.validation_split))
-    answer(options, summary, lambda: _summary_lines(summary, settings, too_good))
+    return summary
 
 
 def _summary_of_finished(
@@ -175,7 +182,7 @@ def _show_plan(
 
 
 def _dataset(options: argparse.Namespace) -> Any:
-    """Return the dataset that is named, or that of the run to resume."""
+    """Return the named dataset, or the dataset of the run to resume."""
     from ..dataset.reader import Dataset
     from ..runs.run_directory import RunDirectory
 
@@ -187,7 +194,7 @@ def _dataset(options: argparse.Namespace) -> Any:
 
 
 def _settings(options: argparse.Namespace, dataset: Any) -> TrainingSettings:
-    """Return the settings: the options', and of a run to resume its own."""
+    """Return the settings from the options, a recipe, and the run to resume or to start from."""
     from ..runs.run_directory import RunDirectory
 
     chosen = chosen_settings(options, dataset)
@@ -196,7 +203,7 @@ def _settings(options: argparse.Namespace, dataset: Any) -> TrainingSettings:
     if options.start_from:
         run = RunDirectory(options.start_from)
         parent = run.settings()
-        # Training compares all words, 70 MB of 500,000 n-grams: before it only where there are too few.
+        # Training compares all words, 70 MB for 500,000 n-grams; here only if there are too few.
         if (parent.num_words or 0) > dataset.num_inputs:
             run.require_words_of(dataset, as_inputs=True)
         return TrainingSettings(**{**{name: getattr(parent, name) for name in _OF_PARENT}, **chosen})
@@ -206,7 +213,7 @@ def _settings(options: argparse.Namespace, dataset: Any) -> TrainingSettings:
 def _fit_to_memory(
     limit: Limit, dataset: Any, settings: TrainingSettings, workers: int, *, resumed: bool
 ) -> TrainingSettings:
-    """Return the settings that fit the limit, and report them; a run to resume keeps its own."""
+    """Return settings that fit the limit, and report them; a resumed run keeps its own."""
     from ..runs.memory_plan import fit_to, plan, too_large
 
     if not resumed:
@@ -221,64 +228,8 @@ def _fit_to_memory(
         f"{settings.prefetch} {'batch' if settings.prefetch == 1 else 'batches'} made ahead"
     )
     if needed > limit.bytes:
-        warn("with less memory training is slow: libraries are read from the disk again and again")
+        warn("training will be slow: with so little memory, libraries are read from disk again and again")
     return settings
-
-
-def _summary_lines(summary: dict[str, Any], settings: TrainingSettings, too_good: bool) -> list[str]:
-    held_out, epochs = summary["validated_on"], summary["epochs"]
-    rows = {
-        **({"started from": summary["parent"]} if "parent" in summary else {}),
-        "data": summary["data"],
-        "reviews": ", ".join(f"{n:,} {split}" for split, n in summary["reviews"].items()),
-        "model": f"{summary['parameters']:,} parameters",
-        f"{held_out} accuracy": f"{summary['val_accuracy']:.4f}",
-        f"{held_out} loss": f"{summary['val_loss']:.4f}",
-        "train accuracy": f"{summary['accuracy']:.4f}",
-        **({"note": VALIDATION_TOO_GOOD} if too_good else {}),
-        **_epoch_row(summary, settings.keep_best),
-        "time": f"{summary['seconds']['training']:.1f} s for {plural(epochs, 'epoch')}, "
-        f"{summary['reviews_per_second']:,.0f} reviews/s" + _waiting(summary["seconds"]),
-        "peak memory": _memory(summary),
-        "run": summary["run"],
-        "watch": f"lowmem-sentiment tensorboard {summary['run']}",
-    }
-    return table(rows)
-
-
-def _memory(summary: dict[str, Any]) -> str:
-    """Return the peak of memory, and what was planned."""
-    peak, peak_anonymous, planned, planned_anonymous = (
-        summary[f"{kind}_{part}_bytes"] / MB
-        for kind in ("peak", "predicted")
-        for part in ("resident", "anonymous")
-    )
-    return (
-        f"{peak:,.0f} MB ({peak_anonymous:,.0f} anonymous), planned {planned:,.0f} "
-        f"({planned_anonymous:,.0f})"
-    )
-
-
-def _waiting(seconds: dict[str, Any]) -> str:
-    """Return how much of the time training waited for data, where that was measured."""
-    if "waiting_for_data" not in seconds:
-        return ""
-    return f", {min(seconds['waiting_for_data'] / seconds['training'], 1):.0%} waiting for data"
-
-
-def _epoch_row(summary: dict[str, Any], keep_best: bool) -> dict[str, str]:
-    """Return which epoch is kept, or whether fewer or more may be better, where that is worth a line."""
-    epoch, epochs = summary["epoch"], summary["epochs"]
-    # older runs have neither of these
-    best_by, least = summary.get("best_by", "accuracy"), summary.get("least_loss_epoch", epochs)
-    if epoch != epochs:
-        return {"epoch": f"{epoch} of {epochs} is kept, the best by {best_by} in validation"}
-    if least < epochs and not keep_best:
-        rose = f"{summary['validated_on']} loss rose after epoch {least}"
-        return {"overfitting": f"{rose} (--keep-best --best-by loss)"}
-    if epochs > 1 and summary["best_epoch"] == epochs:
-        return {"epochs": "the last was the best so far: more may be better (--epochs)"}
-    return {}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -289,41 +240,41 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="?",
         metavar="DATASET",
-        help="a dataset directory (default with --resume: the run's own)",
+        help="a dataset directory (default with --resume: the dataset of the run)",
     )
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--run", type=Path, metavar="DIR", help="the run directory to make")
+    where.add_argument("--run", type=Path, metavar="DIR", help="train, and make this run directory")
     where.add_argument(
         "--resume",
         type=Path,
         metavar="RUN",
-        help="resume this run from its last saved state, with its own settings; a finished one is "
-        "trained on when --epochs is raised",
+        help="resume this run from its last saved state, with its own settings; with more --epochs, "
+        "train a finished run further",
     )
     where.add_argument(
         "--plan",
         action="store_true",
-        help="show what memory and disk training takes, and do not train",
+        help="show how much memory and disk training takes, and do not train",
     )
     parser.add_argument(
         "--measure",
         action="store_true",
-        help="with --plan: train for a second, and show the time that the whole will take",
+        help="with --plan: train for one second, and show how long training takes",
     )
     parser.add_argument(
         "--from",
         dest="start_from",
         type=Path,
         metavar="RUN",
-        help="start from the weights of this finished run, on data with its words (prepare --vocabulary "
-        "RUN) and labels; words, layers, dropout, learning rate, batch size, optimizer, class weight and "
-        "--best-by are its own unless they are given",
+        help="start from the weights of this finished run, on data with the same words (prepare "
+        "--vocabulary RUN) and labels; unless given, words, layers, dropout, learning rate, batch size, "
+        "optimizer, class weight and --best-by are the same as well",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the run directory if it exists")
     parser.add_argument(
         "--force",
         action="store_true",
-        help="resume although the dataset, TensorFlow, or the processor is another: the result is then "
+        help="resume although the dataset, TensorFlow, or the processor has changed; the result is then "
         "not exact",
     )
     add_settings(parser, _Control)

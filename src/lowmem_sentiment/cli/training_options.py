@@ -9,20 +9,20 @@ from .options import given
 
 
 def add_recipe(parser: argparse.ArgumentParser) -> None:
-    """Add the option that names settings which belong together."""
+    """Add --recipe."""
     settings = "; ".join(
         f"{name}: {' '.join(TrainingSettings(**recipe).options())}" for name, recipe in RECIPES.items()
     )
     parser.add_argument(
         "--recipe",
         choices=RECIPES,
-        help="settings for n-grams (prepare --ngrams 3) that belong together; an option that is given "
-        f"beside it wins. {settings}",
+        help="a set of settings that goes well with n-grams (prepare --ngrams 3); options given as well "
+        f"override it. {settings}",
     )
 
 
 def chosen_settings(options: argparse.Namespace, dataset: Any) -> dict[str, Any]:
-    """Return the training settings that were given: a recipe's, and the options', which win."""
+    """Return the training settings of the recipe, overridden by those given as options."""
     recipe = recipe_settings(options.recipe, dataset) if options.recipe else {}
     return {**recipe, **given(options, TrainingSettings)}
 

@@ -1,4 +1,4 @@
-"""The settings of a training run, checked when they are built; each default stands here alone."""
+"""The settings of a training run, checked when they are built; defaults are declared only here."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ BEST_BY = ("accuracy", "loss", "f1")
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """What decides the result of a training run, beside the dataset.
+    """The settings that, with the dataset, decide the result of a training run.
 
-    The defaults are the tutorial's, with batches of 32, Keras' default, in place of 500.
+    The defaults are the tutorial's, but for batches of 32 reviews, Keras' default, instead of 500.
 
-    Each field is an option of `train` (`batch_size` is ``--batch-size``), whose help says what it does.
-    `num_words` of None is 10,000, or all words where there are fewer; `window_bytes` are bytes on disk.
-    Raises SettingsError for a value out of its range, which the message names.
+    Each field is an option of `train` (`batch_size` is ``--batch-size``), and is described by its help.
+    If `num_words` is None, it is 10,000, or all words if there are fewer; `window_bytes` is in bytes on
+    disk. Raises SettingsError for a value out of its range, with the range.
     """
 
     epochs: int = setting(2, "passes over the training reviews", metavar="N", at_least=1)
-    batch_size: int = setting(32, "reviews a step", metavar="N", at_least=1)
+    batch_size: int = setting(32, "reviews per step", metavar="N", at_least=1)
     num_words: int | None = setting(  # its range is the dataset's: `num_words_for`
         None,
-        "ids below N are known words, as in Keras, or known n-grams, the first by rank",
+        "ids below N are known words or n-grams, the first by rank, as in Keras",
         metavar="N",
         alias="--num-features",
-        shown=f"{DEFAULT_NUM_WORDS}, or all where there are fewer",
+        shown=f"{DEFAULT_NUM_WORDS}, or all if there are fewer",
     )
     learning_rate: float = setting(
         0.001, "Adam's learning rate", metavar="RATE", above=0, below=float("inf")
     )
     optimizer: str = setting(
         "adam",
-        "lazy-adam: the weights of a word move only in steps in which it occurs, so that a step does not "
-        "take longer with more words",
+        "lazy-adam: a word's weights move only in steps in which it occurs, so that steps do not take "
+        "longer with more words",
         choices=OPTIMIZERS,
     )
     hidden: tuple[int, ...] = setting(
@@ -54,17 +54,17 @@ class TrainingSettings:
     )
     dropout: tuple[float, ...] = setting(
         (0.3, 0.2),
-        "rates after the first, second, ... hidden layer",
+        "dropout rates after the first, second, ... hidden layer",
         metavar="P,P,...",
         at_least=0,
         below=1,
     )
     seed: int = setting(
-        0, "seed of weights, order and dropout", metavar="N", at_least=0, at_most=(1 << 31) - 1
+        0, "seed for weights, order and dropout", metavar="N", at_least=0, at_most=(1 << 31) - 1
     )
     validation_split: float = setting(
         0.0,
-        "validate on this share of the training reviews, and leave the test split alone; 0: validate on "
+        "validate on this share of the training reviews and leave the test split alone; 0: validate on "
         "the test split, as the tutorial does",
         metavar="SHARE",
         at_least=0,
@@ -72,31 +72,32 @@ class TrainingSettings:
     )
     class_weight: str = setting(
         "none",
-        "balanced: every label weighs the same in the loss, however few its reviews",
+        "balanced: every label has the same weight in the loss, however few its reviews",
         choices=CLASS_WEIGHTS,
     )
-    """"balanced": a label's reviews weigh in the loss by (reviews / labels) / reviews of the label."""
-    # Bytes on disk; in memory some 1.7 times that. IMDb's training split (16 MB) fits, so its order is
-    # random as a whole; larger data is shuffled window by window.
+    """"balanced": a review's weight in the loss is (reviews / labels) / reviews of its label."""
+    # Bytes on disk, about 1.7 times as many in memory. IMDb's training split (16 MB) fits, so it is
+    # shuffled as a whole; larger data is shuffled window by window.
     window_bytes: int = setting(
         32 << 20,
-        "records that are shuffled together; less takes less memory, and on larger data shuffles less",
+        "records that are shuffled together; a smaller window takes less memory, and shuffles larger "
+        "data less well",
         metavar="SIZE",
         read=parse_size,
         form=SIZE,
         shown="32Mi",
         at_least=1,
     )
-    # Each is 0.25 MB at 32 reviews of 10,000 words: rows over the batch's own words.
-    prefetch: int = setting(2, "batches made ahead; changes no result", metavar="N", at_least=1)
+    # Each takes 0.25 MB for 32 reviews and 10,000 words: its rows cover only the batch's own words.
+    prefetch: int = setting(2, "batches prepared in advance; changes no result", metavar="N", at_least=1)
     early_stopping: int = setting(
-        0, "end after N epochs without a better one; 0: train them all", metavar="N", at_least=0
+        0, "stop after N epochs without a better one; 0: train all epochs", metavar="N", at_least=0
     )
-    keep_best: bool = setting(False, "let the run's model be that of the best epoch, not of the last")
+    keep_best: bool = setting(False, "keep the model of the best epoch instead of the last")
     best_by: str = setting(
         "accuracy",
-        "what --early-stopping and --keep-best go by, in validation; f1: the mean of the labels' F1, in "
-        "which a rare label weighs as much as a frequent one",
+        "the validation metric for --early-stopping and --keep-best; f1: the mean F1 of the labels, in "
+        "which a rare label counts as much as a frequent one",
         metavar="METRIC",
         choices=BEST_BY,
     )
@@ -108,7 +109,7 @@ class TrainingSettings:
     """Settings of earlier versions: a run that has them is read without them."""
 
     def __post_init__(self) -> None:
-        if self.dropout == TrainingSettings.dropout:  # fewer layers need fewer of the default rates
+        if self.dropout == TrainingSettings.dropout:  # fewer layers take fewer of the default rates
             object.__setattr__(self, "dropout", self.dropout[: len(self.hidden)])
         check_settings(self)
         if len(self.dropout) > len(self.hidden):
@@ -160,7 +161,7 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class SaveEvery:
-    """How often a training run saves its state, beside each epoch's end: by steps or by time."""
+    """How often a training run saves its state within an epoch: by steps or by time."""
 
     steps: int | None = None
     seconds: float | None = 30.0

@@ -1,4 +1,4 @@
-"""Settings that belong together, under a name."""
+"""Named sets of settings."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 def recipe_settings(name: str, dataset: Dataset) -> dict[str, Any]:
-    """Return the training settings of a recipe, the number of words or n-grams at most the dataset's.
+    """Return a recipe's training settings, with at most as many words or n-grams as the dataset has.
 
-    Raises SettingsError for a recipe that is not there.
+    Raises SettingsError for an unknown recipe.
     """
     if name not in RECIPES:
         raise SettingsError(f"recipe is {name!r}, expected one of {', '.join(RECIPES)}")

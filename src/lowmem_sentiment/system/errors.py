@@ -1,15 +1,14 @@
-"""What can go wrong, and the exit code that tells a script so.
+"""Errors for the user, each with the exit code of the command.
 
-The library raises these; only `cli.command_line.run` turns one into a line and an exit code. From 64
-on the codes are those of BSD's ``sysexits.h``, so that no script meets a number that means something
-else elsewhere.
+The library raises these; only `cli.command_line.run` turns one into a line and an exit code. Codes from
+64 on have the meaning that BSD's ``sysexits.h`` gives them.
 """
 
 from collections.abc import Iterable
 
 
 class LowmemError(Exception):
-    """Base of every error that has a one-line explanation for the user."""
+    """The base of every error that has a one-line explanation for the user."""
 
     exit_code = 70  # EX_SOFTWARE; every subclass says better
 
@@ -21,31 +20,31 @@ class CheckFailed(LowmemError):
 
 
 class SettingsError(LowmemError):
-    """A setting that cannot be: zero epochs, an unknown metric, num_words below 4."""
+    """An impossible setting: zero epochs, an unknown metric, num_words below 4."""
 
     exit_code = 2
 
 
 class DataError(LowmemError):
-    """A file whose content is damaged, foreign, or not what its name says."""
+    """A file whose content is damaged, foreign, or not in the format of its name."""
 
     exit_code = 65
 
 
 class InputMissing(LowmemError):
-    """A file, dataset or run directory that is not there."""
+    """A missing file, dataset or run directory."""
 
     exit_code = 66
 
 
 class Unavailable(LowmemError):
-    """Something outside this process: no network, a port that is taken, no TensorFlow."""
+    """Something outside this process is unavailable: the network, a port, TensorFlow."""
 
     exit_code = 69
 
 
 class OutputExists(LowmemError):
-    """An output that is there already and is not overwritten."""
+    """An output that already exists and is not overwritten."""
 
     exit_code = 73
 
@@ -57,7 +56,7 @@ class OutputError(LowmemError):
 
 
 class Resumable(LowmemError):
-    """Training that was stopped with its state saved: the command in the message resumes it."""
+    """Training stopped with its state saved; the command in the message resumes it."""
 
     exit_code = 75
 
