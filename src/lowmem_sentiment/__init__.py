@@ -46,8 +46,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .dataset.explore import explore as explore
+    from .dataset.explore import show as show
     from .dataset.reader import Dataset as Dataset
-    from .dataset.show import show as show
     from .evaluation.evaluate import evaluate as evaluate
     from .evaluation.predict import Predictor as Predictor
     from .evaluation.predict import predict as predict
@@ -84,7 +84,7 @@ _MODULES = {
     "find_reuters_source": "sources.find",
     "predict": "evaluation.predict",
     "prepare": "preparation.prepare",
-    "show": "dataset.show",
+    "show": "dataset.explore",
     "train": "training.train",
 }
 

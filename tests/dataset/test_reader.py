@@ -6,9 +6,8 @@ import pytest
 from helpers import reviews
 
 from lowmem_sentiment.dataset import records
-from lowmem_sentiment.dataset.explore import explore
+from lowmem_sentiment.dataset.explore import explore, show
 from lowmem_sentiment.dataset.reader import Dataset
-from lowmem_sentiment.dataset.show import show
 from lowmem_sentiment.dataset.writer import DatasetWriter
 from lowmem_sentiment.system.errors import DataError, InputMissing
 from lowmem_sentiment.system.schema import read_json, write_json

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
+from lowmem_sentiment.dataset.explore import show
 from lowmem_sentiment.dataset.reader import Dataset
-from lowmem_sentiment.dataset.show import show
 from lowmem_sentiment.preparation.given_vocabulary import load_vocabulary
 from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.preparation.settings import PreparationSettings

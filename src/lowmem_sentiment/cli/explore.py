@@ -35,7 +35,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
 
 
 def _show(options: argparse.Namespace) -> None:
-    from ..dataset.show import show
+    from ..dataset.explore import show
 
     review = show(options.dataset, options.show, split=options.split, num_words=options.num_words)
     label = f"Label: {review.label} ({review.label_name})"

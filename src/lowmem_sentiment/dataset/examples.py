@@ -10,7 +10,8 @@ over many reviews makes some ten times that.
 """
 
 import functools
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -33,20 +34,16 @@ ID_LISTS = {"tokens": "token id", "features": "feature id"}
 
 def encode_examples(reviews: Reviews, features: Features | None = None) -> list[bytes]:
     """Return each review as a serialised Example, with its `features` where they are given."""
+    entries: Iterable[bytes] = itertools.repeat(b"", len(reviews.lengths))
+    if features is not None:
+        entries = (_list_head(b"features", len(ids)) + ids for ids in _pack(*features))
     packed = _pack(reviews.token_ids, reviews.lengths)
-    labels = reviews.labels.tolist()
-    if features is None:
-        return [
-            _example_head(label, len(tokens)) + tokens
-            for label, tokens in zip(labels, packed, strict=True)
-        ]
-    parts = []
-    for label, tokens, ids in zip(labels, packed, _pack(*features), strict=True):
-        entry = _list_head(b"features", len(ids)) + ids
+    examples = []
+    for label, tokens, entry in zip(reviews.labels.tolist(), packed, entries, strict=True):
         head = _label_entry(label) + _list_head(b"tokens", len(tokens))
         size = len(entry) + len(head) + len(tokens)
-        parts.append(b"\x0a" + _varint(size) + entry + head + tokens)  # Example.features
-    return parts
+        examples.append(b"\x0a" + _varint(size) + entry + head + tokens)  # Example.features
+    return examples
 
 
 def _pack(ids: np.ndarray, lengths: np.ndarray) -> Iterator[bytes]:
@@ -87,13 +84,6 @@ def _varint(value: int) -> bytes:
 def _field(number: int, content: bytes) -> bytes:
     """Return a length-delimited protobuf field."""
     return bytes([number << 3 | 2]) + _varint(len(content)) + content
-
-
-@functools.lru_cache(maxsize=1 << 14)  # ~200 bytes each: 3 MB
-def _example_head(label: int, tokens_size: int) -> bytes:
-    """Return an Example's bytes up to its packed tokens, which come last."""
-    head = _label_entry(label) + _list_head(b"tokens", tokens_size)
-    return b"\x0a" + _varint(len(head) + tokens_size) + head  # Example.features
 
 
 @functools.lru_cache(maxsize=1 << 10)

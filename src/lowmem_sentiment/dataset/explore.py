@@ -1,4 +1,4 @@
-"""What the data looks like, in one streaming pass with NumPy alone: the tutorial's second step.
+"""What the data looks like, in one streaming pass with only NumPy: the tutorial's second step.
 
 Memory follows the vocabulary (8 bytes per word, and 8 per label for each known one) and three
 bounds, never the number of reviews: 1 MiB of records at a time, 65,536 lengths, and half a
@@ -13,7 +13,7 @@ import numpy as np
 
 from ..system.errors import DataError, SettingsError, plural
 from ..system.progress import Progress, no_progress
-from ..text.vocabulary import DEFAULT_NUM_WORDS, MIN_NUM_WORDS
+from ..text.vocabulary import DEFAULT_NUM_WORDS, MIN_NUM_WORDS, OUT_OF_VOCABULARY_ID
 from .duplicates import DuplicateCounter, Duplicates
 from .lengths import LengthHistogram
 from .manifest import FEATURES, MANIFEST, SPLITS, VOCABULARY, FeaturesFile, Lengths
@@ -187,3 +187,43 @@ def _warnings(duplicates: Duplicates, empty: int) -> list[str]:
     if empty:
         warnings.append(f"{plural(empty, 'review')} {'has' if empty == 1 else 'have'} no words")
     return warnings
+
+
+@dataclass(frozen=True)
+class ShownReview:
+    """A review of a dataset."""
+
+    number: int
+    """Its place in the split, from 0."""
+    split: str
+    label: int
+    label_name: str
+    ids: list[int]
+    text: str
+    """Decoded, with # for every unknown word."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `explore --show N --json` prints."""
+        return asdict(self)
+
+
+def show(
+    dataset: Dataset | str | Path, number: int, *, split: str = "test", num_words: int | None = None
+) -> ShownReview:
+    """Return the review `number` (from 0) of a split: label, ids at `num_words`, and decoded text.
+
+    Only the shard that holds it is read, and that whole, so that its digest is checked. Raises
+    SettingsError for a review that is not there, DataError.
+    """
+    if not isinstance(dataset, Dataset):
+        dataset = Dataset(dataset)
+    if split not in SPLITS:
+        raise SettingsError(f"split is {split!r}, expected one of {', '.join(SPLITS)}")
+    num_words = check_num_words(num_words, dataset)
+    count = dataset.num_reviews(split)
+    if not 0 <= number < count:
+        raise SettingsError(f"review {number} is not there; the {split} split has 0 to {count - 1:,}")
+    [(ids, label)] = dataset.pick(split, [number]).values()
+    ids = np.where(ids < num_words, ids, OUT_OF_VOCABULARY_ID).tolist()
+    text = dataset.vocabulary().decode(ids)
+    return ShownReview(number, split, label, dataset.labels[label], ids, text)

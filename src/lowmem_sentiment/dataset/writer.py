@@ -62,7 +62,7 @@ class _OpenShard:
         self._file.close()
         return Shard(self.name, self.records, self.bytes, self._digest.hexdigest())
 
-    def abandon(self) -> None:
+    def close(self) -> None:
         self._file.close()
 
 
@@ -125,10 +125,10 @@ class _SplitWriter:
             self._closed.append(shard.finish())
             self._open[nth] = None
 
-    def abandon(self) -> None:
+    def close_files(self) -> None:
         """Close what is open."""
         for shard in filter(None, self._open):
-            shard.abandon()
+            shard.close()
 
     def close(self) -> Split:
         """Rename the shards to their final names, and return the manifest's entry of the split."""
@@ -174,10 +174,13 @@ class DatasetWriter:
             self._splits[split].append(block)
             self._lengths.add(block.lengths)
 
-    def abandon(self) -> None:
-        """Close what is open; the directory stays unfinished."""
+    def __enter__(self) -> "DatasetWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close what is open; without `finish` the directory stays unfinished."""
         for writer in self._splits.values():
-            writer.abandon()
+            writer.close_files()
 
     def finish(self, name: str, source: dict[str, Any], tokenizer: str = KERAS) -> None:
         """Write vocabulary and manifest; `source` says where the reviews came from."""

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -27,18 +27,9 @@ class CorpusSummary:
     Memory is that of the words (`word_counts`) and of the labels.
     """
 
-    def __init__(
-        self,
-        word_counts: WordCounts | None,
-        skip_bad_rows: int,
-        on_bad_row: Callable[[BadRow], object] = lambda row: None,
-    ):
-        """Count words into `word_counts`, unless the vocabulary is given.
-
-        Up to `skip_bad_rows` bad rows are skipped: `on_bad_row` gets each, as none is kept.
-        """
+    def __init__(self, word_counts: WordCounts | None, skip_bad_rows: int):
+        """Count words into `word_counts`, unless the vocabulary is given; allow so many bad rows."""
         self._word_counts, self._skip_bad_rows = word_counts, skip_bad_rows
-        self._on_bad_row = on_bad_row
         self._places: dict[str, str] = {}  # where each label is first seen
         self._by_label: dict[str, np.ndarray] = {}  # int64[2]: training and test reviews
         self.training_tokens = self.num_undecided = 0
@@ -68,7 +59,6 @@ class CorpusSummary:
             self._bad_lines += row.lines  # a row that takes up many may hold reviews
             if self._bad_lines > self._skip_bad_rows:
                 raise self._one_too_many(row)
-            self._on_bad_row(row)
 
     def decide(self, spill: Spill, test_share: float, seed: int) -> None:
         """Divide the undecided reviews into training and test split, and count them; reads the spill."""

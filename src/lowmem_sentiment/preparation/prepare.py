@@ -57,8 +57,7 @@ def prepare(
 
 def _write_tokens(source: TokenSource, directory: Path, shard_bytes: int, progress: Progress) -> None:
     vocabulary, description = source.vocabulary(), source.describe()
-    writer = DatasetWriter(directory, source.labels, vocabulary, shard_bytes)
-    try:
+    with DatasetWriter(directory, source.labels, vocabulary, shard_bytes) as writer:
         done = 0
         for split, reviews in source.blocks():
             _check_block(reviews, vocabulary.num_ids, len(source.labels), source.name)
@@ -66,8 +65,6 @@ def _write_tokens(source: TokenSource, directory: Path, shard_bytes: int, progre
             done += len(reviews.lengths)
             progress("write shards", done, description.get("reviews"))
         writer.finish(source.name, description)
-    finally:
-        writer.abandon()
 
 
 def _check_block(reviews: Reviews, num_ids: int, num_labels: int, name: str) -> None:

@@ -7,7 +7,7 @@ are, and the parent takes the results in order, so neither does a byte of the da
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from ..sources.source import TextSource
 from ..system import workers
 from ..system.errors import DataError, SettingsError, printable
 from ..system.progress import Progress
-from ..text.rows import BadRow
 from .chunk_tasks import ChunkEncoder, WrongLabelColumn, tokenise_chunk
 from .corpus_summary import CorpusSummary
 from .given_vocabulary import GivenVocabulary, load_vocabulary
@@ -48,8 +47,7 @@ def write_texts(
         _check_choice(given, settings)
     with tempfile.TemporaryFile(dir=directory) as file, _wrong_column_explained(source):
         spill = Spill(file)
-        with _skipped_rows(directory / SKIPPED_ROWS) as write_bad_row:
-            summary = _read_texts(source, spill, settings, tokenizer, progress, write_bad_row)
+        summary = _read_texts(source, spill, settings, tokenizer, progress, directory / SKIPPED_ROWS)
         if source.stratified is not None:
             summary.decide(spill, *source.stratified)
         summary.check_label_map(source.describe().get("label_map", ()))
@@ -65,14 +63,12 @@ def write_texts(
         open_shards = min(_MAX_OPEN_SHARDS, summary.training_bytes // shard_bytes + 1)
         writer = DatasetWriter(directory, labels, vocabulary, shard_bytes, open_shards=open_shards)
         encoder = ChunkEncoder(spill, vocabulary, labels)
-        try:
+        with writer:
             places = zip(spill.places(), summary.undecided.masks(), strict=True)
             _write_shards(writer, encoder, places, settings, sum(summary.reviews), progress)
             chosen = {"file": str(settings.vocabulary)} if given else counting
             description = {**source.describe(), **summary.describe(), "vocabulary": chosen}
             writer.finish(source.name, description, tokenizer)
-        finally:
-            writer.abandon()
     return given
 
 
@@ -92,16 +88,19 @@ def _read_texts(
     settings: PreparationSettings,
     tokenizer: str,
     progress: Progress,
-    write_bad_row: Callable[[BadRow], object],
+    skipped_rows: Path,
 ) -> CorpusSummary:
-    """Tokenise every text into `spill`, and return what all hold together."""
+    """Tokenise every text into `spill`, list bad rows in a file, and return what all hold together."""
     word_counts = WordCounts(settings.vocabulary_memory) if settings.vocabulary is None else None
-    summary = CorpusSummary(word_counts, settings.skip_bad_rows, write_bad_row)
+    summary = CorpusSummary(word_counts, settings.skip_bad_rows)
     processes = settings.workers or workers.available()
     for chunk in workers.in_order(
         partial(tokenise_chunk, tokenizer=tokenizer), source.chunks(), processes
     ):
         summary.add(chunk)
+        if chunk.bad_rows:
+            with open(skipped_rows, "a", encoding="utf-8", errors="backslashreplace", newline="") as file:
+                file.writelines(f"{row}\n" for row in chunk.bad_rows)
         spill.append(chunk.packed)
         done, share = sum(summary.reviews) + summary.num_undecided, source.share()
         progress("read texts", done, int(done / share) if share else None)
@@ -123,22 +122,6 @@ def _write_shards(
             writer.append(split, block)
             done += len(block.sizes)
         progress("write shards", done, total)
-
-
-@contextlib.contextmanager
-def _skipped_rows(path: Path) -> Iterator[Callable[[BadRow], object]]:
-    """Yield the function that writes a bad row, a line each, to `path`, which the first one makes."""
-    with contextlib.ExitStack() as stack:
-        file: Any = None
-
-        def write(row: BadRow) -> None:
-            nonlocal file
-            if file is None:
-                opened = open(path, "w", encoding="utf-8", errors="backslashreplace", newline="")  # noqa: SIM115
-                file = stack.enter_context(opened)
-            file.write(f"{row}\n")
-
-        yield write
 
 
 @contextlib.contextmanager
