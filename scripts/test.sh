@@ -7,5 +7,5 @@ if [ "${1-}" = --quick ]; then
     shift
     set -- -m "not slow" "$@"
 fi
-# Two at a time, each file in one of them: a process that holds TensorFlow takes 600 MB.
-exec python -m pytest -n 2 --dist loadfile "$@"
+# Two processes, each file in one of them, in the order of tests/conftest.py: TensorFlow takes 600 MB in each.
+exec python -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"

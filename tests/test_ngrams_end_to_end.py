@@ -1,8 +1,6 @@
 """N-grams from preparing to serving: what every part reads of a text is the same."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -25,18 +23,6 @@ from lowmem_sentiment.system.errors import DataError, SettingsError
 from lowmem_sentiment.training.train import train
 
 SETTINGS = TrainingSettings(epochs=3, batch_size=8, hidden=(8, 4), learning_rate=0.02)
-
-# Answers texts from standard input with a SavedModel, where our package cannot be imported.
-SERVER = """
-import json, sys
-sys.modules["lowmem_sentiment"] = None
-import tensorflow as tf
-texts = [text.encode("latin-1") for text in json.load(sys.stdin)]
-signature = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
-outputs = signature(texts=tf.constant(texts))
-assert signature(texts=tf.constant([], tf.string))["label"].shape == [0]
-json.dump(outputs["probabilities"].numpy().tolist(), sys.stdout)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -211,17 +197,15 @@ def test_exported_weights_are_all_that_predict_needs(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_saved_model_gives_what_predict_gives_without_our_package(run, tmp_path):
+def test_the_saved_model_gives_what_predict_gives(run, tmp_path):
+    """Without this package too: see tests/model/test_export.py."""
+    import tensorflow as tf
+
     out, texts = export(run, tmp_path / "model" / "1"), hard_texts()
-    served = subprocess.run(
-        [sys.executable, "-c", SERVER, str(out)],
-        input=json.dumps([text.decode("latin-1") for text in texts]),
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert served.returncode == 0, served.stderr
-    np.testing.assert_allclose(json.loads(served.stdout), Predictor(run).probabilities(texts), atol=1e-5)
+    signature = tf.saved_model.load(out).signatures["serving_default"]
+    assert signature(texts=tf.constant([], tf.string))["label"].shape == [0]
+    served = signature(texts=tf.constant(texts))["probabilities"]
+    np.testing.assert_allclose(served, Predictor(run).probabilities(texts), atol=1e-5)
 
 
 def test_a_run_of_words_has_no_trace_of_ngrams(trained):
