@@ -19,7 +19,7 @@ FOLDERS = [
 
 # Importing TensorFlow costs 540 MB and over a second: only these may, at module level.
 TENSORFLOW = (
-    "training", "distributed", "model/keras_model.py", "model/optimizer.py",
+    "training", "distributed", "model/tensorflow.py", "model/keras_model.py", "model/optimizer.py",
     "model/keras_scores.py",
 )  # fmt: skip
 

@@ -37,7 +37,7 @@ def ngram_dataset(tmp_path_factory) -> Dataset:
 def run(ngram_dataset, tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "ngrams"
     summary = train(ngram_dataset, path, replace(SETTINGS, num_words=120))
-    assert summary["val_accuracy"] > 0.9
+    assert summary.metrics["val_accuracy"] > 0.9
     return path
 
 
@@ -241,7 +241,7 @@ def test_a_run_on_ngrams_is_trained_on_with_new_texts(ngram_dataset, run, tmp_pa
     same = replace(SETTINGS, epochs=1, num_words=120)
     child, alone = tmp_path / "child", tmp_path / "alone"
     summary = train(new, child, same, start_from=run)
-    assert summary["loss"] < train(new, alone, same)["loss"] / 2
+    assert summary.metrics["loss"] < train(new, alone, same).metrics["loss"] / 2
     assert evaluate(child, ngram_dataset).accuracy > 0.9
 
 

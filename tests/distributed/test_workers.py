@@ -31,8 +31,6 @@ RANDOM = TrainingSettings(epochs=6, batch_size=7, hidden=(6, 4), learning_rate=0
 
 WORKER = """
 import functools, os, sys
-from lowmem_sentiment.training import tensorflow_startup
-tensorflow_startup.start()
 import numpy as np
 from lowmem_sentiment import cli
 from lowmem_sentiment.distributed import strategy
@@ -254,7 +252,7 @@ def test_another_number_of_workers_is_refused_unless_forced(dataset, pair, tmp_p
     ):
         train(dataset, run, longer, resume=True)
     said = []
-    assert train(dataset, run, longer, resume=True, force=True, report=said.append)["epochs"] == 7
+    assert train(dataset, run, longer, resume=True, force=True, report=said.append).epochs == 7
     assert "the result is not exact" in said[0]
 
 
@@ -262,7 +260,7 @@ def test_other_data_on_one_worker_is_refused_by_all(imdb_files, dataset, tmp_pat
     other = prepare(ImdbSource(*imdb_files, split="tutorial"), tmp_path / "other")
     workers = Workers(2, dataset, tmp_path, RANDOM, datasets={1: other})
     for errors in workers.end_all(65):
-        assert re.search(r"error: worker 1 \(127.0.0.1:\d+\) has another dataset: ", errors)
+        assert re.search(r"error: worker 1 \(127.0.0.1:\d+\) has a different dataset: ", errors)
     assert not workers.run.exists()
 
 
@@ -308,9 +306,7 @@ def test_keras_own_fit_still_fails_with_several_workers():
 
 MIRRORED = """
 import sys
-from lowmem_sentiment.training import tensorflow_startup
-tensorflow_startup.start()
-import tensorflow as tf
+from lowmem_sentiment.model.tensorflow import tf
 from lowmem_sentiment.training.train import train
 from lowmem_sentiment.training.job import Job
 from lowmem_sentiment.system.errors import DataError

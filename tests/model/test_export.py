@@ -18,7 +18,7 @@ from lowmem_sentiment.system.errors import (
     OutputExists,
     SettingsError,
 )
-from lowmem_sentiment.system.workarounds import save_as_plain_adam
+from lowmem_sentiment.system.workarounds import save_model
 
 # Loads a SavedModel where our package cannot be imported, and answers texts from standard input.
 SERVER = """
@@ -144,6 +144,6 @@ def test_a_model_that_the_disk_refuses_is_one_error_and_the_old_one_stays(traine
     model.compile("adam")
     files = sorted(path.name for path in run.path.iterdir())
     with limited_file_size(size), pytest.raises(OutputError, match=r"cannot write .*File too large"):
-        run.write_model(lambda path: save_as_plain_adam(model, path))
+        run.write_model(lambda path: save_model(model, path))
     assert run.model_file.read_bytes() == whole
     assert sorted(path.name for path in run.path.iterdir()) == files

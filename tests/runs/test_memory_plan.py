@@ -8,7 +8,7 @@ import pytest
 from helpers import PATIENCE, run_cli
 
 from lowmem_sentiment.model.keras_model import build_model
-from lowmem_sentiment.model.optimizer import DeferredAdam
+from lowmem_sentiment.model.optimizer import TableAdam
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.memory_plan import LIBRARIES, WORKER, count_parameters, fit_to, plan
 from lowmem_sentiment.system.errors import SettingsError
@@ -107,9 +107,9 @@ assert "tensorflow" not in sys.modules
 
 @pytest.mark.slow
 def test_plan_measures_more_steps_than_a_row_may_miss(dataset, monkeypatch):
-    from lowmem_sentiment.training.speed import measure_speed
+    from lowmem_sentiment.training.loop import measure_speed
 
-    monkeypatch.setattr(DeferredAdam, "MOST_MISSED", 4)
+    monkeypatch.setattr(TableAdam, "MOST_MISSED", 4)
     assert measure_speed(dataset, TrainingSettings(batch_size=1), seconds=0.3) > 0
 
 
@@ -153,8 +153,6 @@ sys.exit(main(["train", "{dataset.directory}", "--run", "{run}", "--epochs", "10
 def test_memory_does_not_grow_with_the_epochs(dataset, tmp_path):
     code = f"""
 from lowmem_sentiment.system import memory
-from lowmem_sentiment.training import tensorflow_startup
-tensorflow_startup.start()
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.training.train import train
 seen = {{}}

@@ -12,6 +12,7 @@ from helpers import VOCABULARY, run_config
 from lowmem_sentiment.evaluation.evaluate import evaluate_runs
 from lowmem_sentiment.evaluation.predict import predict
 from lowmem_sentiment.runs.run_directory import RunDirectory
+from lowmem_sentiment.runs.summary import TrainingSummary
 from lowmem_sentiment.system.errors import DataError, InputMissing, OutputExists
 from lowmem_sentiment.system.files import locked
 from lowmem_sentiment.system.schema import read_json, write_json
@@ -158,7 +159,7 @@ def test_a_config_that_cannot_be_is_damaged_data(tmp_path, keys, to, message):
         run.config()
 
 
-@pytest.mark.parametrize("key", ["seconds", "epochs", "val_accuracy", "peak_resident_bytes"])
+@pytest.mark.parametrize("key", ["seconds", "epochs", "peak_resident_bytes"])
 def test_a_summary_that_cannot_be_is_damaged_data(trained, tmp_path, key):
     run = RunDirectory(shutil.copytree(trained, tmp_path / "run"))
     summary = {name: value for name, value in run.summary().items() if name != "checksum"}
@@ -173,19 +174,30 @@ def test_a_summary_that_cannot_be_is_damaged_data(trained, tmp_path, key):
         run.summary()
 
 
+def test_a_metric_of_a_summary_that_is_not_a_number_is_damaged_data(trained, tmp_path):
+    run = RunDirectory(shutil.copytree(trained, tmp_path / "run"))
+    summary = {name: value for name, value in run.summary().items() if name != "checksum"}
+    again = TrainingSummary.from_json(summary, "it").to_json()
+    assert [*again.items()] == [*summary.items()]
+    run.path.joinpath("checksums.json").unlink()
+    write_json(run.summary_file, {**summary, "val_accuracy": "much"})
+    with pytest.raises(DataError, match=r"summary\.json: metrics\.val_accuracy is"):
+        run.summary()
+
+
 def test_best_weights_come_back_and_hold_numbers_alone(tmp_path):
     run = create(tmp_path / "run")
     weights = [np.arange(6, dtype=np.float32).reshape(2, 3), np.zeros(3, np.float32)]
     run.write_best(4, weights)
-    epoch, read = run.best()
-    assert epoch == 4
+    shapes = [each.shape for each in weights]
+    read = run.best(4, shapes)
     for one, other in zip(weights, read, strict=True):
         np.testing.assert_array_equal(one, other)
     for arrays in ([], [np.zeros(2)], [np.array([{}], object)]):
         (run.path / "checksums.json").unlink(missing_ok=True)
         np.savez(run.best_file, *arrays)
         with pytest.raises(DataError, match="cannot be read"):
-            run.best()
+            run.best(4, shapes)
 
 
 def moved(dataset, trained, tmp_path, data: str, run: str):

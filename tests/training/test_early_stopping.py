@@ -8,8 +8,8 @@ from verify_resume import digests
 
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
+from lowmem_sentiment.runs.summary import best_epoch, has_ended, kept_epoch
 from lowmem_sentiment.system.errors import DataError, Resumable, SettingsError
-from lowmem_sentiment.training.early_stopping import best_epoch, has_ended, kept_epoch
 from lowmem_sentiment.training.train import train as train_in_long_executions
 
 train = partial(train_in_long_executions, steps_per_execution=4)
@@ -107,11 +107,14 @@ def test_trained_on_for_more_epochs_the_best_is_still_kept(dataset, tmp_path):
 def test_best_weights_that_are_damaged_or_gone_are_told(tmp_path):
     run = RunDirectory(tmp_path)
     with pytest.raises(DataError, match=r"best\.npz, the best epoch's weights, cannot be read"):
-        run.best()
+        run.best(3, [(1000,)])
     run.write_best(3, [np.arange(1000.0)])
-    assert run.best()[0] == 3
+    assert len(run.best(3, [(1000,)])) == 1
+    for epoch, shapes in ((2, [(1000,)]), (3, [(999,)])):
+        with pytest.raises(DataError, match=f"expected the weights of epoch {epoch}, as this model has"):
+            run.best(epoch, shapes)
     damaged = bytearray(run.best_file.read_bytes())
     damaged[4000] ^= 1
     run.best_file.write_bytes(damaged)
     with pytest.raises(DataError, match="cannot be read"):
-        run.best()
+        run.best(3, [(1000,)])

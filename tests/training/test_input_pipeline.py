@@ -7,9 +7,9 @@ from lowmem_sentiment.text.vocabulary import OUT_OF_VOCABULARY_ID
 from lowmem_sentiment.training.input_pipeline import (
     Order,
     batches,
-    sparse_batches,
+    encoded_batches,
+    encoder,
     sparse_encoder,
-    worker_batches,
 )
 
 NUM_WORDS = 12
@@ -17,7 +17,7 @@ ORDER = Order(7, None, 0, 0.0, 0, 0, 1 << 25)
 
 
 def part_of(dataset, split, share, order):
-    return worker_batches(dataset, split, share, order, num_words=NUM_WORDS, prefetch=1)
+    return encoded_batches(dataset, split, order, encoder(NUM_WORDS, 2), 1, share)
 
 
 def expected_rows(dataset, split, num_words=NUM_WORDS):
@@ -59,7 +59,8 @@ def test_padding_is_never_a_word_and_unknown_words_become_two(dataset):
 def test_sparse_rows_are_the_columns_of_the_batchs_own_words_in_the_same_order(dataset, least_width):
     order, options = ORDER._replace(first_step=2, seed=3), {"num_words": NUM_WORDS, "prefetch": 1}
     dense = list(batches(dataset, **{**order._asdict(), **options}))
-    sparse = list(sparse_batches(dataset, "train", order, **options, least_width=least_width))
+    encode = sparse_encoder(NUM_WORDS, 2, least_width=least_width)
+    sparse = list(encoded_batches(dataset, "train", order, encode, prefetch=1))
     assert len(sparse) == len(dense)
     for ((ids, rows), labels), (expected, expected_labels) in zip(sparse, dense, strict=True):
         np.testing.assert_array_equal(labels, expected_labels)
@@ -72,7 +73,7 @@ def test_a_batch_without_any_word_has_rows_of_zeros():
     example = tf.train.Example()
     example.features.feature["label"].int64_list.value.append(1)
     example.features.feature["features"].int64_list.value.append(NUM_WORDS)  # of a rank too low
-    encode = sparse_encoder(NUM_WORDS, 1024, 2, "features")
+    encode = sparse_encoder(NUM_WORDS, 2, "features", least_width=1024)
     (ids, rows), _ = encode(tf.constant([example.SerializeToString()]))
     assert ids.shape == (0,)
     assert rows.shape == (1, NUM_WORDS)

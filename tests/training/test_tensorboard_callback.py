@@ -93,7 +93,7 @@ def test_training_continues_without_curves_where_they_cannot_be_written(dataset,
     monkeypatch.setattr(EventWriter, "_append", fail)
     settings = TrainingSettings(batch_size=8, hidden=(4,), dropout=(), epochs=3)
     run = tmp_path / "run"
-    assert train(dataset, run, settings, report=lines.append)["epochs"] == 3
+    assert train(dataset, run, settings, report=lines.append).epochs == 3
     few, without_curves = lines
     assert "the test split has 40 reviews" in few
     assert "No space left" in without_curves and "without curves" in without_curves

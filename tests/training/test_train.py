@@ -15,7 +15,7 @@ from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.system.errors import DataError, OutputExists, SettingsError
 from lowmem_sentiment.system.schema import write_json
-from lowmem_sentiment.training.input_pipeline import batches, sparse_batches
+from lowmem_sentiment.training.input_pipeline import batches, encoded_batches
 from lowmem_sentiment.training.train import train
 
 SMALL = TrainingSettings(epochs=2, batch_size=8, hidden=(6, 4), learning_rate=0.02)
@@ -110,14 +110,14 @@ def test_validation_split_leaves_the_test_split_alone(dataset, tmp_path, monkeyp
 
     def spy(dataset, split, *rest, **options):
         asked.append(split)
-        return sparse_batches(dataset, split, *rest, **options)
+        return encoded_batches(dataset, split, *rest, **options)
 
-    monkeypatch.setattr(job, "sparse_batches", spy)
+    monkeypatch.setattr(job, "encoded_batches", spy)
     settings = TrainingSettings(**{**vars(SMALL), "validation_split": 0.25})
     summary = train(dataset, tmp_path / "run", settings)
     assert sorted(asked) == ["train", "validation"]
-    assert summary["reviews"] == {"train": 120, "validation": 40}
-    assert summary["validated_on"] == "validation"
+    assert summary.reviews == {"train": 120, "validation": 40}
+    assert summary.validated_on == "validation"
 
 
 def test_the_summary_tells_time_and_memory(trained):
@@ -252,7 +252,7 @@ def test_a_subclass_of_model_that_was_fitted_before_does_all_its_steps(dataset, 
     network.compile("adam", "binary_crossentropy", metrics=["accuracy"])
     network.fit(batches(dataset, num_words=dataset.num_ids, batch_size=8), verbose=0)
     summary = train(dataset, tmp_path / "run", SMALL, model=network)
-    assert summary["epochs"] == 2
+    assert summary.epochs == 2
     assert int(network.optimizer.iterations) == 20 + 2 * 20
 
 

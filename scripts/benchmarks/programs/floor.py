@@ -10,15 +10,11 @@ import task
 
 arguments = task.options(__doc__)
 
-from lowmem_sentiment.training import tensorflow_startup  # noqa: E402
-
-tensorflow_startup.start()
-
 import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
 
 from lowmem_sentiment import build_model  # noqa: E402
-from lowmem_sentiment.training.execution import STEPS_PER_EXECUTION  # noqa: E402
+from lowmem_sentiment.model.tensorflow import set_threads, tf  # noqa: E402
+from lowmem_sentiment.training.step import STEPS_PER_EXECUTION  # noqa: E402
 
 STEPS = 40_000 // task.BATCH_SIZE
 WORDS_A_REVIEW = 135  # known words in a row, as IMDb's have in the mean
@@ -30,7 +26,7 @@ for row in rows:
 labels = generator.integers(0, 2, task.BATCH_SIZE)
 
 # As many threads as `train` takes for such a step.
-tensorflow_startup.set_threads(task.multiplications())
+set_threads(task.multiplications())
 network = build_model(task.NUM_WORDS, seed=arguments.seed)
 network.train_on_batch(rows, labels)  # makes the optimizer's and the metrics' variables
 batch = tf.constant(rows), tf.constant(labels)

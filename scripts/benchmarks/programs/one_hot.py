@@ -8,14 +8,8 @@ import task
 
 arguments = task.options(__doc__, "--dataset", "--steps")
 
-from lowmem_sentiment.training import tensorflow_startup  # noqa: E402
-
-tensorflow_startup.start()
-
-import keras  # noqa: E402
-import tensorflow as tf  # noqa: E402
-
 from lowmem_sentiment import Dataset, build_model  # noqa: E402
+from lowmem_sentiment.model.tensorflow import keras, tf  # noqa: E402
 
 
 def encode(records):

@@ -8,17 +8,13 @@ import task
 
 arguments = task.options(__doc__, "--dataset", "--adam")
 
-from lowmem_sentiment.training import tensorflow_startup  # noqa: E402
-
-tensorflow_startup.start()
-if arguments.adam == "fused":
-    tensorflow_startup.set_threads(task.multiplications())
-
-import keras  # noqa: E402
-
 from lowmem_sentiment import Dataset, batches, build_model  # noqa: E402
 from lowmem_sentiment.model.optimizer import FusedAdam  # noqa: E402
-from lowmem_sentiment.training.execution import STEPS_PER_EXECUTION  # noqa: E402
+from lowmem_sentiment.model.tensorflow import keras, set_threads  # noqa: E402
+from lowmem_sentiment.training.step import STEPS_PER_EXECUTION  # noqa: E402
+
+if arguments.adam == "fused":
+    set_threads(task.multiplications())
 
 dataset = Dataset(arguments.dataset)
 train = batches(dataset, "train", batch_size=task.BATCH_SIZE, seed=arguments.seed)

@@ -18,9 +18,6 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
     refuse_existing(options.out, EXPORT, overwrite=options.overwrite, inputs=[options.run])
     if options.format == "saved-model":
         RunDirectory(options.run).config()
-        from ..training import tensorflow_startup
-
-        tensorflow_startup.start()
 
     out = export(
         options.run, options.out, format=options.format, overwrite=options.overwrite, report=report

@@ -13,7 +13,7 @@ from ..system.settings import SIZE, check_settings, setting
 from ..system.signals import stop_on_signals
 from .options import add_json, add_settings, given
 from .output import answer, report, warn
-from .training_options import add_recipe, chosen_settings, set_threads
+from .training_options import add_recipe, chosen_settings
 
 _OF_PARENT = (
     "num_words", "hidden", "dropout", "learning_rate", "batch_size", "optimizer", "class_weight",
@@ -108,10 +108,7 @@ def _train(
     settings: TrainingSettings,
 ) -> dict[str, Any]:
     bar.phase("importing TensorFlow")
-    from ..training import tensorflow_startup
-
-    tensorflow_startup.start()
-    from ..distributed.strategy import find_strategy
+    from ..distributed.rendezvous import find_strategy
     from ..training.train import train
 
     def report_above(line: str) -> None:
@@ -119,8 +116,6 @@ def _train(
         report(line)
 
     strategy = find_strategy(cluster, control.cluster_timeout, report_above)
-    if strategy.replicas == 1:
-        set_threads(dataset, settings)
     with stop_on_signals() as stop:
         summary = train(
             dataset,
@@ -136,7 +131,7 @@ def _train(
             progress=bar,
             report=report_above,
             strategy=strategy,
-        )
+        ).to_json()
     bar.clear()
     return summary
 

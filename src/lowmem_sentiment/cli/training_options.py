@@ -1,4 +1,4 @@
-"""What every command that trains needs: a recipe, and threads."""
+"""The recipe of every command that trains."""
 
 import argparse
 from typing import Any
@@ -25,13 +25,3 @@ def chosen_settings(options: argparse.Namespace, dataset: Any) -> dict[str, Any]
     """Return the training settings of the recipe, overridden by those given as options."""
     recipe = recipe_settings(options.recipe, dataset) if options.recipe else {}
     return {**recipe, **given(options, TrainingSettings)}
-
-
-def set_threads(dataset: Any, settings: TrainingSettings) -> None:
-    """Set TensorFlow's threads by the size of a step, whose rows are over the batch's own words."""
-    from ..runs.memory_plan import count_parameters, distinct_words
-    from ..training import tensorflow_startup
-
-    words = min(settings.num_words_for(dataset), distinct_words(dataset, settings.batch_size))
-    parameters = count_parameters(settings, words, len(dataset.labels))
-    tensorflow_startup.set_threads(settings.batch_size * parameters)

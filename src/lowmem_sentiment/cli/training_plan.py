@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..system.memory import MB, Limit
 from .output import table
-from .training_options import set_threads
 
 if TYPE_CHECKING:
     from ..dataset.reader import Dataset
@@ -35,20 +34,12 @@ def figures(
     found["parameters"] = count_parameters(settings, settings.num_words_for(dataset), len(dataset.labels))
     found |= {"limit_bytes": limit.bytes, "limit_source": limit.source}
     if measure:
-        found["reviews_per_second"] = _measure(dataset, settings)
+        from ..training.loop import measure_speed  # TensorFlow
+
+        found["reviews_per_second"] = measure_speed(dataset, settings)
         reviews = dataset.num_reviews("train") * settings.epochs
         found["seconds"] = reviews / found["reviews_per_second"]
     return found
-
-
-def _measure(dataset: Dataset, settings: TrainingSettings) -> float:
-    from ..training import tensorflow_startup
-
-    tensorflow_startup.start()
-    set_threads(dataset, settings)
-    from ..training.speed import measure_speed
-
-    return measure_speed(dataset, settings)
 
 
 def lines(figures: dict[str, Any]) -> list[str]:

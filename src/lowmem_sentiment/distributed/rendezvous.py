@@ -1,13 +1,19 @@
-"""Wait until every worker answers at its address."""
+"""Find the workers or GPUs to train on: wait for every worker, then start TensorFlow's server."""
 
 import contextlib
 import errno
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 
+from ..model.tensorflow import tf
 from ..system.errors import SettingsError, Unavailable
+from ..system.signals import ended_by_interrupts
+from ..training.single_process import SingleProcess
+from .strategy import DistributedStrategy
 from .tf_config import VARIABLE, Cluster
 
 _GREETING = b"lowmem-sentiment worker "
@@ -15,6 +21,32 @@ _GREETING = b"lowmem-sentiment worker "
 _GRPC = (
     b"\x04"  # byte 3 of what a gRPC server says first, an HTTP/2 SETTINGS frame (RFC 9113, section 4.1)
 )
+
+
+def find_strategy(
+    cluster: Cluster | None, timeout: float, report: Callable[[str], None]
+) -> SingleProcess:
+    """Return the strategy over TF_CONFIG's workers, or over this machine's GPUs, or one process."""
+    if cluster:
+        return join(cluster, timeout, report)
+    if (gpus := len(tf.config.list_physical_devices("GPU"))) > 1:
+        # Named, or it would look for workers in a TF_CONFIG of one.
+        devices = [f"GPU:{nth}" for nth in range(gpus)]
+        return DistributedStrategy(tf.distribute.MirroredStrategy(devices))
+    return SingleProcess()
+
+
+def join(cluster: Cluster, timeout: float, report: Callable[[str], None]) -> DistributedStrategy:
+    """Return the strategy over `cluster`, when all workers are there.
+
+    Raises Unavailable, with the addresses that do not answer, after `timeout` seconds.
+    """
+    with wait_for_workers(cluster, timeout, report), _ended_by_signals(timeout):
+        try:
+            return DistributedStrategy(tf.distribute.MultiWorkerMirroredStrategy(), cluster)
+        except (tf.errors.OpError, RuntimeError, ValueError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise Unavailable(f"the workers do not come together: {reason}") from error
 
 
 @contextlib.contextmanager
@@ -27,7 +59,7 @@ def wait_for_workers(cluster: Cluster, timeout: float, report: Callable[[str], N
     process that is frozen, or a foreign one, is not heard.
 
     Raises Unavailable, which names the addresses, after `timeout` seconds, and SettingsError for a
-    worker that goes by another index.
+    worker that has a different index.
     """
     with _greeting(cluster):
         missing = [index for index in range(len(cluster.workers)) if index != cluster.index]
@@ -54,7 +86,7 @@ def _host_and_port(address: str) -> tuple[str, int]:
 def _listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens at the address that TF_CONFIG names, and at no other.
 
-    Where the name is not an address of this machine (it is behind another's port), at all of them, as
+    If the name is not an address of this machine (it is behind another's port), at all of its own, as
     TensorFlow's server will.
     """
     try:
@@ -109,3 +141,26 @@ def _answers(cluster: Cluster, index: int) -> bool:
             "expected the same cluster on all, and on each a task.index of its own"
         )
     return heard.startswith(_GREETING) or heard[3:4] == _GRPC
+
+
+@contextlib.contextmanager
+def _ended_by_signals(timeout: float) -> Iterator[None]:
+    """Let Ctrl-C end the block, and SIGALRM if a worker dies just before it; main thread only.
+
+    TensorFlow's constructor keeps Python from running anything while it waits for the others, and
+    takes SIGTERM for itself: only what the kernel does by itself can end it, and only another process
+    (10 MB, gone when the block ends) can say why.
+    """
+    seconds = max(1, int(timeout))
+    line = (
+        f"lowmem-sentiment: error: a worker was lost just after it had answered; no answer from it for "
+        f"{seconds} s (--cluster-timeout); resume with the same command on every worker\n"
+    )
+    wait_and_report = (
+        "import select, sys; end, *_ = select.select([sys.stdin], [], [], float(sys.argv[1])); "
+        "end or sys.stderr.write(sys.argv[2])"
+    )
+    command = [sys.executable, "-I", "-S", "-c", wait_and_report, str(seconds - 0.5), line]
+    # Leaving the block closes the process's input.
+    with subprocess.Popen(command, stdin=subprocess.PIPE), ended_by_interrupts(seconds):
+        yield

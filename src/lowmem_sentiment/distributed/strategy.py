@@ -8,30 +8,26 @@ Keras 3 in TensorFlow 2.16 on: it makes a tensor of a batch that is spread over 
 
 Variables of the model and the optimizer are the strategy's (mirrored). Those of the metrics are plain
 ones: each worker adds its share, and after each execution all hold the sum over all workers, so logs,
-early stopping and the saved state are those of one machine, on each.
+early stopping and the saved state are the same as on one machine.
 """
 
 import contextlib
 import json
 import re
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from ..model.keras_model import compile_model
 from ..model.optimizer import FusedAdam
-from ..system.errors import DataError, Resumable, SettingsError, Unavailable
-from ..system.signals import ended_by_interrupts
-from ..training.execution import Execute, Executed, Step
+from ..model.tensorflow import keras, tf
+from ..system import errors
+from ..system.errors import DataError, LowmemError, Resumable, SettingsError
+from ..training.checkpoint import State
 from ..training.single_process import SingleProcess
-from .collectives import Collectives
-from .rendezvous import wait_for_workers
+from ..training.step import Execute, Executed, Step
 from .tf_config import Cluster
 
 Result = TypeVar("Result")
@@ -60,12 +56,14 @@ class ShareAdam(FusedAdam):
     """While a step is traced: replicas * reviews of this one / reviews in the batch."""
 
     def scale_loss(self, loss):
-        """Return the loss whose gradients, added up over the replicas, are those of the whole batch."""
+        """Return a loss whose gradients, added up over the replicas, are the whole batch's."""
         return super().scale_loss(loss) * self.loss_share
 
 
 class DistributedStrategy(SingleProcess):
     """Training over all replicas of a strategy: a replica each GPU, or each worker without one."""
+
+    dense_adam = ShareAdam
 
     def __init__(self, strategy: tf.distribute.Strategy, cluster: Cluster | None = None):
         self.strategy, self._cluster = strategy, cluster
@@ -73,15 +71,14 @@ class DistributedStrategy(SingleProcess):
         self.workers = len(cluster.workers) if cluster else 1
         self.replicas = strategy.num_replicas_in_sync
         self.share = (self.worker, self.workers)
-        self._collectives = Collectives(strategy, self.worker, self.workers)
         self._stop, self._agreed = threading.Event(), threading.Event()
 
     def build(self, build_model: Callable[[], keras.Model]) -> keras.Model:
         with self.strategy.scope():
             model = build_model()
-            optimizer = ShareAdam.from_config(model.optimizer.get_config())
-            optimizer.build(model.trainable_variables)
-        compile_model(model, optimizer=optimizer)  # outside the scope: the metrics' variables are plain
+            model.optimizer.build(model.trainable_variables)
+        # Outside the scope: the metrics' variables are plain.
+        compile_model(model, optimizer=model.optimizer)
         return model
 
     def vary_dropout_seeds(self, model: keras.Model) -> None:
@@ -105,7 +102,7 @@ class DistributedStrategy(SingleProcess):
         @tf.function
         def execute(iterator, steps, stop):
             sums = model.metrics_variables
-            if not self.is_chief:  # what there is to add to is the chief's to add
+            if not self.is_chief:  # only the chief adds the sums so far
                 for variable in sums:
                     variable.assign(tf.zeros_like(variable))
             for _ in tf.range(steps):
@@ -141,22 +138,59 @@ class DistributedStrategy(SingleProcess):
         return self._agreed
 
     def all_reduce(self, array: np.ndarray) -> np.ndarray:
-        return self._collectives.all_reduce(array)
+        if self.workers == 1:
+            return array
+        return _sum(self.strategy, tf.constant(array, tf.int32)).numpy()
 
     def broadcast(self, call: Callable[[], Result]) -> Result:
-        return self._collectives.broadcast(call)
+        """Return, on each worker, what `call` returns on the chief; raise the LowmemError that it raises.
+
+        It returns a State, or what JSON can hold.
+        """
+        result: Any = None
+        content = b""
+        if self.is_chief:
+            try:
+                result = call()
+                is_state = isinstance(result, State)
+                content = b"S" + result.to_bytes() if is_state else b"J" + json.dumps(result).encode()
+            except LowmemError as error:
+                result, content = error, b"E" + json.dumps([type(error).__name__, str(error)]).encode()
+        [content] = self._gather(content, 0, 1)
+        if not self.is_chief:
+            kind, content = content[:1], content[1:]
+            result = State.from_bytes(content) if kind == b"S" else json.loads(content)
+            result = getattr(errors, result[0])(result[1]) if kind == b"E" else result
+        if isinstance(result, LowmemError):
+            raise result
+        return result
 
     def require_same(self, values: dict[str, Any]) -> None:
-        gathered = self._collectives.all_gather(json.dumps(values).encode())
+        gathered = self._gather(json.dumps(values).encode(), self.worker, self.workers)
         chief, *others = map(json.loads, gathered)
         for index, theirs in enumerate(others, 1):
             for name, expected in chief.items():
                 if theirs.get(name) != expected:
                     kind = DataError if name == "dataset" else SettingsError
                     raise kind(
-                        f"{self._name(index)} has another {name}: {theirs.get(name)}, the chief has "
+                        f"{self._name(index)} has a different {name}: {theirs.get(name)}, the chief has "
                         f"{expected}; start the same command on every worker, with the same data"
                     )
+
+    def _gather(self, content: bytes, row: int, rows: int) -> list[bytes]:
+        """Return `rows` contents, this worker's in its `row`; a worker beyond them sends nothing.
+
+        Everything travels as the sum of an int32 array, to which all but one worker add zeros: no float
+        is rounded, and it is the one operation that all workers have in any case.
+        """
+        content = content if row == self.worker else b""
+        lengths = np.zeros(rows, np.int32)
+        lengths[row] = len(content)
+        lengths = self.all_reduce(lengths)
+        words = np.zeros((rows, -(-int(lengths.max()) // 4)), np.int32)
+        words[row].view(np.uint8)[: len(content)] = np.frombuffer(content, np.uint8)
+        words = self.all_reduce(words)
+        return [each.tobytes()[:length] for each, length in zip(words, lengths, strict=True)]
 
     def _name(self, index: int) -> str:
         return self._cluster.name(index) if self._cluster else f"worker {index}"
@@ -184,50 +218,6 @@ class DistributedStrategy(SingleProcess):
         return "resume with the same command on every worker"
 
 
-def find_strategy(
-    cluster: Cluster | None, timeout: float, report: Callable[[str], None]
-) -> SingleProcess:
-    """Return the strategy over TF_CONFIG's workers, or over this machine's GPUs, or one process."""
-    if cluster:
-        return join(cluster, timeout, report)
-    if (gpus := len(tf.config.list_physical_devices("GPU"))) > 1:
-        # Named, or it would look for workers in a TF_CONFIG of one.
-        devices = [f"GPU:{nth}" for nth in range(gpus)]
-        return DistributedStrategy(tf.distribute.MirroredStrategy(devices))
-    return SingleProcess()
-
-
-def join(cluster: Cluster, timeout: float, report: Callable[[str], None]) -> DistributedStrategy:
-    """Return the strategy over `cluster`, when all workers are there.
-
-    Raises Unavailable, with the addresses that do not answer, after `timeout` seconds.
-    """
-    with wait_for_workers(cluster, timeout, report), _ended_by_signals(timeout):
-        try:
-            return DistributedStrategy(tf.distribute.MultiWorkerMirroredStrategy(), cluster)
-        except (tf.errors.OpError, RuntimeError, ValueError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise Unavailable(f"the workers do not come together: {reason}") from error
-
-
-@contextlib.contextmanager
-def _ended_by_signals(timeout: float) -> Iterator[None]:
-    """Let Ctrl-C end the block, and SIGALRM if a worker dies just before it; main thread only.
-
-    TensorFlow's constructor keeps Python from running anything while it waits for the others, and
-    takes SIGTERM for itself: only what the kernel does by itself can end it, and only another process
-    (10 MB, gone when the block ends) can say why.
-    """
-    seconds = max(1, int(timeout))
-    line = (
-        f"lowmem-sentiment: error: a worker was lost just after it had answered; no answer from it for "
-        f"{seconds} s (--cluster-timeout); resume with the same command on every worker\n"
-    )
-    wait_and_report = (
-        "import select, sys; end, *_ = select.select([sys.stdin], [], [], float(sys.argv[1])); "
-        "end or sys.stderr.write(sys.argv[2])"
-    )
-    command = [sys.executable, "-I", "-S", "-c", wait_and_report, str(seconds - 0.5), line]
-    # Leaving the block closes the process's input.
-    with subprocess.Popen(command, stdin=subprocess.PIPE), ended_by_interrupts(seconds):
-        yield
+@tf.function(reduce_retracing=True)
+def _sum(strategy, array):
+    return strategy.reduce("SUM", array, axis=None)

@@ -1,7 +1,6 @@
 """The runs to score, with their models, and the labelled reviews that each is scored on."""
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -80,13 +79,9 @@ class ScoredRun:
 
 def _load_keras_model(run: RunDirectory) -> Model:
     config = run.config()
-    if "tensorflow" not in sys.modules:
-        from ..training import tensorflow_startup
+    from ..model.keras_scores import KerasModel  # TensorFlow: 2 s and 540 MB
 
-        tensorflow_startup.start()
     model = run.load_model()
-    from ..model.keras_scores import KerasModel
-
     return KerasModel(model, config["labels"], config["settings"]["num_words"], run.ngrams())
 
 

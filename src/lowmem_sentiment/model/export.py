@@ -65,7 +65,7 @@ def export(
 
 
 def _save(run: RunDirectory, directory: Path) -> None:
-    import tensorflow as tf
+    from .tensorflow import tf
 
     labels, read_from_texts = run.config()["labels"], (run.ngrams(), run.tokenizer())
     module = _text_model(run.load_model(), run.vocabulary(), labels, *read_from_texts)
@@ -80,8 +80,7 @@ def _text_model(
 
     The graph is the run's tokenizer, a hash table of the words or n-grams, and the model.
     """
-    import keras
-    import tensorflow as tf
+    from .tensorflow import keras, tf
 
     initializer = tf.lookup.KeyValueTensorInitializer(
         tf.constant(vocabulary.words, tf.string),
@@ -122,8 +121,8 @@ def _text_model(
 
 
 def graph_tokenizer(name: str) -> Callable[[Any], Any]:
-    """Return what makes string[batch, (words)] of string[batch], as `tokenise` does, in TensorFlow."""
-    import tensorflow as tf
+    """Return a function from string[batch] to string[batch, (words)]: `tokenise` in TensorFlow."""
+    from .tensorflow import tf
 
     if name != KERAS:
         return functools.partial(_unicode_words, characters=name == CHARACTERS)
@@ -138,7 +137,7 @@ def graph_tokenizer(name: str) -> Callable[[Any], Any]:
 
 def _unicode_words(texts: Any, characters: bool) -> Any:
     """Return the words of `text.unicode_words.split`, by its table and its patterns."""
-    import tensorflow as tf
+    from .tensorflow import tf
 
     codes = tf.strings.unicode_decode(texts, "UTF-8")
     rows, codes = codes.value_rowids(), codes.values

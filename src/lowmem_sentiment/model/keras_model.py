@@ -2,12 +2,9 @@
 
 from collections.abc import Sequence
 
-import keras
-import tensorflow as tf
-
-from ..runs.configuration import OPTIMIZERS, TrainingSettings
-from ..system.deprecation import renamed
-from .optimizer import DeferredAdam, FusedAdam, LazyAdam
+from ..runs.configuration import TrainingSettings
+from .optimizer import FusedAdam
+from .tensorflow import keras
 
 
 def build_model(
@@ -18,7 +15,7 @@ def build_model(
     dropout: Sequence[float] = TrainingSettings.dropout,
     learning_rate: float = TrainingSettings.learning_rate,
     seed: int = 0,
-    optimizer: str = TrainingSettings.optimizer,
+    optimizer: keras.optimizers.Optimizer | None = None,
 ) -> keras.Model:
     """Return the compiled model, float32[batch, num_words] -> float32[batch, 1].
 
@@ -27,7 +24,7 @@ def build_model(
     or a missing one, adds no layer. With the defaults at 10,000 words: 505,201 parameters, 2 MB, and
     three times that with Adam's moments.
 
-    `optimizer` is "adam" or "lazy-adam"; on multi-hot rows over all words they do the same.
+    The optimizer is Adam with `learning_rate`, unless `optimizer` is given.
 
     Every layer draws from a seed of its own, made from `seed`: the same seed gives the same
     weights, whatever else drew random numbers before.
@@ -48,14 +45,10 @@ def build_model(
         model.add(dense(1, "sigmoid", "output"))
     else:
         model.add(dense(num_labels, "softmax", "output"))
-    compile_model(model, optimizer=_OPTIMIZERS[optimizer](learning_rate))
+    compile_model(model, optimizer=optimizer or FusedAdam(learning_rate))
     return model
 
 
-_OPTIMIZERS = dict(zip(OPTIMIZERS, (DeferredAdam, LazyAdam), strict=True))
-
-
-@renamed(network="model")
 def compile_model(
     model: keras.Model, learning_rate: float = TrainingSettings.learning_rate, **options
 ) -> None:
@@ -63,7 +56,7 @@ def compile_model(
 
     The labels are int64[batch], the optimizer is Adam as TensorFlow's fused kernel runs it.
 
-    `options` go to `keras.Model.compile` and win over what is set here.
+    `options` go to `keras.Model.compile` and override these.
     """
     binary = model.output_shape[-1] == 1
     settings = {
@@ -72,27 +65,3 @@ def compile_model(
         "metrics": ["accuracy"],
     }
     model.compile(**{**settings, **options})
-
-
-def call_on_own_words(
-    model: keras.Model,
-    x: tuple[tf.Tensor, tf.Tensor],
-    training: bool,
-    kernel: tf.Tensor | None = None,
-) -> tf.Tensor:
-    """Return what a model of `build_model` returns for multi-hot rows, without most columns of zeros.
-
-    `x` is (int64[words], float32[batch, width]): a batch's distinct ids, and rows over them, which may be
-    wider. Only the ids' rows of the first kernel are read, or `kernel`, which is them where it is given.
-    Sums have fewer terms, so that results differ in the last digits from those on all columns.
-    """
-    ids, rows = x
-    first, *others = model.layers
-    if kernel is None:
-        kernel = tf.gather(first.kernel.value, ids)
-    kernel = tf.pad(kernel, [[0, tf.shape(rows)[1] - tf.size(ids)], [0, 0]])
-    outputs = first.activation(tf.matmul(rows, kernel) + first.bias)
-    for layer in others:
-        is_dropout = isinstance(layer, keras.layers.Dropout)
-        outputs = layer(outputs, training=training) if is_dropout else layer(outputs)
-    return outputs

@@ -110,7 +110,7 @@ def f1_scores(counts: np.ndarray) -> np.ndarray:
 def precision_recall(bins: np.ndarray, thresholds: int = 128) -> dict[str, np.ndarray]:
     """Return float64[thresholds + 1] each of true and false positives and negatives, precision, recall.
 
-    Where nothing is above a threshold, precision is 1: the curve ends at recall 0, precision 1.
+    Precision is 1 if nothing is above a threshold: the curve ends at recall 0, precision 1.
     """
     false_positives, true_positives = _above(bins.astype(np.float64), thresholds)
     negatives, positives = bins.sum(axis=1)

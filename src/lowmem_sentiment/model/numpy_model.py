@@ -1,8 +1,8 @@
 """A trained model in NumPy: read, run on reviews, explained. 2 MB for the default, no TensorFlow.
 
-The first layer is what costs. A multi-hot row times its kernel is the sum of the kernel's rows for the
-ids that are there, 130 of 10,000 for an IMDb review: taking and adding those is half the time of the
-dense product, and needs no 40 KB row a review.
+Most of the time goes into the first layer. A multi-hot row times its kernel is the sum of the kernel's
+rows for the ids that are there, 130 of 10,000 for an IMDb review: taking and adding those is half the
+time of the dense product, and needs no 40 KB row per review.
 """
 
 from collections.abc import Sequence
@@ -111,7 +111,7 @@ class NumpyModel:
     def effects(self, ids: np.ndarray, label: int) -> dict[int, float]:
         """Return for each distinct id of a review how much lower the label's log-odds are without it.
 
-        The start of the review is no word and has no effect of its own. The model runs once without each
+        The start of the review is not a word and has no effect. The model runs once without each
         word, all at once: [words, units] is 28 KB for 140 words.
         """
         words = np.flatnonzero(ids != START_ID)
@@ -177,7 +177,7 @@ def _why_no_weights(run: RunDirectory) -> str:
         )
     if run.config_file.exists():
         return f"the run is not finished; resume it with train --resume {run.path}"
-    return "expected a run, or what export --format weights made"
+    return "expected a run, or an export made with --format weights"
 
 
 def _activate(values: np.ndarray, name: str) -> np.ndarray:

@@ -36,7 +36,7 @@ class Metadata:
     vocabulary_sha256: str
     """Of the ``vocabulary.txt`` that the ids belong to."""
     ngrams: int | None = None
-    """The most words that an n-gram has, where the ids are those of n-grams; None, of words."""
+    """The most words in an n-gram, if the ids are of n-grams; None: they are of words."""
     tokenizer: str = KERAS
 
 
@@ -76,7 +76,7 @@ def _is_plain_dense(layer: Any) -> bool:
 def read_weights(path: Path) -> tuple[Metadata, list[np.ndarray], list[np.ndarray]]:
     """Read and check ``weights.npz``: its metadata, and each layer's kernel and bias.
 
-    Raises InputMissing, or DataError where it is damaged or its layers do not fit one another.
+    Raises InputMissing, or DataError if it is damaged or its layers do not fit one another.
     """
     metadata, arrays = read_with_metadata(path, str(path), Metadata, VERSION)
     layers = range(len(metadata.activations))

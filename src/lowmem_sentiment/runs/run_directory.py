@@ -36,7 +36,8 @@ from ..text.tokenizer_names import KERAS
 from ..text.vocabulary import Vocabulary
 from .checksums import Checksums
 from .configuration import TrainingSettings
-from .schemas import FORMAT, VERSION, check_config, check_summary
+from .schemas import FORMAT, VERSION, check_config
+from .summary import TrainingSummary
 
 RUN = Kind("run", "config.json", FORMAT)
 
@@ -303,20 +304,20 @@ class RunDirectory:
         with self._checksums.replace(self.best_file) as path:
             write_arrays(path, ((f"arr_{nth}", array) for nth, array in enumerate(arrays)))
 
-    def best(self) -> tuple[int, list[np.ndarray]]:
-        """Read best.npz: the epoch and its weights; DataError if it is missing or damaged."""
+    def best(self, epoch: int, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
+        """Read best.npz: an epoch's weights; DataError if it is damaged, or has others than expected."""
         try:
             arrays = read_arrays(self.best_file, str(self.best_file))
             self.check(self.best_file)
-            epoch, *weights = (arrays[f"arr_{nth}"] for nth in range(len(arrays)))
-            if epoch.shape != () or epoch.dtype.kind not in "iu":
-                raise DataError(f"its epoch is {epoch.dtype}{list(epoch.shape)}, expected a whole number")
+            kept, *weights = (arrays[f"arr_{nth}"] for nth in range(len(arrays)))
+            if kept.shape != () or kept != epoch or [each.shape for each in weights] != shapes:
+                raise DataError(f"expected the weights of epoch {epoch}, as this model has them")
         except (LowmemError, KeyError, ValueError) as error:
             raise DataError(
-                f"{self.best_file}, the best epoch's weights, cannot be read ({error}); start over "
-                "with --overwrite"
+                f"{self.best_file}, the best epoch's weights, cannot be read ({error}): they could not "
+                "be written, or training was resumed with --force; start over with --overwrite"
             ) from error
-        return int(epoch), weights
+        return weights
 
     def write_model(self, save: Callable[[Path], None]) -> None:
         """Write model.keras, which `save` writes to the path that it is given."""
@@ -335,7 +336,7 @@ class RunDirectory:
     def summary(self) -> dict[str, Any]:
         """Read summary.json; InputMissing or DataError if it is not there or not what was written."""
         summary = read_json(self.summary_file)
-        check_summary(summary, str(self.summary_file))
+        TrainingSummary.from_json(summary, str(self.summary_file))
         self.check(self.summary_file)
         return summary
 
@@ -349,12 +350,12 @@ class RunDirectory:
 
     def load_model(self) -> Any:
         """Load model.keras, not compiled; InputMissing or DataError if it is not there or damaged."""
-        import keras  # 2 s and 540 MB: only who asks for the model pays
+        from keras.models import load_model  # 2 s and 540 MB: only who asks for the model pays
 
         self.config()
         self.require_model()
         try:
-            return keras.models.load_model(self.model_file, compile=False)
+            return load_model(self.model_file, compile=False)
         except _UNLOADABLE as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DataError(f"{self.model_file} cannot be loaded: {reason}") from error

@@ -1,4 +1,4 @@
-"""What config.json and summary.json of a run hold, as the classes that they are checked against."""
+"""What config.json of a run holds, as the classes that it is checked against."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -48,37 +48,6 @@ class _Config:
     ignores_unknown_keys = True  # beside the settings, all it tells is where a result came from
 
 
-@dataclass(frozen=True)
-class _Seconds:
-    training: float
-    epochs: list[float]
-    waiting_for_data: float | None = None
-
-
-@dataclass(frozen=True)
-class _Summary:
-    run: str
-    data: str
-    reviews: dict[str, int]
-    validated_on: str
-    epoch: int
-    epochs: int
-    best_epoch: int
-    accuracy: float
-    loss: float
-    val_accuracy: float
-    val_loss: float
-    parameters: int
-    seconds: _Seconds
-    reviews_per_second: float
-    peak_resident_bytes: int
-    peak_anonymous_bytes: int
-    predicted_resident_bytes: int
-    predicted_anonymous_bytes: int
-
-    ignores_unknown_keys = True  # further metrics
-
-
 def check_config(content: Any, where: str) -> None:
     """Raise DataError unless parsed JSON is a config.json that this version can use."""
     check_format(content, where, FORMAT, VERSION)
@@ -92,8 +61,3 @@ def check_config(content: Any, where: str) -> None:
     check_tokenizer(config.vocabulary.tokenizer, f"{where}: vocabulary.tokenizer")
     if len(config.labels) < 2 or len(set(config.labels)) < len(config.labels):
         raise DataError(f"{where}: labels is {config.labels!r}, expected two or more that differ")
-
-
-def check_summary(content: Any, where: str) -> None:
-    """Raise DataError unless parsed JSON is a summary.json."""
-    parse(_Summary, content, where)

@@ -11,6 +11,7 @@ import math
 import os
 import sys
 import types
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,23 +34,41 @@ def hidden(*packages: str) -> Iterator[None]:
             del sys.modules[name]
 
 
-def adam_slots(optimizer: Any, variable: Any) -> tuple[Any, Any]:
+def adam_slots(optimizer: Any, variable: Any) -> tuple[Any, Any] | None:
     """Return the two moments that a `keras.optimizers.Adam` keeps of a variable.
 
-    Keras has no public way to them. Delete when its Adam has a fused step of its own on the processor.
+    Where Keras' private names for them are gone, warns, and finds those of a `keras.Variable` by their
+    public paths; returns None for a `tf.Variable`. Delete when Keras' Adam has a fused step of its own on
+    the processor.
     """
-    index = optimizer._get_variable_index(variable)
-    return optimizer._momentums[index], optimizer._velocities[index]
+    try:
+        index = optimizer._get_variable_index(variable)
+        return optimizer._momentums[index], optimizer._velocities[index]
+    except AttributeError:
+        _warn("Adam's moments", "training is slower")
+    if not hasattr(variable, "path"):
+        return None
+    name = variable.path.replace("/", "_")
+    by_name = {each.path.split("/")[-1]: each for each in optimizer.variables}
+    return by_name[f"{name}_momentum"], by_name[f"{name}_velocity"]
 
 
-def save_as_plain_adam(model: Any, path: Path) -> None:
-    """Write a ``.keras`` file in which a subclass of Adam is named as Keras' own.
+def _warn(what: str, effect: str) -> None:
+    """Warn, once for each text, that a name which Keras does not promise is gone."""
+    warnings.warn(
+        f"this version of Keras has a different name for {what}: {effect}", RuntimeWarning, stacklevel=3
+    )
 
-    The subclasses differ in how a step is computed and in nothing that they hold, and the file then opens
-    without this package. It is a zip whose config.json names the class; an Adam of its own for saving
-    would cost twice the weights, at the moment when memory is at its peak. Delete when the optimizer that
-    is trained with is a class of Keras.
+
+def save_model(model: Any, path: Path) -> None:
+    """Write a ``.keras`` file that opens without this package.
+
+    In it this package's subclasses of Adam are named as Keras' own: they differ in how a step is
+    computed and in nothing that they hold. The file is a zip whose config.json names the class; an Adam
+    of its own for saving would cost twice the weights, at the moment when memory is at its peak. Any
+    other optimizer is saved as what it is. Delete when the optimizer that is trained with is Keras'.
     """
+    ours = type(model.optimizer).__module__.startswith(f"{__package__.split('.')[0]}.")
     written = path.with_name(f"{path.stem}.as-trained{path.suffix}")
     _require_space(path, [*model.variables, *model.optimizer.variables])
     try:
@@ -57,23 +76,24 @@ def save_as_plain_adam(model: Any, path: Path) -> None:
             model.save(written)
         with zipfile.ZipFile(written) as source, zipfile.ZipFile(path, "w") as target:
             for member in source.infolist():
-                if member.filename == "config.json":
-                    config = json.loads(source.read(member))
-                    optimizer = config.get("compile_config", {}).get("optimizer")
-                    if isinstance(optimizer, dict):
-                        adam = {
-                            "module": "keras.optimizers",
-                            "class_name": "Adam",
-                            "registered_name": None,
-                        }
-                        optimizer.update(adam)
-                    target.writestr(member, json.dumps(config))
+                if ours and member.filename == "config.json":
+                    target.writestr(member, _as_plain_adam(source.read(member)))
                     continue
                 with source.open(member) as old, target.open(member, "w", force_zip64=True) as new:
                     while block := old.read(1 << 20):
                         new.write(block)
     finally:
         written.unlink(missing_ok=True)
+
+
+def _as_plain_adam(config_json: bytes) -> str:
+    """Return a model's config.json with Keras' Adam for its optimizer."""
+    config = json.loads(config_json)
+    optimizer = config.get("compile_config", {}).get("optimizer")
+    if isinstance(optimizer, dict):
+        optimizer |= {"module": "keras.optimizers", "class_name": "Adam", "registered_name": None}
+        optimizer["config"].pop("lazy", None)
+    return json.dumps(config)
 
 
 def _require_space(path: Path, variables: list[Any]) -> None:
@@ -112,9 +132,14 @@ def _weights_on_disk() -> Iterator[None]:
     in memory: three times the weights with Adam's moments, 53 MB at 88,584 words. Delete when Keras has a
     parameter for it.
     """
-    from keras.src.saving import saving_lib
+    try:
+        from keras.src.saving import saving_lib
 
-    before = saving_lib.is_memory_sufficient
+        before = saving_lib.is_memory_sufficient
+    except (ImportError, AttributeError):
+        _warn("where weights are collected", "saving may take three times the weights in memory")
+        yield
+        return
     saving_lib.is_memory_sufficient = lambda model: False
     try:
         yield

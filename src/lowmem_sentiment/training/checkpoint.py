@@ -2,29 +2,24 @@
 
     metadata                    JSON: where training was, what was measured, under which conditions
     variable_0, variable_1 ...  the model's weights and dropout seeds, the optimizer's moments and
-                                step, the metrics' sums; then `RowAdam.deferred`
+                                step, the metrics' sums; then `TableAdam.deferred`
 
 6 MB for the default model, three times its weights; written in some 20 ms.
 """
 
-import contextlib
 import io
 import itertools
 import json
 import math
-import os
-import platform
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-from ..dataset.reader import Dataset
-from ..model.optimizer import RowAdam
+from ..model.optimizer import TableAdam
+from ..model.tensorflow import keras, tf
 from ..runs.run_directory import RunDirectory
 from ..system import npz
 from ..system.errors import DataError
@@ -36,7 +31,7 @@ _LARGE_TABLE, _ROWS = 1 << 20, 1 << 13  # values, and rows that are read at a ti
 
 @dataclass
 class Position:
-    """Where training is, and what it measured on the way there."""
+    """Where training is, and what it measured on the way there. Only the loop changes it."""
 
     epoch: int = 0
     """The epoch that is running, from 0."""
@@ -51,7 +46,7 @@ class Position:
     sums: dict[str, float] = field(default_factory=dict)
     """Each metric's running mean times reviews, for batch curves."""
     kept: dict[str, Any] = field(default_factory=dict)
-    """What validation measured for the epoch that is kept, for what is written at the end."""
+    """The validation results of the epoch that is kept, which are written when training ends."""
     described: int = 0
     """The number of epochs that the curves' texts describe."""
     event_files: dict[str, int] = field(default_factory=dict)
@@ -65,27 +60,6 @@ class _Metadata:
     conditions: dict[str, str]
     variables: int
     """How many arrays there are."""
-
-
-def conditions(dataset: Dataset) -> dict[str, str]:
-    """Return what changes the bits of a result beside the settings."""
-    return {
-        "dataset": dataset.fingerprint,
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "oneDNN": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
-        "processor": _processor(),
-    }
-
-
-def _processor() -> str:
-    """Return the instruction set, which decides in which order sums are taken."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("flags"):
-                known = ("avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_tile")
-                return " ".join(sorted(set(known) & set(line.split())))
-    return platform.machine()
 
 
 def make_variables(model: keras.Model, num_words: int) -> None:
@@ -111,7 +85,7 @@ def variables(model: keras.Model) -> list:
 
 
 def _deferred(model: keras.Model) -> tuple:
-    return model.optimizer.deferred if isinstance(model.optimizer, RowAdam) else ()
+    return model.optimizer.deferred if isinstance(model.optimizer, TableAdam) else ()
 
 
 def _specs(arrays: Iterable) -> list[tuple[tuple[int, ...], tf.DType]]:
@@ -129,15 +103,14 @@ class State:
     def restore(self, model: keras.Model) -> Position:
         """Assign the model's, the optimizer's and the metrics' variables, and return the position.
 
-        A state that was saved with another optimizer, and is resumed by force, says nothing of rows that
-        are to be moved: then all are taken for moved.
-        Raises DataError if they have other shapes or dtypes; then nothing is assigned.
+        Treats every row as up to date if the state was saved with a different optimizer (--force). Raises
+        DataError, before anything is assigned, if the shapes or dtypes differ.
         """
         targets, deferred = variables(model), _deferred(model)
         arrays, others = self.arrays[: len(targets)], self.arrays[len(targets) :]
         if _specs(targets) != _specs(arrays):
             raise DataError(
-                "the state is of another model: its variables have other shapes; resume with the "
+                "the state is of a different model: its variables have other shapes; resume with the "
                 "model it was trained with"
             )
         for target, array in zip(targets, arrays, strict=True):
@@ -150,7 +123,7 @@ class State:
         return self.position
 
     def to_bytes(self) -> bytes:
-        """Return what state.npz holds, for another process."""
+        """Return the content of state.npz, for another process."""
         file = io.BytesIO()
         _write(file, self.position, self.conditions, len(self.arrays), self.arrays)
         return file.getvalue()
@@ -163,6 +136,7 @@ class State:
 
 def save(run: RunDirectory, model: keras.Model, position: Position, conditions: dict[str, str]) -> None:
     """Write state.npz; the one before it stays as state.previous.npz. Raises OutputError."""
+    position = replace(position, event_files=run.event_file_sizes())
     saved = [*variables(model), *_deferred(model)]
     with run.replace_state() as temporary:
         # One array at a time: together they are three times the weights.
@@ -170,7 +144,7 @@ def save(run: RunDirectory, model: keras.Model, position: Position, conditions: 
 
 
 def _values(variable: Any) -> np.ndarray | npz.Rows:
-    """Return a variable's values, not copied, and those of a large table some rows at a time.
+    """Return a variable's values without a copy; of a large table, some rows at a time.
 
     A table of which steps read rows is copied when it is read at once, into memory that TensorFlow keeps
     for the next tensor as large: 64 MB at 500,000 words of 32 weights.
@@ -204,7 +178,7 @@ def _write(
 
 
 def load(run: RunDirectory, report: Callable[[str], None] = lambda line: None) -> State | None:
-    """Return the newest whole state, or None where there is none; report what was wrong with a newer one.
+    """Return the newest undamaged state, or None if there is no state; report a damaged newer one.
 
     Raises DataError when there are states, and all are damaged.
     """

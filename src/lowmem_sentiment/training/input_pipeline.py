@@ -11,17 +11,15 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import NamedTuple
 
-import keras
-import tensorflow as tf
-
 from ..dataset.reader import Dataset
 from ..dataset.splits import is_held_out, num_reviews, validation_share
+from ..model.tensorflow import keras, tf
 from ..runs.configuration import TrainingSettings
 from ..runs.memory_plan import window_width
 from ..system.errors import DataError
 from ..system.workarounds import ignore_global_seed
 from ..text.vocabulary import OUT_OF_VOCABULARY_ID
-from .execution import no_autograph
+from .step import no_autograph
 
 # The narrowest encoding of sparse batches: 32 rows of it are 262 KB.
 LEAST_WIDTH = 2048
@@ -60,80 +58,49 @@ def batches(
     split, every n-th of its reviews, which "train" then leaves out.
 
     "train" is shuffled unless `shuffle` is false; the others are in order unless it is true. The
-    order is a function of `seed` and the epoch alone, where each iteration over the result is
-    the next epoch, from `first_epoch` on. `first_step` batches are left out of every
+    order depends only on `seed` and the epoch; each iteration over the result is the next epoch, from
+    `first_epoch` on. `first_step` batches are left out of every
     iteration: for the first epoch of a resumed run.
 
-    Ids from `num_words` on become 2, out of vocabulary, as `imdb.load_data` does it. Of a dataset that
-    was prepared with n-grams the columns are its features, and those from `num_words` on are left out.
+    Ids from `num_words` on become 2, out of vocabulary, as in `imdb.load_data`. If the dataset was
+    prepared with n-grams, the columns are its features, and those from `num_words` on are left out.
 
     A batch takes 4 * batch_size * num_words bytes, 1.3 MB by default, and `prefetch` of them are made
     ahead; `window_bytes` of records on disk are shuffled together. The last batch may be smaller. A
     damaged record raises tf.errors.DataLossError while batches are made.
     """
     order = Order(batch_size, shuffle, seed, validation_split, first_epoch, first_step, window_bytes)
-    records = batched_records(dataset, split, order).skip(first_step)
-    return _finish(
-        records.map(encoder(num_words, len(dataset.labels), dataset.inputs)),
-        dataset,
-        split,
-        order,
-        prefetch,
-    )
-
-
-def sparse_batches(
-    dataset: Dataset,
-    split: str,
-    order: Order,
-    *,
-    num_words: int,
-    prefetch: int,
-    least_width: int = LEAST_WIDTH,
-) -> tf.data.Dataset:
-    """Return ((int64[words], float32[batch, width]), int64[batch]): a batch's own ids, rows, labels.
-
-    The rows are those columns of `batches`' rows in which the batch has a word, and columns of zeros up
-    to the next multiple of 128. The order of reviews is the same. 32 IMDb reviews have 1,800 different
-    words of 10,000, and 2,150 of 88,584.
-    """
-    records = batched_records(dataset, split, order).skip(order.first_step)
-    encode = sparse_encoder(num_words, least_width, len(dataset.labels), dataset.inputs)
-    return _finish(records.map(encode), dataset, split, order, prefetch)
-
-
-def worker_batches(
-    dataset: Dataset,
-    split: str,
-    share: tuple[int, int],
-    order: Order,
-    *,
-    num_words: int,
-    prefetch: int,
-) -> tf.data.Dataset:
-    """Return ((float32[part, num_words], int64[part]), int32[]): one worker's part of each batch.
-
-    `share` is (worker, workers). The order, and with it every batch, is that of one process: of all
-    reviews a worker takes those whose number is its own modulo workers, of which a batch may have none;
-    the number is that of the whole batch. Each worker reads all records, 400 bytes each, and parses and
-    encodes its own only.
-    """
     encode = encoder(num_words, len(dataset.labels), dataset.inputs)
-    worker, workers = share
-
-    @no_autograph
-    def encode_part(step, records):
-        first = (worker - step * order.batch_size) % workers
-        return encode(records[first::workers]), tf.size(records)
-
-    records = batched_records(dataset, split, order).enumerate().skip(order.first_step)
-    return _finish(records.map(encode_part), dataset, split, order, prefetch)
+    return encoded_batches(dataset, split, order, encode, prefetch)
 
 
-def _finish(
-    rows: tf.data.Dataset, dataset: Dataset, split: str, order: Order, prefetch: int
+def encoded_batches(
+    dataset: Dataset,
+    split: str,
+    order: Order,
+    encode: Callable,
+    prefetch: int,
+    share: tuple[int, int] | None = None,
 ) -> tf.data.Dataset:
-    """Fetch ahead, and state how many batches there are."""
+    """Return each batch of records, encoded.
+
+    With a `share`, (worker, workers), it is one worker's part of each batch, and int32[], the number of
+    reviews in the whole batch. The order, and with it every batch, is the same as in one process: a
+    worker takes the reviews whose number modulo workers is its own; a batch may contain none of them.
+    Each worker reads all records, 400 bytes each, and parses and encodes only its own.
+    """
+    records = batched_records(dataset, split, order)
+    if share is None:
+        rows = records.skip(order.first_step).map(encode)
+    else:
+        worker, workers = share
+
+        @no_autograph
+        def encode_part(step, records):
+            first = (worker - step * order.batch_size) % workers
+            return encode(records[first::workers]), tf.size(records)
+
+        rows = records.enumerate().skip(order.first_step).map(encode_part)
     steps = math.ceil(num_reviews(dataset, split, order.validation_split) / order.batch_size)
     # Without it Keras runs one more, empty, step an epoch: the dropout seeds move on.
     cardinality = tf.data.experimental.assert_cardinality(steps - order.first_step)
@@ -155,13 +122,19 @@ def encoder(num_words: int, num_labels: int, inputs: str = "tokens") -> Callable
     return encode
 
 
-def sparse_encoder(num_words: int, least_width: int, num_labels: int, inputs: str = "tokens") -> Callable:
-    """Return the function from string[batch] of records to what `sparse_batches` yields.
+def sparse_encoder(
+    num_words: int, num_labels: int, inputs: str = "tokens", least_width: int = LEAST_WIDTH
+) -> Callable:
+    """Return the function from string[batch] of records to a batch's own words, rows and labels.
 
-    `CategoryEncoding` has a fixed width. Of a few, each four times as wide as the one before (twice as
-    many take 2 MB more), the least that suffices encodes the batch, and most of its empty columns are cut
-    off: 0.03 ms a batch. Not all are: oneDNN keeps the compiled code of its last 1,024 products by shape,
-    36 MB where nearly each batch has a width of its own.
+    They are ((int64[words], float32[batch, width]), int64[batch]). The rows are those columns of
+    `encoder`'s rows in which the batch has a word, and columns of zeros up to the next multiple of 128.
+    32 IMDb reviews have 1,800 different words of 10,000, and 2,150 of 88,584.
+
+    `CategoryEncoding` has a fixed width. There are a few, each four times as wide as the one before
+    (twice as many take 2 MB more). The narrowest that suffices encodes the batch, and most of its empty
+    columns are cut off: 0.03 ms per batch. Some stay, because oneDNN keeps the compiled code of its last
+    1,024 products by shape: 36 MB if nearly every batch had a width of its own.
     """
     widths = [*_widths(least_width, num_words), num_words]
     encodings = [keras.layers.CategoryEncoding(width, output_mode="multi_hot") for width in widths]
@@ -205,7 +178,7 @@ def _parse(
     ids = examples[inputs]
     # An out-of-range label would be trained on silently; a gather refuses it, and costs 1 us a batch.
     labels = tf.gather(tf.range(num_labels, dtype=tf.int64), examples["label"])
-    if inputs == "features":  # those of lower rank are not there to the model
+    if inputs == "features":  # the model does not know those of lower rank
         return tf.ragged.boolean_mask(ids, ids < num_words), labels
     # CategoryEncoding would drop these ids without a word
     known = tf.where(ids.values < num_words, ids.values, OUT_OF_VOCABULARY_ID)
@@ -290,8 +263,7 @@ def _options() -> tf.data.Options:
 def damaged_shard(dataset: Dataset, error: Exception) -> DataError | None:
     """Return the DataError that names the damaged shard behind TensorFlow's error.
 
-    None when it is of another kind than DataLossError and no shard is damaged: a user's own model may
-    have raised it.
+    None if it is not a DataLossError and no shard is damaged: a user's own model may have raised it.
     """
     try:
         for split in ("train", "test"):

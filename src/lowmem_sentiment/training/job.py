@@ -1,23 +1,25 @@
-"""What one training run is about: the same object on every worker, and for everything that trains."""
+"""What one training run is about: an object that is the same on every worker."""
 
+import contextlib
 import math
+import os
+import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
-
-import keras
-import tensorflow as tf
+from pathlib import Path
 
 from ..dataset.reader import Dataset
 from ..dataset.splits import num_reviews
-from ..model.keras_model import build_model, call_on_own_words
+from ..model.keras_model import build_model
+from ..model.optimizer import TableAdam
+from ..model.tensorflow import keras, set_threads, tf
 from ..runs.configuration import TrainingSettings
-from ..runs.memory_plan import distinct_words
+from ..runs.memory_plan import count_parameters, distinct_words
 from ..system.errors import SettingsError
-from . import checkpoint
-from .input_pipeline import Order, batches, sparse_batches, worker_batches
+from .input_pipeline import Order, encoded_batches, encoder, sparse_encoder
 from .single_process import SingleProcess
+from .step import predict_on_own_words
 
 LARGE_BATCH = 16 << 20
 """Bytes of dense rows; a batch that takes more, and has nearly all words anyway, is dense."""
@@ -99,7 +101,13 @@ class Job:
     @property
     def conditions(self) -> dict[str, str]:
         """What changes the bits of a result beside the settings."""
-        found = checkpoint.conditions(self.dataset)
+        found = {
+            "dataset": self.dataset.fingerprint,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "oneDNN": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
+            "processor": _processor(),
+        }
         if self.sparse:  # the order in which sums are taken, and when other words are moved
             found["input"] = "own words"
         if self.strategy.share:  # a run of one process does not mention workers
@@ -113,24 +121,48 @@ class Job:
         settings = {name: value for name, value in asdict(self.settings).items() if name != "prefetch"}
         self.strategy.require_same({**shared, **settings})
 
+    def reviews_in(self, steps: int) -> int:
+        """Return the number of reviews in an epoch's first `steps` steps."""
+        return min(steps * self.settings.batch_size, self.reviews["train"])
+
+    def set_threads(self) -> None:
+        """Set TensorFlow's threads by the size of a step, unless the model is the caller's."""
+        if self.own_model or self.strategy.replicas > 1:
+            return
+        words = min(self.num_words, distinct_words(self.dataset, self.settings.batch_size))
+        parameters = count_parameters(self.settings, words, len(self.dataset.labels))
+        set_threads(self.settings.batch_size * parameters)
+
     def build_model(self) -> keras.Model:
         """Return the compiled model that the settings describe."""
         settings = self.settings
-        options: dict[str, Any] = {
-            name: getattr(settings, name)
-            for name in ("hidden", "dropout", "learning_rate", "seed", "optimizer")
-        }
-        return self.strategy.build(
-            lambda: build_model(self.num_words, len(self.dataset.labels), **options)
-        )
+
+        def build() -> keras.Model:
+            return build_model(
+                self.num_words,
+                len(self.dataset.labels),
+                hidden=settings.hidden,
+                dropout=settings.dropout,
+                seed=settings.seed,
+                optimizer=self._make_optimizer(),
+            )
+
+        return self.strategy.build(build)
+
+    def _make_optimizer(self) -> keras.optimizers.Optimizer:
+        """Return Adam for a table if batches have rows over their own words, otherwise for dense rows."""
+        settings = self.settings
+        if self.sparse:
+            return TableAdam(settings.learning_rate, lazy=settings.optimizer == "lazy-adam")
+        return self.strategy.dense_adam(settings.learning_rate)
 
     def call(self, model: keras.Model) -> Callable[..., tf.Tensor]:
-        """Return what predicts from the `x` of these batches."""
-        return partial(call_on_own_words, model) if self.sparse else model
+        """Return a function that predicts from the `x` of these batches."""
+        return partial(predict_on_own_words, model) if self.sparse else model
 
     def batches(self, split: str, first_epoch: int = 0, first_step: int = 0) -> tf.data.Dataset:
         """Return this worker's batches of a split, from a step of an epoch on."""
-        settings, share = self.settings, self.strategy.share
+        settings = self.settings
         order = Order(
             settings.batch_size,
             None,
@@ -140,9 +172,17 @@ class Job:
             first_step,
             settings.window_bytes,
         )
-        size: dict[str, Any] = {"num_words": self.num_words, "prefetch": settings.prefetch}
-        if share:
-            return worker_batches(self.dataset, split, share, order, **size)
-        if self.sparse:
-            return sparse_batches(self.dataset, split, order, **size)
-        return batches(self.dataset, split, **order._asdict(), **size)
+        make_encoder = sparse_encoder if self.sparse else encoder
+        encode = make_encoder(self.num_words, len(self.dataset.labels), self.dataset.inputs)
+        share = self.strategy.share
+        return encoded_batches(self.dataset, split, order, encode, settings.prefetch, share)
+
+
+def _processor() -> str:
+    """Return the instruction set, which decides in which order sums are taken."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("flags"):
+                known = ("avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_tile")
+                return " ".join(sorted(set(known) & set(line.split())))
+    return platform.machine()

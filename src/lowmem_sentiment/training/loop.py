@@ -1,26 +1,25 @@
 """The training loop: epochs of executions of steps, and a validation pass after each epoch.
 
-It is what `keras.Model.fit` does, with `model.train_step` as the step and Keras' callbacks called at the
-usual moments, but can start in the middle of an epoch, counts its steps, and looks at what validation
-predicts. `fit` as the frame had to be patched in five places for that.
+It is what `keras.Model.fit` does, with Keras' callbacks called at the usual moments, but can start in the
+middle of an epoch, counts its steps, and looks at what validation predicts. `fit` as the frame had to be
+patched in five places for that.
 """
 
 import sys
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-import keras
-import tensorflow as tf
-
-from ..model.keras_model import call_on_own_words
-from ..model.optimizer import DeferredAdam
+from ..dataset.reader import Dataset
+from ..model.tensorflow import keras, tf
+from ..runs.configuration import TrainingSettings
+from ..runs.summary import kept_epoch
 from ..system import memory
-from .checkpoint import Position
-from .execution import Execute, Step
+from .checkpoint import Position, make_variables
 from .job import Job
+from .single_process import SingleProcess
+from .step import GRADIENT_NORM, Execute, train_step
 from .validation_metrics import ValidationMetrics
-
-GRADIENT_NORM = "gradient_norm"
-"""What the logs of a batch call the norm of the gradient of all weights together, in its last step."""
 
 
 def fit(
@@ -33,19 +32,20 @@ def fit(
 ) -> None:
     """Train `model` from `position` on, until the last epoch or until a callback ends it.
 
-    `callbacks` come in the order in which they are called; one of them keeps `position`.
+    `position` is advanced before the callbacks are called, which read it. They are called in their order.
     """
-    strategy, steps, epochs = job.strategy, job.steps, job.settings.epochs
-    train = strategy.compile_execution(model, train_step(job, model))
+    strategy, epochs = job.strategy, job.settings.epochs
+    train = strategy.compile_execution(model, train_step(model, job.class_weight, job.sparse))
     test = strategy.compile_execution(
         model, validation.test_step(model, job.call(model), strategy.replicas)
     )
     held_out = job.batches(job.settings.validated_on)
     callback_list = keras.callbacks.CallbackList(
-        list(callbacks), add_history=True, model=model, epochs=epochs, steps=steps, verbose=0
+        list(callbacks), add_history=True, model=model, epochs=epochs, steps=job.steps, verbose=0
     )
     model.stop_training = False
     callback_list.on_train_begin()
+    position.described = epochs
     batches = None
     for epoch in range(position.epoch, epochs):
         memory.trim_heap()  # the shuffle window of the epoch before
@@ -54,28 +54,47 @@ def fit(
             batches = job.batches("train", first_epoch=epoch, first_step=first_step)
         if not first_step:
             model.reset_metrics()
+            position.seconds.append(0.0)
+            position.sums = {}
         callback_list.on_epoch_begin(epoch)
-        iterator = iter(batches)
-        logs: dict[str, float] = {}
-        for first, count in epoch_executions(job, model, first_step, steps_per_execution):
-            callback_list.on_train_batch_begin(first)
-            metrics, waited = train(iterator, count)
-            logs = to_floats(metrics)
-            if waited is not None:  # by the last step; the others are taken to have waited as long
-                position.waited = (position.waited or 0.0) + float(waited) * count
-            callback_list.on_train_batch_end(first + count - 1, logs)
-        del iterator  # and with it the window, before validation
-        logs.pop(GRADIENT_NORM, None)  # one step's
+        logs = train_epoch(job, model, position, train, iter(batches), callback_list, steps_per_execution)
         validation.reset()
         val_logs = validate(model, test, held_out, callback_list, steps_per_execution)
         validation.combine(strategy)
         logs |= {f"val_{name}": value for name, value in val_logs.items()}
+        _end_epoch(job.settings, model, position, logs, validation)
         callback_list.on_epoch_end(epoch, logs)
         if first_step:
             batches = None  # the rest of an epoch serves once, whole epochs share one graph
         if model.stop_training:
             break
     callback_list.on_train_end()
+
+
+def train_epoch(
+    job: Job,
+    model: keras.Model,
+    position: Position,
+    train: Execute,
+    iterator: tf.data.Iterator,
+    callback_list: keras.callbacks.CallbackList,
+    steps_per_execution: int,
+) -> dict[str, float]:
+    """Train the steps of an epoch that are left; return the metrics after the last one."""
+    begun, logs = time.monotonic() - position.seconds[-1], {}
+    for first, count in epoch_executions(job, model, position.step, steps_per_execution):
+        callback_list.on_train_batch_begin(first)
+        metrics, waited = train(iterator, count)
+        logs = to_floats(metrics)
+        position.step = first + count
+        position.seconds[-1] = time.monotonic() - begun
+        if waited is not None:  # by the last step; the others are taken to have waited as long
+            position.waited = (position.waited or 0.0) + float(waited) * count
+        reviews = job.reviews_in(position.step)
+        position.sums = {name: mean * reviews for name, mean in logs.items() if name != GRADIENT_NORM}
+        callback_list.on_train_batch_end(position.step - 1, logs)
+    logs.pop(GRADIENT_NORM, None)  # one step's
+    return logs
 
 
 def validate(
@@ -97,15 +116,33 @@ def validate(
     return logs
 
 
+def _end_epoch(
+    settings: TrainingSettings,
+    model: keras.Model,
+    position: Position,
+    logs: dict[str, float],
+    validation: ValidationMetrics,
+) -> None:
+    """Move the position to the next epoch, with what this one measured."""
+    step = int(model.optimizer.iterations.numpy())
+    measured = {"epoch": position.epoch + 1, "step": step, **dict(sorted(logs.items()))}
+    if settings.best_by == "f1":
+        measured["val_macro_f1"] = validation.macro_f1()
+    position.epochs.append(measured)
+    position.epoch, position.step = position.epoch + 1, 0
+    if kept_epoch(settings, position.epochs) is measured:
+        position.kept = validation.to_json(with_counts=settings.keep_best)  # the counts are 15 KB
+
+
 def epoch_executions(
     job: Job, model: keras.Model, first_step: int, steps_per_execution: int
 ) -> Iterator[tuple[int, int]]:
-    """Yield what `executions` does of an epoch's steps from `first_step` on.
+    """Yield what `executions` does for an epoch's steps from `first_step` on.
 
-    Moves the rows of the optimizer that wait: between two executions, before one has missed too many
-    steps, and after the last one. In the step's graph it would take 3 MB.
+    Moves the table's rows that wait: between two executions, before one has missed too many steps, and
+    after the last one. In the step's graph it would take 3 MB.
     """
-    move_every = DeferredAdam.MOST_MISSED if job.sparse else sys.maxsize
+    move_every = model.optimizer.MOST_MISSED if job.sparse else sys.maxsize
     for first, count in executions(first_step, job.steps, steps_per_execution, move_every):
         if first and first % move_every == 0:
             model.optimizer.move_all()
@@ -133,43 +170,25 @@ def executions(
 
 
 def to_floats(logs: dict[str, tf.Tensor]) -> dict[str, float]:
-    """Return metrics as Keras' callbacks expect them."""
-    return {name: float(value) for name, value in logs.items()}
+    """Return metrics as Keras' callbacks get them, sorted by name."""
+    return {name: float(value) for name, value in sorted(logs.items())}
 
 
-def train_step(job: Job, model: keras.Model) -> Step:
-    """Return the model's own step, on reviews weighted by their label."""
-    step = _sparse_train_step(model) if job.sparse else model.train_step
-    if job.class_weight is None:
-        return step
-    weights = tf.constant(job.class_weight, tf.float32)
-    return lambda batch: step((*batch, tf.gather(weights, batch[1])))
-
-
-def _sparse_train_step(model: keras.Model) -> Step:
-    """Return `keras.Model.train_step` for `sparse_batches`, written out in Keras' public methods.
-
-    Loss, metrics, optimizer and variables are the model's, so that callbacks, the state and what is saved
-    know of no difference. With "adam" words that a batch does not have are moved when one next has them.
-    """
-    [mean_loss] = [metric for metric in model.metrics if metric.name == "loss"]
-    model.jit_compile = False  # each batch has a width of its own: XLA would compile for each
-
-    def step(batch: tuple) -> dict[str, tf.Tensor]:
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
-        table, *others = model.trainable_weights
-        kernel = model.optimizer.read_rows(x[0])
-        with tf.GradientTape() as tape:
-            tape.watch(kernel)
-            y_pred = call_on_own_words(model, x, training=True, kernel=kernel)
-            loss = model.compute_loss(x, y, y_pred, sample_weight, training=True)
-            mean_loss.update_state(loss, sample_weight=tf.shape(y)[0])
-            scaled = model.optimizer.scale_loss(loss)
-        of_rows, *gradients = tape.gradient(scaled, [kernel, *others])
-        # Of an execution only the last step's logs are used: of the others TensorFlow leaves this out.
-        norm = tf.linalg.global_norm([of_rows, *gradients])
-        gradients.insert(0, tf.IndexedSlices(of_rows, x[0], table.shape))
-        model.optimizer.apply_gradients(zip(gradients, [table, *others], strict=True))
-        return {**model.compute_metrics(x, y, y_pred, sample_weight), GRADIENT_NORM: norm}
-
-    return step
+def measure_speed(dataset: Dataset, settings: TrainingSettings, seconds: float = 1.0) -> float:
+    """Return the training reviews per second, from `seconds` of training; the model is thrown away."""
+    job = Job(dataset, replace(settings, num_words=settings.num_words_for(dataset)), SingleProcess())
+    job.set_threads()
+    model = job.build_model()
+    make_variables(model, job.num_words)
+    train = job.strategy.compile_execution(model, train_step(model, job.class_weight, job.sparse))
+    batches, steps, begun = job.batches("train"), 0, None
+    while True:
+        iterator = iter(batches)
+        for _, count in epoch_executions(job, model, 0, 10):
+            train(iterator, count).logs["loss"].numpy()  # wait for it
+            if begun is None:  # the first execution traces the graph
+                begun = time.monotonic()
+                continue
+            steps += count
+            if (spent := time.monotonic() - begun) >= seconds:
+                return steps * settings.batch_size / spent

@@ -1,71 +1,59 @@
-"""Open a run directory for training: a new one, or one to resume."""
+"""Open a run directory for training: a new one, one with a parent's weights, or one to resume."""
 
 import platform
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from .. import __version__
 from ..dataset.splits import validation_warnings
+from ..model.numpy_model import NumpyModel
+from ..model.tensorflow import keras, tf
 from ..runs.configuration import TrainingSettings
 from ..runs.run_directory import RunDirectory
+from ..runs.summary import has_ended
 from ..system.errors import DataError, SettingsError
+from ..system.files import locked
 from . import checkpoint
 from .checkpoint import Position, State
-from .early_stopping import has_ended
 from .job import Job
-from .parent import describe_parent
 
 
-class Opening(NamedTuple):
-    """How a run directory is to be opened."""
+def create_run(
+    job: Job,
+    run: RunDirectory,
+    parent_path: str | Path | None,
+    *,
+    overwrite: bool,
+    held: ExitStack,
+    report: Callable[[str], None],
+) -> None:
+    """Make the directory of a new run, which stays locked until `held` ends.
 
-    resume: bool
-    """Continue the run that is there."""
-    force: bool
-    """Resume under conditions that change the bits."""
-    overwrite: bool
-    """Replace a run that is there."""
-    parent: str | Path | None = None
-    """The run whose weights a new run starts from."""
-
-
-def open_run(
-    job: Job, run: RunDirectory, opening: Opening, held: ExitStack, report: Callable[[str], None]
-) -> State | dict[str, Any] | None:
-    """Return the state to resume from (None: the start), or the summary where nothing is left to do.
-
-    A new run stays locked until `held` ends; who resumes one has locked it.
-    Raises OutputExists for a new run where one is, SettingsError for settings that are not the run's
-    (more epochs are welcome), and DataError for conditions that change the bits, unless forced.
+    `parent_path` is the run whose weights it starts from. Raises OutputExists where a run is.
     """
-    if opening.resume:
-        return _resume(job, run, opening.force, report)
     vocabulary, features = job.dataset.input_vocabulary().truncate(job.num_words), job.dataset.features
-    parent = describe_parent(job, opening.parent) if opening.parent else None
+    parent = describe_parent(job, parent_path) if parent_path else None
     run.create(
         describe(job) | ({"parent": parent} if parent else {}),
         vocabulary,
         ngrams=features.ngrams if features else None,
         tokenizer=job.dataset.tokenizer,
-        overwrite=opening.overwrite,
+        overwrite=overwrite,
         inputs=[job.dataset.directory, *([parent["path"]] if parent else [])],
         report=report,
         held=held,
     )
     for warning in validation_warnings(job.dataset, job.settings.validation_split):
         report(f"warning: {warning}")
-    return None
 
 
 def describe(job: Job) -> dict[str, Any]:
-    """Return what config.json holds of a run: settings, dataset, labels, versions."""
+    """Return a run's config.json: settings, dataset, labels, versions."""
     dataset = job.dataset
     config = {
         "settings": asdict(job.settings),
@@ -88,9 +76,17 @@ def describe(job: Job) -> dict[str, Any]:
     return config | {name: job.conditions[name] for name in workers if name in job.conditions}
 
 
-def _resume(
-    job: Job, run: RunDirectory, force: bool, report: Callable[[str], None]
+def resume_run(
+    job: Job, run: RunDirectory, *, force: bool, held: ExitStack, report: Callable[[str], None]
 ) -> State | dict[str, Any] | None:
+    """Return the state to resume from (None: the start), or the summary where nothing is left to do.
+
+    The run stays locked until `held` ends. Raises InputMissing where there is none, SettingsError for
+    settings that are not the run's (more epochs are welcome), and DataError for conditions that change
+    the bits, unless forced.
+    """
+    run.config()  # before the lock, which would make a file
+    held.enter_context(locked(run.path))
     config = run.config()
     _require_same_settings(config["settings"], job.settings, force, report)
     state = checkpoint.load(run, report)
@@ -110,8 +106,9 @@ def _resume(
                 f"weights: train {job.dataset.directory} --run NEW --from {run.path}"
             )
         return run.summary()
-    if job.dataset.fingerprint != trained_on:
-        position.step = 0  # a place in an epoch of other reviews means nothing
+    if state and job.dataset.fingerprint != trained_on:
+        position = replace(position, step=0)  # a place in an epoch of other reviews means nothing
+        state = replace(state, position=position)
     if state and not has_ended(job.settings, position.epochs):
         report(f"{run.path} resumes at epoch {position.epoch + 1}, step {position.step + 1:,}")
     run.resume(job.settings, job.dataset)
@@ -161,3 +158,39 @@ def _rewind(run: RunDirectory, position: Position) -> None:
     run.write_metrics(position.epochs)
     run.trim_event_files(position.event_files)
     run.summary_file.unlink(missing_ok=True)  # for more epochs: unfinished again
+
+
+# --- a parent's weights ---
+
+
+def describe_parent(job: Job, path: str | Path) -> dict[str, Any]:
+    """Return the parent's record in config.json: its path, and the SHA-256 of its vocabulary.
+
+    Raises DataError unless words and labels of the dataset are the parent's, SettingsError for a model of
+    a different shape or several workers, InputMissing for a run that is not finished.
+    """
+    if job.strategy.workers > 1:
+        raise SettingsError(
+            "a run with a parent (--from) is trained by one worker; expected no TF_CONFIG"
+        )
+    _read(job, path)
+    run = RunDirectory(path)
+    return {"path": str(run.path.resolve()), "vocabulary_sha256": run.config()["vocabulary"]["sha256"]}
+
+
+def set_weights_of(model: keras.Model, job: Job, path: str | Path) -> None:
+    """Set a new model to the weights of the parent, 2 MB at 10,000 words; the optimizer starts again."""
+    parent = _read(job, path)
+    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+    for layer, kernel, bias in zip(layers, parent.kernels, parent.biases, strict=True):
+        layer.set_weights([kernel, bias])
+
+
+def _read(job: Job, path: str | Path) -> NumpyModel:
+    run = RunDirectory(path)
+    parent = NumpyModel.load(run)
+    run.require_words_of(job.dataset, as_inputs=True)
+    if job.own_model:
+        raise SettingsError("a run with a parent (--from) has its layers; expected no model of your own")
+    parent.require_shape(job.num_words, job.settings.hidden, run.path)
+    return parent

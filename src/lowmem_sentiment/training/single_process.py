@@ -1,7 +1,7 @@
 """Where a model is trained: one process on TensorFlow's default device.
 
-The loop, and what surrounds it, calls these methods and no others. `distributed.strategy` has them for
-several processes or devices; without that folder this one is all there is.
+Training calls only these methods. `distributed.strategy` implements them for several processes or
+devices.
 """
 
 import contextlib
@@ -9,10 +9,11 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-import keras
 import numpy as np
 
-from .execution import Execute, Step, compile_execution
+from ..model.optimizer import FusedAdam
+from ..model.tensorflow import keras
+from .step import Execute, Step, compile_execution
 
 Result = TypeVar("Result")
 
@@ -23,6 +24,9 @@ class SingleProcess:
     worker, workers, replicas = 0, 1, 1
     share: tuple[int, int] | None = None
     """Which of how many workers' parts of each batch `batches` yields; None: whole batches."""
+
+    dense_adam = FusedAdam
+    """The class of Adam for gradients of whole variables."""
 
     @property
     def is_chief(self) -> bool:
@@ -37,7 +41,7 @@ class SingleProcess:
         """Make the replicas of a model that has the chief's seeds draw different dropout masks."""
 
     def compile_execution(self, model: keras.Model, step: Step) -> Execute:
-        """Return what runs several steps on every replica in one call."""
+        """Return a function that runs several steps on every replica in one call."""
         return compile_execution(step, run_eagerly=model.run_eagerly, jit_compile=model.jit_compile)
 
     def agree_on(self, stop: threading.Event) -> threading.Event:

@@ -20,12 +20,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import keras
 import numpy as np
 
 from ..dataset.reader import Dataset
 from ..model.metrics import Mistake, precision_recall, to_confusion_matrix
 from ..model.numpy_model import NumpyModel
+from ..model.tensorflow import keras
 from ..monitoring import event_writer
 from ..monitoring.confusion_matrix import draw_confusion_matrix
 from ..monitoring.event_writer import EventWriter, Value
@@ -36,12 +36,13 @@ from ..monitoring.text_summaries import (
 )
 from ..runs.configuration import TrainingSettings
 from ..runs.run_directory import RunDirectory
+from ..runs.summary import kept_epoch
 from ..system import memory
 from ..system.errors import OutputError
 from ..system.settings import plain
 from .checkpoint import Position
-from .early_stopping import kept_epoch
-from .loop import GRADIENT_NORM
+from .job import Job
+from .step import GRADIENT_NORM
 from .validation_metrics import ValidationMetrics
 
 DESCRIPTIONS = {
@@ -72,8 +73,8 @@ class Curves(keras.callbacks.Callback):
     anew when resumed, and its batch values are means since the epoch began; here a batch value is
     the mean of the steps since the last one.
 
-    Costs 0.8 ms an execution and 13 ms at an epoch's end (60 at the first, for what is imported then) of
-    the processor's time: 1.1 to 1.6 % of the default run. 6 ms are the confusion matrix's picture.
+    Takes 0.8 ms of processor time per execution and 13 ms at an epoch's end (60 at the first, for
+    imports): 1.1 to 1.6 % of the default run.
     """
 
     INTERVAL = 1.0
@@ -83,17 +84,16 @@ class Curves(keras.callbacks.Callback):
         self,
         run: RunDirectory,
         position: Position,
-        dataset: Dataset,
-        settings: TrainingSettings,
-        num_reviews: int,
+        job: Job,
         validation: ValidationMetrics,
         report: Callable[[str], None] = lambda line: None,
     ):
         super().__init__()
-        self._position, self._dataset, self._settings = position, dataset, settings
-        self._num_reviews, self._validation, self._report = num_reviews, validation, report
+        self._position, self._job, self._settings = position, job, job.settings
+        self._validation, self._report = validation, report
         self._events: EventWriter | None = EventWriter(run.tensorboard)
         self._seen, self._since, self._waited, self._flushed = 0, 0.0, 0.0, 0.0
+        self._sums: dict[str, float] = {}
         self._warned = self._described = False
 
     def flush(self) -> None:
@@ -113,14 +113,10 @@ class Curves(keras.callbacks.Callback):
     def _step(self) -> int:
         return int(self.model.optimizer.iterations.numpy())
 
-    def _reviews_seen(self) -> int:
-        return min(self._position.step * self._settings.batch_size, self._num_reviews)
-
     def on_train_begin(self, logs=None):
         if self._position.described == self._settings.epochs:  # a resumed run has it
             return
-        self._position.described = self._settings.epochs
-        description = describe_run(self._dataset, self._settings, self.model)
+        description = describe_run(self._job.dataset, self._settings, self.model)
         self._write("train", [event_writer.text("run", description)])
         self.flush()
 
@@ -128,20 +124,18 @@ class Curves(keras.callbacks.Callback):
         self._begin_interval()
 
     def _begin_interval(self) -> None:
-        self._seen, self._since = self._reviews_seen(), time.monotonic()
-        self._waited = self._position.waited or 0.0
+        position = self._position
+        self._seen, self._sums = self._job.reviews_in(position.step), position.sums
+        self._waited, self._since = position.waited or 0.0, time.monotonic()
 
     def on_train_batch_end(self, batch, logs=None):
-        seen, seconds = self._reviews_seen(), time.monotonic() - self._since
-        new, sums = seen - self._seen, self._position.sums
+        seconds = time.monotonic() - self._since
+        new = self._job.reviews_in(self._position.step) - self._seen
         values = {}
-        logs = dict(logs or {})
-        if (norm := logs.pop(GRADIENT_NORM, None)) is not None:
-            values["optimizer/gradient_norm"] = norm
-        for name, mean in logs.items():
-            total = float(mean) * seen
-            values[f"epoch_{name}"] = (total - sums.get(name, 0.0)) / new
-            sums[name] = total
+        if logs and GRADIENT_NORM in logs:
+            values["optimizer/gradient_norm"] = logs[GRADIENT_NORM]
+        for name, total in self._position.sums.items():
+            values[f"epoch_{name}"] = (total - self._sums.get(name, 0.0)) / new
         rate = self.model.optimizer.learning_rate  # a variable, or what a schedule or function returns
         # `convert_to_numpy` takes twice as long, 0.06 ms. A mirrored variable has no float of its own.
         values["optimizer/learning_rate"] = float(rate.numpy() if hasattr(rate, "numpy") else rate)
@@ -177,12 +171,9 @@ class Curves(keras.callbacks.Callback):
                 )
         return values
 
-    def on_test_begin(self, logs=None):
-        self._validation.reset()
-
     def on_epoch_end(self, epoch, logs=None):
         logs = logs or {}
-        measures, counts = self._validation.measures(), self._counts()
+        measures, counts = self._validation.measures(), self._validation.counts()
         train = {name: logs[name] for name in logs if not name.startswith("val_")}
         held_out = {name[4:]: logs[name] for name in logs if name.startswith("val_")}
         self._write("train", event_writer.scalars(_renamed("per_epoch/", train)))
@@ -193,16 +184,7 @@ class Curves(keras.callbacks.Callback):
         self._write("validation", [*points, *_pictures(counts, self._validation.labels)])
         if self._settings.histograms:
             self._write("train", self._histograms())
-        if kept_epoch(self._settings, self._position.epochs)["epoch"] == epoch + 1:
-            most_wrong = [list(wrong) for wrong in self._validation.most_wrong()]
-            self._position.kept = {"measures": measures, "most_wrong": most_wrong}
-            if self._settings.keep_best:  # 15 KB of the state
-                self._position.kept["counts"] = counts.tolist()
         self.flush()
-
-    def _counts(self) -> np.ndarray:
-        bins = self._validation.bins()
-        return self._validation.confusion_matrix() if bins is None else bins
 
     def _histograms(self) -> list[Value]:
         return [
@@ -238,8 +220,7 @@ def _pictures(counts: np.ndarray, labels: list[str]) -> list[Value]:
 def write_result(
     run: RunDirectory,
     position: Position,
-    settings: TrainingSettings,
-    dataset: Dataset,
+    job: Job,
     model: NumpyModel | None,
     peak_resident: int,
 ) -> None:
@@ -248,9 +229,10 @@ def write_result(
     The points of the result stand in a run of their own, named by the split they were scored on, so
     that HParams never ranks validation and test in one column; each is drawn into the chart that it
     belongs to, at the step of the epoch that is kept. All are in files of their own, which a run that
-    is trained for more epochs leaves behind. Without a `model` (another than of Dense layers) there are
-    no effects of words. Raises OutputError.
+    is trained for more epochs leaves behind. Without a `model` (of
+    Dense layers only) there are no effects of words. Raises OutputError.
     """
+    settings, dataset = job.settings, job.dataset
     epoch, kept = kept_epoch(settings, position.epochs), position.kept
     split, part = settings.validated_on, f"result_{settings.validated_on}"
     held_out = {name[4:]: value for name, value in epoch.items() if name.startswith("val_")}

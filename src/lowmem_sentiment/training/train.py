@@ -7,30 +7,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import keras
-import tensorflow as tf
-
 from ..dataset.reader import Dataset
+from ..model.numpy_model import NumpyModel
+from ..model.tensorflow import keras, tf
+from ..model.weights import to_arrays
 from ..runs.configuration import SaveEvery, TrainingSettings
+from ..runs.memory_plan import plan
 from ..runs.run_directory import NoRunDirectory, RunDirectory
+from ..runs.summary import Seconds, TrainingSummary, best_epoch, has_ended, kept_epoch
 from ..system import memory
-from ..system.deprecation import renamed
 from ..system.errors import Resumable, SettingsError
-from ..system.files import locked
 from ..system.progress import Progress, as_progress, no_progress
+from ..system.workarounds import save_model
 from . import checkpoint, loop
-from .callbacks import ReportProgress, SaveState, Track
+from .callbacks import KeepEpochs, ReportProgress, SaveState, ShardCheck
 from .checkpoint import Position, State
-from .early_stopping import StopEarly, has_ended
-from .execution import STEPS_PER_EXECUTION
-from .finish import finish
 from .input_pipeline import damaged_shard
 from .job import Job
-from .open_run import Opening, open_run
-from .parent import set_weights_of
-from .shard_check import ShardCheck
+from .open_run import create_run, resume_run, set_weights_of
 from .single_process import SingleProcess
-from .tensorboard_callback import Curves
+from .step import STEPS_PER_EXECUTION
+from .tensorboard_callback import Curves, write_result
 from .validation_metrics import ValidationMetrics
 
 
@@ -45,7 +42,6 @@ class Control(NamedTuple):
     steps_per_execution: int
 
 
-@renamed(network="model", say="report", distribution="strategy")
 def train(
     dataset: Dataset | str | Path,
     run: str | Path,
@@ -64,17 +60,14 @@ def train(
     report: Callable[[str], None] = lambda line: None,
     strategy: SingleProcess | None = None,
     steps_per_execution: int = STEPS_PER_EXECUTION,
-) -> dict[str, Any]:
+) -> TrainingSummary:
     """Train a model on `dataset` into the new directory `run`, and return the summary.
-
-    The summary is what summary.json holds: metrics of the epoch that is kept ("accuracy", "val_accuracy",
-    ...), "seconds", and memory in bytes.
 
     `model` is any compiled Keras model that takes float32[batch, num_words]; without it the tutorial's
     is built. `callbacks` are Keras' or your own; one that sets `model.stop_training` ends training
-    after the epoch. A batch is to them what it is to Keras: the last of `steps_per_execution` steps.
+    after the epoch. They are called after each `steps_per_execution` steps, as in Keras.
 
-    `start_from` is a finished run whose weights the new one starts from, in place of random ones: its
+    `start_from` is a finished run whose weights the new one starts from, instead of random ones: its
     words and labels must be the dataset's, its `hidden` and `num_words` the settings'. It is recorded
     as "parent"; the optimizer starts again.
 
@@ -85,11 +78,15 @@ def train(
     `report` is called with warnings. With a `strategy` over several workers each calls this in the
     same way, and an unfinished `run` of the chief's is resumed.
 
+    This changes the process in two ways. The import of TensorFlow has the effects that `model.tensorflow`
+    lists. And if TensorFlow has not run yet, nobody has chosen its threads, and no `model` is given, its
+    number of threads is set by the size of a step (`model.tensorflow.set_threads`).
+
     Raises SettingsError, OutputExists (a run is there, or is in use), InputMissing (none is there to
     resume), and DataError for a dataset or state that is damaged.
     """
     dataset = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
-    strategy = strategy or SingleProcess()
+    strategy, stop = strategy or SingleProcess(), stop or threading.Event()
     settings = settings or TrainingSettings()
     settings = replace(settings, num_words=settings.num_words_for(dataset))
     job = Job(dataset, settings, strategy, own_model=model is not None)
@@ -97,31 +94,34 @@ def train(
         raise SettingsError("a model of your own is trained by one process on one device; expected none")
     directory = RunDirectory(run) if strategy.is_chief else NoRunDirectory(run)
     resume = resume or (strategy.workers > 1 and directory.config_file.exists() and not overwrite)
-    stop = stop or threading.Event()
+    if start_from and resume:
+        raise SettingsError("a run that is resumed has weights; expected no start_from (--from)")
     control = Control(
         callbacks, save_every or SaveEvery(), stop, as_progress(progress), report, steps_per_execution
     )
-    if start_from and resume:
-        raise SettingsError("a run that is resumed has weights; expected no start_from (--from)")
+    job.set_threads()
     with ExitStack() as held, _stopped_by_memory(limit, stop) as watch, strategy.translate_worker_loss():
         job.require_same_on_all_workers()
 
         def open_on_chief() -> State | dict[str, Any] | None:
             if resume:
-                directory.config()  # InputMissing, or DataError
-                held.enter_context(locked(directory.path))
-            return open_run(job, directory, Opening(resume, force, overwrite, start_from), held, report)
+                return resume_run(job, directory, force=force, held=held, report=report)
+            create_run(job, directory, start_from, overwrite=overwrite, held=held, report=report)
+            return None
 
         opened = strategy.broadcast(open_on_chief)
         if isinstance(opened, dict):  # the summary of a finished run
-            return opened
+            return TrainingSummary.from_json(opened, str(directory.summary_file))
         model = model or job.build_model()
         position = _set_weights(model, job, opened, strategy.broadcast(directory.parent))
         del opened  # 6 MB
         strategy.vary_dropout_seeds(model)
         if not has_ended(job.settings, position.epochs):  # or it was killed before it was finished
             _fit(job, model, directory, position, control)
-        return strategy.broadcast(lambda: finish(job, model, directory, position, watch.peak_anonymous))
+        summary = strategy.broadcast(
+            lambda: _finish(job, model, directory, position, watch.peak_anonymous)
+        )
+        return TrainingSummary.from_json(summary, str(directory.summary_file))
 
 
 def _set_weights(
@@ -140,37 +140,27 @@ def _fit(
     job: Job, model: keras.Model, directory: RunDirectory, position: Position, control: Control
 ) -> None:
     """Run the loop with all callbacks; Resumable where it was stopped, DataError for a damaged shard."""
-    validation = ValidationMetrics(job.dataset.labels)
-    stop = job.strategy.agree_on(control.stop)
-    curves = Curves(
-        directory, position, job.dataset, job.settings, job.reviews["train"], validation, control.report
+    validation, report, chief = (
+        ValidationMetrics(job.dataset.labels),
+        control.report,
+        job.strategy.is_chief,
     )
+    curves = Curves(directory, position, job, validation, report)
 
     def save() -> None:
-        curves.flush()
-        position.event_files = directory.event_file_sizes()
-        checkpoint.save(directory, model, position, job.conditions)
+        if chief:
+            curves.flush()
+            checkpoint.save(directory, model, position, job.conditions)
 
-    def save_nothing() -> None:
-        """Leave it to the chief."""
-
-    chief, best_by_f1 = job.strategy.is_chief, job.settings.best_by == "f1"
+    stop = job.strategy.agree_on(control.stop)
     patience = SaveState.PATIENCE if job.strategy.workers == 1 else 0.0
     callbacks = [
-        Track(directory, position, control.report, validation if best_by_f1 else None),
         *([curves] if chief else []),
         *control.callbacks,
-        StopEarly(directory, position, job.settings, control.report),
+        KeepEpochs(directory, position, job.settings, report),
         ReportProgress(control.progress, position, job.validation_steps),
         ShardCheck(job.dataset),
-        SaveState(
-            save if chief else save_nothing,
-            position,
-            control.save_every,
-            stop,
-            control.report,
-            patience,
-        ),
+        SaveState(save, position, control.save_every, stop, report, patience),
     ]
     try:
         loop.fit(job, model, position, callbacks, validation, control.steps_per_execution)
@@ -197,3 +187,56 @@ def _stopped_by_memory(limit: memory.Limit | None, stop: threading.Event) -> Ite
             yield watch
     except Resumable as error:
         raise Resumable(f"{''.join(reasons)}{error}") from None
+
+
+def _finish(
+    job: Job, model: keras.Model, run: RunDirectory, position: Position, peak_anonymous: int
+) -> dict[str, Any]:
+    """Write the model, its weights for NumPy, and the summary; return the summary as JSON."""
+    memory.trim_heap()  # the batches and the window, before the copies that saving makes
+    epoch = kept_epoch(job.settings, position.epochs)["epoch"]
+    if epoch < position.epoch:
+        model.set_weights(run.best(epoch, [tuple(weight.shape) for weight in model.weights]))
+    # Not `run.vocabulary()`: 500,000 n-grams as Python strings are 70 MB.
+    vocabulary = run.config()["vocabulary"]["sha256"]
+    read_from_texts = run.ngrams(), run.tokenizer()
+    arrays = to_arrays(model, job.dataset.labels, job.num_words, vocabulary, *read_from_texts)
+    runs_in_numpy = bool(arrays)
+    if arrays:
+        run.write_weights(arrays)
+    del arrays  # a copy of the weights
+    run.write_model(lambda path: save_model(model, path))
+    summary = _summarise(job, model, run, position, peak_anonymous)
+    numpy_model = NumpyModel.load(run) if runs_in_numpy else None
+    write_result(run, position, job, numpy_model, summary.peak_resident_bytes)
+    run.write_summary(summary.to_json())
+    return summary.to_json()
+
+
+def _summarise(
+    job: Job, model: keras.Model, run: RunDirectory, position: Position, peak_anonymous: int
+) -> TrainingSummary:
+    settings, seconds = job.settings, sum(position.seconds)
+    kept = kept_epoch(settings, position.epochs)
+    measures = {f"val_{name}": value for name, value in position.kept.get("measures", {}).items()}
+    planned = plan(job.dataset, settings, job.strategy.workers)
+    return TrainingSummary(
+        run=str(run.path),
+        parent=run.parent(),
+        data=job.dataset.source["description"],
+        reviews=job.reviews,
+        validated_on=settings.validated_on,
+        epoch=kept["epoch"],
+        metrics={name: kept[name] for name in kept if name not in ("epoch", "step")} | measures,
+        epochs=position.epoch,
+        best_by=settings.best_by,
+        best_epoch=best_epoch(position.epochs, settings.best_by)["epoch"],
+        least_loss_epoch=best_epoch(position.epochs, "loss")["epoch"],
+        parameters=model.count_params(),
+        seconds=Seconds(seconds, position.seconds, position.waited),
+        reviews_per_second=job.reviews["train"] * position.epoch / seconds,
+        peak_resident_bytes=memory.peak_resident(),
+        peak_anonymous_bytes=peak_anonymous,
+        predicted_resident_bytes=planned.resident,
+        predicted_anonymous_bytes=planned.anonymous,
+    )

@@ -1,14 +1,13 @@
-"""What the validation pass, which is made anyway, measures beside loss and accuracy.
+"""What the validation pass measures beside loss and accuracy.
 
-Another pass would cost a fifth of the training time; this costs a few operations a step, counts
-instead of scores, and the few reviews that the model is most wrong about.
+A pass of its own would cost a fifth of the training time. This costs a few operations per step, and
+keeps counts instead of scores, and the few reviews that the model is most wrong about.
 """
 
 from collections.abc import Callable
+from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from ..model.metrics import (
     SCORE_BINS,
@@ -18,8 +17,9 @@ from ..model.metrics import (
     from_confusion_matrix,
     to_confusion_matrix,
 )
-from .execution import Step
+from ..model.tensorflow import keras, tf
 from .single_process import SingleProcess
+from .step import Step
 
 MOST_WRONG = 8
 
@@ -49,7 +49,7 @@ class ValidationMetrics:
     def test_step(self, model: keras.Model, call: Callable[..., tf.Tensor], replicas: int = 1) -> Step:
         """Return the model's own test step, which also counts what it predicts.
 
-        `call` is the model, or what returns the same for another form of its input.
+        `call` is the model, or a function that returns the same for a different form of its input.
 
         Keras' `test_step` does not return its predictions, so it is written out here in Keras' public
         methods. A model that has one of its own keeps it, and predicts a second time.
@@ -106,7 +106,7 @@ class ValidationMetrics:
         self._seen.assign_add(tf.size(predicted))
 
     def combine(self, strategy: SingleProcess) -> None:
-        """Make the counts of this worker's reviews, each `workers`-th, those of all workers."""
+        """Add up the counts of all workers, each of which has every `workers`-th review."""
         if strategy.workers == 1:
             return
         self._counts.assign(strategy.all_reduce(self._counts.numpy()))
@@ -121,21 +121,20 @@ class ValidationMetrics:
         self._predicted.assign(predicted[first])
         self._probability.assign(probability[first])
 
-    def bins(self) -> np.ndarray | None:
-        """Return int32[2, 2048], true label by probability of the second; None with more labels."""
-        return self._counts.numpy() if len(self.labels) == 2 else None
+    def counts(self) -> np.ndarray:
+        """Return int32[2, 2048], true label by probability of the second; with more labels the matrix."""
+        return self._counts.numpy()
 
     def confusion_matrix(self) -> np.ndarray:
         """Return int32[labels, labels], true label by predicted."""
-        counts = self._counts.numpy()
+        counts = self.counts()
         return to_confusion_matrix(counts) if len(self.labels) == 2 else counts
 
     def measures(self) -> dict[str, float]:
         """Return precision, recall and F1 (more than two labels: their averages), and with two AUC."""
         measures = from_confusion_matrix(self.confusion_matrix(), self.labels)
-        bins = self.bins()
-        if bins is not None:
-            measures["auc"] = area_under_roc(bins)
+        if len(self.labels) == 2:
+            measures["auc"] = area_under_roc(self.counts())
         del measures["accuracy"]
         return {name: value for name, value in measures.items() if isinstance(value, float)}
 
@@ -148,3 +147,8 @@ class ValidationMetrics:
         columns = (self._number, self._predicted, self._probability)
         every = map(Mistake, *(column.numpy().tolist() for column in columns))
         return [wrong for wrong in every if wrong.probability > 0]
+
+    def to_json(self, *, with_counts: bool) -> dict[str, Any]:
+        """Return a pass's measures, the reviews that are most wrong, and, if asked, the counts."""
+        kept = {"measures": self.measures(), "most_wrong": [list(each) for each in self.most_wrong()]}
+        return kept | ({"counts": self.counts().tolist()} if with_counts else {})

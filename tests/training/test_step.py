@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lowmem_sentiment.training.execution import compile_execution, next_batch
+from lowmem_sentiment.training.step import compile_execution, next_batch
 
 
 def test_a_batch_is_fetched_by_the_thread_that_asks():

@@ -4,10 +4,7 @@ import sys
 
 import pytest
 
-START = (
-    "import gc, sys; "
-    "from lowmem_sentiment.training import tensorflow_startup as startup; startup.start(); "
-)
+START = "import gc, sys; from lowmem_sentiment.model import tensorflow as startup; "
 
 
 def run(code, **environment):
@@ -58,7 +55,9 @@ def test_threads_stay_as_they_are_once_tensorflow_runs():
 
 
 @pytest.mark.slow
-def test_train_sets_them_by_its_batches(dataset, tmp_path):
-    train = "from lowmem_sentiment import cli; cli.main(['train', {data!r}, '--run', {run!r}, '--json'])"
-    code = train.format(data=str(dataset.directory), run=str(tmp_path / "run"))
-    assert run(f"{THREADS}{code}{TELL}", **UNSET).splitlines()[-1] == "1 1"
+def test_train_from_python_sets_them_by_its_batches_and_imports_as_the_command_does(dataset, tmp_path):
+    folders = str(dataset.directory), str(tmp_path / "run")
+    code = f"from lowmem_sentiment import train; train(*{folders!r})"
+    code += f"; import gc; {THREADS}print(gc.get_freeze_count() > 100_000){TELL}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-2:] == ["True", "1 1"]

@@ -1,0 +1,147 @@
+"""TensorFlow and Keras, imported so that they are quick to start and small; import both from here.
+
+Importing this module, as `train`, `batches`, `build_model` and `compile_model` do, changes the process:
+
+- glibc's malloc gets three heaps instead of eight per core (`_limit_arenas`).
+- Keras does not see `UNUSED_BY_KERAS` (pandas, scikit-learn, ...) unless the process has imported them:
+  its wrappers and adapters for them are then unavailable. The packages themselves can be imported later.
+- Objects made so far are left out of garbage collection (`gc.freeze`).
+- TF_CPP_MIN_LOG_LEVEL is set to 3, unless it is set, and what TensorFlow writes to standard error during
+  its import is dropped.
+
+Where TensorFlow and Keras are imported already, only the heaps change. `set_threads` changes threads.
+"""
+
+import contextlib
+import ctypes
+import gc
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..system.errors import Unavailable
+from ..system.signals import interruptible
+from ..system.workarounds import UNUSED_BY_KERAS, hidden
+
+_M_ARENA_MAX = -8  # mallopt(3)
+
+# Up to here one thread was as fast as two or faster on two cores, of which the pipeline needs one.
+_SMALL_STEP = 1 << 27
+
+
+def set_threads(multiplications: int) -> None:
+    """Set the number of threads that TensorFlow uses for a step, before its first operation.
+
+    `multiplications` counts those of the step's forward pass, over the batch's own words. The operations
+    of Dense layers follow one another: a second thread only means that they are handed from one to the
+    other, 0.1 ms a step. Nor does it pay to split them in a small step: on two cores an epoch of the
+    default run takes 1.6 s on one thread and 2.6 on two, in batches of 128 reviews (35 million
+    multiplications) 0.9 and 1.3, of 512 (260 million) 1.2 and 1.0. No result was seen to depend on it: 1
+    to 8 threads gave the same bits.
+
+    Does nothing where the caller or TensorFlow's environment variables chose, with a GPU, which has
+    threads of its own, or after the first operation.
+    """
+    threads = tf.config.threading
+    if tf.config.list_physical_devices("GPU"):
+        return
+    with contextlib.suppress(RuntimeError):  # "cannot be modified after initialization"
+        if _is_free("TF_NUM_INTEROP_THREADS", threads.get_inter_op_parallelism_threads()):
+            threads.set_inter_op_parallelism_threads(1)
+        small = multiplications <= _SMALL_STEP
+        if small and _is_free("TF_NUM_INTRAOP_THREADS", threads.get_intra_op_parallelism_threads()):
+            threads.set_intra_op_parallelism_threads(1)
+
+
+def _is_free(variable: str, chosen: int) -> bool:
+    return variable not in os.environ and chosen == 0
+
+
+@contextlib.contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Drop all output to standard error, unless the block fails with an error.
+
+    TensorFlow 2.21 writes six lines about oneDNN and GPUs while it is imported, before it looks
+    at TF_CPP_MIN_LOG_LEVEL.
+    """
+    if os.environ["TF_CPP_MIN_LOG_LEVEL"] < "3":  # someone wants to see them
+        yield
+        return
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), 2)
+        try:
+            yield
+        except Exception:
+            os.dup2(kept, 2)
+            written.seek(0)
+            os.write(2, written.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Do not collect garbage while the block runs, and leave its objects out of later collections.
+
+    TensorFlow's modules are half a million objects that live on; the collector goes through them
+    again and again while they are made: a quarter of the time of the import.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if enabled:
+            gc.enable()
+
+
+def _require_avx() -> None:
+    """Raise Unavailable where TensorFlow would die of "Illegal instruction": on x86 without AVX."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if platform.machine() == "x86_64" and cpuinfo.exists():
+        flags = next((s for s in cpuinfo.read_text().splitlines() if s.startswith("flags")), "avx")
+        if "avx" not in flags.split(":")[-1].split() and flags != "avx":
+            raise Unavailable(
+                "this processor has no AVX, which TensorFlow's packages need; predict works "
+                "without TensorFlow, training needs a different machine"
+            )
+
+
+def _limit_arenas() -> None:
+    """Let the step, the pipeline and the main thread have a heap of glibc's malloc each, and no more.
+
+    Threads that share a heap wait for each other at each of a step's hundred temporaries: with one heap
+    for all an epoch of the default run takes 1.8 s instead of 1.55. Each heap keeps some of the memory
+    freed in it: three cost 4 MB more than one. One heap per thread costs 6 MB and is not faster.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # a different C library
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 3)
+
+
+@contextlib.contextmanager
+def _lean_import() -> Iterator[None]:
+    if sys.modules.keys() >= {"tensorflow", "keras"}:
+        yield
+        return
+    with interruptible(), _quiet_stderr(), _no_garbage_collection(), hidden(*UNUSED_BY_KERAS):
+        yield
+
+
+_require_avx()
+_limit_arenas()
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # real errors arrive as exceptions
+try:
+    with _lean_import():
+        import keras
+        import tensorflow as tf
+except ImportError as error:
+    raise Unavailable(f"TensorFlow cannot be imported: {error}") from error
+
+__all__ = ["keras", "set_threads", "tf"]

@@ -1,0 +1,113 @@
+"""What training came to: the epoch that is kept, whether training is over, and the summary.
+
+The first two depend only on the epochs' metrics, so a resumed run needs nothing else.
+(Keras' own EarlyStopping counts in attributes, which a kill takes with it.)
+"""
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from ..system.schema import parse
+from .configuration import TrainingSettings
+
+
+def best_epoch(epochs: list[dict[str, Any]], metric: str) -> dict[str, Any]:
+    """Return the epoch with the most "accuracy" or "f1" or the least "loss" in validation.
+
+    Ties go to the first. A model that does not measure accuracy is judged by its loss.
+    """
+    metric = "macro_f1" if metric == "f1" else metric
+    if f"val_{metric}" not in epochs[0]:
+        metric = "loss"
+
+    def worth(epoch: dict[str, Any]) -> float:
+        value = epoch[f"val_{metric}"]
+        return -math.inf if math.isnan(value) else -value if metric == "loss" else value
+
+    return max(epochs, key=worth)
+
+
+def kept_epoch(settings: TrainingSettings, epochs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the epoch whose weights are the run's: the best with `keep_best`, otherwise the last."""
+    return best_epoch(epochs, settings.best_by) if settings.keep_best else epochs[-1]
+
+
+def has_ended(settings: TrainingSettings, epochs: list[dict[str, Any]]) -> bool:
+    """Return whether training is over: all epochs, or `early_stopping` ones without a better one."""
+    if len(epochs) >= settings.epochs:
+        return True
+    if not settings.early_stopping or not epochs:
+        return False
+    return len(epochs) - best_epoch(epochs, settings.best_by)["epoch"] >= settings.early_stopping
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """How long training took."""
+
+    training: float
+    """In training steps, all epochs together; validation is not in it."""
+    epochs: list[float]
+    """In each epoch."""
+    waiting_for_data: float | None = None
+    """In which steps waited for their batches; None where it is not measured."""
+
+
+@dataclass(frozen=True)
+class TrainingSummary:
+    """What `train` returns and summary.json holds: metrics of the kept epoch, times, memory in bytes."""
+
+    run: str
+    """The run directory."""
+    data: str
+    """Where the reviews come from."""
+    reviews: dict[str, int]
+    """The number of reviews that were trained and validated on, by split."""
+    validated_on: str
+    """The split that the metrics whose names begin with "val_" were measured on."""
+    epoch: int
+    """The epoch that is kept, from 1."""
+    metrics: dict[str, float]
+    """What it measured: "loss", "accuracy", "val_loss", "val_accuracy", "val_f1", ..."""
+    epochs: int
+    """The number of epochs that were trained."""
+    best_epoch: int
+    """The best epoch by the setting `best_by`."""
+    parameters: int
+    seconds: Seconds
+    reviews_per_second: float
+    """Training reviews, without the time of validation."""
+    peak_resident_bytes: int
+    peak_anonymous_bytes: int
+    predicted_resident_bytes: int
+    predicted_anonymous_bytes: int
+    best_by: str = TrainingSettings.best_by
+    least_loss_epoch: int | None = None
+    """The epoch with the least validation loss."""
+    parent: str | None = None
+    """The run whose weights this one started from."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that summary.json holds, and `train --json` prints."""
+        content = asdict(self)
+        metrics, seconds = content.pop("metrics"), content["seconds"]
+        if seconds["waiting_for_data"] is None:
+            del seconds["waiting_for_data"]
+        order = (
+            "run", "parent", "data", "reviews", "validated_on", "epoch", *metrics, "epochs", "best_by",
+            "best_epoch", "least_loss_epoch",
+        )  # fmt: skip
+        content |= metrics
+        content = {name: content.pop(name) for name in order} | content
+        return {name: value for name, value in content.items() if value is not None}
+
+    @classmethod
+    def from_json(cls, content: Any, where: str) -> "TrainingSummary":
+        """Return the summary that `to_json` made; raise DataError that names `where` and the key."""
+        if isinstance(content, dict):
+            known = {field.name for field in fields(cls)}
+            others = content.keys() - known - {"checksum"}
+            metrics = {name: value for name, value in content.items() if name in others}
+            content = {name: content[name] for name in known & content.keys()} | {"metrics": metrics}
+        return parse(cls, content, where)
