@@ -39,7 +39,8 @@ def has_ended(settings: TrainingSettings, epochs: list[dict[str, Any]]) -> bool:
         return True
     if not settings.early_stopping or not epochs:
         return False
-    return len(epochs) - best_epoch(epochs, settings.best_by)["epoch"] >= settings.early_stopping
+    best: int = best_epoch(epochs, settings.best_by)["epoch"]
+    return len(epochs) - best >= settings.early_stopping
 
 
 @dataclass(frozen=True)
