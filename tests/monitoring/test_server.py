@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -17,7 +18,7 @@ from helpers import run_cli, wait_for
 from lowmem_sentiment.monitoring import event_writer
 from lowmem_sentiment.monitoring.event_reader import read_curves
 from lowmem_sentiment.monitoring.event_writer import EventWriter
-from lowmem_sentiment.monitoring.server import run_names
+from lowmem_sentiment.monitoring.server import Gate, run_names
 
 # Eight runs take 96 MB on Python 3.11, and 106 on 3.13 with the NumPy that comes with it.
 MOST_MEGABYTES = 100 if sys.version_info < (3, 12) else 110
@@ -119,6 +120,40 @@ def test_the_first_page_leads_to_one_with_our_settings(board):
     assert '"ignoreOutliers": false' in page and '"autoReload": true' in page
     with urllib.request.urlopen(f"{address}?smoothing=0", timeout=600) as answer:
         assert b"<tb-webapp>" in answer.read()
+
+
+def test_a_plugin_that_imports_tensorflow_is_not_there(board):
+    address, process = board
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        get(address, "debugger-v2/source_files/list", run="x")
+    assert peak_megabytes(process) < MOST_MEGABYTES
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:6006", 200), ("LOCALHOST", 200), ("127.0.0.1:1", 200), ("[::1]:6006", 200),
+        ("192.0.2.7", 200), (socket.gethostname(), 200), ("board.example:80", 200), ("", 403),
+        ("evil.example", 403), ("localhost.evil.example:6006", 403), ("127.0.0.1.evil.example", 403),
+    ],
+)  # fmt: skip
+def test_a_request_for_another_server_is_refused(host, status):
+    """As a page of another site makes it, whose name leads to this machine (DNS rebinding)."""
+    answers = []
+    gate = Gate(lambda environment, start: [b"ours"], 1, "board.example")
+    environment = {"HTTP_HOST": host, "PATH_INFO": "/", "QUERY_STRING": ""}
+    gate(environment, lambda line, headers: answers.append(int(line.split()[0])))
+    assert answers == [status]
+
+
+def test_pictures_in_texts_are_not_fetched(tmp_path):
+    writer = EventWriter(tmp_path / "run" / "tensorboard")
+    writer.write("", 1, [event_writer.text("run", "![x](http://192.0.2.7/x.png) *words*")])
+    writer.flush()
+    with serving(tmp_path) as (address, _):
+        wait_until_loaded(address, 1)
+        (text,) = json.loads(get(address, "text/text", run="run", tag="run"))
+    assert "<em>words</em>" in text["text"] and "<img" not in text["text"]
 
 
 def names_in(tmp_path, *runs):

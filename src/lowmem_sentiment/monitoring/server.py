@@ -1,14 +1,11 @@
 """TensorBoard on a server too small for it, and with settings that suit two epochs as well as fifty.
 
-Three things of TensorBoard 2.20 are changed here from outside, and a fourth by
-`system.workarounds.without_tensorflow`. Delete them when its command line has options for them:
-
-- `FirstPage`: the address `/` leads to the page with our settings. It takes `smoothing`, `pinnedCards`
-  and `runColorGroup` from its address, others from the browser's storage (`_tb_global_settings`).
-- `run_names`: runs are called by name, and not by where their event files stand.
-- `_show_what_varies`: the HParams tab has no column for a setting that is alike in all runs.
+Only the plugins whose tabs show something of a run are loaded. `Gate` refuses what a page of another
+site asks for, and leads to the page with our settings. `system/workarounds.py` has what is changed
+inside TensorBoard 2.20.
 """
 
+import ipaddress
 import json
 import os
 import re
@@ -22,8 +19,16 @@ from typing import Any
 
 from ..system.errors import InputMissing, Unavailable
 from ..system.memory import return_large_blocks
-from ..system.workarounds import without_tensorflow
+from ..system.workarounds import (
+    board_with_run_names,
+    show_what_varies,
+    without_pictures,
+    without_tensorflow,
+)
 from .event_reader import CHARTS
+
+Application = Callable[..., Iterable[bytes]]
+"""WSGI, PEP 3333."""
 
 PINNED = json.dumps([{"plugin": "scalars", "tag": tag} for tag in CHARTS])
 
@@ -55,29 +60,39 @@ def serve(logdir: str | Path, host: str, port: int, report: Callable[[str], None
     _require_port(host, port)
     return_large_blocks()
     without_tensorflow()
-    from tensorboard import default, program
-    from tensorboard.backend.event_processing.data_ingester import LocalDataIngester
+    without_pictures()
+    show_what_varies()
+    from tensorboard.program import WerkzeugServer
 
-    class Board(program.TensorBoard):  # type: ignore[misc]
-        """TensorBoard whose runs are named by `run_names`."""
+    def make_server(application: Application, flags: Any) -> Any:
+        return WerkzeugServer(Gate(application, len(find_runs(logdir)), host), flags)
 
-        def _make_data_ingester(self) -> Any:
-            ingester = LocalDataIngester(self.flags)
-            runs, name_of = ingester.deprecated_multiplexer, run_names(logdir)
-            add = runs.AddRun
-            runs.AddRun = lambda path, name=None: add(path, name_of(path))
-            ingester.start()
-            return ingester
-
-    def make_server(application: Callable[..., Any], flags: Any) -> Any:
-        return program.WerkzeugServer(FirstPage(application, len(find_runs(logdir))), flags)
-
-    _show_what_varies()
-    board = Board(default.get_plugins(), server_class=make_server)
+    board = board_with_run_names(run_names(logdir))(_plugins(), server_class=make_server)
     # The fast loader is a second process, and prints a note; our event files are small.
     board.configure(logdir=str(logdir), host=host, port=port, load_fast="false")
     report(f"TensorBoard shows {logdir} at {board.launch()} (Ctrl-C stops it)")
     threading.Event().wait()
+
+
+def _plugins() -> list[Any]:
+    """Return the plugins with something of ours to show, in the order of their tabs.
+
+    One of the others imports TensorFlow when its address is asked for: 530 MB until the server ends.
+    """
+    from tensorboard.plugins.core.core_plugin import CorePluginLoader
+    from tensorboard.plugins.distribution.distributions_plugin import DistributionsPlugin
+    from tensorboard.plugins.histogram.histograms_plugin import HistogramsPlugin
+    from tensorboard.plugins.hparams.hparams_plugin import HParamsPlugin
+    from tensorboard.plugins.image.images_plugin import ImagesPlugin
+    from tensorboard.plugins.metrics.metrics_plugin import MetricsPlugin
+    from tensorboard.plugins.pr_curve.pr_curves_plugin import PrCurvesPlugin
+    from tensorboard.plugins.scalar.scalars_plugin import ScalarsPlugin
+    from tensorboard.plugins.text.text_plugin import TextPlugin
+
+    return [
+        CorePluginLoader(), MetricsPlugin, ScalarsPlugin, ImagesPlugin, DistributionsPlugin,
+        HistogramsPlugin, TextPlugin, PrCurvesPlugin, HParamsPlugin,
+    ]  # fmt: skip
 
 
 def _require_port(host: str, port: int) -> None:
@@ -90,30 +105,56 @@ def _require_port(host: str, port: int) -> None:
             raise Unavailable(f"cannot listen on {host}:{port}: {reason}; try --port") from error
 
 
-class FirstPage:
-    """A WSGI application that leads from `/` to TensorBoard's page with our settings.
+class Gate:
+    """A WSGI application in front of TensorBoard's: it checks the Host, and adds the first page.
 
-    Every point is shown as it was measured, loss and accuracy come first.
+    The address `/` leads to TensorBoard's page with our settings: every point is shown as it was
+    measured, loss and accuracy come first. TensorBoard takes `smoothing`, `pinnedCards` and
+    `runColorGroup` from its address, others from the browser's storage (`_tb_global_settings`).
     """
 
-    def __init__(self, board: Callable[..., Iterable[bytes]], runs: int):
-        self._board: Callable[..., Iterable[bytes]] = board
+    def __init__(self, board: Application, runs: int, host: str):
+        self._board: Application = board
         groups = ONE_RUN if runs == 1 else SEVERAL_RUNS
         self._stored = STORED if runs == 1 else STORED | WIDE_NAMES
         self._query = {"smoothing": "0", "pinnedCards": PINNED, "runColorGroup": groups}
+        self._names = {"localhost", host.lower(), socket.gethostname().lower()}
 
     def __call__(
         self, environment: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
+        if not self._is_ours(environment.get("HTTP_HOST", "localhost")):
+            names = f"localhost, an IP address, {socket.gethostname()}, or what --host names"
+            text = f"This request is for another server; expected as its Host {names}.\n"
+            return _respond(start_response, "403 Forbidden", "text/plain", text)
         if environment["PATH_INFO"] not in ("", "/") or environment.get("QUERY_STRING"):
             return self._board(environment, start_response)
         page = _PAGE.replace("STORED", json.dumps(self._stored)).replace(
             "QUERY", urllib.parse.urlencode(self._query)
         )
-        body = page.encode()
-        headers = [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(body)))]
-        start_response("200 OK", [*headers, ("Cache-Control", "no-store")])
-        return [body]
+        return _respond(start_response, "200 OK", "text/html", page)
+
+    def _is_ours(self, host: str) -> bool:
+        """Return whether a request's Host names this server.
+
+        A page of any site may ask for an address of this machine under a name of its own (DNS rebinding),
+        and would read what is served. A browser sends an IP address only where the user opened that.
+        """
+        name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
+        if name.lower() in self._names:
+            return True
+        try:
+            ipaddress.ip_address(name.strip("[]"))
+        except ValueError:
+            return name.lower() == socket.getfqdn().lower()
+        return True
+
+
+def _respond(start_response: Callable[..., Any], status: str, kind: str, text: str) -> Iterable[bytes]:
+    body = text.encode()
+    headers = [("Content-Type", f"{kind}; charset=utf-8"), ("Content-Length", str(len(body)))]
+    start_response(status, [*headers, ("Cache-Control", "no-store")])
+    return [body]
 
 
 _PAGE = """<!doctype html><meta charset="utf-8"><title>TensorBoard</title><script>
@@ -172,39 +213,3 @@ def _shorten(name: str, alike: set[str]) -> str:
         return name
     lists = re.compile(r"^(hidden|dropout)=")  # whose parts a file name joins by "-"
     return " ".join(part.replace("-", ",") if lists.match(part) else part for part in parts)
-
-
-# --- the HParams tab ---
-
-
-def _show_what_varies() -> None:
-    """Let the HParams tab have a column for each setting that varies, and for each run's metrics.
-
-    TensorBoard takes the columns of one run for those of all.
-    """
-    from tensorboard.plugins.hparams import backend_context, metadata
-
-    original = backend_context.Context.experiment_from_metadata
-
-    def experiment_from_metadata(  # type: ignore[no-untyped-def]
-        self, ctx, experiment_id, include_metrics, contents, *rest, **options
-    ):
-        experiment = original(self, ctx, experiment_id, include_metrics, contents, *rest, **options)
-        varied = [info for info in self._compute_hparam_infos(contents) if info.differs]
-        if varied:
-            order = {info.name: nth for nth, info in enumerate(experiment.hparam_infos)}
-            experiment.ClearField("hparam_infos")
-            experiment.hparam_infos.extend(
-                sorted(varied, key=lambda info: order.get(info.name, len(order)))
-            )
-        metrics: dict[tuple[str, str], Any] = {}
-        for tags in contents.values():
-            if include_metrics and (content := tags.get(metadata.EXPERIMENT_TAG)) is not None:
-                for info in metadata.parse_experiment_plugin_data(content).metric_infos:
-                    metrics.setdefault((info.name.group, info.name.tag), info)
-        if metrics:
-            experiment.ClearField("metric_infos")
-            experiment.metric_infos.extend(metrics.values())
-        return experiment
-
-    backend_context.Context.experiment_from_metadata = experiment_from_metadata

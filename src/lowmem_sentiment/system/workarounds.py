@@ -13,7 +13,7 @@ import sys
 import types
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -166,3 +166,68 @@ def without_tensorflow() -> None:
     85 MB, and shows the same. Delete when TensorBoard has an option for it.
     """
     sys.modules["tensorboard.compat.notf"] = types.ModuleType("tensorboard.compat.notf")
+
+
+def board_with_run_names(name_of: Callable[[str], str]) -> type:
+    """Return TensorBoard's class, whose runs are named by `name_of` a directory of event files.
+
+    TensorBoard names them by where the files stand. Delete when its command line has an option for it.
+    """
+    from tensorboard import program
+    from tensorboard.backend.event_processing.data_ingester import LocalDataIngester
+
+    class Board(program.TensorBoard):  # type: ignore[misc]
+        """TensorBoard with other names for runs."""
+
+        def _make_data_ingester(self) -> Any:
+            ingester = LocalDataIngester(self.flags)
+            runs = ingester.deprecated_multiplexer
+            add = runs.AddRun
+            runs.AddRun = lambda path, name=None: add(path, name_of(path))
+            ingester.start()
+            return ingester
+
+    return Board
+
+
+def without_pictures() -> None:
+    """Let TensorBoard's text tab show no pictures: one of the data's texts could have any address.
+
+    Delete when TensorBoard does not allow the tag `img` in Markdown.
+    """
+    from tensorboard import plugin_util
+
+    plugin_util._ALLOWED_TAGS = [tag for tag in plugin_util._ALLOWED_TAGS if tag != "img"]
+
+
+def show_what_varies() -> None:
+    """Let the HParams tab have a column for each setting that varies, and for each run's metrics.
+
+    TensorBoard takes the columns of one run for those of all. Delete when it does not.
+    """
+    from tensorboard.plugins.hparams import backend_context, metadata
+
+    original = backend_context.Context.experiment_from_metadata
+
+    def experiment_from_metadata(  # type: ignore[no-untyped-def]
+        self, ctx, experiment_id, include_metrics, contents, *rest, **options
+    ):
+        experiment = original(self, ctx, experiment_id, include_metrics, contents, *rest, **options)
+        varied = [info for info in self._compute_hparam_infos(contents) if info.differs]
+        if varied:
+            order = {info.name: nth for nth, info in enumerate(experiment.hparam_infos)}
+            experiment.ClearField("hparam_infos")
+            experiment.hparam_infos.extend(
+                sorted(varied, key=lambda info: order.get(info.name, len(order)))
+            )
+        metrics: dict[tuple[str, str], Any] = {}
+        for tags in contents.values():
+            if include_metrics and (content := tags.get(metadata.EXPERIMENT_TAG)) is not None:
+                for info in metadata.parse_experiment_plugin_data(content).metric_infos:
+                    metrics.setdefault((info.name.group, info.name.tag), info)
+        if metrics:
+            experiment.ClearField("metric_infos")
+            experiment.metric_infos.extend(metrics.values())
+        return experiment
+
+    backend_context.Context.experiment_from_metadata = experiment_from_metadata
