@@ -241,7 +241,13 @@ def _test_lines(evaluation: "Evaluation") -> list[str]:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options to the command's parser."""
     add = parser.add_argument
-    add("runs", type=Path, nargs="*", metavar="RUN", help="run directories")
+    add(
+        "runs",
+        type=Path,
+        nargs="*",
+        metavar="RUN",
+        help="run directories; several on the same reviews are compared with the first",
+    )
     add(
         "--data",
         type=Path,

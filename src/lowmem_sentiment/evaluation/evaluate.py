@@ -197,9 +197,13 @@ def _require_reviews(group: ReviewGroup, tally: Tally) -> None:
 def _evaluation(scored: ScoredRun, tally: Tally, group: ReviewGroup) -> Evaluation:
     metrics, by_label = tally.metrics()
     of_metrics, of_labels = intervals(tally)
+    texts = group.texts
     return Evaluation(
         run=str(scored.run.path),
         data=group.data,
+        dataset=str(group.dataset.directory) if group.dataset else None,
+        split=group.split,
+        fingerprint=group.fingerprint,
         reviews=tally.reviews,
         labels=tally.labels,
         metrics=metrics,
@@ -211,26 +215,10 @@ def _evaluation(scored: ScoredRun, tally: Tally, group: ReviewGroup) -> Evaluati
         time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         threshold=None if tally.bins is None else tally.threshold,
         threshold_chosen=scored.threshold_chosen,
-        **_where_reviews_are(group),
+        files=texts.paths if texts else None,
+        label_map=texts.label_map if texts else {},
+        unknown_labels=dict(texts.unknown_labels) if texts else {},
     )
-
-
-def _where_reviews_are(group: ReviewGroup) -> dict[str, Any]:
-    """Return the fields of an `Evaluation` that say where its reviews are."""
-    if group.dataset:
-        fingerprint = group.dataset.fingerprint
-        dataset = str(group.dataset.directory)
-        return {"dataset": dataset, "split": group.split, "fingerprint": fingerprint}
-    texts = group.texts
-    assert texts is not None  # a group has a dataset or texts
-    return {
-        "dataset": None,
-        "split": None,
-        "fingerprint": texts.fingerprint,
-        "files": texts.paths,
-        "label_map": texts.label_map,
-        "unknown_labels": dict(texts.unknown_labels),
-    }
 
 
 def _differing_settings(settings: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:

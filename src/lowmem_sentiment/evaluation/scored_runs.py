@@ -107,6 +107,11 @@ class ReviewGroup:
     texts: LabelledTexts | None = None
     runs: list[ScoredRun] = field(default_factory=list)
 
+    @property
+    def fingerprint(self) -> str:
+        """The dataset's, or the digest of the texts read so far."""
+        return self.dataset.fingerprint if self.dataset else self.texts.fingerprint if self.texts else ""
+
 
 def group_by_dataset(
     runs: Sequence[ScoredRun],
