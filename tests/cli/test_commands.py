@@ -74,7 +74,7 @@ def test_answers_for_a_person(imdb_files, trained, dataset, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ("train {none} --run {out}", 66, "is no dataset directory; make one"),
+        ("train {none} --run {out}", 66, "is not a dataset directory; make one"),
         ("train {empty} --run {out}", 65, "holds no dataset"),
         ("train {data} --run {run}", 73, "holds a finished run; train it on with --resume"),
         ("train {data} --run {file}", 73, "is a file"),
@@ -84,7 +84,7 @@ def test_answers_for_a_person(imdb_files, trained, dataset, tmp_path, capsys):
         ("train {data} --run {out} --num-words 3", 2, "num_words is 3, expected 4 to 26"),
         ("train {data} --run {out} --num-words 99", 2, "num_words is 99, expected 4 to 26"),
         ("evaluate {none}", 66, "is no run directory"),
-        ("evaluate {run} --data {none}", 66, "is no dataset directory"),
+        ("evaluate {run} --data {none}", 66, "is not a dataset directory"),
         ("evaluate {run} --fail-under speed=1", 2, "no metric 'speed', expected one of loss"),
         ("prepare imdb --out {data} --npz {none}", 73, "exists and is not empty"),
         ("prepare imdb --out {out} --npz {none}", 66, "is missing; expected Keras' imdb.npz"),
@@ -462,7 +462,7 @@ def test_an_ascii_locale_prints_what_it_can(tmp_path):
     environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     result = run_cli("explore", tmp_path / "é", env=environment)
     assert result.returncode == 66
-    assert result.stderr.count("\n") == 1 and "is no dataset directory" in result.stderr
+    assert result.stderr.count("\n") == 1 and "is not a dataset directory" in result.stderr
 
 
 def test_ctrl_c_while_the_commands_are_imported_is_one_line():

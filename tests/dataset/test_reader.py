@@ -21,7 +21,7 @@ def copy(dataset, tmp_path):
 
 
 def test_a_missing_directory_is_reported(tmp_path):
-    with pytest.raises(InputMissing, match="is no dataset directory; make one"):
+    with pytest.raises(InputMissing, match="is not a dataset directory; make one"):
         Dataset(tmp_path / "none")
 
 
@@ -178,7 +178,7 @@ def test_a_shard_that_is_no_plain_file_is_refused_without_opening_it(copy):
     shard = sorted(copy.glob("train-*"))[0]
     shard.unlink()
     os.mkfifo(shard)
-    with pytest.raises(DataError, match=f"{shard.name} is no plain file"):
+    with pytest.raises(DataError, match=f"{shard.name} is not a regular file"):
         Dataset(copy)
 
 

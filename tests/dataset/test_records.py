@@ -120,8 +120,8 @@ def test_ids_and_labels_below_the_bounds_are_read():
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        (b"not an Example", "byte 0 is no field with the tag 0xa"),
-        (b"", "byte 0 is no field"),
+        (b"not an Example", "byte 0 is not a field with the tag 0xa"),
+        (b"", "byte 0 is not a field"),
         (example(varint(2), b"\x04"), "the label is 2, expected below 2"),
         (example(varint(1 << 63), b"\x04"), "the label is 9223372036854775808, expected below 2"),
         (example(varint(1 << 70), b"\x04"), "a number at byte 0 has no end"),
@@ -140,7 +140,7 @@ def test_ids_and_labels_below_the_bounds_are_read():
 )
 def test_a_record_with_right_checksums_and_other_content_is_refused(record, message):
     good = example(b"\x01", b"\x04")
-    expected = f"file holds something else than reviews: record 1: .*{message}"
+    expected = f"file holds something other than reviews: record 1: .*{message}"
     with pytest.raises(DataError, match=expected):
         read_all(frame([good, record, good])[0], BOUNDS)
 

@@ -60,7 +60,7 @@ def test_a_file_of_words_alone_is_checked_by_the_tokenizer_that_is_asked_for(tmp
     path = tmp_path / "words.txt"
     path.write_text("film\nl’été\n")
     assert load_vocabulary(path, None)[1] == "keras"
-    with pytest.raises(DataError, match=r"words.txt:2: .* is no word"):
+    with pytest.raises(DataError, match=r"words.txt:2: .* is not a word"):
         load_vocabulary(path, "unicode")
 
 

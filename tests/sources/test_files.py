@@ -403,7 +403,7 @@ def test_a_given_vocabulary_is_used(tmp_path):
 @pytest.mark.parametrize("content, line", [("film\nFilm\n", 2), ("film\r\n", 1), ("a\nb\na\n", 3)])
 def test_a_given_vocabulary_is_checked(tmp_path, content, line):
     settings = PreparationSettings(vocabulary=write(tmp_path / "words.txt", content))
-    with pytest.raises(DataError, match=rf"words.txt:{line}: .* is no word, or is there twice"):
+    with pytest.raises(DataError, match=rf"words.txt:{line}: .* is not a word, or is there twice"):
         prepared(write(tmp_path / "r.csv", CSV), tmp_path / "out", settings=settings)
 
 

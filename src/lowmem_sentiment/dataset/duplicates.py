@@ -28,7 +28,7 @@ class DuplicateCounter:
     label. Equal ones are counted together. When more than `limit` different ones are held, every
     second text is dropped, chosen by its hash, so that all copies of a text stay or go together;
     what is counted then is a sample, and the counts are scaled up (adaptive
-    sampling, Flajolet 1990). Up to half a million different reviews the counts are exact, but for
+    sampling, Flajolet 1990). Up to half a million different reviews the counts are exact, except for
     a chance below 1 in 2,000 of one false pair.
     """
 

@@ -20,7 +20,7 @@ def log_odds_ratio(
     `here` int[n] is how often each occurs with the label and `whole` with any, of `total_here` and
     `total` there could be. The prior is an informative Dirichlet one, of as much of the whole as `prior`
     says, and the z-score is the ratio over its estimated deviation (Monroe, Colaresi and Quinn 2008,
-    "Fightin' Words", equations 16, 20 and 22). What never occurs has a z-score of 0.
+    "Fightin' Words", equations 16, 20 and 22). The z-score of a word that never occurs is 0.
     """
     given = whole * (prior / max(1.0, total))
     own, other = here + given, whole - here + given

@@ -22,7 +22,7 @@ from ..text.reviews import Reviews
 
 
 class Bounds(NamedTuple):
-    """What ids and labels must be below, so that they can be used as indices."""
+    """Exclusive upper bounds of ids and labels, so that they can be used as indices."""
 
     num_ids: int = 1 << 31
     num_labels: int = 1 << 31
@@ -115,7 +115,7 @@ def decode(
     key, called = ids.encode(), ID_LISTS[ids]
 
     def wrong(nth: int, what: object) -> DataError:
-        return DataError(f"{name} holds something else than reviews: record {numbers[nth]}: {what}")
+        return DataError(f"{name} holds something other than reviews: record {numbers[nth]}: {what}")
 
     labels, tokens = [], []
     for nth, record in enumerate(records):
@@ -143,7 +143,7 @@ def decode(
 
 
 def _parse_example(data: bytes, key: bytes) -> tuple[int, bytes]:
-    """Return label and a packed list of ids of an Example; ValueError if it is another."""
+    """Return the label and a packed list of ids of an Example; ValueError for any other content."""
     at, end = _enter(data, 0, 0x0A, len(data))
     features = {}
     while at < end:
@@ -171,7 +171,7 @@ def _parse_entry(data: bytes, at: int, end: int) -> tuple[bytes, int, int, int]:
 def _enter(data: bytes, at: int, tag: int, end: int) -> tuple[int, int]:
     """Return start and end of the length-delimited field with `tag` at `at`; ValueError if none."""
     if at >= end or data[at] != tag:
-        raise ValueError(f"byte {at} is no field with the tag {tag:#x}")
+        raise ValueError(f"byte {at} is not a field with the tag {tag:#x}")
     size, at = _read_varint(data, at + 1)
     if at + size > end:
         raise ValueError(f"a field of {size} bytes at {at} reaches past its end")
@@ -191,8 +191,8 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
 def _decode_varints(data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return uint32[n], the varints in `data`, and int32[n], where each ends.
 
-    What does not fit 31 bits comes out as 2**31 or more. Takes up to 18 bytes a varint, with positions
-    of 32 bits, half as many as with NumPy's own 64.
+    A number above 31 bits comes out as 2**31 or more. Takes up to 18 bytes per varint: positions of 32
+    bits take half as much as NumPy's own 64.
     """
     ends = np.flatnonzero(data < 0x80).astype(np.int32)
     ends += 1

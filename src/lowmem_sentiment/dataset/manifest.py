@@ -55,7 +55,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Split:
-    """What "train" or "test" holds."""
+    """The content of "train" or "test"."""
 
     reviews: int
     tokens: int
@@ -67,7 +67,7 @@ class Split:
 
 @dataclass(frozen=True)
 class VocabularyFile:
-    """What ``vocabulary.txt`` holds."""
+    """The content of ``vocabulary.txt``."""
 
     words: int
     sha256: str
@@ -75,14 +75,14 @@ class VocabularyFile:
 
 @dataclass(frozen=True)
 class FeaturesFile:
-    """What ``features.txt`` holds, and how it was chosen (`preparation/feature_selection.py`)."""
+    """The content of ``features.txt``, and how it was chosen (`preparation/feature_selection.py`)."""
 
     features: int
     sha256: str
     ngrams: int
     """The most words that a feature has."""
     rank: str
-    """ "evidence", "frequency", or "given": those of another dataset or a run (--vocabulary)."""
+    """ "evidence", "frequency", or "given": taken from a dataset or a run (--vocabulary)."""
     candidates: int
     """How many n-grams were ranked."""
     count_error_bound: int
@@ -93,7 +93,7 @@ class FeaturesFile:
 
 @dataclass(frozen=True)
 class Lengths:
-    """Ids a review, over both splits; the start id counts, as in the tutorial."""
+    """Ids per review, over both splits; the start id counts, as in the tutorial."""
 
     mean: float
     standard_deviation: float
@@ -119,18 +119,18 @@ class Manifest:
     features: FeaturesFile | None = None
     """None in version 1."""
     tokenizer: str = KERAS
-    """What made words of texts; older manifests have none, and Keras' made them."""
+    """How texts were split into words; manifests without one are from Keras' tokenizer."""
 
 
 def read_manifest(directory: Path) -> tuple[Manifest, dict[str, Any]]:
     """Return a dataset's manifest, and the JSON that it was read from.
 
-    Raises InputMissing where there is no directory, DataError where the manifest is missing, damaged,
-    of another program or version, or contradicts itself.
+    Raises InputMissing if there is no directory, and DataError if the manifest is missing or damaged,
+    has an unknown format or version, or contradicts itself.
     """
     path = directory / MANIFEST
     if not directory.is_dir():
-        raise InputMissing(f"{directory} is no dataset directory; make one: lowmem-sentiment prepare")
+        raise InputMissing(f"{directory} is not a dataset directory; make one: lowmem-sentiment prepare")
     if not path.is_file():
         shards = any(directory.glob("*.tfrecord")) or any(directory.glob(f"*{UNFINISHED}"))
         state, advice = "no dataset", "make one: lowmem-sentiment prepare"
@@ -165,7 +165,7 @@ def _check(manifest: Manifest, where: str) -> None:
     if not 0 <= manifest.vocabulary.words < 1 << 31:
         wrong(f"vocabulary.words is {manifest.vocabulary.words}, expected 0 to {(1 << 31) - 1:,}")
     if (manifest.features is not None) != (manifest.version == VERSION_WITH_FEATURES):
-        wrong(f"version {manifest.version} with or without features, expected them in version 2 alone")
+        wrong(f"version {manifest.version} with or without features, expected them only in version 2")
     if manifest.features and not 0 < manifest.features.features < 1 << 31:
         wrong(f"features.features is {manifest.features.features}, expected 1 to {(1 << 31) - 1:,}")
     if manifest.features and not 0 <= manifest.features.validation_split < 1:
@@ -196,18 +196,18 @@ def _problem(name: str, split: Split, num_labels: int) -> str | None:
     if min(split.labels) < 0:
         return f"labels has a count of {min(split.labels)}, expected 0 or more"
     if not split.reviews == sum(split.labels) == sum(shard.records for shard in split.shards):
-        return f"reviews is {split.reviews}, expected the sum of the labels and that of the records"
+        return f"reviews is {split.reviews}, expected the sum of the labels and of the records"
     return None
 
 
 def check_file(path: Path, expected: int | None = None) -> int:
-    """Return a file's size in bytes; DataError where it is missing, no plain file, or of another size."""
+    """Return a file's size in bytes; DataError if it is missing, irregular, or has the wrong size."""
     try:
         status = path.stat()
     except OSError:
         raise DataError(f"{path} is missing; prepare the data again") from None
     if not stat.S_ISREG(status.st_mode):
-        raise DataError(f"{path} is no plain file; prepare the data again")
+        raise DataError(f"{path} is not a regular file; prepare the data again")
     if expected is not None and status.st_size != expected:
         raise DataError(
             f"{path} is damaged: it has {status.st_size:,} bytes, expected {expected:,}; "

@@ -7,7 +7,7 @@
 
 A dataset prepared with n-grams also has
 
-    features.txt                      an n-gram a line, by rank
+    features.txt                      one n-gram per line, by rank
 
 and in each Example `features`: the ids of those that stand in the review, which are what a model reads.
 
@@ -37,7 +37,7 @@ FEW_REVIEWS = 5  # a label with fewer is most likely a bad row's
 class Dataset:
     """A finished dataset directory.
 
-    `labels`, `name`, `source`, `tokenizer` and `length` are the manifest's; opening one reads that alone.
+    `labels`, `name`, `source`, `tokenizer` and `length` are the manifest's; opening one reads only that.
 
     >>> dataset = Dataset("data/imdb")  # doctest: +SKIP
     >>> dataset.num_reviews("train"), dataset.labels  # doctest: +SKIP
@@ -47,8 +47,8 @@ class Dataset:
     def __init__(self, directory: str | Path):
         """Read the manifest, and check that every file is there in its full size.
 
-        Raises InputMissing where there is no dataset, DataError where it is unfinished,
-        of another format or version, damaged, or a shard is missing or cut short.
+        Raises InputMissing if there is no dataset, and DataError if it is unfinished or damaged, has an
+        unknown format or version, or if a shard is missing or cut short.
         """
         self.directory = Path(directory)
         self._manifest, self.manifest = read_manifest(self.directory)
@@ -124,7 +124,7 @@ class Dataset:
 
     @property
     def features(self) -> FeaturesFile | None:
-        """What a model reads in place of words, where the dataset was prepared with n-grams."""
+        """What a model reads instead of words, if the dataset was prepared with n-grams."""
         return self._manifest.features
 
     @property
@@ -171,7 +171,7 @@ class Dataset:
     ) -> dict[int, tuple[np.ndarray, int]]:
         """Return ids (int32) and label of the reviews at some places in a split, by place.
 
-        Shards that hold none of them are not read. Of the others the SHA-256 is checked, not each CRC.
+        Shards that hold none of them are not read. The others' SHA-256 is checked, not each CRC.
         """
         picked: dict[int, tuple[np.ndarray, int]] = {}
         first, wanted = 0, sorted(set(numbers))

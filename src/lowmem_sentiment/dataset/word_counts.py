@@ -34,7 +34,7 @@ class LeaningWord:
 
 
 class WordCounter:
-    """Count every word, and the known ones by label: 8 bytes a word, and 8 a known word and label."""
+    """Count every word, and the known ones by label: 8 bytes per word, and 8 per known word and label."""
 
     def __init__(self, num_ids: int, num_words: int, num_labels: int):
         self._num_words = num_words
@@ -57,7 +57,7 @@ class WordCounter:
         return int(distinct + (unknown_only_beyond and self._counts[self._num_words :].any()))
 
     def out_of_vocabulary(self) -> dict[str, float]:
-        """Return the share of words that are unknown at some vocabulary sizes; the start is no word."""
+        """Return the share of unknown words at some vocabulary sizes; the start does not count."""
         total = int(self._counts.sum() - self._counts[START_ID]) or 1
         never = int(self._counts[OUT_OF_VOCABULARY_ID])
         sizes = [size for size in COVERAGES if size < len(self._counts)]

@@ -1,4 +1,4 @@
-"""What worker processes do with a chunk: texts to numbers, and, the vocabulary known, to shards' bytes.
+"""The work of worker processes on a chunk: texts to numbers, and numbers to the bytes of shards.
 
 Between the two a chunk waits on the disk (`spill.py`).
 """
@@ -54,7 +54,7 @@ def _numbering() -> defaultdict[Any, int]:
 
 
 class _SplitBuffer:
-    """Collect the reviews of one split: 4 bytes a token and 6 a review."""
+    """Collect the reviews of one split: 4 bytes per token and 6 per review."""
 
     def __init__(self) -> None:
         self.numbers, self.lengths, self.labels = array("I"), array("i"), array("H")

@@ -1,4 +1,4 @@
-"""What all chunks of a source hold together: words, labels, bad rows."""
+"""The words, labels and bad rows of all chunks of a source."""
 
 import hashlib
 import re
@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 class CorpusSummary:
     """Add up, in the parent process, what the chunks hold.
 
-    Memory is that of the words (`word_counts`) and of the labels.
+    Takes memory for the words (`word_counts`) and the labels.
     """
 
     def __init__(self, word_counts: WordCounts | None, skip_bad_rows: int):
@@ -110,7 +110,7 @@ class CorpusSummary:
 
     @property
     def training_bytes(self) -> int:
-        """What the training reviews take as records, rather too much: 2 bytes a token and 48 a review.
+        """The size of the training reviews as records, rather too high: 2 bytes per token, 48 per review.
 
         So open shards end a little below full, and leave no tiny ones.
         """

@@ -34,7 +34,7 @@ def add_features(
     progress: Progress = no_progress,
     given: GivenVocabulary | None = None,
 ) -> Dataset:
-    """Write features into each record of a dataset that nobody else reads yet, and return it.
+    """Write features into each record of a dataset that is not in use yet, and return it.
 
     Without `given` n-grams they are chosen: shards are read once for each length. They are read once more
     to be written; the records keep their order and the rest of what they hold. Raises DataError,
@@ -59,7 +59,7 @@ def add_features(
 
 
 class FeatureEncoder:
-    """What a worker does: encode the reviews of a shard again, with their features."""
+    """Encode the reviews of a shard again, with their features; runs in a worker process."""
 
     def __init__(self, dataset: Dataset, features: Vocabulary):
         """Take the features that are to be found; the table is made here, so that forks share it."""
@@ -95,7 +95,7 @@ def _write_shards(
 
 
 def _replace(path: Path, shard: Shard, blocks: list[bytes]) -> Shard:
-    """Write a shard in place of the one that holds the same reviews."""
+    """Replace a shard by one with the same reviews."""
     digest, size = hashlib.sha256(), 0
     with replace_file(path) as file:
         for block in blocks:

@@ -102,7 +102,7 @@ def _count(
 
 
 class CountTask:
-    """What a worker does: count the n-grams of one length in a shard.
+    """Count the n-grams of one length in a shard; runs in a worker process.
 
     Instances hold the tables of the shorter ones (8 bytes each), which forks share.
     """

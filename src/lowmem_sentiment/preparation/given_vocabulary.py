@@ -15,11 +15,11 @@ CONFIG = "config.json"
 
 
 class GivenVocabulary(NamedTuple):
-    """Words in place of those that are counted, and n-grams in place of those that are ranked."""
+    """Words used instead of counting them, and n-grams used instead of ranking them."""
 
     words: Vocabulary
     tokenizer: str
-    """What the words are for."""
+    """The tokenizer that the words belong to."""
     features: Vocabulary | None = None
     """The n-grams, where the dataset or the run is of n-grams."""
     ngrams: int = 1
@@ -92,7 +92,7 @@ def _check_ngrams(features: Vocabulary, directory: Path, ngrams: int) -> None:
 
 
 def _check(vocabulary: Vocabulary, path: Path, tokenizer: str | None) -> None:
-    """Raise DataError for what is no vocabulary; of a tokenizer's own words (None) no word is wrong."""
+    """Raise DataError for an invalid vocabulary; with `tokenizer` None any word is valid."""
     if not len(vocabulary):
         raise DataError(f"{path} has no words; expected one word per line")
     seen = set()
@@ -100,7 +100,7 @@ def _check(vocabulary: Vocabulary, path: Path, tokenizer: str | None) -> None:
         if (tokenizer and tokenise(word, tokenizer) != [word]) or word in seen:
             shown = printable(word.decode("utf-8", "replace"))
             raise DataError(
-                f"{path}:{line}: '{shown}' is no word, or is there twice; expected one word per line, "
+                f"{path}:{line}: '{shown}' is not a word, or is there twice; expected one word per line, "
                 "in lower case, as in the vocabulary.txt of a dataset"
             )
         seen.add(word)

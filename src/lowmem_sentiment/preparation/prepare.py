@@ -30,13 +30,12 @@ def prepare(
 ) -> Dataset:
     """Write a source's reviews into a new dataset directory `out`, and return it.
 
-    `settings` are PreparationSettings for texts, or FeatureSettings; of a source of ids only the latter
-    count. A shard ends with the record that fills `shard_bytes`.
+    `settings` are PreparationSettings for texts, or FeatureSettings; only the latter count for a source
+    of ids. A shard ends with the record that fills `shard_bytes`.
 
-    Nothing appears under the name `out` before it is
-    whole, and `overwrite` replaces only a dataset that is no input, which `report` receives a line
-    about. Raises OutputExists, OutputError (a full disk), SettingsError, DataError (no reviews in a
-    split, one label, a bad row).
+    Nothing appears under the name `out` before it is whole. `overwrite` replaces only a dataset that is
+    not an input, and `report` gets a line about it. Raises OutputExists, OutputError (a full disk),
+    SettingsError, DataError (no reviews in a split, one label, a bad row).
     """
     settings = PreparationSettings(**vars(settings)) if settings else PreparationSettings()
     inputs = [*getattr(source, "inputs", ()), *([settings.vocabulary] if settings.vocabulary else [])]

@@ -61,7 +61,7 @@ class FeatureSettings:
     )
     workers: int | None = setting(
         None,
-        "processes; changes no byte of the result (default: one a processor)",
+        "processes; changes no byte of the result (default: one per processor)",
         metavar="N",
         at_least=1,
     )
@@ -89,10 +89,10 @@ class PreparationSettings(FeatureSettings):
         "what makes words of a text. unicode: lower case, and boundaries at spaces, punctuation, dashes "
         'and quotes of any script; "l\'été" is two words, "don\'t" is one, an emoji is one; for every '
         "language with spaces between words. characters: each letter is a word, for Chinese, Japanese or "
-        "Thai, best with --ngrams 2 or 3. keras: as Keras' imdb.npz was made, for English alone: lower "
+        "Thai, best with --ngrams 2 or 3. keras: as Keras' imdb.npz was made, only for English: lower "
         "case and punctuation of ASCII only. It is recorded: predict, evaluate and export use the same",
         choices=TOKENIZERS,
-        shown="unicode for files, or that of the --vocabulary; keras for imdb",
+        shown="unicode for files, or the tokenizer of --vocabulary; keras for imdb",
     )
     vocabulary: Path | None = setting(  # noqa: RUF009, a field
         None,

@@ -1,6 +1,6 @@
-"""What waits on the disk between tokenising and writing shards: chunks of reviews as numbers of words.
+"""Chunks of reviews as numbers of words, kept on disk between tokenising and writing shards.
 
-A word's number counts within its chunk alone, since the vocabulary is known only after the last chunk.
+A word's number is valid only within its chunk, since the vocabulary is known only after the last chunk.
 A chunk takes less than half of its text's size, and spares reading and tokenising the text a second
 time, which is two thirds of the work. Its layout, little-endian:
 
@@ -23,7 +23,7 @@ _HEAD = struct.Struct("<5q")
 
 
 class NumberedReviews(NamedTuple):
-    """A chunk's reviews of one split, as numbers of words that count within the chunk alone."""
+    """A chunk's reviews of one split, as numbers of words that are valid only within the chunk."""
 
     numbers: np.ndarray
     """uint16 or uint32 of each token, one review after the other."""
@@ -86,7 +86,7 @@ def number_type(num_words: int) -> str:
 
 
 class Spill:
-    """Packed chunks in a file, one after the other; 8 bytes of memory a chunk (2 MB of text)."""
+    """Packed chunks in a file, one after the other; 8 bytes of memory per chunk (2 MB of text)."""
 
     def __init__(self, file: BinaryIO):
         self._file, self._sizes = file, array("q")

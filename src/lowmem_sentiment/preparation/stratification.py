@@ -17,7 +17,7 @@ class Undecided(NamedTuple):
 
 
 class Stratification:
-    """Collect what decides: 10 bytes a review (10 MB a million), and some 50 more while it is decided."""
+    """Collect what decides: 10 bytes per review (10 MB per million), and some 50 more while deciding."""
 
     def __init__(self) -> None:
         self._hashes, self._labels = array("Q"), array("H")

@@ -1,8 +1,8 @@
 """Texts -> shards, in bounded memory.
 
 Texts are read once; what needs the vocabulary waits on the disk meanwhile (`spill.py`). Both
-halves are spread over processes chunk by chunk. What a chunk is does not depend on how many there
-are, and the parent takes the results in order, so neither does a byte of the dataset.
+halves are spread over processes chunk by chunk. The number of processes changes neither the
+chunks nor the order in which the parent takes the results, and so not a byte of the dataset.
 """
 
 import contextlib
