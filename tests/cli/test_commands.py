@@ -83,7 +83,7 @@ def test_answers_for_a_person(imdb_files, trained, dataset, tmp_path, capsys):
         ("train {data} --run {out} --epochs 0", 2, "epochs is 0, expected 1 or more"),
         ("train {data} --run {out} --num-words 3", 2, "num_words is 3, expected 4 to 26"),
         ("train {data} --run {out} --num-words 99", 2, "num_words is 99, expected 4 to 26"),
-        ("evaluate {none}", 66, "is no run directory"),
+        ("evaluate {none}", 66, "is not a run directory"),
         ("evaluate {run} --data {none}", 66, "is not a dataset directory"),
         ("evaluate {run} --fail-under speed=1", 2, "no metric 'speed', expected one of loss"),
         ("prepare imdb --out {data} --npz {none}", 73, "exists and is not empty"),
@@ -241,6 +241,13 @@ def test_a_mistyped_name_is_told_the_nearest(arguments, hint, capsys):
         main(arguments)
     [line] = capsys.readouterr().err.splitlines()
     assert hint in line
+
+
+def test_a_mistyped_path_is_told_the_nearest(trained, dataset, tmp_path, capsys):
+    for command, path in (("evaluate", trained), ("predict", trained), ("explore", dataset.directory)):
+        name = f"{path}s"
+        assert main([command, name, *["text"] * (command == "predict")]) == 66
+        assert f"did you mean {path.name!r}?" in capsys.readouterr().err
 
 
 def test_help_shows_every_default(capsys):

@@ -117,7 +117,7 @@ def test_other_labels_are_refused(trained, imdb_files, tmp_path):
 
 
 def test_a_run_that_is_none_unfinished_or_damaged_is_named(trained, tmp_path):
-    with pytest.raises(InputMissing, match="is no run directory; make one"):
+    with pytest.raises(InputMissing, match="is not a run directory; make one"):
         evaluate(tmp_path / "none")
     with pytest.raises(InputMissing, match=r"holds no run: it has no config\.json"):
         evaluate(tmp_path)

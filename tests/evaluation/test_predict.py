@@ -181,7 +181,7 @@ def test_prediction_of_real_reviews_is_what_keras_gives(real_npz, tmp_path):
 
 
 def test_runs_without_their_files_are_refused(tmp_path, trained):
-    with pytest.raises(InputMissing, match="is no run directory"):
+    with pytest.raises(InputMissing, match="is not a run directory"):
         predict(tmp_path / "none", ["a"])
     run = RunDirectory(tmp_path / "run")
     run.path.mkdir()

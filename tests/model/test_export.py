@@ -103,7 +103,7 @@ def test_exports_that_cannot_be_are_refused_and_leave_nothing(trained, tmp_path)
     out = tmp_path / "out"
     with pytest.raises(SettingsError, match="expected one of saved-model, weights, keras"):
         export(trained, out, format="onnx")
-    with pytest.raises(InputMissing, match="is no run directory"):
+    with pytest.raises(InputMissing, match="is not a run directory"):
         export(tmp_path / "none", out, format="weights")
     shutil.copytree(trained, tmp_path / "run")
     (tmp_path / "run" / "weights.npz").write_bytes(b"PK")

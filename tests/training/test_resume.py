@@ -423,7 +423,7 @@ def test_an_unfinished_run_says_how_it_is_resumed(dataset, stopped):
 
 
 def test_a_run_that_is_not_there_cannot_be_resumed(dataset, tmp_path):
-    with pytest.raises(InputMissing, match="is no run directory"):
+    with pytest.raises(InputMissing, match="is not a run directory"):
         train(dataset, tmp_path / "none", SETTINGS, resume=True)
     assert not (tmp_path / "none").exists()
 

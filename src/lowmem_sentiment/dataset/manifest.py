@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..system.directories import Kind
-from ..system.errors import DataError, InputMissing, printable
+from ..system.directories import Kind, no_directory
+from ..system.errors import DataError, printable
 from ..system.files import UNFINISHED
 from ..system.schema import check_format, parse, read_json
 from ..text.encoding import is_unicode
@@ -130,7 +130,7 @@ def read_manifest(directory: Path) -> tuple[Manifest, dict[str, Any]]:
     """
     path = directory / MANIFEST
     if not directory.is_dir():
-        raise InputMissing(f"{directory} is not a dataset directory; make one: lowmem-sentiment prepare")
+        raise no_directory(directory, "dataset", "prepare")
     if not path.is_file():
         shards = any(directory.glob("*.tfrecord")) or any(directory.glob(f"*{UNFINISHED}"))
         state, advice = "no dataset", "make one: lowmem-sentiment prepare"

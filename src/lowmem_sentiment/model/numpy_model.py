@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..runs.run_directory import RunDirectory
+from ..system.directories import no_directory
 from ..system.errors import DataError, InputMissing, SettingsError
 from ..text.vocabulary import MIN_NUM_WORDS, OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
 from .weights import Metadata, read_weights
@@ -49,7 +50,7 @@ class NumpyModel:
     def load(cls, run: RunDirectory) -> "NumpyModel":
         """Read a run's ``weights.npz``; InputMissing or DataError where it is not there or damaged."""
         if not run.path.is_dir():
-            raise InputMissing(f"{run.path} is no run directory; make one: lowmem-sentiment train")
+            raise no_directory(run.path, "run", "train")
         if not run.weights_file.exists():
             raise InputMissing(f"{run.path} has no {run.weights_file.name}: {_why_no_weights(run)}")
         run.check(run.weights_file)

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from ..dataset.reader import Dataset
-from ..system.directories import Kind, new_directory, refuse_existing
+from ..system.directories import Kind, new_directory, no_directory, refuse_existing
 from ..system.errors import DataError, InputMissing, LowmemError, OutputExists
 from ..system.files import locked
 from ..system.npz import read_arrays, write_arrays
@@ -150,7 +150,7 @@ class RunDirectory:
     def config(self) -> dict[str, Any]:
         """Read config.json; InputMissing or DataError when this is no run of ours."""
         if not self.path.is_dir():
-            raise InputMissing(f"{self.path} is no run directory; make one: lowmem-sentiment train")
+            raise no_directory(self.path, "run", "train")
         if not self.config_file.exists():
             raise InputMissing(f"{self.path} holds no run: it has no {self.config_file.name}")
         config = read_json(self.config_file)

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import LowmemError, OutputExists
+from .errors import InputMissing, LowmemError, OutputExists, did_you_mean
 from .files import UNFINISHED, cannot_write, lock_directory, locked, sync_directory
 
 REPLACED = ".replaced"
@@ -46,6 +46,16 @@ class Kind:
                 return f'"format": "{self.format}"'.encode() in file.read(_HEAD)
         except OSError:
             return False
+
+
+def no_directory(path: Path, what: str, make: str) -> InputMissing:
+    """Return the error for a directory that is not there, with the nearest name in the same folder."""
+    try:
+        names = [each.name for each in path.parent.iterdir() if each.is_dir()]
+    except OSError:
+        names = []
+    hint = did_you_mean(path.name, names) or f"; make one: lowmem-sentiment {make}"
+    return InputMissing(f"{path} is not a {what} directory{hint}")
 
 
 def refuse_existing(
