@@ -149,6 +149,7 @@ class ValidationMetrics:
         return [wrong for wrong in every if wrong.probability > 0]
 
     def to_json(self, *, with_counts: bool) -> dict[str, Any]:
-        """Return a pass's measures, the reviews that are most wrong, and, if asked, the counts."""
+        """Return a pass's measures, most wrong reviews and, if asked, counts (up to 64 labels)."""
         kept = {"measures": self.measures(), "most_wrong": [list(each) for each in self.most_wrong()]}
-        return kept | ({"counts": self.counts().tolist()} if with_counts else {})
+        small = self._counts.shape[0] * self._counts.shape[1] <= 2 * SCORE_BINS  # 1,000 labels: 40 MB
+        return kept | ({"counts": self.counts().tolist()} if with_counts and small else {})
