@@ -97,7 +97,7 @@ def answer(options: argparse.Namespace, content: dict[str, Any], lines: Callable
 
 
 def table(rows: dict[str, str]) -> list[str]:
-    """Return a line for each name and value, the values aligned; what came from data is escaped."""
+    """Return one line per name and value, with the values aligned and text from data escaped."""
     names = [printable(name) for name in rows]
     width = max(map(len, names)) + 2
     return [
@@ -107,7 +107,7 @@ def table(rows: dict[str, str]) -> list[str]:
 
 
 def columns(rows: list[list[str]]) -> list[str]:
-    """Lay out rows of texts: the first column to the left, the others to the right; all escaped."""
+    """Lay out rows of texts, all escaped: the first column to the left, the others to the right."""
     rows = [[printable(text) for text in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []

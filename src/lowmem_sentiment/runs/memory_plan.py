@@ -1,10 +1,10 @@
-"""What a training run will take, before anything is allocated: memory, disk.
+"""The memory and disk that a training run will take, before anything is allocated.
 
 The constants were measured on TensorFlow 2.21 and Keras 3.15 (x86-64, glibc): the peak resident set of
 training with 5,000 to 500,000 words is linear in the bytes of weights, of a batch, and of the shuffle
-window, within 3 %. `train` writes prediction and measurement side by side into its summary. What it
-measures of anonymous memory, by looking every 20 ms, misses the moments in which large weights are copied
-to be saved: 20 % at 500,000 words, nothing at 10,000.
+window, within 3 %. `train` writes prediction and measurement side by side into its summary. It measures
+anonymous memory every 20 ms, and so misses the moments in which large weights are copied to be saved:
+20 % at 500,000 words, nothing at 10,000.
 """
 
 import math
@@ -18,7 +18,7 @@ from ..system.errors import SettingsError
 from ..system.memory import MB, Limit
 from .configuration import TrainingSettings
 
-# Anonymous memory of the process when it trains a model of no size on no data: the interpreter,
+# Anonymous memory of a process that trains an empty model on no data: the interpreter,
 # TensorFlow's and Keras' objects (197 MB after the import), the traced graphs, the allocator's slack.
 FLOOR = 241 * MB
 
@@ -31,30 +31,30 @@ LIBRARIES_WELL = 165 * MB
 
 LIBRARIES_AT_LEAST = 120 * MB
 
-# Copies of the weights: themselves, Adam's two moments, and those that the allocator keeps or that are
-# made while they are saved.
+# Copies of the weights: the weights, Adam's two moments, and copies that the allocator keeps or that
+# are made to save them.
 WEIGHT_COPIES = 6
 
-# Those beside them in a worker: gradients of all words, and their sum over the workers.
+# Further copies in a worker: gradients of all words, and their sum over the workers.
 GRADIENT_COPIES_OF_WORKER = 2
 
-# Batches in the memory of a step beside the prefetched ones, of which the last is in the making: the
-# one being used, and what grows with it, such as the layers' outputs.
+# Batches in memory during a step, besides the prefetched ones, the last of which is being made: the
+# batch in use, and whatever grows with it, such as the layers' outputs.
 BATCH_COPIES_BESIDE_PREFETCH = 1.4
 
-# A record in the shuffle window is a tensor of its own: its bytes and the objects around them.
+# Each record in the shuffle window is a tensor: its bytes and the objects around them.
 RECORD_OVERHEAD = 300
 
-# What a worker takes beside one process: gradients on their way, gRPC.
+# A worker takes this much more than a single process: gradients in transit, gRPC.
 WORKER = 46 * MB
 
-# What `fit_to` tries where less than the default is needed.
+# The smaller windows that `fit_to` tries.
 _WINDOWS = [1 << shift for shift in range(25, 19, -1)]  # 32 MiB down to 1 MiB
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run takes, in bytes."""
+    """The bytes that a run takes."""
 
     weights: int
     """Weights, gradients and Adam's moments."""
@@ -65,7 +65,7 @@ class Plan:
     disk: int
     """The run directory, without event files."""
     workers: int = 0
-    """What training together with others takes."""
+    """For training together with other workers."""
 
     @property
     def anonymous(self) -> int:
@@ -95,7 +95,7 @@ def count_parameters(settings: TrainingSettings, num_words: int, num_labels: int
 
 
 def plan(dataset: Dataset, settings: TrainingSettings, workers: int = 1) -> Plan:
-    """Return what training on `dataset` with `settings` takes, in each worker. Imports no TensorFlow."""
+    """Return the plan of each worker for training on `dataset`. Imports no TensorFlow."""
     num_words = settings.num_words_for(dataset)
     parameters = 4 * count_parameters(settings, num_words, len(dataset.labels))
     reviews = min(settings.batch_size, dataset.num_reviews("train"))
@@ -112,23 +112,23 @@ def plan(dataset: Dataset, settings: TrainingSettings, workers: int = 1) -> Plan
 
 
 def distinct_words(dataset: Dataset, reviews: int) -> int:
-    """Return about how many different words some reviews have, by Heaps' law.
+    """Return roughly how many different words a number of reviews have, by Heaps' law.
 
-    9 * words ** 0.62: of IMDb 2,260 for 32 reviews, which have 2,217, and 19,400 for 1,024 (19,363).
+    9 * words ** 0.62. On IMDb: 2,260 for 32 reviews, which have 2,217; 19,400 for 1,024 (19,363).
     """
     tokens = reviews * dataset.manifest["length"]["mean"]
     return math.ceil(9 * float(tokens**0.62))
 
 
 def window_content(dataset: Dataset, window_bytes: int) -> tuple[int, int]:
-    """Return reviews and bytes of the training shards that a shuffle window holds at most."""
+    """Return the most reviews and bytes that a shuffle window over the training shards holds."""
     shards = dataset.shards("train")
     largest = sorted(shards, key=lambda shard: -shard.bytes)[: window_width(shards, window_bytes)]
     return sum(shard.records for shard in largest), sum(shard.bytes for shard in largest)
 
 
 def window_width(shards: Sequence[Shard], window_bytes: int) -> int:
-    """Return how many shards are shuffled together: one at least."""
+    """Return how many shards are shuffled together, at least one."""
     largest = max(shard.bytes for shard in shards)
     return max(1, min(len(shards), window_bytes // largest))
 
@@ -136,12 +136,11 @@ def window_width(shards: Sequence[Shard], window_bytes: int) -> int:
 def fit_to(
     limit: Limit, dataset: Dataset, settings: TrainingSettings, workers: int = 1
 ) -> TrainingSettings:
-    """Return `settings` with the largest shuffle window and prefetch that `limit` admits.
+    """Return `settings` with the largest shuffle window and prefetch that fit into `limit`.
 
-    Nothing else is changed: batch size, words and layers change the result. The validation
-    batches are as large as the training ones, and never in memory with them. If none leaves
-    enough memory to run well, return the smallest, as long as training can still complete. Raises
-    SettingsError where it cannot.
+    Nothing else is changed: batch size, words and layers change the result. Validation batches are as
+    large as training batches, and never in memory together with them. If training does not run well
+    even with the smallest ones, return those, as long as it can complete; SettingsError if it cannot.
     """
     windows = [settings.window_bytes, *(size for size in _WINDOWS if size < settings.window_bytes)]
     choices = [
@@ -158,7 +157,7 @@ def fit_to(
 
 
 def too_large(planned: Plan, limit: Limit) -> str | None:
-    """Return why a run cannot complete within a limit; None where it can."""
+    """Return why a run cannot complete within a limit; None if it can."""
     if planned.least <= limit.bytes:
         return None
     return (

@@ -1,8 +1,7 @@
 """JSON files, written with a checksum and read back through a declared schema.
 
-A schema is a dataclass: its fields' names are the keys, its annotations the types. `parse` is the one
-function that checks parsed JSON against it, so that whatever stands in a file ends in a value of that
-class or in a DataError that names the file and the key.
+A schema is a dataclass: the names of its fields are the keys, their annotations the types. `parse` checks
+parsed JSON against it, and returns an instance or raises a DataError that names the file and the key.
 """
 
 import dataclasses
@@ -19,17 +18,17 @@ from .files import replace_file
 Schema = TypeVar("Schema")
 
 MAX_JSON_BYTES = 64 << 20
-"""A manifest of a million shards is 200 bytes a shard; as objects JSON takes some ten times its size."""
+"""A manifest takes 200 bytes per shard; parsed JSON takes about ten times its size in memory."""
 
 _INT64 = 1 << 63
 
 
 def parse(schema: type[Schema], content: Any, where: str) -> Schema:
-    """Return parsed JSON as an instance of a dataclass, every value checked; DataError names the key.
+    """Return parsed JSON as an instance of a dataclass; DataError names a key with a wrong value.
 
     Annotations may be str, int (of 64 bits), float, bool, None, Any, unions, list[X], tuple[X, ...],
-    dict[str, X] and other dataclasses. A key that the schema does not have is refused, unless the class
-    has `ignores_unknown_keys = True`: what this version cannot honour must not be passed over. Keys that
+    dict[str, X] and other dataclasses. An unknown key is refused, as this version could not honour it,
+    unless the class has `ignores_unknown_keys = True`. Keys that
     an earlier version wrote, and that changed no result, are its `former_keys`.
 
     >>> @dataclasses.dataclass
@@ -95,13 +94,13 @@ def _value(kind: Any, value: Any, where: str, key: str) -> Any:
 
 
 def _is_a(kind: Any, value: Any) -> bool:
-    """Whether a JSON value may be of a type, looking at its outermost level only."""
+    """Return whether a JSON value may be of a type, by its outermost level only."""
     outer = typing.get_origin(kind) or kind
     if outer in (types.NoneType, None):
         return value is None
     if outer is Any:
         return True
-    if outer is float:  # a whole number of hundreds of digits does not fit one
+    if outer is float:  # a whole number of hundreds of digits would not fit
         return isinstance(value, float) or _is_a(int, value)
     if outer is int:
         return isinstance(value, int) and not isinstance(value, bool) and -_INT64 <= value < _INT64
@@ -147,7 +146,7 @@ def check_format(content: Any, where: str, kind: str, *versions: int) -> None:
 
 
 def parse_json(text: bytes, where: str) -> Any:
-    """Return parsed JSON of any kind; DataError where it is none, or is nested too deeply to parse."""
+    """Return parsed JSON of any kind; DataError if it is not JSON, or nested too deeply."""
     if len(text) > MAX_JSON_BYTES:
         raise DataError(f"{where} has {len(text):,} bytes of JSON, expected {MAX_JSON_BYTES:,} at most")
     try:
@@ -159,13 +158,13 @@ def parse_json(text: bytes, where: str) -> Any:
 
 
 def _checksum(content: dict[str, Any]) -> str:
-    """Return the SHA-256 of `content` as canonical JSON, its own "checksum" left out."""
+    """Return the SHA-256 of `content` as canonical JSON, without its "checksum"."""
     rest = {key: value for key, value in content.items() if key != "checksum"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write `content` and a checksum of it as indented JSON, atomically; OutputError if it cannot be."""
+    """Write `content` and its checksum as indented JSON, atomically; OutputError if that fails."""
     with replace_file(path) as file:
         file.write(to_json(content))
 
@@ -173,7 +172,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 def to_json(content: dict[str, Any]) -> bytes:
     """Return what `write_json` writes.
 
-    Half surrogates, of a path that is not UTF-8, stand as the escapes that JSON has for them.
+    Half surrogates, from a path that is not UTF-8, are written as JSON escapes.
     """
     sealed = {**content, "checksum": _checksum(content)}
     text = json.dumps(sealed, indent=1, ensure_ascii=False)
@@ -181,7 +180,7 @@ def to_json(content: dict[str, Any]) -> bytes:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read what `write_json` wrote; InputMissing or DataError (a bit flipped, cut short) if not."""
+    """Read what `write_json` wrote; InputMissing, or DataError for a flipped bit or a cut file."""
     try:
         with open(path, "rb") as file:
             text = file.read(MAX_JSON_BYTES + 1)

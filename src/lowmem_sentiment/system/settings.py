@@ -32,11 +32,11 @@ def setting(
     shown: str | None = None,
     alias: str | None = None,
 ) -> Any:
-    """Return a dataclass field with the range that `check_settings` holds; of a tuple, for each part.
+    """Return a dataclass field with a range, for each part of a tuple, that `check_settings` checks.
 
-    `help` is the option's. `metavar` names its value there, `read` reads it (default: by the field's
-    type) and raises ValueError for anything but what `form` describes, and `shown` is how help names the
-    default ("": not at all). `alias` is another name of the option.
+    `help`, `metavar` and `alias`, a second name, are the option's. `read` reads its text (default: by the
+    field's type) and raises ValueError for anything but what `form` describes. Help shows `shown` as the
+    default ("": none).
     """
     declared = {name: value for name, value in locals().items() if name != "default"}
     if isinstance(default, dict | list):
