@@ -82,6 +82,8 @@ def test_another_grid_in_the_folder_measures_the_finished_runs_again(tmp_path):
     again = open_state(tmp_path, TuneSettings(grid=("epochs=1,2",)), "f", 1)
     assert [result.candidate for result in again.results] == [1]  # what failed is tried again
     assert open_state(tmp_path, TuneSettings(grid=("epochs=2",)), "f", 1).results == []
+    by_loss = TuneSettings(grid=("epochs=1,2",), metric="loss")
+    assert open_state(tmp_path, by_loss, "f", 1).results == []
     with pytest.raises(OutputExists, match="holds a search with a different grid"):
         open_state(tmp_path, TuneSettings(), "f", 1)
 

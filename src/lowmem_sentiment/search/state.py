@@ -96,20 +96,18 @@ def open_state(out: Path, settings: TuneSettings, fingerprint: str, memory_bytes
         return TuneState(FORMAT, VERSION, fingerprint, settings, memory_bytes)
     state = _parse(read_json(file), str(file))
     theirs, mine = asdict(state.settings), asdict(settings)
-    may_change = (*BUDGET, "grid", "seeds") if theirs["grid"] and mine["grid"] else BUDGET
-    other = [name for name in mine if name not in may_change and theirs[name] != mine[name]]
+    changed = [name for name in mine if name not in BUDGET and theirs[name] != mine[name]]
     if state.fingerprint != fingerprint:
-        other.append("dataset")
-    if other:
+        changed.append("dataset")
+    grids = bool(theirs["grid"] and mine["grid"])
+    if changed and (not grids or "dataset" in changed):
         raise OutputExists(
-            f"{out} holds a search with a different {', '.join(other)}; choose another --out, or resume "
-            "that one with the same settings"
+            f"{out} holds a search with a different {', '.join(changed)}; choose another --out, or "
+            "resume that one with the same settings"
         )
     state.settings = settings
-    if settings.grid and (theirs["grid"], theirs["seeds"]) != (mine["grid"], mine["seeds"]):
-        state.results = []  # the numbers of the runs changed: finished runs are measured again
-    elif settings.grid:
-        state.results = state.measured()
+    if grids:  # finished runs are found by their names, and measured again
+        state.results = [] if changed else state.measured()
     elif not state.measured():
         state.results = []
     return state
