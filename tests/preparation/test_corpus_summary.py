@@ -30,7 +30,7 @@ def test_words_are_counted_in_training_reviews_only():
         chunk(("a b b", "x", "train"), ("c", "y", "test")),
         chunk(("b", "y", "train"), ("a", "x", "train")),
     )
-    assert found.reviews == (3, 1) and found.training_tokens == 5
+    assert found.reviews == [3, 1, 0] and found.training_tokens == 5
     assert found.take_vocabulary(1, None).words == [b"b", b"a"]
 
 
@@ -56,7 +56,7 @@ def test_labels_that_cannot_be_are_refused(rows, wanted, message):
 
 def test_reviews_that_the_label_map_leaves_out_are_counted():
     found = summary(chunk(("a", "x", "train"), ("b", "left out", "train")))
-    assert found.describe()["dropped_reviews"] == 1 and found.reviews == (1, 0)
+    assert found.describe()["dropped_reviews"] == 1 and found.reviews == [1, 0, 0]
 
 
 def test_one_bad_row_too_many_ends_it():

@@ -119,7 +119,11 @@ def test_links_and_pipes_in_a_folder_are_refused(tmp_path):
     os.mkfifo(folder / "b.txt")
     (tmp_path / "texts" / "neg").symlink_to(folder)
     rows = [row for chunk in FilesSource([tmp_path / "texts"]).chunks() for row in chunk.reviews()]
-    assert [row.reason.split(",")[0] for row in rows] == ["is a link", "is a link", "is no regular file"]
+    assert [row.reason.split(",")[0] for row in rows] == [
+        "is a link",
+        "is a link",
+        "is not a regular file",
+    ]
     settings = FilesSettings(follow_links=True)
     rows = [
         row for chunk in FilesSource([tmp_path / "texts"], settings).chunks() for row in chunk.reviews()

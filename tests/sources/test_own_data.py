@@ -162,7 +162,7 @@ def test_an_empty_file_beside_a_good_one_is_refused(tmp_path, content):
     good = write(tmp_path / "r.csv", "text,label", *ROWS)
     empty = tmp_path / "e.csv"
     empty.write_text(content)
-    assert "e.csv holds no reviews" in message(prepared, [good, empty], tmp_path / "out")
+    assert "e.csv: holds no reviews" in message(prepared, [good, empty], tmp_path / "out")
 
 
 # --- bad rows ---

@@ -106,12 +106,24 @@ def make_parser(names: Iterable[str]) -> Parser:
     return parser
 
 
+def _with_negative_values(arguments: Sequence[str]) -> list[str]:
+    """Write `--option -1=` as `--option=-1=`: argparse would take the value for an option."""
+    joined: list[str] = []
+    for each in arguments:
+        if re.match(r"-\d", each) and joined and re.fullmatch(r"--[\w-]+", joined[-1]):
+            joined[-1] += f"={each}"
+        else:
+            joined.append(each)
+    return joined
+
+
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse the command and its options; exit with 0 after help, and with 2 where they are wrong.
 
     Texts that stand after an option, which argparse leaves over, are texts too.
     """
     open_streams()
+    arguments = _with_negative_values(arguments)
     name = next((each for each in arguments if not each.startswith("-")), "")
     parser = make_parser([name])
     if not arguments:

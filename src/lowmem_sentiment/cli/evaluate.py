@@ -26,7 +26,7 @@ ENOUGH, HARDLY = 20, 0.3
 MATRIX_SHOWN, CONFUSIONS_SHOWN = 20, 20
 """With more labels than this the most frequent confusions are shown instead of the matrix."""
 
-_PREPARE_ONLY = ("test", "test_fraction", "split", "seed", "labels", "follow_links")
+_PREPARE_ONLY = ("test", "validation", "test_fraction", "split", "seed", "labels", "follow_links")
 
 
 def _reading(options: argparse.Namespace) -> dict[str, Any]:

@@ -214,6 +214,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--file",
         type=Path,
         metavar="FILE",
-        help="texts in a file; gzip, bzip2 and xz are unpacked while reading; -: standard input",
+        help="texts in a file, compressed or not; -: standard input",
     )
     add_settings(parser, ReaderSettings, ("label_column",))

@@ -46,7 +46,8 @@ def _prepare_published(options: argparse.Namespace, bar: Bar, find: Callable[...
 def _prepare_files(options: argparse.Namespace, bar: Bar) -> None:
     from ..sources.files import FilesSource
 
-    settings = FilesSettings(**{**given(options, FilesSettings), "test": tuple(options.test)})
+    splits = {"test": tuple(options.test), "validation": tuple(options.validation)}
+    settings = FilesSettings(**{**given(options, FilesSettings), **splits})
     source = FilesSource(options.paths, settings, labelled=options.label, warn=warn)
     _prepare_texts(options, bar, source)
 
@@ -81,31 +82,43 @@ def _answer_prepared(options: argparse.Namespace, dataset: Any) -> None:
         "dataset": str(options.out),
         "data": dataset.source["description"],
         **_columns_row(dataset.source.get("columns")),
-        "reviews": f"{splits['train']['reviews']:,} train, {splits['test']['reviews']:,} test",
+        "reviews": ", ".join(f"{split['reviews']:,} {name}" for name, split in splits.items()),
+        **_ledger_rows(dataset.source),
         "labels": ", ".join(
             f"{label} ({sum(counts):,})"
             for label, *counts in zip(
-                dataset.labels, splits["train"]["labels"], splits["test"]["labels"], strict=True
+                dataset.labels, *(split["labels"] for split in splits.values()), strict=True
             )
         ),
         "vocabulary": f"{manifest['vocabulary']['words']:,} words ({dataset.tokenizer} tokenizer)",
         **_features_row(manifest.get("features")),
         "on disk": f"{_disk(dataset) / MB:.1f} MB in {_shards(dataset)} shards",
     }
-    if dropped := dataset.source.get("dropped_reviews"):
-        rows["left out"] = f"{dropped:,} reviews, by --label-map"
     if bound := dataset.source.get("vocabulary", {}).get("count_error_bound"):
         rows["vocabulary"] += f"; counts are low by {bound:,} at most (--vocabulary-memory was full)"
     answer(options, {"dataset": str(options.out), **manifest}, lambda: table(rows))
+
+
+def _ledger_rows(source: dict[str, Any]) -> dict[str, str]:
+    """Return how many rows were read, if not each is a review, and what was passed over."""
+    rows = {}
+    parts = (("skipped_rows", "skipped"), ("dropped_reviews", "left out by --label-map"))
+    if shown := [f"{source[name]:,} {what}" for name, what in parts if source.get(name)]:
+        rows["rows read"] = f"{source['rows_read']:,}, of which {' and '.join(shown)}"
+    if passed := source.get("passed_over"):
+        rows["passed over"] = "; ".join(
+            f"{each['count']:,} {reason}, such as {each['first']}" for reason, each in passed.items()
+        )
+    return rows
 
 
 def _columns_row(columns: dict[str, Any] | None) -> dict[str, str]:
     """Return which columns of CSV or TSV were read, by name or number."""
     if not columns:
         return {}
-    others = f"; not read: {', '.join(columns['others'])}" if columns["others"] else ""
-    label = f", label: {columns['label']}" if columns["label"] else ""
-    return {"columns": f"text: {columns['text']}{label}{others}"}
+    from ..sources.files import described
+
+    return {"columns": described(columns)}
 
 
 def _features_row(features: dict[str, Any] | None) -> dict[str, str]:
@@ -127,11 +140,11 @@ def _features_row(features: dict[str, Any] | None) -> dict[str, str]:
 
 
 def _disk(dataset: Any) -> int:
-    return sum(shard.bytes for split in ("train", "test") for shard in dataset.shards(split))
+    return sum(shard.bytes for split in dataset.splits for shard in dataset.shards(split))
 
 
 def _shards(dataset: Any) -> int:
-    return sum(len(dataset.shards(split)) for split in ("train", "test"))
+    return sum(len(dataset.shards(split)) for split in dataset.splits)
 
 
 def _add_imdb(parser: argparse.ArgumentParser) -> None:
@@ -175,7 +188,7 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("paths", nargs="*", metavar="PATH",
         help="files, folders of texts by label, globs, - for standard input, or FILE=LABEL for a file "
-        "with one text per line, all with that label; gzip, bzip2 and xz are unpacked")  # fmt: skip
+        "with one text per line, all with that label; compressed files are unpacked")  # fmt: skip
     add("--label", nargs=2, action="append", default=[], metavar=("LABEL", "FILE"),
         help="a file with one text per line, all with this label; may be repeated")  # fmt: skip
     add("--out", type=Path, required=True, metavar="DIR", help="the dataset directory to make")
@@ -185,6 +198,13 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="PATH",
         help="the test split; the other files are for training",
+    )
+    add(
+        "--validation",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="the validation split, which train validates on",
     )
     add_settings(parser, FilesSettings)
     _add_preparation(parser)

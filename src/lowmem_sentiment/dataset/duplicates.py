@@ -49,8 +49,12 @@ class DuplicateCounter:
             hashlib.blake2b(data[start:end], digest_size=8).digest()
             for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
         )
-        keys = np.frombuffer(digests, "<u8") & ~np.uint64(0xFFFF)
-        keys |= (np.minimum(reviews.labels, 0x7FFF) * 2 + split).astype(np.uint64)
+        self.add_hashes(np.frombuffer(digests, "<u8"), reviews.labels, split)
+
+    def add_hashes(self, hashes: np.ndarray, labels: np.ndarray, split: int) -> None:
+        """Add texts by their hashes, uint64[n], with int64[n] labels."""
+        keys = hashes & ~np.uint64(0xFFFF)
+        keys |= (np.minimum(labels, 0x7FFF) * 2 + split).astype(np.uint64)
         self._unsorted.append(keys[self._sampled(keys)])
         if sum(map(len, self._unsorted)) > self._limit // 8:
             self._merge()

@@ -33,6 +33,9 @@ VERSION_WITH_FEATURES = 2
 
 SPLITS = ("train", "test")
 
+VALIDATION = "validation"
+"""A third split that a dataset may have, if its source has one."""
+
 MAX_LABELS = 1_000  # with more, the label column is most likely the wrong one
 
 EVIDENCE, FREQUENCY = "evidence", "frequency"
@@ -40,7 +43,7 @@ EVIDENCE, FREQUENCY = "evidence", "frequency"
 GIVEN = "given"
 """The rank of features that were not ranked here."""
 
-_SHARD_NAME = re.compile(r"(train|test)-\d{5,9}-of-\d{5,9}\.tfrecord")
+_SHARD_NAME = re.compile(r"(train|test|validation)-\d{5,9}-of-\d{5,9}\.tfrecord")
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Split:
-    """The content of "train" or "test"."""
+    """The content of "train", "test" or "validation"."""
 
     reviews: int
     tokens: int
@@ -173,7 +176,7 @@ def _check(manifest: Manifest, where: str) -> None:
         wrong(f"features.validation_split is {share}, expected 0 to below 1")
     if manifest.tokenizer not in TOKENIZERS:
         wrong(f"tokenizer is {_shown(manifest.tokenizer)}, expected one of {', '.join(TOKENIZERS)}")
-    if set(manifest.splits) != set(SPLITS):
+    if set(manifest.splits) - {VALIDATION} != set(SPLITS):
         wrong(f"the splits are {_shown(list(manifest.splits))}, expected {', '.join(SPLITS)}")
     for name, split in manifest.splits.items():
         if problem := _problem(name, split, len(labels)):

@@ -235,13 +235,16 @@ class Dataset:
 
     def warnings(self) -> list[str]:
         """Return a line for each thing in the manifest that hints at a mistake in the data."""
-        warnings = [line for line in (self.imbalance(), self._rare_labels()) if line]
-        for nth, label in enumerate(self.labels):
-            warnings += [
-                f"no {split} review has the label {printable(label)}"
-                for split in self.splits
-                if not self.label_counts(split)[nth]
-            ]
+        recorded = self.source.get("warnings", [])
+        warnings = [*map(str, recorded)] if isinstance(recorded, list) else []
+        warnings += [line for line in (self.imbalance(), self._rare_labels()) if line]
+        for split in self.splits:
+            counts = zip(self.labels, self.label_counts(split), strict=True)
+            absent = [printable(label, 60) for label, count in counts if not count]
+            if absent:
+                more = f" and {len(absent) - 5:,} more" if len(absent) > 5 else ""
+                names = "label" if len(absent) == 1 else "labels"
+                warnings.append(f"no {split} review has the {names} {', '.join(absent[:5])}{more}")
         return warnings
 
     def _rare_labels(self, shown: int = 5) -> str | None:

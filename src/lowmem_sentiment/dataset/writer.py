@@ -16,7 +16,7 @@ from ..text.tokenizer_names import KERAS
 from ..text.vocabulary import Vocabulary
 from . import records
 from .lengths import LengthMoments
-from .manifest import FORMAT, MANIFEST, MAX_LABELS, VERSION, VOCABULARY, Shard, Split
+from .manifest import FORMAT, MANIFEST, MAX_LABELS, VALIDATION, VERSION, VOCABULARY, Shard, Split
 
 # A shard is the unit of shuffling: small enough that several fit any memory, large enough
 # that reading one is one sequential read. 1.5 MiB is about 4,000 IMDb reviews.
@@ -162,10 +162,11 @@ class DatasetWriter:
         self._splits = {
             "train": _SplitWriter(directory, "train", len(labels), shard_bytes, open_shards),
             "test": _SplitWriter(directory, "test", len(labels), shard_bytes),
+            VALIDATION: _SplitWriter(directory, VALIDATION, len(labels), shard_bytes),
         }
 
     def write(self, split: str, reviews: Reviews) -> None:
-        """Append a block of reviews to "train" or "test"."""
+        """Append a block of reviews to "train", "test" or "validation"."""
         self.append(split, EncodedReviews.of(reviews))
 
     def append(self, split: str, block: EncodedReviews) -> None:
@@ -186,6 +187,8 @@ class DatasetWriter:
         """Write vocabulary and manifest; `source` says where the reviews came from."""
         self._vocabulary.save(self._directory / VOCABULARY)
         splits = {split: writer.close() for split, writer in self._splits.items()}
+        if not splits[VALIDATION].reviews:
+            del splits[VALIDATION]
         manifest = {
             "format": FORMAT,
             "version": VERSION,

@@ -34,7 +34,8 @@ def _reviews(source: FilesSource) -> Iterator[Review]:
         for review in chunk.reviews():
             if isinstance(review, BadRow):
                 raise DataError(str(review))
-            yield review
+            if isinstance(review, Review):
+                yield review
 
 
 def _require_clear(names: dict[str, str], labels: Sequence[str]) -> None:

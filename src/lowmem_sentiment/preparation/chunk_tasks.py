@@ -6,32 +6,36 @@ Between the two a chunk waits on the disk (`spill.py`).
 import hashlib
 import itertools
 from array import array
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..dataset.manifest import MAX_LABELS, SPLITS
+from ..dataset.manifest import MAX_LABELS, SPLITS, VALIDATION
 from ..dataset.writer import EncodedReviews
 from ..sources.chunks import UNDECIDED, Chunk
 from ..system.errors import DataError
 from ..text.reviews import Reviews
-from ..text.rows import BadRow
+from ..text.rows import BadRow, PassedOver
 from ..text.tokenizer import tokenise
 from ..text.tokenizer_names import KERAS
 from ..text.vocabulary import OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
 from .spill import NumberedReviews, Spill, number_type, pack
 from .stratification import Undecided
 
+SPLITS_READ = (*SPLITS, VALIDATION)
+
 
 class TokenisedChunk(NamedTuple):
     """A chunk, as a worker returns it to the parent."""
 
+    rows: int
+    """How many there were: reviews, bad rows, and those that the label map leaves out."""
     counts: np.ndarray
     """int64[words]: how often each occurs in training reviews."""
     labels: list[str]
     reviews: np.ndarray
-    """int64[2, labels]: training and test reviews by label."""
+    """int64[3, labels]: training, test and validation reviews by label."""
     places: list[str]
     """Where each of `labels` is first seen: "reviews.csv:17"."""
     digest: bytes
@@ -40,6 +44,12 @@ class TokenisedChunk(NamedTuple):
     """Words and reviews as `spill.pack` makes them: the parent reads only the words."""
     bad_rows: list[BadRow]
     """At most those of one chunk: none is kept once it is counted and written."""
+    passed_over: Counter[str]
+    """How many files or rows were neither texts nor wrong, by reason."""
+    first_passed: dict[str, str]
+    """Where each of these reasons is first met."""
+    given: list[np.ndarray]
+    """uint64[n] of each split: hashes of the texts that the source, and not their hash, puts into it."""
     dropped: int
     """Reviews that the user's label map leaves out."""
     labels_read: set[str]
@@ -82,7 +92,9 @@ def tokenise_chunk(chunk: Chunk, tokenizer: str = KERAS) -> TokenisedChunk:
     Raises DataError for one label too many.
     """
     words, labels = _numbering(), _numbering()
-    buffers = {split: _SplitBuffer() for split in (*SPLITS, UNDECIDED)}
+    buffers = {split: _SplitBuffer() for split in (*SPLITS_READ, UNDECIDED)}
+    given: dict[str, list[bytes]] = {split: [] for split in SPLITS_READ}
+    passed: list[PassedOver] = []
     places: list[str] = []
     digest: list[bytes] = []
     undecided: list[bytes] = []
@@ -90,6 +102,9 @@ def tokenise_chunk(chunk: Chunk, tokenizer: str = KERAS) -> TokenisedChunk:
     for row in chunk.reviews():
         if isinstance(row, BadRow):
             bad_rows.append(row)
+            continue
+        if isinstance(row, PassedOver):
+            passed.append(row)
             continue
         labels_read.add(row.label_read)  # no more than MAX_LABELS and those of the label map
         if row.label is None:
@@ -105,19 +120,25 @@ def tokenise_chunk(chunk: Chunk, tokenizer: str = KERAS) -> TokenisedChunk:
             places.append(row.place)
             if len(labels) > MAX_LABELS:
                 raise too_many_labels(row.place)
+        if row.split_given:
+            given[row.split].append(row.hash)
         digest += row.hash, row.label.encode(), b"\n"
     splits = [buffer.numbered(len(words)) for buffer in buffers.values()]
     return TokenisedChunk(
+        sum(len(split.lengths) for split in splits) + len(bad_rows) + dropped,
         np.bincount(splits[0].numbers, minlength=len(words)),
         list(labels),
-        np.stack([np.bincount(split.labels, minlength=len(labels)) for split in splits[:2]]),
+        np.stack([np.bincount(split.labels, minlength=len(labels)) for split in splits[:3]]),
         places,
         b"".join(digest),
         pack(b" ".join(words), list(labels), splits),
         bad_rows,
+        Counter(row.reason for row in passed),
+        {row.reason: row.place for row in reversed(passed)},
+        [np.frombuffer(b"".join(hashes), "<u8") for hashes in given.values()],
         dropped,
         labels_read,
-        Undecided(np.frombuffer(b"".join(undecided), "<u8"), splits[2].labels),
+        Undecided(np.frombuffer(b"".join(undecided), "<u8"), splits[3].labels),
     )
 
 
@@ -131,7 +152,7 @@ class ChunkEncoder:
         self._labels = {label: nth for nth, label in enumerate(labels)}
 
     def __call__(self, place: tuple[tuple[int, int], np.ndarray | None]) -> list[EncodedReviews]:
-        """Return the training and the test reviews of the chunk at one of the spill's places.
+        """Return the training, test and validation reviews of the chunk at one of the spill's places.
 
         The place comes with bool[reviews], which of the undecided reviews are in the test split; they
         follow the others.
@@ -141,11 +162,11 @@ class ChunkEncoder:
         unknown = itertools.repeat(OUT_OF_VOCABULARY_ID)
         ids = np.fromiter(map(self._ids.get, words, unknown), np.int32, len(words))
         labels = np.array([self._labels[name] for name in names], np.int64)
-        train, test = (_reviews(split, ids, labels) for split in splits[:2])
+        train, test, validation = (_reviews(split, ids, labels) for split in splits[:3])
         if in_test is not None:
-            train = _joined(train, _reviews(splits[2].select(~in_test), ids, labels))
-            test = _joined(test, _reviews(splits[2].select(in_test), ids, labels))
-        return [EncodedReviews.of(train), EncodedReviews.of(test)]
+            train = _joined(train, _reviews(splits[3].select(~in_test), ids, labels))
+            test = _joined(test, _reviews(splits[3].select(in_test), ids, labels))
+        return [EncodedReviews.of(split) for split in (train, test, validation)]
 
 
 def _joined(one: Reviews, other: Reviews) -> Reviews:

@@ -2,12 +2,15 @@
 
 import hashlib
 import re
+import shlex
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from ..dataset.duplicates import DuplicateCounter
 from ..dataset.manifest import MAX_LABELS
+from ..sources.labels import label_warnings, normalised
 from ..system.errors import DataError, SettingsError, plural, printable
 from ..text.rows import BadRow
 from ..text.vocabulary import Vocabulary
@@ -31,13 +34,15 @@ class CorpusSummary:
         """Count words into `word_counts`, unless the vocabulary is given; allow so many bad rows."""
         self._word_counts, self._skip_bad_rows = word_counts, skip_bad_rows
         self._places: dict[str, str] = {}  # where each label is first seen
-        self._by_label: dict[str, np.ndarray] = {}  # int64[2]: training and test reviews
+        self._by_label: dict[str, np.ndarray] = {}  # int64[3]: training, test, validation reviews
         self.training_tokens = self.num_undecided = 0
         self.undecided = Stratification()
         self.digest = hashlib.sha256()
-        self._bad_rows = self._bad_lines = 0
+        self._rows = self._bad_rows = self._bad_lines = 0
         self.dropped = 0
         self._labels_read: set[str] = set()
+        self._passed_over: dict[str, dict[str, Any]] = {}
+        self._given = DuplicateCounter()
 
     def add(self, chunk: TokenisedChunk) -> None:
         """Add a chunk; DataError for one bad row or one label too many."""
@@ -52,8 +57,17 @@ class CorpusSummary:
             if len(self._places) > MAX_LABELS:
                 raise too_many_labels(place)
         self.digest.update(chunk.digest)
+        self._rows += chunk.rows
         self.dropped += chunk.dropped
         self._labels_read |= chunk.labels_read
+        for reason, count in chunk.passed_over.items():
+            known = self._passed_over.setdefault(
+                reason, {"count": 0, "first": chunk.first_passed[reason]}
+            )
+            known["count"] += count
+        for nth, hashes in enumerate(chunk.given):
+            if len(hashes):
+                self._given.add_hashes(hashes, np.zeros(len(hashes), np.int64), min(nth, 1))
         for row in chunk.bad_rows:
             self._bad_rows += 1
             self._bad_lines += row.lines  # a row that takes up many may hold reviews
@@ -65,7 +79,7 @@ class CorpusSummary:
         self.undecided.decide(test_share, seed)
         for place, in_test in zip(spill.places(), self.undecided.masks(), strict=True):
             assert in_test is not None  # `decide` has made it
-            words, labels, (_, _, undecided) = spill.read(place)
+            words, labels, (*_, undecided) = spill.read(place)
             train = undecided.select(~in_test)
             if self._word_counts is not None:
                 counts = np.bincount(train.numbers, minlength=len(words))
@@ -123,13 +137,25 @@ class CorpusSummary:
             "skipped_rows": self._bad_rows,
             "skipped_lines": self._bad_lines,
             "dropped_reviews": self.dropped,
+            "rows_read": self._rows,
+            **({"passed_over": self._passed_over} if self._passed_over else {}),
+            **({"warnings": warnings} if (warnings := self._warnings()) else {}),
         }
 
     @property
-    def reviews(self) -> tuple[int, int]:
-        """How many training and test reviews there are so far."""
-        train, test = sum(self._by_label.values(), np.zeros(2, np.int64)).tolist()
-        return train, test
+    def reviews(self) -> list[int]:
+        """How many training, test and validation reviews there are so far."""
+        return sum(self._by_label.values(), np.zeros(3, np.int64)).tolist()
+
+    def _warnings(self) -> list[str]:
+        """Return a line for each thing that may not be as the user meant it."""
+        lines = label_warnings(self._places)
+        if shared := self._given.summary().in_both_splits:
+            lines.append(
+                f"{plural(shared, 'text')} of the training split {'is' if shared == 1 else 'are'} in the "
+                "test or validation split too, so that metrics look better than they are"
+            )
+        return lines
 
     def check_label_map(self, names: Iterable[str]) -> None:
         """Raise DataError for a name of the user's label map that no review has."""
@@ -147,23 +173,28 @@ class CorpusSummary:
             seen = "each seen once" if found == reviews else f"in {plural(reviews, 'review')}"
             raise WrongLabelColumn(f"there are {plural(found, 'label')}, {seen}")
 
-    def order_labels(self, wanted: list[str] | None) -> list[str]:
+    def order_labels(self, wanted: list[str] | None, by_hash: bool = False) -> list[str]:
         """Return the labels: as wanted, or those found, sorted (numbers as numbers).
 
         Raises DataError for a label that is not wanted, wanted and not there, or only in the test
-        split.
+        split; `by_hash`: chance, by the texts' hashes, chose it.
         """
         for label, place in self._places.items():
             shown = printable(label)
             if wanted is not None and label not in wanted:
+                advice = f"rename or leave out others: {_left_out(label)}"
+                if normalised(label) in wanted:
+                    advice = f"--normalise-labels reads it as '{normalised(label)}'"
                 raise DataError(
-                    f"{place}: the label is '{shown}', expected one of {_listed(wanted)}; rename "
-                    f"or leave out others: --label-map '{shown}='"
+                    f"{place}: the label is {label!a}, expected one of {_listed(wanted)}; {advice}"
                 )
             if not self._by_label[label][0]:
+                advice = f"rename it or leave it out: {_left_out(label)}"
+                if by_hash:
+                    advice = f"--split stratified gives each label its share; or {advice}"
                 raise DataError(
                     f"{place}: the label '{shown}' is in the test split only, so it cannot be "
-                    f"learnt; rename it or leave it out: --label-map '{shown}='"
+                    f"learnt; {advice}"
                 )
         for label in wanted or ():
             if label not in self._places:
@@ -171,6 +202,11 @@ class CorpusSummary:
                     f"no review has the label '{printable(label)}'; there are {_listed(self._places)}"
                 )
         return wanted or sorted(self._places, key=_label_order)
+
+
+def _left_out(label: str) -> str:
+    """Return the option that leaves a label out, as a shell takes it."""
+    return f"--label-map={shlex.quote(f'{label}=')}" if label.isprintable() else "--normalise-labels"
 
 
 def _listed(labels: Iterable[str], limit: int = 20) -> str:

@@ -86,7 +86,8 @@ def _check_splits(dataset: Dataset) -> None:
     """Raise DataError for a split without reviews, or a single label in training."""
     for split in SPLITS:
         if not dataset.num_reviews(split):
-            raise DataError(f"no reviews for the {split} split; expected some for train and test")
+            mend = "; --split stratified gives it a share" if dataset.source.get("test_fraction") else ""
+            raise DataError(f"no reviews for the {split} split; expected some for train and test{mend}")
     counts = dataset.label_counts("train")
     if sum(count > 0 for count in counts) < 2:
         only = printable(dataset.labels[int(np.argmax(counts))])

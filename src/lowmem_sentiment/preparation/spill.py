@@ -4,7 +4,8 @@ A word's number is valid only within its chunk, since the vocabulary is known on
 A chunk takes less than half of its text's size, and spares reading and tokenising the text a second
 time, which is two thirds of the work. Its layout, little-endian:
 
-    5 int64                   bytes of words, bytes of labels, training, test and undecided reviews
+    6 int64                   bytes of words and of labels; training, test, validation and undecided
+                              reviews
     words, labels             UTF-8: words with a space between two (no word holds one), labels as JSON
     per split                 int32 lengths, uint16 labels (places in `labels`), and the words' numbers:
                               uint16, or uint32 where the chunk has over 65,536 words
@@ -19,7 +20,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-_HEAD = struct.Struct("<5q")
+_HEAD = struct.Struct("<6q")
 
 
 class NumberedReviews(NamedTuple):
@@ -45,7 +46,7 @@ class SpilledChunk(NamedTuple):
     """By number."""
     labels: list[str]
     splits: list[NumberedReviews]
-    """Training, test and undecided reviews, views of the bytes that were read."""
+    """Training, test, validation and undecided reviews, views of the bytes that were read."""
 
 
 def pack(words: bytes, labels: list[str], splits: list[NumberedReviews]) -> bytes:

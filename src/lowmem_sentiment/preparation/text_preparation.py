@@ -12,13 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..dataset.manifest import SPLITS
 from ..dataset.writer import DatasetWriter
 from ..sources.source import TextSource
 from ..system import workers
 from ..system.errors import DataError, SettingsError, printable
 from ..system.progress import Progress
-from .chunk_tasks import ChunkEncoder, WrongLabelColumn, tokenise_chunk
+from .chunk_tasks import SPLITS_READ, ChunkEncoder, WrongLabelColumn, tokenise_chunk
 from .corpus_summary import CorpusSummary
 from .given_vocabulary import GivenVocabulary, load_vocabulary
 from .lossy_counting import WordCounts
@@ -55,7 +54,9 @@ def write_texts(
             raise DataError("there are no reviews; expected some for train and test")
         if source.labels is None:
             summary.check_label_column()
-        labels = summary.order_labels(source.labels)
+        description = source.describe()
+        by_hash = source.stratified is None and bool(description.get("test_fraction"))
+        labels = summary.order_labels(source.labels, by_hash)
         counting = {"min_count": settings.min_count, "count_error_bound": summary.count_error_bound}
         vocabulary = (
             given.words if given else summary.take_vocabulary(settings.min_count, settings.max_vocabulary)
@@ -67,8 +68,9 @@ def write_texts(
             places = zip(spill.places(), summary.undecided.masks(), strict=True)
             _write_shards(writer, encoder, places, settings, sum(summary.reviews), progress)
             chosen = {"file": str(settings.vocabulary)} if given else counting
-            description = {**source.describe(), **summary.describe(), "vocabulary": chosen}
-            writer.finish(source.name, description, tokenizer)
+            writer.finish(
+                source.name, {**description, **summary.describe(), "vocabulary": chosen}, tokenizer
+            )
     return given
 
 
@@ -118,7 +120,7 @@ def _write_shards(
 ) -> None:
     done = 0
     for blocks in workers.in_order(encoder, places, settings.workers or workers.available()):
-        for split, block in zip(SPLITS, blocks, strict=True):
+        for split, block in zip(SPLITS_READ, blocks, strict=True):
             writer.append(split, block)
             done += len(block.sizes)
         progress("write shards", done, total)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from ..text.encoding import is_unicode
-from ..text.rows import MAX_TEXT_BYTES, BadRow, Block, Row
+from ..text.rows import MAX_TEXT_BYTES, BadRow, Block, PassedOver, Row
+from .labels import normalised
 
 UNDECIDED = "undecided"
 """The split of a review for which all reviews together decide."""
@@ -16,7 +17,7 @@ class Review(NamedTuple):
     """A labelled text."""
 
     split: str
-    """"train", "test", or `UNDECIDED`."""
+    """"train", "test", "validation", or `UNDECIDED`."""
     text: bytes
     """UTF-8."""
     label: str | None
@@ -27,12 +28,14 @@ class Review(NamedTuple):
     """8 bytes that depend on the text alone, on any machine (BLAKE2b)."""
     label_read: str
     """As it stands in the source, before the user's label map."""
+    split_given: bool = False
+    """Whether the source has the split, so that equal texts may be in several."""
 
 
 class Chunk(Protocol):
     """Some reviews of a source. It can be sent to another process."""
 
-    def reviews(self) -> Iterator[Review | BadRow]:
+    def reviews(self) -> Iterator[Review | BadRow | PassedOver]:
         """Yield them in order."""
         ...
 
@@ -46,6 +49,8 @@ class ReviewRules:
     """New names of labels; "" leaves a label's reviews out. What is not here keeps its name."""
     stratified: bool = False
     """Leave the split undecided where the row does not have one."""
+    normalise: bool = False
+    """Merge labels that look alike (`labels.normalised`), before the label map."""
 
     def review(self, row: Row) -> Review | BadRow:
         """Return the Review, or the BadRow that says why the row was rejected.
@@ -54,6 +59,8 @@ class ReviewRules:
         """
         text, label, place, split, _ = row
         label = label.strip() if label else ""
+        if self.normalise:
+            label = normalised(label)
         if "\0" in label:
             return BadRow(place, "holds a NUL byte")
         if not is_unicode(label):
@@ -64,6 +71,7 @@ class ReviewRules:
             return BadRow(place, "has no label")
         if len(text) > MAX_TEXT_BYTES:
             return BadRow(place, f"has {len(text):,} bytes of text, expected {MAX_TEXT_BYTES:,} at most")
+        given = split is not None
         hashed = hashlib.blake2b(text, digest_size=8).digest()
         if split is None and self.stratified:
             split = UNDECIDED
@@ -71,7 +79,7 @@ class ReviewRules:
             in_test = int.from_bytes(hashed, "big") < self.test_fraction * (1 << 64)
             split = "test" if in_test else "train"
         renamed = self.label_map.get(label, label) or None
-        return Review(split, text, renamed, place, hashed, label)
+        return Review(split, text, renamed, place, hashed, label, given)
 
 
 @dataclass(frozen=True)
@@ -85,7 +93,7 @@ class LabelledBlock:
     label: str | None = None
     """Of all rows; None: each row's own."""
 
-    def reviews(self) -> Iterator[Review | BadRow]:
+    def reviews(self) -> Iterator[Review | BadRow | PassedOver]:
         review, split, label = self.rules.review, self.split, self.label
         for row in self.block.rows():
             if isinstance(row, Row):

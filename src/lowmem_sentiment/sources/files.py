@@ -1,23 +1,26 @@
 """Labelled text of the user's own, in any of the usual forms, compressed or not."""
 
+import contextlib
 import glob
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..system.errors import DataError, InputMissing, SettingsError, printable
-from ..text.opening import STDIN, opened, unpacked
+from ..text.opening import STDIN, Input, opened
 from ..text.reader_settings import (
     COMPRESSED,
     FORMATS,
     USUAL_FIELDS,
+    Reading,
     WantedFields,
     format_by_name,
 )
 from ..text.readers.folders import folder_blocks
 from ..text.readers.formats import blocks_in
-from ..text.rows import Block
+from ..text.rows import BadRow, Block, ParsedRows
 from ..text.tokenizer_names import UNICODE
 from .chunks import Chunk, LabelledBlock, ReviewRules
 from .settings import FilesSettings
@@ -29,7 +32,7 @@ class _File(NamedTuple):
     path: str
     split: str | None = None
     label: str | None = None
-    """Of all its texts, one a line; None: the file says it."""
+    """Of all its texts, one per line; None: the file says it."""
 
 
 class FilesSource:
@@ -53,27 +56,31 @@ class FilesSource:
         """Find every file; InputMissing when one is not there, SettingsError for an unclear format.
 
         `labelled` are pairs of label and file; `fields` are the usual names of columns or fields, where
-        the settings name none; `warn` gets a line for what may not be as it was meant.
+        the settings name none; `warn` receives a line for what may not be as the user meant it.
         """
-        self._settings, self._fields, self._warn = settings or FilesSettings(), fields, warn
-        self._files = _expand(paths) + [
+        self._settings, self._warn = settings or FilesSettings(), warn
+        self._reading = Reading(self._settings, fields, warn=warn, report_columns=self._note_columns)
+        files = _expand(paths) + [
             found._replace(label=label) for label, path in labelled for found in _expand([path])
         ]
-        if not self._files:
+        if not files:
             raise SettingsError("there are no files; expected a PATH, FILE=LABEL, or --label LABEL FILE")
-        if self._settings.test:
-            test = [file._replace(split="test") for file in _expand(self._settings.test)]
-            _refuse_shared(self._files, test)
-            self._files = [file._replace(split="train") for file in self._files] + test
+        given = {"test": self._settings.test, "validation": self._settings.validation}
+        if given["test"]:
+            files = [file._replace(split="train") for file in files]
+        for split, names in given.items():
+            files += [file._replace(split=split) for file in _expand(names)]
+        self._files = _each_once(files, warn)
         for file in self._files:
-            if not os.path.isdir(file.path):
-                self._format(file)
-        if [file.path for file in self._files].count(STDIN) > 1:
-            raise SettingsError("standard input can be read once; '-' was given twice")
+            if file.path == STDIN:
+                self._usual_format(file, None)
+            elif not os.path.isdir(file.path):
+                with contextlib.suppress(InputMissing):  # a pipe, or gone: found when it is read
+                    self._check_format(file)
         sizes = [os.path.getsize(path) if os.path.isfile(path) else 0 for path, *_ in self._files]
         self._size = sum(sizes) if all(sizes) else None
         self._read = 0
-        self._columns: dict[str, Any] | None = None
+        self._columns: dict[str, dict[str, Any]] = {}
         self.inputs = [file.path for file in self._files if file.path != STDIN]
         self.labels = list(self._settings.labels) or None
         first = self._files[0].path
@@ -82,7 +89,7 @@ class FilesSource:
     def describe(self) -> dict[str, Any]:
         names = ["standard input" if path == STDIN else _text(path) for path, *_ in self._files]
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        return {
+        content = {
             "description": ", ".join(names[:3]) + more,
             "kind": "files",
             "files": [
@@ -90,13 +97,20 @@ class FilesSource:
                 for path, split, label in self._files
             ],
             **self._settings.describe(),
-            **({} if self._columns is None else {"columns": self._columns}),
         }
+        if self._columns:
+            first, *others = self._columns.values()
+            content["columns"] = first
+            if others:
+                content["columns_by_file"] = self._columns
+        return content
 
     def chunks(self) -> Iterator[Chunk]:
+        settings = self._settings
         rules = ReviewRules(
-            self._settings.test_fraction, self._settings.label_map, self.stratified is not None
-        )
+            settings.test_fraction, settings.label_map, self.stratified is not None,
+            settings.normalise_labels,
+        )  # fmt: skip
         for file in self._files:
             empty = True
             for block in self._blocks(file):
@@ -104,7 +118,10 @@ class FilesSource:
                 yield LabelledBlock(block, rules, file.split, file.label)
             if empty:
                 shown = "standard input" if file.path == STDIN else printable(file.path, 1_000)
-                raise DataError(f"{shown} holds no reviews; expected some in each file and folder")
+                if len(self._files) == 1:
+                    raise DataError(f"{shown} holds no reviews")
+                bad = BadRow(shown, "holds no reviews; expected some in each file and folder")
+                yield LabelledBlock(ParsedRows([bad]), rules)
 
     @property
     def stratified(self) -> tuple[float, int] | None:
@@ -115,56 +132,102 @@ class FilesSource:
     def share(self) -> float | None:
         return self._read / self._size if self._size else None
 
-    def _format(self, file: _File) -> str:
+    def _check_format(self, file: _File) -> None:
+        """Raise SettingsError where it is not known how to read a file."""
+        status = os.stat(file.path)
+        if not stat.S_ISREG(status.st_mode):  # a pipe can be opened once
+            self._usual_format(file, format_by_name(file.path))
+            return
+        with opened(file.path) as found:
+            self._format(file, found)
+
+    def _format(self, file: _File, found: Input) -> str:
         if file.label is not None:
-            if self._settings.format not in (None, "text"):
+            return self._usual_format(file, None)
+        return self._usual_format(file, found.chosen_format(self._settings))
+
+    def _usual_format(self, file: _File, found: str | None) -> str:
+        """Return a file's format, found by its bytes or name; SettingsError where none is known."""
+        given, shown = self._settings.format, printable(file.path, 1_000)
+        if file.label is not None:
+            if given not in (None, "text"):
                 raise SettingsError(
                     f"{printable(f'{file.path}={file.label}', 1_000)} has one text per line, but "
-                    f"--format is {self._settings.format}; expected no --format"
+                    f"--format is {given}; expected no --format"
                 )
             return "text"
-        if self._settings.format == "text":
-            shown = printable(file.path, 1_000)
+        if given == "text":
             raise SettingsError(
                 f"the texts of {shown} have no label; give it as {shown}=LABEL or --label LABEL FILE"
             )
-        if self._settings.format:
-            return self._settings.format
-        kind = format_by_name(file.path)
-        if kind is None and _without_compression(file.path).endswith(".txt"):
-            kind = "fasttext"
-        if kind is None:
-            shown = "standard input" if file.path == STDIN else printable(file.path, 1_000)
-            raise SettingsError(
-                f"the format of {shown} is not known from its name; say which: --format "
-                f"{' | '.join(each for each in FORMATS if each != 'text')}, or {shown}=LABEL for a text "
-                "a line"
-            )
-        return kind
+        if given or found:
+            return given or str(found)
+        if _without_compression(file.path).endswith(".txt"):
+            return "fasttext"
+        shown = "standard input" if file.path == STDIN else shown
+        raise SettingsError(
+            f"the format of {shown} is not known from its name; say which: --format "
+            f"{' | '.join(each for each in FORMATS if each != 'text')}, or {shown}=LABEL for one text "
+            "per line"
+        )
 
     def _blocks(self, file: _File) -> Iterator[Block]:
         if os.path.isdir(file.path):
-            yield from folder_blocks(Path(file.path), self._settings, self._settings.follow_links)
+            yield from folder_blocks(Path(file.path), self._reading, self._settings.follow_links)
             return
-        before = self._read
-        with opened(file.path) as (raw, name):
-            stream = unpacked(raw, name)
-            blocks = blocks_in(
-                stream,
-                name,
-                self._format(file),
-                self._settings,
-                fields=self._fields,
-                warn=self._warn,
-                report_columns=self._note_columns,
-            )
-            for block in blocks:
-                self._read = before + (raw.tell() if self._size else 0)
+        before, size = self._read, 0
+        with opened(file.path) as found:
+            if self._size:
+                size = os.fstat(found.packed.fileno()).st_size
+            for block in blocks_in(found, self._format(file, found), self._reading):
+                self._read = before + (found.packed.tell() if size else 0)
                 yield block
-        self._read = before + (os.path.getsize(file.path) if self._size else 0)
+        self._read = before + size
 
-    def _note_columns(self, columns: dict[str, Any]) -> None:
-        self._columns = self._columns or columns  # the first file's
+    def _note_columns(self, name: str, columns: dict[str, Any]) -> None:
+        """Keep the first file's columns, and those that differ; warn of these."""
+        first = next(iter(self._columns.values()), columns)
+        if not self._columns or (columns != first and len(self._columns) < _MAX_COLUMNS):
+            self._columns[name] = columns
+        if columns != first and len(self._columns) <= _WARNINGS:
+            self._warn(f"{name} has other columns than the files before: {described(columns)}")
+
+
+_GIVEN_SPLITS = ("test", "validation")
+
+_MAX_COLUMNS, _WARNINGS = 100, 10  # files whose columns are recorded, and warned of
+
+
+def described(columns: dict[str, Any]) -> str:
+    """Return which columns were read, in words."""
+    label = f", label: {printable(columns['label'])}" if columns["label"] else ""
+    others = f"; not read: {printable(', '.join(columns['others']))}" if columns["others"] else ""
+    return f"text: {printable(columns['text'])}{label}{others}"
+
+
+def _each_once(files: list[_File], warn: Callable[[str], None]) -> list[_File]:
+    """Return the files without repetitions; SettingsError for one with two labels or splits."""
+    found: dict[tuple[int, int] | str, _File] = {}
+    for file in files:
+        identity: tuple[int, int] | str = file.path
+        if file.path != STDIN and os.path.exists(file.path):
+            status = os.stat(file.path)
+            identity = status.st_dev, status.st_ino
+        first = found.setdefault(identity, file)
+        if first is file:
+            continue
+        shown = "standard input" if file.path == STDIN else printable(file.path, 1_000)
+        if file.path == STDIN:
+            raise SettingsError("standard input can be read once; '-' was given twice")
+        if first.split != file.split:
+            before = f"as --{first.split}" if first.split in _GIVEN_SPLITS else "for training"
+            raise SettingsError(
+                f"{shown} is given {before} and as --{file.split} too; expected different files"
+            )
+        if first.label != file.label:
+            raise SettingsError(f"{shown} is given twice, with different labels; expected one of them")
+        warn(f"{shown} is given twice, and is read once")
+    return list(found.values())
 
 
 def _text(path: str) -> str:
@@ -205,17 +268,3 @@ def _expand(paths: Sequence[str | Path]) -> list[_File]:
             )
         found += matches
     return found
-
-
-def _refuse_shared(train: list[_File], test: list[_File]) -> None:
-    """Raise SettingsError for a file that is to be trained on and tested with."""
-
-    def identity(path: str) -> tuple[int, int] | str:
-        return path if path == STDIN else (os.stat(path).st_dev, os.stat(path).st_ino)
-
-    trained = {identity(file.path) for file in train}
-    for file in test:
-        if identity(file.path) in trained:
-            raise SettingsError(
-                f"{printable(file.path, 1_000)} is given for training and as --test too; expected others"
-            )

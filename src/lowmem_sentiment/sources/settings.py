@@ -24,6 +24,8 @@ class FilesSettings(ReaderSettings):
 
     test: tuple[str, ...] = ()
     """Files of the test split; all others are then of the training split."""
+    validation: tuple[str, ...] = ()
+    """Files of the validation split, which `train` validates on."""
     test_fraction: float = setting(
         0.2,
         "share of the texts to test on where neither --test nor a folder says it",
@@ -47,6 +49,11 @@ class FilesSettings(ReaderSettings):
         read=read_label_map,
         form="OLD=NEW,...",
     )
+    normalise_labels: bool = setting(
+        False,
+        "merge labels that look alike, before --label-map: case, spaces, 1 and 1.0, forms of Unicode, "
+        "letters of another script",
+    )
     labels: tuple[str, ...] = setting(
         (), "the labels and their order", metavar="LABEL,...", shown="those found, sorted"
     )
@@ -67,6 +74,8 @@ class FilesSettings(ReaderSettings):
         if self.split != "hash":
             content |= {"split": self.split, "split_seed": self.seed}
         content |= {"label_map": self.label_map, "errors": self.errors}
+        if self.normalise_labels:
+            content["normalise_labels"] = True
         for name in ("text_column", "label_column"):
             if (column := getattr(self, name)) is not None:
                 content[name] = column

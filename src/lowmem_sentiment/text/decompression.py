@@ -1,4 +1,4 @@
-"""Streams that may be gzip, bzip2 or xz, known by their first bytes and checked to the last.
+"""Streams that may be gzip, bzip2, xz or zstd, known by their first bytes and checked to the last.
 
 The standard library's file objects pass over what follows a bzip2 or xz stream, so a second stream
 with a damaged head would be lost silently. Here everything up to the end of the file must be a whole
@@ -11,7 +11,7 @@ import lzma
 import zlib
 from typing import Any
 
-from ..system.errors import DataError
+from ..system.errors import DataError, Unavailable
 
 # Of compressed bytes at a time; what they expand to is bounded by what is asked for.
 _INPUT_BYTES = 1 << 18
@@ -30,7 +30,69 @@ def _xz() -> Any:
     return lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY)
 
 
+_ZSTD_INPUT_BYTES = 64  # at a time: 4 of them may stand for 128 KiB
+
+
+class _Zstandard:
+    """The decompressor of the package `zstandard`, with the methods of the standard library's."""
+
+    needs_input = False
+
+    def __init__(self, package: Any):
+        self._decompressor = package.ZstdDecompressor(max_window_size=_XZ_MEMORY).decompressobj()
+        self._ready = b""
+        self.eof = False
+        self.unused_data = b""
+
+    def decompress(self, data: bytes, size: int) -> bytes:
+        at = 0
+        parts, ready = [self._ready], len(self._ready)
+        while ready < size and at < len(data) and not self._decompressor.eof:
+            part = self._decompressor.decompress(data[at : at + _ZSTD_INPUT_BYTES])
+            parts.append(part)
+            ready, at = ready + len(part), at + _ZSTD_INPUT_BYTES
+        joined = b"".join(parts)
+        self._ready, rest = joined[size:], data[at:]
+        if self._decompressor.eof and not self._ready:
+            self.eof, self.unused_data = True, self._decompressor.unused_data + rest
+        self.unconsumed_tail = rest
+        self.needs_input = not self._ready
+        return joined[:size]
+
+
+def _zstd() -> Any:
+    try:
+        from compression import zstd  # from Python 3.14 on
+
+        return zstd.ZstdDecompressor()
+    except ImportError:
+        pass
+    try:
+        import zstandard
+    except ImportError:
+        raise Unavailable(
+            "zstd needs Python 3.14 or the package zstandard: pip install zstandard; or zstd -dc FILE | "
+            "lowmem-sentiment ... -"
+        ) from None
+    return _Zstandard(zstandard)
+
+
+def _zstd_error() -> Any:
+    try:
+        from compression import zstd
+
+        return zstd.ZstdError
+    except ImportError:
+        _zstd()
+        import zstandard
+
+        return zstandard.ZstdError
+
+
+_ERRORS: tuple[type[Exception], ...] = (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)
+
 _KINDS = {
+    b"\x28\xb5\x2f\xfd": ("zstd", _zstd),
     b"\x1f\x8b": ("gzip", _gzip),
     b"BZh": ("bzip2", bz2.BZ2Decompressor),
     b"\xfd7zXZ\0": ("xz", _xz),
@@ -49,6 +111,7 @@ class Decompressed(io.RawIOBase):
         """Decompress a binary stream, which has `read1`, of the kind that `magic` begins."""
         super().__init__()
         self._kind, self._new = _KINDS[magic]
+        self._errors = (*_ERRORS, _zstd_error()) if self._new is _zstd else _ERRORS
         self._stream, self._magic, self._name = stream, magic, name
         self._decompressor = self._new()
         self._input = b""  # compressed and not yet used
@@ -75,7 +138,7 @@ class Decompressed(io.RawIOBase):
                         raise self._damaged("it is cut short")
                 if data := self._expand(size):
                     return data
-        except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError) as error:
+        except self._errors as error:
             raise self._damaged(str(error)) from error
         return b""
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from .reader_settings import ReaderSettings
 
+_HIGH = re.compile("[^\0-\x7f]+")
+
 _HALVES = re.compile("[\ud800-\udfff]")
 
 _REPLACEMENT = {"replace": "\ufffd", "ignore": ""}
@@ -78,6 +80,11 @@ def _reason(text: str, settings: ReaderSettings) -> str:
     byte = ord(first.group()) - 0xDC00
     reason = f"is not UTF-8 (byte {byte:#04x} at character {first.start() + 1})"
     others = [character for character in text if character > "\x7f" and not _HALVES.match(character)]
+    if max(map(len, _HIGH.findall(text)), default=0) > 2:
+        return (
+            f"{reason}; pass its --encoding, such as cp1251, koi8-r, gb18030 or shift_jis, or --errors "
+            "replace"
+        )
     if not others and _is_cp1252(text):
         return f"{reason}; it looks like cp1252: pass --encoding cp1252, or another, or --errors replace"
     return f"{reason}; pass --encoding NAME, or --errors replace"

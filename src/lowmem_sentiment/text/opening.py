@@ -1,4 +1,4 @@
-"""Open a file or a stream of texts: compression, byte-order mark, encoding."""
+"""Open a file or a stream of texts: what kind it is, compression, byte-order mark, encoding."""
 
 import contextlib
 import io
@@ -7,38 +7,95 @@ import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from ..system.errors import DataError, InputMissing, printable
 from .decompression import Decompressed, compression_of
 from .encoding import Transcoder
-from .reader_settings import COMPRESSED, ReaderSettings
+from .reader_settings import COMPRESSED, ReaderSettings, format_by_name
 from .rows import BLOCK_BYTES
 
 STDIN = "-"
 
-_HEAD_BYTES = 6  # the longest magic number
+_HEAD_BYTES = 512  # up to a tar's mark
 
-_ZIP = b"PK\x03\x04"
+_FORMATS = {b"PK\x03\x04": "zip", b"PAR1": "parquet", b"SQLite format 3\0": "sqlite"}
 
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_CSV = "save it as CSV"
+_OTHERS = {
+    b"ARROW1\0\0": ("an Arrow file", "write it as Parquet"),
+    b"FEA1": ("a Feather file", "write it as Parquet"),
+    b"\x89HDF": ("an HDF5 file", _CSV),
+    b"\xd0\xcf\x11\xe0": ("an old Excel or Word file", _CSV),
+    b"%PDF-": ("a PDF", "extract its text"),
+    b"{\\rtf": ("RTF", "save it as text"),
+    b"Rar!\x1a": ("a RAR archive", "unpack it"),
+    b"7z\xbc\xaf": ("a 7z archive", "unpack it"),
+    b"\x04\x22\x4d\x18": ("lz4", "unpack it: lz4 -dc FILE | lowmem-sentiment ... -"),
+    b"Obj\x01": ("an Avro file", "write it as Parquet"),
+    **{bytes([0x80, nth]): ("a pickle", f"which is never run; {_CSV}") for nth in range(2, 6)},
+}
+
+_MARKS = {
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
+
+
+class Input(NamedTuple):
+    """A file or stream that is open, and unpacked if it was compressed."""
+
+    stream: Any
+    """Binary, with `read`, `read1` and `peek`."""
+    name: str
+    """For messages; printable."""
+    path: str | None
+    """Of a file that was not compressed; None: it can only be read once, from start to end."""
+    packed: Any
+    """The stream as it stands on disk: its `tell()` shows how far it was read."""
+
+    def format(self) -> str | None:
+        """Return the format that the first bytes or else the name shows; DataError for an unread one."""
+        head = self.stream.peek(_HEAD_BYTES)[:_HEAD_BYTES]
+        if head[257:262] == b"ustar":
+            return "tar"
+        for magic, (kind, advice) in _OTHERS.items():
+            if head.startswith(magic):
+                raise DataError(f"{self.name} is {kind}, which is not read; {advice}")
+        found = next((kind for magic, kind in _FORMATS.items() if head.startswith(magic)), None)
+        if found := found or format_by_name(self.name):
+            return found
+        is_fasttext = head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"__label__")
+        return "fasttext" if is_fasttext else None
+
+    def chosen_format(self, settings: ReaderSettings, usual: str | None = None) -> str | None:
+        """Return the format to read it in; DataError where the bytes show another than `settings`."""
+        found, given = self.format(), settings.format
+        if given and found != given and found in ("tar", *_FORMATS.values()):
+            raise DataError(
+                f"{self.name} is {found} by its first bytes, but --format is {given}; expected no "
+                "--format"
+            )
+        return given or found or usual
 
 
 @contextlib.contextmanager
-def opened(source: str | Path | BinaryIO) -> Iterator[tuple[BinaryIO, str]]:
-    """Open a file, standard input for "-", or a stream; return it with its name for messages.
+def opened(source: str | Path | BinaryIO) -> Iterator[Input]:
+    """Open a file, standard input for "-", or a stream.
 
     Raises InputMissing where it cannot be opened, and DataError where it cannot be read or changes
     meanwhile.
     """
     if not isinstance(source, str | Path):
         given = getattr(source, "name", "input")
-        yield source, printable(given, 1_000) if isinstance(given, str) else "input"
+        yield _input(source, printable(given, 1_000) if isinstance(given, str) else "input", None)
         return
     if str(source) == STDIN:
         if sys.stdin is None:
             raise InputMissing("standard input is closed; expected texts")
-        yield sys.stdin.buffer, "<stdin>"
+        yield _input(sys.stdin.buffer, "<stdin>", None)
         return
     name = printable(source, 1_000)
     try:
@@ -48,7 +105,7 @@ def opened(source: str | Path | BinaryIO) -> Iterator[tuple[BinaryIO, str]]:
     with raw:
         before = _state(raw)
         try:
-            yield raw, name
+            yield _input(raw, name, None if before is None else str(source))
         except OSError as error:
             raise DataError(f"{name} cannot be read to its end: {error.strerror or error}") from error
         if before is not None and _state(raw) != before:
@@ -61,24 +118,39 @@ def _state(raw: BinaryIO) -> tuple[int, int] | None:
     return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
 
 
+def _input(raw: Any, name: str, path: str | None) -> Input:
+    stream = unpacked(raw, name)
+    return Input(stream, name, path if stream is raw else None, raw)
+
+
 def unpacked(raw: Any, name: str) -> BinaryIO:
-    """Return the content of a stream that may be gzip, bzip2 or xz: its first bytes tell."""
+    """Return the content of a stream that may be compressed: its first bytes tell."""
     if not hasattr(raw, "peek"):
         raw = io.BufferedReader(raw)
     head = raw.peek(_HEAD_BYTES)[:_HEAD_BYTES]
     if magic := compression_of(head):
         return io.BufferedReader(Decompressed(raw, magic, name), BLOCK_BYTES)
-    if head.startswith(_ZIP):  # a member that is not compressed would be read as text, its header too
-        raise DataError(f"{name} is a zip archive, expected its content: unzip -p reads it for a -")
-    if len(head) < _HEAD_BYTES and name.lower().endswith((*COMPRESSED, ".tgz", ".tbz2", ".txz")):
+    if len(head) < 6 and name.lower().endswith((*COMPRESSED, ".tgz", ".tbz2", ".txz")):
         raise DataError(f"{name} is damaged or cut short: it has {len(head)} bytes, expected more")
     return raw
 
 
 def decoded(stream: Any, name: str, settings: ReaderSettings) -> Any:
-    """Return a stream as UTF-8; bytes that are not in the encoding are left to the check of each row."""
+    """Return a stream as UTF-8; bytes that are not in the encoding are left to the check of each row.
+
+    Raises DataError where the first bytes show another encoding.
+    """
     if settings.encoding_name != "utf-8":
         return Transcoder(stream, settings)
-    if hasattr(stream, "peek") and stream.peek(2)[:2] in _UTF16_MARKS:
-        raise DataError(f"{name} is UTF-16, expected UTF-8; pass --encoding utf-16")
+    head = stream.peek(_HEAD_BYTES)[:_HEAD_BYTES]
+    encoding = next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
+    if encoding is None and len(head) >= 4:
+        even, odd = head[0:64:2], head[1:64:2]
+        if odd.count(0) == len(odd) and not even.count(0):
+            encoding = "utf-16-le"
+        elif even.count(0) == len(even) and not odd.count(0):
+            encoding = "utf-16-be"
+    if encoding is not None:
+        shown = encoding.upper()[:6]
+        raise DataError(f"{name} is {shown}, expected UTF-8; pass --encoding {encoding}")
     return stream

@@ -1,15 +1,16 @@
-"""How texts stand in files: the settings that `prepare files` and `predict` share."""
+"""How to read files of texts: the settings that `prepare files`, `evaluate` and `predict` share."""
 
 import codecs
 import os
 import sys
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from ..system.errors import SettingsError
 from ..system.settings import check_settings, setting
 
-FORMATS = ("csv", "tsv", "jsonl", "fasttext", "text", "tar")
+FORMATS = ("csv", "tsv", "jsonl", "fasttext", "text", "tar", "zip", "parquet", "sqlite")
 
 TEXT_NAMES = ("text", "review", "sentence", "content", "comment", "body")
 
@@ -17,17 +18,23 @@ LABEL_NAMES = ("label", "sentiment", "class", "category", "rating", "stars")
 
 ERRORS = ("strict", "replace", "ignore")
 
-COMPRESSED = (".gz", ".bz2", ".xz")
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 
 _SUFFIXES = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".json": "jsonl",
     ".tar": "tar",
     ".tgz": "tar",
     ".tbz2": "tar",
     ".txz": "tar",
+    ".zip": "zip",
+    ".parquet": "parquet",
+    ".db": "sqlite",
+    ".sqlite": "sqlite",
+    ".sqlite3": "sqlite",
 }
 
 
@@ -37,15 +44,17 @@ class ReaderSettings:
 
     format: str | None = setting(
         None,
-        f"format of the files: {', '.join(FORMATS)}; auto: by their names",
+        f"format of the files: {', '.join(FORMATS)}; auto: by their names and first bytes; jsonl is JSON "
+        "Lines or a JSON array",
         metavar="FORMAT",
         choices=("auto", *FORMATS),
         shown="auto",
     )
     text_column: str | None = setting(
         None,
-        "column of CSV and TSV, by name or number from 1, or field of JSON Lines",
-        metavar="COLUMN",
+        "column of the text, by name, or by number from 1; in JSON a field, or a nested one as "
+        "review.text. Several, as title,body, are joined by a space",
+        metavar="COLUMN[,...]",
         shown=f"the first of {', '.join(TEXT_NAMES)}",
     )
     label_column: str | None = setting(
@@ -53,6 +62,19 @@ class ReaderSettings:
         "column or field of the label",
         metavar="COLUMN",
         shown=f"the first of {', '.join(LABEL_NAMES)}",
+    )
+    table: str | None = setting(None, "table of an SQLite file that has several", metavar="NAME")
+    query: str | None = setting(None, "SELECT that yields the rows of an SQLite file", metavar="SQL")
+    file_names: str = setting(
+        "*.txt", "names of the files that are texts, in folders and archives", metavar="PATTERN"
+    )
+    label_folder: int | None = setting(
+        None,
+        "in folders and archives, which folder is the label where texts stand in folders of folders. 1: "
+        "the one that a text stands in; 2: the one above it",
+        metavar="N",
+        at_least=1,
+        shown="",
     )
     header: bool = setting(False, "the first row is a header, though the columns are given by number")
     quotes: bool = setting(True, "quotes in CSV and TSV are characters like any other")
@@ -82,9 +104,8 @@ class ReaderSettings:
                 f"delimiter is {self.delimiter!r}, expected one ASCII character that is no letter, "
                 "digit, quote or line end"
             )
-        for name in ("text_column", "label_column"):
-            if (getattr(self, name) or "x").strip("0") == "":
-                raise SettingsError(f"{name} is 0, expected a name or a number from 1")
+        if self.table is not None and self.query is not None:
+            raise SettingsError("table and query were given; expected one of them")
 
     @property
     def encoding_name(self) -> str:
@@ -116,6 +137,24 @@ class WantedFields(NamedTuple):
 
 USUAL_FIELDS = WantedFields()
 """A text and a label under one of their usual names."""
+
+
+def _ignore(*_: Any) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Everything that a reader is told besides the file."""
+
+    settings: ReaderSettings = field(default_factory=ReaderSettings)
+    fields: WantedFields = USUAL_FIELDS
+    as_they_come: bool = False
+    """Read what has arrived, and never wait to fill a block."""
+    warn: Callable[[str], object] = _ignore
+    """Receives a line for each thing that may not be as the user meant it."""
+    report_columns: Callable[[str, dict[str, Any]], object] = _ignore
+    """Receives the name of each file with columns, and which were read (`Columns.described`)."""
 
 
 def _can_delimit(character: str) -> bool:

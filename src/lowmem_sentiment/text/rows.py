@@ -43,10 +43,21 @@ class BadRow(NamedTuple):
         return f"{self.place}: {self.reason}{more}"
 
 
+class PassedOver(NamedTuple):
+    """Something in the input that is neither a text nor wrong: a README, a header that is repeated."""
+
+    place: str
+    reason: str
+    """What it is, such as "a repeated header"."""
+
+
+AnyRow = Row | BadRow | PassedOver
+
+
 class Block(Protocol):
     """Some rows of a file. It can be sent to another process, which does the costly part: parsing."""
 
-    def rows(self) -> Iterator[Row | BadRow]:
+    def rows(self) -> Iterator[AnyRow]:
         """Yield them in order."""
         ...
 
@@ -55,15 +66,16 @@ class Block(Protocol):
 class ParsedRows:
     """A block of rows that are parsed already."""
 
-    parsed: list[Row | BadRow]
+    parsed: list[AnyRow]
 
-    def rows(self) -> Iterator[Row | BadRow]:
+    def rows(self) -> Iterator[AnyRow]:
         return iter(self.parsed)
 
 
-def blocks_of(rows: Iterable[Row | BadRow], size: int = BLOCK_BYTES) -> Iterator[ParsedRows]:
+def blocks_of(rows: Iterable[AnyRow], size: int = BLOCK_BYTES) -> Iterator[ParsedRows]:
     """Yield parsed rows in blocks of about `size` bytes."""
-    parsed, used = [], 0
+    parsed: list[AnyRow] = []
+    used = 0
     for row in rows:
         parsed.append(row)
         used += 200 + len(row[0])

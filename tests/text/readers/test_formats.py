@@ -143,11 +143,11 @@ def test_json_lines_give_a_field():
 @pytest.mark.parametrize(
     ("line", "error"),
     [
-        (b"{", "input:2: is no JSON"),
+        (b"{", "input:2: is not JSON"),
         (b'{"txt": 1, "id": 2}', "input:2: has no field 'text'; it has txt, id"),
         (b'{"text": 5}', "input:2: has no text: its field 'text' is 5"),
-        (b"[1]", "input:2: is no JSON object but a list"),
-        (b"[" * 100_000, "input:2: is no JSON"),
+        (b"[1]", "input:2: is not a JSON object but an array"),
+        (b"[" * 100_000, "input:2: is not JSON"),
     ],
 )
 def test_broken_json_lines_name_the_line(line, error):
@@ -191,8 +191,8 @@ def test_a_line_without_end_is_refused_before_it_fills_the_memory():
         ({"encoding": "klingon"}, "encoding is 'klingon'"),
         ({"encoding": "hex"}, "encoding is 'hex'"),
         ({"errors": "panic"}, "expected one of strict, replace, ignore"),
-        ({"format": "xml"}, "expected one of auto, csv, tsv, jsonl, fasttext, text, tar"),
-        ({"text_column": "0"}, "text_column is 0"),
+        ({"format": "xml"}, "expected one of auto, csv, tsv, jsonl, fasttext, text, tar, zip"),
+        ({"table": "a", "query": "select 1"}, "table and query were given"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings, error):

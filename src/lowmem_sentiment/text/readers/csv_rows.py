@@ -9,13 +9,18 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
-from ...system.errors import plural
+from ...system.errors import DataError, plural, printable
 from ..encoding import DECODE_ERRORS, NotText, checked
 from ..reader_settings import ReaderSettings
-from ..rows import MAX_TEXT_BYTES, TOO_LONG, BadRow, Row
-from .csv_columns import UNKNOWN_COLUMNS, Columns
+from ..rows import MAX_TEXT_BYTES, TOO_LONG, AnyRow, BadRow, PassedOver, Row
+from .columns import UNKNOWN_COLUMNS, Columns
+
+_NO_QUOTES = "(--no-quotes reads quotes as characters)"
+
+_LINES_OF_ROWS = 3  # from here on the lines of a quoted text are looked at: are they rows?
 
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 
@@ -39,14 +44,31 @@ class CsvFile:
         """The `csv` module's constant."""
         return csv.QUOTE_MINIMAL if self.settings.quotes else csv.QUOTE_NONE
 
-    def row(self, cells: list[str], line: int, lines: int) -> Row | BadRow:
-        """Return the row of the cells of a line."""
+    @cached_property
+    def _telling(self) -> int:
+        """The column whose value tells rows apart from texts: the label's, or else a last one."""
+        return self.columns.count - 1 if self.columns.label is None else self.columns.label
+
+    @cached_property
+    def _header(self) -> frozenset[str]:
+        return frozenset(self.columns.names)
+
+    def row(self, cells: list[str], line: int, lines: int) -> AnyRow:
+        """Return the row of the cells of a line; DataError for a header in another order."""
         place, columns = f"{self.name}:{line}", self.columns
         if len(cells) != columns.count:
             has = plural(len(cells), "column")
             return BadRow(place, f"has {has}, expected {columns.count:,} as in the first row", lines)
+        if cells[self._telling].strip() in self._header and self._is_header(cells):
+            if all(cell.strip() == name for cell, name in zip(cells, columns.names, strict=True)):
+                return PassedOver(place, "a repeated header")
+            raise DataError(
+                f"{place}: a second header has the columns in another order, "
+                f"{printable(', '.join(cells))}; expected {printable(', '.join(columns.names))}, or two "
+                "files"
+            )
         try:
-            text = checked(cells[columns.text], self.settings)
+            text = checked(columns.text(cells), self.settings)
             label = columns.label
             if label is not None:
                 label = checked(cells[label], self.settings).decode()
@@ -54,6 +76,48 @@ class CsvFile:
         except NotText as error:
             return BadRow(place, str(error))
         return Row(text, label, place, None, kept)
+
+    def _is_header(self, cells: list[str]) -> bool:
+        names = sorted(cell.strip() for cell in cells)
+        return len(names) > 1 and names == sorted(self.columns.names)
+
+    def rows(self, cells: list[str], line: int, data: list[bytes]) -> Iterator[AnyRow]:
+        """Yield the row of several lines, `data`; or, where stray quotes swallowed rows, a row of each.
+
+        Lines are rows where each has all columns and the last one's label is an earlier one's too. That
+        does not tell for two lines.
+        """
+        if len(data) < _LINES_OF_ROWS or any(each.count(self._delimiter) < self._fewest for each in data):
+            yield self.row(cells, line, len(data))
+            return
+        parsed = [self._alone(each) for each in data]
+        labels = [row[self._telling] for row in parsed if len(row) == self.columns.count]
+        if len(labels) < len(data):
+            yield self.row(cells, line, len(data))
+        elif labels[-1] in labels[:-1]:
+            for nth, row in enumerate(parsed):
+                yield self.row(row, line + nth, 1)
+        elif len(data) > _LINES_OF_ROWS and all(label.strip() == label != "" for label in labels):
+            reason = f"has a quoted text of {len(data):,} lines that look like rows; is a quote missing?"
+            yield BadRow(f"{self.name}:{line}", f"{reason} {_NO_QUOTES}", len(data))
+        else:
+            yield self.row(cells, line, len(data))
+
+    @property
+    def _delimiter(self) -> bytes:
+        return self.delimiter.encode()
+
+    @property
+    def _fewest(self) -> int:
+        return max(1, self.columns.count - 1)
+
+    def _alone(self, line: bytes) -> list[str]:
+        """Return the cells of a line that is a row; if it is not one, quotes in it are characters."""
+        text = line.decode("utf-8", DECODE_ERRORS[self.settings.errors]).rstrip("\r\n")
+        try:
+            return next(csv.reader([text], delimiter=self.delimiter, strict=True), [])
+        except csv.Error:
+            return text.split(self.delimiter)
 
 
 class _Literal(Exception):
@@ -102,13 +166,23 @@ class RowParser:
                 if cells:
                     yield line, lines, cells
 
-    def rows(self) -> Iterator[Row | BadRow]:
-        """Yield each row that is not empty, in order; `start` and `line` are then behind it."""
+    def rows(self, until: int | None = None) -> Iterator[AnyRow]:
+        """Yield each row that is not empty, in order, up to the one that ends at `until` or later.
+
+        `start` and `line` are then behind the last.
+        """
+        begin = self.start
         for line, lines, cells in self.cells():
             if isinstance(cells, str):
                 yield BadRow(f"{self._file.name}:{line}", cells)
-            else:
+            elif lines < _LINES_OF_ROWS:
                 yield self._file.row(cells, line, lines)
+            else:
+                data = self._data[begin : self.start]
+                yield from self._file.rows(cells, line, _LINE.findall(data)[-lines:])
+            begin = self.start
+            if until is not None and begin >= until:
+                return
 
     def _given_lines(self) -> Iterator[str]:
         """Yield lines from `start` on; csv.Error in the place of one that makes a row too long."""
@@ -172,7 +246,7 @@ class RowParser:
 def _explain(error: str) -> str:
     if error in ("unexpected end of data", TOO_LONG):
         return "the quote that begins a field here is never closed (--no-quotes reads it as a character)"
-    return f"{error} (--no-quotes reads quotes as characters)" if "expected after" in error else error
+    return f"{error} {_NO_QUOTES}" if "expected after" in error else error
 
 
 @dataclass(frozen=True)
@@ -184,8 +258,8 @@ class CsvBlock:
     """The line it begins with."""
     file: CsvFile
 
-    def rows(self) -> Iterator[Row | BadRow]:
-        file = self.file
+    def rows(self) -> Iterator[AnyRow]:
+        file, lines_of_data = self.file, None
         if b"\0" in self.data:  # which csv refuses up to Python 3.10
             yield from RowParser(self.data, self.first, file, at_end=True).rows()
             return
@@ -196,6 +270,11 @@ class CsvBlock:
         reader = csv.reader(text, delimiter=file.delimiter, quoting=file.quoting, strict=True)
         line = 0
         for cells in reader:
-            if cells:
+            if not cells:
+                pass
+            elif reader.line_num - line < _LINES_OF_ROWS:
                 yield file.row(cells, self.first + line, reader.line_num - line)
+            else:
+                lines_of_data = lines_of_data or self.data.split(b"\n")
+                yield from file.rows(cells, self.first + line, lines_of_data[line : reader.line_num])
             line = reader.line_num

@@ -8,15 +8,14 @@ depend neither on the size of the blocks nor on who parses them.
 
 import codecs
 import re
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
 from ...system.errors import DataError, printable
-from ..reader_settings import USUAL_FIELDS, ReaderSettings, WantedFields
+from ..reader_settings import Reading
 from ..rows import BLOCK_BYTES, MAX_TEXT_BYTES, TOO_LONG, BadRow, Block, ParsedRows
-from .csv_columns import find_columns, looks_like_header
+from .columns import find_columns, looks_like_header
 from .csv_rows import CsvBlock, CsvFile, RowParser
 from .lines import Read
 
@@ -24,7 +23,7 @@ _LINE_END, _RETURN, _QUOTE = b'\n\r"'
 
 _ANY_LINE_END = re.compile(rb"\r\n|\r|\n")
 
-_DELIMITERS = {"csv": (",", ";", "\t"), "tsv": ("\t",)}
+_DELIMITERS = {"csv": (",", ";", "\t", "|"), "tsv": ("\t",)}
 
 
 class _Rest:
@@ -67,27 +66,17 @@ class _Rest:
             block = (b"\r" if match else b"") + more
 
 
-def csv_blocks(
-    read: Read,
-    name: str,
-    settings: ReaderSettings,
-    *,
-    format_: str = "csv",
-    fields: WantedFields = USUAL_FIELDS,
-    warn: Callable[[str], None] = lambda line: None,
-    report_columns: Callable[[dict[str, Any]], object] = lambda columns: None,
-) -> Iterator[Block]:
-    """Yield blocks of the rows that each reading completes; quoted fields may hold line ends.
+def csv_blocks(read: Read, name: str, reading: Reading, format_: str = "csv") -> Iterator[Block]:
+    """Yield blocks of the rows that each call of `read` completes; quoted fields may hold line ends.
 
-    `report_columns` gets the names, or numbers from 1, of the columns of text and label, and of others.
     Raises DataError where the first row does not have the columns.
     """
     rest = _Rest(read)
     rest.more(b"\n\r")
     rest.data = rest.data.removeprefix(codecs.BOM_UTF8)
-    file = _open(rest, name, settings, format_, fields, warn)
+    file = _open(rest, name, reading, format_)
     if file is not None:
-        report_columns(file.columns.described())
+        reading.report_columns(name, file.columns.described())
     while file is not None and (rest.data or not rest.at_end):
         fits = len(rest.data) <= MAX_TEXT_BYTES
         end = _last_row_end(rest.data if fits else rest.data[: 2 * BLOCK_BYTES], file)
@@ -96,11 +85,8 @@ def csv_blocks(
             rest.cut(end, rest.line + block.data.count(b"\n"))
             yield block
             continue
-        parser, parsed = RowParser(rest.data, rest.line, file, rest.at_end), []
-        for row in parser.rows():
-            parsed.append(row)
-            if parser.start >= BLOCK_BYTES:
-                break
+        parser = RowParser(rest.data, rest.line, file, rest.at_end)
+        parsed = list(parser.rows(until=BLOCK_BYTES))
         if parser.start:
             rest.cut(parser.start, parser.line)
             if parsed:
@@ -138,15 +124,9 @@ def _last_row_end(data: bytes, file: CsvFile) -> int | None:
     return None if (text[returns + 1] != _LINE_END).any() else end
 
 
-def _open(
-    rest: _Rest,
-    name: str,
-    settings: ReaderSettings,
-    format_: str,
-    fields: WantedFields,
-    warn: Callable[[str], None],
-) -> CsvFile | None:
+def _open(rest: _Rest, name: str, reading: Reading, format_: str) -> CsvFile | None:
     """Return the file with its delimiter and columns, its header read; None for an empty file."""
+    settings = reading.settings
     delimiters = (settings.delimiter,) if settings.delimiter else _DELIMITERS[format_]
     errors = []  # with the number of columns: the delimiter that makes most is the file's
     for delimiter in delimiters:
@@ -159,7 +139,7 @@ def _open(
         try:
             if isinstance(cells, str):
                 raise DataError(f"{place}: {cells}")
-            columns, is_header = find_columns(cells, place, settings, fields)
+            columns, is_header = find_columns(cells, place, settings, reading.fields)
         except DataError as error:
             errors.append((len(cells) if isinstance(cells, list) else 0, error))
             continue
@@ -167,7 +147,7 @@ def _open(
             rest.cut(parser.start, parser.line)
         elif looks_like_header(cells, columns):
             shown = ", ".join(printable(cell, 30) for cell in cells[:8])
-            warn(
+            reading.warn(
                 f"{place}: {shown} looks like a header, but is read as a row; pass --header if it is one"
             )
         return CsvFile(name, settings, delimiter, columns)

@@ -1,35 +1,106 @@
-"""A folder of texts by label, ``train/pos/0_9.txt``.
+"""A folder of texts by label, ``train/pos/0_9.txt``; archives hold texts in the same way.
 
-The folder a text stands in is its label. If the folder above is ``train`` or ``test``, it is the
-split. Only ``*.txt`` counts; texts without a label's folder (``train/urls_pos.txt`` of IMDb's own
-tar), hidden ones and those of AppleDouble (``._x.txt``) do not.
+The folder that a text stands in is its label. A folder above named train, test or validation (or as in
+`_SPLITS`) is its split. Other files are passed over and counted: those of other names, hidden ones, and
+texts without a label's folder, such as ``train/urls_pos.txt`` of IMDb's own tar.
 """
 
 import errno
+import fnmatch
+import io
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from ...system.errors import InputMissing, printable
+from ...system.errors import DataError, InputMissing, plural, printable
 from ..encoding import NotText, decoded_file
-from ..reader_settings import ReaderSettings
-from ..rows import BLOCK_BYTES, MAX_TEXT_BYTES, BadRow, Block, ParsedRows, Row
+from ..opening import unpacked
+from ..reader_settings import COMPRESSED, ReaderSettings, Reading, format_by_name
+from ..rows import BLOCK_BYTES, MAX_TEXT_BYTES, AnyRow, BadRow, Block, ParsedRows, PassedOver, Row
 
-_SPLITS = ("train", "test")
+_SPLITS = {
+    "train": "train",
+    "training": "train",
+    "test": "test",
+    "testing": "test",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+}
+
+HIDDEN = "hidden"
 
 LINK = "is a link, which is not followed (--follow-links follows it)"
 
 
-def classify(parts: list[str]) -> tuple[str, str | None] | None:
-    """Return label and split of a text from its path's parts; None when it is no labelled text."""
-    if len(parts) < 2 or not parts[-1].lower().endswith(".txt") or parts[-1].startswith("."):
-        return None
-    label, above = parts[-2], parts[-3] if len(parts) > 2 else ""
-    if label in _SPLITS:
-        return None
-    return label, above if above in _SPLITS else None
+class Found(NamedTuple):
+    """What the path of a text says of it."""
+
+    label: str
+    split: str | None
+
+
+class Folders:
+    """Find label and split in the paths of a folder or archive, all by the same rule."""
+
+    def __init__(self, name: str, settings: ReaderSettings):
+        self._name, self._pattern = name, settings.file_names
+        self._level, self._given = settings.label_folder or 1, settings.label_folder is not None
+        self._first: list[str] | None = None
+        self._in_split: tuple[bool, str] | None = None
+
+    def find(self, parts: list[str]) -> Found | str:
+        """Return label and split of a text at a path, or why it is passed over.
+
+        Raises DataError where texts stand at different depths, so that it is not clear which folder is
+        the label.
+        """
+        *folders, name = parts
+        if any(part.startswith((".", "__MACOSX")) for part in parts):
+            return HIDDEN
+        if not fnmatch.fnmatch(_without_compression(name), self._pattern.lower()):
+            return f"not {printable(self._pattern, 60)}"
+        places = [nth for nth, folder in enumerate(folders) if folder.lower() in _SPLITS]
+        split = _SPLITS[folders[places[-1]].lower()] if places else None
+        below = folders[places[-1] + 1 :] if places else folders
+        if len(below) < self._level:
+            return "not in the folder of a label"
+        self._check_depth(parts, below, split)
+        return Found(below[-self._level], split)
+
+    def _check_depth(self, parts: list[str], below: list[str], split: str | None) -> None:
+        path = printable("/".join(parts), 200)
+        if self._in_split is None:
+            self._in_split = split is not None, path
+        elif self._in_split[0] != (split is not None):
+            inside, outside = (path, self._in_split[1]) if split else (self._in_split[1], path)
+            raise DataError(
+                f"{self._name}: {inside} stands in a split's folder and {outside} in none; expected all "
+                "texts in train/, test/ and validation/, or none"
+            )
+        if self._given:
+            return
+        above = below[: -self._level]
+        if self._first is None:
+            self._first = [] if split else above
+        if above != self._first:
+            second = f", --label-folder 2 reads {printable(below[-2], 60)}" if len(below) > 1 else ""
+            raise DataError(
+                f"{self._name}: texts stand in folders of folders, such as {path}; which folder is the "
+                f"label? --label-folder 1 reads {printable(below[-1], 60)}{second}"
+            )
+
+
+def _without_compression(name: str) -> str:
+    name = name.lower()
+    for suffix in COMPRESSED:
+        name = name.removesuffix(suffix)
+    return name
 
 
 @dataclass(frozen=True)
@@ -37,58 +108,91 @@ class FileBlock:
     """A block of paths; the files are read where it goes."""
 
     root: str
-    files: list[tuple[str, str, str | None]]
-    """Path, label and split of each."""
+    files: list[tuple[str, Found]]
     settings: ReaderSettings
     follow_links: bool
 
-    def rows(self) -> Iterator[Row | BadRow]:
-        for file, label, split in self.files:
+    def rows(self) -> Iterator[AnyRow]:
+        for file, found in self.files:
             path = os.path.join(self.root, file)
             place = printable(path, 1_000)
             try:
-                yield Row(self._text(path), label, place, split)
+                yield Row(self._text(path, place), found.label, place, found.split)
             except OSError as error:
                 is_link = error.errno == errno.ELOOP and not self.follow_links
                 yield BadRow(place, LINK if is_link else f"cannot be read: {error.strerror}")
             except NotText as error:
                 yield BadRow(place, str(error))
 
-    def _text(self, path: str) -> bytes:
+    def _text(self, path: str, place: str) -> bytes:
         # a pipe without a writer would be waited for without end
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(path, flags if self.follow_links else flags | os.O_NOFOLLOW)
         with open(descriptor, "rb") as opened:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
-                raise NotText("is no regular file")
-            if status.st_size > MAX_TEXT_BYTES:
-                raise NotText(f"has {status.st_size:,} bytes, expected {MAX_TEXT_BYTES:,} at most")
-            return decoded_file(opened.read(MAX_TEXT_BYTES), self.settings)
+                raise NotText("is not a regular file")
+            return text_of(opened, place, status.st_size, self.settings)
 
 
-def folder_blocks(root: Path, settings: ReaderSettings, follow_links: bool = False) -> Iterator[Block]:
-    """Yield the texts in a folder, in the order of their sorted paths."""
-    files, size = [], 0
+def text_of(stream: io.BufferedIOBase, place: str, size: int, settings: ReaderSettings) -> bytes:
+    """Return the text of a file, compressed if its name says so, as checked UTF-8; NotText otherwise."""
+    if size <= MAX_TEXT_BYTES:
+        packed = place.lower().endswith(COMPRESSED)
+        data = (unpacked(stream, place) if packed else stream).read(MAX_TEXT_BYTES + 1)
+        size = len(data)
+    if size > MAX_TEXT_BYTES:
+        raise NotText(f"has {size:,} bytes or more, expected {MAX_TEXT_BYTES:,} at most")
+    return decoded_file(data, settings)
+
+
+def folder_blocks(root: Path, reading: Reading, follow_links: bool = False) -> Iterator[Block]:
+    """Yield the texts in a folder, in the order of their sorted paths; DataError where it has none."""
+    shown, settings = printable(root, 1_000), reading.settings
+    rules = Folders(shown, settings)
+    files: list[tuple[str, Found]] = []
+    size = total = others = 0
+    example = ""
     for folder, folders, names in _walk(root, follow_links):
         inside = os.path.relpath(folder, root)
         parts = [] if inside == os.curdir else inside.split(os.sep)
         links = [] if follow_links else [name for name in folders if _is_link(folder, name)]
-        if links:
-            yield ParsedRows(
-                [BadRow(printable(os.path.join(folder, name), 1_000), LINK) for name in links]
-            )
+        passed: list[AnyRow] = [
+            BadRow(printable(os.path.join(folder, name), 1_000), LINK) for name in links
+        ]
         for name in sorted(names):
-            found = classify([*parts, name])
-            if not found:
+            found = rules.find([*parts, name])
+            if isinstance(found, str):
+                passed.append(PassedOver(printable(os.path.join(folder, name), 1_000), found))
+                example = example or "/".join([*parts, name])
+                others += 1
                 continue
-            files.append((os.path.join(inside, name), *found))
+            total += 1
+            files.append((os.path.join(inside, name), found))
             size += _size(os.path.join(folder, name))
             if size >= BLOCK_BYTES:
                 yield FileBlock(str(root), files, settings, follow_links)
                 files, size = [], 0
+        if passed:
+            yield ParsedRows(passed)
     if files:
         yield FileBlock(str(root), files, settings, follow_links)
+    if not total:
+        raise DataError(no_texts(shown, settings, others, example))
+
+
+def no_texts(name: str, settings: ReaderSettings, others: int, example: str) -> str:
+    """Return the message for a folder or archive without a text."""
+    message = (
+        f"{name} holds no reviews; expected texts named {settings.file_names} in a folder for each label"
+    )
+    if not others:
+        return message
+    suffix = os.path.splitext(example)[1]
+    advice = "--file-names '*' reads files of any name"
+    if format_by_name(example):
+        advice = f"give the files themselves, as {shlex.quote(f'{name}/*{suffix}')}"
+    return f"{message}, found {plural(others, 'other file')}, such as {printable(example)}; {advice}"
 
 
 def _walk(root: Path, follow_links: bool) -> Iterator[tuple[str, list[str], list[str]]]:

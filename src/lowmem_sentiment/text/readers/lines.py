@@ -1,13 +1,17 @@
-"""Files with one text per line, cut at line ends and parsed where the block goes."""
+"""Files with one text per line, cut at line ends; a worker parses the lines.
+
+A line ends with a line feed, a carriage return, or both.
+"""
 
 import codecs
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ..encoding import checked_bytes
 from ..reader_settings import ReaderSettings
-from ..rows import MAX_TEXT_BYTES, TOO_LONG, BadRow, Block, ParsedRows, Row
+from ..rows import MAX_TEXT_BYTES, TOO_LONG, AnyRow, BadRow, Block, ParsedRows, Row
 
 Read = Callable[[], bytes]
 """Returns the next bytes of a stream, and none at its end. The caller decides how many there are, and
@@ -15,6 +19,9 @@ whether to wait for more than what is there."""
 
 ParseLine = Callable[[bytes, ReaderSettings], tuple[bytes, str | None, tuple[Any, ...]]]
 """Returns text, label and kept values of a line without its end; ValueError says why it cannot."""
+
+
+_LINE_END = re.compile(rb"\r\n?|\n")
 
 
 @dataclass(frozen=True)
@@ -30,9 +37,9 @@ class LineBlock:
     keep_blank: bool
     """A line without anything in it is a text too."""
 
-    def rows(self) -> Iterator[Row | BadRow]:
-        for number, line in enumerate(self.data.removesuffix(b"\n").split(b"\n"), self.first):
-            line = line.removesuffix(b"\r")
+    def rows(self) -> Iterator[AnyRow]:
+        data = _with_line_feeds(self.data).removesuffix(b"\n")
+        for number, line in enumerate(data.split(b"\n"), self.first):
             if not self.keep_blank and (not line or line.isspace()):
                 continue
             place = f"{self.name}:{number}"
@@ -45,6 +52,12 @@ class LineBlock:
                 yield BadRow(place, str(error))
             else:
                 yield Row(text, label, place, None, kept)
+
+
+def _with_line_feeds(data: bytes) -> bytes:
+    if b"\r" in data:
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return data
 
 
 def line_blocks(
@@ -69,15 +82,18 @@ def _whole_lines(read: Read) -> Iterator[tuple[bytes | None, int]]:
     rest, number, skipping = bytearray(), 1, False
     while block := read():
         if skipping:
-            end = block.find(b"\n") + 1
-            if not end:
+            match = _LINE_END.search(block)
+            if match is None:
                 continue
-            block, number, skipping = block[end:], number + 1, False
-        end = block.rfind(b"\n") + 1
+            block, number, skipping = block[match.end() :], number + 1, False
+        # a return at the end may be followed by the line feed that belongs to it
+        end = max(block.rfind(b"\n"), block.rfind(b"\r", 0, len(block) - 1)) + 1
+        if rest.endswith(b"\r") and not end:
+            end = block.startswith(b"\n")
         rest += block[:end] if end else block
         if end:
             yield bytes(rest), number
-            number += rest.count(b"\n")
+            number += _with_line_feeds(bytes(rest)).count(b"\n")
             rest = bytearray(block[end:])
         if len(rest) > MAX_TEXT_BYTES + 1:  # it may end with a return
             yield None, number

@@ -5,15 +5,14 @@ headers are decoded by the standard library; its reader is not used, because it 
 or a cut between two members, for the end of the archive, and reads names of any length.
 """
 
+import io
 import tarfile
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
-from ...system.errors import DataError, printable
-from ..encoding import NotText, decoded_file
-from ..reader_settings import ReaderSettings
-from ..rows import MAX_TEXT_BYTES, BadRow, Row
-from .folders import classify
+from ...system.errors import DataError
+from ..opening import Input
+from .archives import Member
 
 _UNIT = 512  # bytes: of a header, and of what the sizes of members are rounded up to
 
@@ -41,38 +40,38 @@ class _Member(NamedTuple):
     size: int
 
 
-def tar_rows(stream: BinaryIO, name: str, settings: ReaderSettings) -> Iterator[Row | BadRow]:
-    """Yield the labelled texts in a tar, in its order.
+def tar_members(file: Input) -> Iterator[Member]:
+    """Yield the files in a tar, in its order.
 
-    Raises DataError where the archive is damaged or ends before its end-of-archive blocks, and reads
-    the stream to its end, so that a compressed one's checksum is compared.
+    Raises DataError where the archive is damaged or ends before its end-of-archive blocks, and reads the
+    stream to its end, so that a compressed one's checksum is compared.
     """
-    archive = _Archive(stream, name)
+    archive = _Archive(file.stream, file.name)
     for member in archive.members():
-        row = _row(archive, member, f"{name}:{printable(member.name, 1_000)}", settings)
-        if row is not None:
-            yield row
+        problem = None
+        if member.type in (tarfile.SYMTYPE, tarfile.LNKTYPE):
+            problem = "is a link, which is not followed"
+        elif member.type == tarfile.GNUTYPE_SPARSE:
+            problem = "is a sparse file, which is not read; make the tar without --sparse"
+        elif member.type not in _FILES:
+            continue
+        yield Member(member.name, member.size, _MemberStream(archive), problem)
 
 
-def _row(
-    archive: "_Archive", member: _Member, place: str, settings: ReaderSettings
-) -> Row | BadRow | None:
-    parts = member.name.split("/")
-    if ".." in parts or member.name.startswith("/"):
-        return BadRow(place, "names a file outside the tar")
-    if member.type in (tarfile.SYMTYPE, tarfile.LNKTYPE):
-        return BadRow(place, "is a link, which is not followed")
-    found = classify([part for part in parts if part != "."])
-    if found is None or member.type not in _FILES:
-        return None
-    if member.type == tarfile.GNUTYPE_SPARSE:
-        return BadRow(place, "is a sparse file, which is not read; make the tar without --sparse")
-    if member.size > MAX_TEXT_BYTES:
-        return BadRow(place, f"has {member.size:,} bytes, expected {MAX_TEXT_BYTES:,} at most")
-    try:
-        return Row(decoded_file(archive.content(member), settings), found[0], place, found[1])
-    except NotText as error:
-        return BadRow(place, str(error))
+class _MemberStream(io.RawIOBase):
+    """The content of the current member of a tar."""
+
+    def __init__(self, archive: "_Archive"):
+        super().__init__()
+        self._archive = archive
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._archive.content(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
 
 class _Archive:
@@ -81,8 +80,8 @@ class _Archive:
     def __init__(self, stream: BinaryIO, name: str):
         self._stream, self._name = stream, name
         self._offset, self._block = 0, b""
-        self._left = 0
-        """Bytes of the current member that are not yet read, padding included."""
+        self._left = self._unread = 0
+        """Bytes of the current member that are not yet read, with and without padding."""
 
     def members(self) -> Iterator[_Member]:
         """Yield each member; its content may be read before the next one is asked for."""
@@ -103,15 +102,18 @@ class _Archive:
             if "GNU.sparse.major" in extended or "GNU.sparse.map" in extended:
                 header.type = tarfile.GNUTYPE_SPARSE
             name = extended.get("GNU.sparse.name") or extended.get("path") or globally.get("path")
+            self._unread = size if self._left else 0
             yield _Member(name or header.name, header.type, size)
             self._skip()
             extended = {}
         self._check_end(bool(extended))
 
-    def content(self, member: _Member) -> bytes:
-        """Return the content of the member that was yielded last."""
-        data = self._read(member.size)
-        self._left -= member.size
+    def content(self, size: int) -> bytes:
+        """Return the next `size` bytes of the member that was yielded last; fewer at its end."""
+        size = min(size, self._unread)
+        data = self._read(size)
+        self._left -= size
+        self._unread -= size
         return data
 
     def _header(self) -> tarfile.TarInfo | None:

@@ -1,0 +1,58 @@
+"""Labels that look alike, labels that stand for no label, and one form for both to be told by."""
+
+import functools
+import re
+import shlex
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
+
+from ..system.errors import printable
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+# Letters of Cyrillic and Greek that look like Latin ones, once they are in lower case
+_LOOK_ALIKE = str.maketrans("аеорсухіјѕԁһӏοαρυνκι", "aeopcyxijsdhloapuvki")
+
+_NONE = (
+    "nan", "na", "n/a", "none", "null", "nil", "\\n", "?", "-", "missing", "undefined", "unsup",
+    "unlabeled", "unlabelled", "unsupervised", "#n/a", "<na>", "not available",
+)  # fmt: skip
+
+
+@functools.lru_cache(maxsize=4_096)
+def normalised(label: str) -> str:
+    """Return the form that labels which look alike share.
+
+    Unicode's NFKC, lower case, no characters without a width, single spaces, numbers as numbers, and
+    Latin letters for those of other scripts where the label has Latin ones too.
+
+    >>> [normalised(label) for label in ("1.0", "01", "True ", "p\\u043es")]
+    ['1', '1', 'true', 'pos']
+    """
+    label = unicodedata.normalize("NFKC", label).casefold()
+    label = "".join(each for each in label if unicodedata.category(each) not in ("Cf", "Cc"))
+    label = " ".join(label.split())
+    if _NUMBER.fullmatch(label) and len(label) < 16:
+        return f"{float(label):g}" if abs(float(label)) < 1e6 else str(int(float(label)))
+    return label.translate(_LOOK_ALIKE) if re.search("[a-z]", label) else label
+
+
+def label_warnings(labels: Iterable[str]) -> list[str]:
+    """Return a line for each group of labels that look alike, and one for those that mean no label."""
+    groups = defaultdict(list)
+    for label in labels:
+        groups[normalised(label)].append(label)
+    lines = [
+        f"the labels {', '.join(ascii(each) for each in sorted(group))} look alike; "
+        "--normalise-labels merges them"
+        for group in groups.values()
+        if len(group) > 1
+    ]
+    if none := [label for group, found in groups.items() if group in _NONE for label in found]:
+        leave_out = ",".join(f"{label}=" for label in none)
+        lines.append(
+            f"the labels {', '.join(map(printable, none))} look like no label; leave their reviews out: "
+            f"--label-map={shlex.quote(leave_out)}"
+        )
+    return lines

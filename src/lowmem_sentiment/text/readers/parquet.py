@@ -1,0 +1,80 @@
+"""Rows of a Parquet file, by the package `pyarrow` (the extra `parquet`): only the wanted columns."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ...system.errors import DataError, SettingsError, Unavailable, printable
+from ..encoding import NotText, checked_bytes
+from ..opening import Input
+from ..reader_settings import Reading
+from ..rows import AnyRow, BadRow, Row
+from .columns import find_columns
+
+_ROWS = 1_000  # at a time
+
+_READ_BYTES = 1 << 20  # of a column at a time; pages are decompressed one by one
+
+_MAX_COLUMN_BYTES = 2 << 30  # of a row group's column, whose dictionary is in memory at once
+
+
+def parquet_rows(file: Input, reading: Reading) -> Iterator[AnyRow]:
+    """Yield the rows in order; DataError for a damaged file, and for columns that are nested."""
+    if file.path is None:
+        raise SettingsError(
+            f"{file.name} is Parquet, which cannot be read from a pipe; save it as a file"
+        )
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise Unavailable(
+            f"{file.name} is Parquet, which needs pyarrow: pip install 'lowmem-sentiment[parquet]'"
+        ) from None
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # jemalloc and mimalloc keep what is freed
+    try:
+        with pyarrow.parquet.ParquetFile(file.path, buffer_size=_READ_BYTES, pre_buffer=False) as table:
+            yield from _rows(table, pyarrow, file.name, reading)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{file.name} is damaged, or not Parquet: {printable(error)}") from error
+
+
+def _rows(table: Any, pyarrow: Any, name: str, reading: Reading) -> Iterator[AnyRow]:
+    schema = table.schema_arrow
+    columns, _ = find_columns(schema.names, name, reading.settings, reading.fields)
+    reading.report_columns(name, columns.described())
+    wanted = list(dict.fromkeys([*columns.texts, *filter(None.__ne__, [columns.label]), *columns.kept]))
+    for index in wanted:
+        kind = schema.field(index).type
+        if pyarrow.types.is_nested(kind):
+            raise DataError(
+                f"{name}: the column '{printable(schema.names[index])}' is {printable(kind)}, expected "
+                "text or numbers; choose another (--text-column, --label-column), or write it as text"
+            )
+    number = 0
+    names = [schema.names[index] for index in wanted]
+    for batch in table.iter_batches(_ROWS, columns=names, use_threads=False):
+        values = dict(zip(wanted, (column.to_pylist() for column in batch.columns), strict=True))
+        for nth in range(batch.num_rows):
+            number += 1
+            place = f"{name}: row {number}"
+            try:
+                texts = [_text(values[index][nth], reading) for index in columns.texts]
+                label = (
+                    None if columns.label is None else _text(values[columns.label][nth], reading).decode()
+                )
+            except NotText as error:
+                yield BadRow(place, str(error))
+                continue
+            kept = tuple(_plain(values[index][nth]) for index in columns.kept)
+            yield Row(b" ".join(filter(None, texts)), label, place, None, kept)
+
+
+def _text(value: Any, reading: Reading) -> bytes:
+    if value is None:
+        return b""
+    return checked_bytes(value if isinstance(value, bytes) else str(value).encode(), reading.settings)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value that JSON can hold."""
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
