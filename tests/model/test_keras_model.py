@@ -43,3 +43,10 @@ def test_rates_of_zero_and_missing_rates_are_no_layer():
     assert [type(layer).__name__ for layer in network.layers] == [
         "Dense", "Dense", "Dropout", "Dense", "Dense",
     ]  # fmt: skip
+
+
+def test_scaled_inputs_start_from_scaled_rows_and_the_model_takes_inputs_as_they_are():
+    scales = np.linspace(0.5, 2, 20).astype(np.float32)
+    plain, scaled = build_model(20), build_model(20, input_scales=scales)
+    rows = np.eye(20, dtype=np.float32)
+    np.testing.assert_allclose(scaled(rows), plain(rows * scales[:, None]), rtol=1e-5, atol=1e-6)

@@ -1,3 +1,5 @@
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
@@ -178,6 +180,31 @@ def test_after_an_upgrade_that_renames_where_weights_are_collected_a_model_is_sa
     monkeypatch.delattr("keras.src.saving.saving_lib.is_memory_sufficient")
     with pytest.warns(RuntimeWarning, match="saving may take"), workarounds._weights_on_disk():
         pass
+
+
+@pytest.mark.parametrize("adam", [FusedAdam, TableAdam, partial(TableAdam, lazy=True)])
+def test_scaled_rows_move_as_if_the_inputs_were_scaled(adam):
+    """A row of scale s is s times the row of a model whose input is multiplied by s."""
+    scales = np.array([0.1, 0.5, 1, 1, 2, 3, 0.7, 1, 4], np.float32)
+    generator = np.random.default_rng(0)
+    start = generator.normal(size=(9, 4)).astype(np.float32)
+    plain, scaled = adam(0.01), adam(0.01, row_scales=scales)
+    pair = [keras.Variable(start), keras.Variable(start * scales[:, None])]
+    for each, variable in zip((plain, scaled), pair, strict=True):
+        each.build([variable])
+    for step in range(40):
+        ids = np.array([0, 1 + step % 4, 5 + step % 3])
+        values = generator.normal(size=(3, 4)).astype(np.float32)
+        # the gradient of a scaled input's row is as many times larger
+        for each, variable, times in ((plain, pair[0], scales[ids][:, None]), (scaled, pair[1], 1)):
+            gradient = tf.IndexedSlices(tf.constant(values * times), tf.constant(ids), [9, 4])
+            if isinstance(each, TableAdam):
+                each.gather(gradient.indices)
+            each.apply([gradient], [variable])
+    if isinstance(plain, TableAdam):
+        plain.move_all(), scaled.move_all()
+    assert abs(pair[0].numpy() - start).max() > 0.05
+    np.testing.assert_allclose(pair[1].numpy(), pair[0].numpy() * scales[:, None], rtol=1e-4, atol=1e-5)
 
 
 def test_amsgrad_is_refused():

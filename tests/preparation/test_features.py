@@ -311,3 +311,46 @@ def test_the_manifest_has_the_share_that_was_not_ranked(tmp_path):
 def test_imdb_files_take_the_same_settings(imdb_files, tmp_path):
     dataset = prepare(ImdbSource(*imdb_files), tmp_path / "imdb", FeatureSettings(ngrams=2))
     assert dataset.features.features == len(dataset.input_vocabulary())
+
+
+def test_a_feature_is_scaled_by_how_far_it_leans_to_a_label(words_only, tmp_path):
+    dataset = prepare(handmade(120, len(words_only.labels)), tmp_path / "data", FeatureSettings(ngrams=2))
+    features, labels = dataset.input_vocabulary().words, len(dataset.labels)
+    counts, reviews_of = np.zeros((labels, len(features))), np.zeros(labels)
+    for block in dataset.read("train", "features"):
+        for ids, label in zip(block.split(), block.labels.tolist(), strict=True):
+            counts[label, ids - FIRST_WORD_ID] += 1
+            reviews_of[label] += 1
+    leaning = np.zeros(len(features))
+    for label in range(labels):
+        share = reviews_of[label] / reviews_of.sum()
+        own = (counts[label] + 2 * share) / share
+        other = (counts.sum(axis=0) - counts[label] + 2 * (1 - share)) / (1 - share)
+        leaning = np.maximum(leaning, abs(np.log(own / other)))
+    scales = dataset.input_scales(dataset.num_inputs)
+    assert scales.dtype == np.float32
+    np.testing.assert_allclose(scales[FIRST_WORD_ID:], leaning / leaning.mean(), atol=1e-3)
+    assert (scales[:FIRST_WORD_ID] == 1).all()
+    fewer = dataset.input_scales(10)
+    np.testing.assert_allclose(fewer[FIRST_WORD_ID:], leaning[:6] / leaning[:6].mean(), atol=1e-3)
+
+
+def test_validation_reviews_have_no_part_in_the_scales(tmp_path):
+    whole, part = (
+        prepare(handmade(120), tmp_path / str(share), FeatureSettings(ngrams=2, validation_split=share))
+        for share in (0.0, 0.5)
+    )
+    assert whole.features.scales_sha256 != part.features.scales_sha256
+
+
+def test_damaged_scales_are_never_used(tmp_path):
+    dataset = prepare(handmade(120), tmp_path / "data", FeatureSettings(ngrams=2))
+    file = dataset.directory / "feature_scales.f32"
+    content = bytearray(file.read_bytes())
+    content[2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(DataError, match="feature_scales.f32 is damaged"):
+        explore(Dataset(dataset.directory))
+    file.write_bytes(content[:-1])
+    with pytest.raises(DataError, match="bytes, expected"):
+        Dataset(dataset.directory)

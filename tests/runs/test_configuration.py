@@ -13,6 +13,7 @@ OTHER = TrainingSettings(
     epochs=3, batch_size=8, num_words=500, learning_rate=0.5, hidden=(8, 4), dropout=(0.25,), seed=7,
     validation_split=0.1, class_weight="balanced", window_bytes=1 << 20, prefetch=1, early_stopping=2,
     keep_best=True, best_by="loss", histograms=True, optimizer="lazy-adam",
+    learning_rate_schedule="linear",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The tokenizers "unicode" and "characters", in ten scripts."""
+"""The tokenizers "unicode", "unicode-punctuation" and "characters", in ten scripts."""
 
 import hashlib
 
@@ -46,14 +46,27 @@ def test_characters_are_words_with_the_marks_that_follow_them(text, expected):
     assert b" ".join(tokenise(text.encode(), "characters")).decode() == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Don't!! 10/10 (it's \"fine\")", "don't ! ! 10 / 10 ( it's \" fine \" )"),
+        ("C’est «ÉPATANT»… 5€, 'oui'", "c est « épatant » … 5 € , oui"),
+        ("电影。太好了！", "电影 。 太好了 ！"),
+    ],
+)
+def test_punctuation_marks_are_words(text, expected):
+    assert b" ".join(tokenise(text.encode(), "unicode-punctuation")).decode() == expected
+
+
 def test_what_is_not_utf8_separates_words():
     assert tokenise(b"good\xff\xfefilm \xe2\x82", "unicode") == [b"good", b"film"]
 
 
-def test_ascii_text_is_split_alike_with_and_without_other_characters_in_it():
+@pytest.mark.parametrize("tokenizer", ["unicode", "unicode-punctuation"])
+def test_ascii_text_is_split_alike_with_and_without_other_characters_in_it(tokenizer):
     text = "".join(map(chr, range(128))) * 2 + " it's 'quoted' l'ecole THE end'"
-    assert [*tokenise(text.encode(), "unicode"), "é".encode()] == tokenise(
-        f"{text} é".encode(), "unicode"
+    assert [*tokenise(text.encode(), tokenizer), "é".encode()] == tokenise(
+        f"{text} é".encode(), tokenizer
     )
 
 
@@ -63,10 +76,15 @@ def test_english_text_without_quotes_has_the_words_that_it_has_by_the_rule_of_ke
 
 
 @pytest.mark.parametrize(
-    ("characters", "digest"), [(False, "359a8e5187188ba1"), (True, "75fce1c604ab2a1f")]
+    ("tokenizer", "digest"),
+    [
+        ("unicode", "359a8e5187188ba1"),
+        ("unicode-punctuation", "15b9cb46bfae79d2"),
+        ("characters", "75fce1c604ab2a1f"),
+    ],
 )
-def test_the_table_is_the_same_with_every_version_of_python(characters, digest):
-    table = unicode_words.character_table(characters).astype("<i4")
+def test_the_table_is_the_same_with_every_version_of_python(tokenizer, digest):
+    table = unicode_words.character_table(tokenizer).astype("<i4")
     assert hashlib.sha256(table.tobytes()).hexdigest()[:16] == digest
 
 

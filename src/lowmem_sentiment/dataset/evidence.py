@@ -38,3 +38,16 @@ def review_evidence(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return `log_odds_ratio` of numbers of reviews: `here` with the label, of `reviews_here` it has."""
     return log_odds_ratio(here, whole, reviews_here, reviews, PRIOR_SHARE_OF_REVIEWS * reviews)
+
+
+def log_count_ratios(here: np.ndarray, whole: np.ndarray, share: float) -> np.ndarray:
+    """Return float64[n], how much more often n-grams stand in reviews of one label than of the others.
+
+    `here` int[n] is the number of reviews with the label, `whole` with any, and `share` the label's share
+    of all reviews. It is Wang and Manning's log-count ratio (2012, "Baselines and Bigrams", section 2.1)
+    with two reviews added to each n-gram, divided as all reviews are, so that an n-gram without evidence
+    has 0 also where labels are uneven.
+    """
+    own, other = here + 2 * share, whole - here + 2 * (1 - share)
+    ratios: np.ndarray = np.log(own / share) - np.log(other / (1 - share))
+    return ratios

@@ -16,7 +16,7 @@ from ..system.progress import Progress, no_progress
 from ..text.vocabulary import DEFAULT_NUM_WORDS, MIN_NUM_WORDS, OUT_OF_VOCABULARY_ID
 from .duplicates import DuplicateCounter, Duplicates
 from .lengths import LengthHistogram
-from .manifest import FEATURES, MANIFEST, SPLITS, VOCABULARY, FeaturesFile, Lengths
+from .manifest import FEATURES, MANIFEST, SCALES, SPLITS, VOCABULARY, FeaturesFile, Lengths
 from .reader import Dataset
 from .word_counts import LeaningWord, WordCount, WordCounter
 
@@ -134,6 +134,7 @@ def _leaning_features(dataset: Dataset, num_words: int, top: int) -> dict[str, l
     for split in SPLITS:
         for block in dataset.read(split, "features"):
             features.add(block)
+    dataset.input_scales(dataset.num_inputs)  # its digest is checked
     reviews = [sum(counts) for counts in zip(*map(dataset.label_counts, SPLITS), strict=True)]
     return features.leaning(dataset.input_vocabulary(), dataset.labels, top, reviews)
 
@@ -166,7 +167,9 @@ def _count(
 
 
 def _size(dataset: Dataset) -> int:
-    names = [MANIFEST, VOCABULARY, *([FEATURES] if dataset.features else [])]
+    names = [MANIFEST, VOCABULARY]
+    if dataset.features:
+        names += [FEATURES, SCALES] if dataset.features.scales_sha256 else [FEATURES]
     shards = sum(shard.bytes for split in SPLITS for shard in dataset.shards(split))
     return shards + sum((dataset.directory / name).stat().st_size for name in names)
 

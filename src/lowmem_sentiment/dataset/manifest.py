@@ -26,6 +26,9 @@ FORMAT = "lowmem-sentiment dataset"
 DATASET = Kind("dataset", MANIFEST, FORMAT)
 FEATURES = "features.txt"
 
+SCALES = "feature_scales.f32"
+"""How far each feature leans to a label, as little-endian float32 in the order of `FEATURES`."""
+
 VERSION = 1
 
 VERSION_WITH_FEATURES = 2
@@ -92,6 +95,8 @@ class FeaturesFile:
     """How much the number of reviews of a candidate was too low at most; 0: all were exact."""
     validation_split: float = 0.0
     """The share of the training reviews that was held out of counting and ranking."""
+    scales_sha256: str | None = None
+    """Of ``feature_scales.f32``; None: the dataset is older, and its features are not scaled."""
 
 
 @dataclass(frozen=True)

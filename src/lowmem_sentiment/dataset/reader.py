@@ -8,6 +8,7 @@
 A dataset prepared with n-grams also has
 
     features.txt                      one n-gram per line, by rank
+    feature_scales.f32                one float32 per n-gram: how far it leans to a label
 
 and in each Example `features`: the ids of those that stand in the review, which are what a model reads.
 
@@ -27,7 +28,17 @@ from ..text.reviews import Reviews
 from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
 from . import records
 from .examples import Bounds, decode
-from .manifest import FEATURES, VOCABULARY, FeaturesFile, Lengths, Shard, Split, check_file, read_manifest
+from .manifest import (
+    FEATURES,
+    SCALES,
+    VOCABULARY,
+    FeaturesFile,
+    Lengths,
+    Shard,
+    Split,
+    check_file,
+    read_manifest,
+)
 
 IMBALANCE = 0.8  # the share of one label from which accuracy says little
 
@@ -68,6 +79,8 @@ class Dataset:
             )
         if self.features:
             check_file(self.directory / FEATURES)
+            if self.features.scales_sha256:
+                check_file(self.directory / SCALES, 4 * self.features.features)
         for split in self._splits:
             for shard, path in zip(self.shards(split), self.paths(split), strict=True):
                 check_file(path, shard.bytes)
@@ -149,6 +162,27 @@ class Dataset:
                 f"{self.features.features:,}"
             )
         return vocabulary
+
+    def input_scales(self, num_inputs: int) -> np.ndarray | None:
+        """Return float32[num_inputs], what training multiplies each input by; None for no scales.
+
+        An n-gram that leans more to a label counts for more. The mean over the n-grams is 1; ids that are
+        no n-grams have 1. Raises DataError where the file is damaged.
+        """
+        if not self.features or not self.features.scales_sha256:
+            return None
+        path = self.directory / SCALES
+        content = path.read_bytes()
+        leaning = np.frombuffer(content, "<f4")
+        if hashlib.sha256(content).hexdigest() != self.features.scales_sha256 or not (
+            np.isfinite(leaning).all() and (leaning >= 0).all()
+        ):
+            raise _wrong_digest(path)
+        scales = np.ones(num_inputs, np.float32)
+        used = leaning[: num_inputs - FIRST_WORD_ID]
+        if mean := used.mean(dtype=np.float64):
+            scales[FIRST_WORD_ID:] = used / mean
+        return scales
 
     def read(self, split: str, ids: str = "tokens") -> Iterator[Reviews]:
         """Yield a split's reviews in order, in blocks of about 1 MiB (12 MB as arrays and temporaries).

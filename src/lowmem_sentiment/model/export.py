@@ -125,7 +125,7 @@ def graph_tokenizer(name: str) -> Callable[[Any], Any]:
     from .tensorflow import tf
 
     if name != KERAS:
-        return functools.partial(_unicode_words, characters=name == CHARACTERS)
+        return functools.partial(_unicode_words, tokenizer=name)
     separators = "[" + "".join(f"\\x{ord(letter):02x}" for letter in FILTERS) + "\\t\\n\\v\\f\\r]"
 
     def tokenise(texts: tf.Tensor) -> tf.RaggedTensor:
@@ -135,15 +135,15 @@ def graph_tokenizer(name: str) -> Callable[[Any], Any]:
     return tokenise
 
 
-def _unicode_words(texts: Any, characters: bool) -> Any:
+def _unicode_words(texts: Any, tokenizer: str) -> Any:
     """Return the words of `text.unicode_words.split`, by its table and its patterns."""
     from .tensorflow import tf
 
     codes = tf.strings.unicode_decode(texts, "UTF-8")
     rows, codes = codes.value_rowids(), codes.values
-    table = tf.constant(unicode_words.character_table(characters))
+    table = tf.constant(unicode_words.character_table(tokenizer))
     size = unicode_words.TABLE_SIZE
-    beyond = codes | unicode_words.letter_flags(characters)
+    beyond = codes | unicode_words.letter_flags(tokenizer)
     entries = tf.where(codes < size, tf.gather(table, tf.minimum(codes, size - 1)), beyond)
     space = tf.fill(tf.shape(entries), ord(" "))
     kept = entries != unicode_words.DROPPED
@@ -159,6 +159,6 @@ def _unicode_words(texts: Any, characters: bool) -> Any:
     lines = tf.strings.join([" ", tf.strings.unicode_encode(mapped, "UTF-8"), " "])
     lines = tf.strings.regex_replace(lines, unicode_words.QUOTES, " ")
     lines = tf.strings.regex_replace(lines, unicode_words.ELISIONS, r" \1 \2")
-    if not characters:
+    if tokenizer != CHARACTERS:
         lines = tf.strings.regex_replace(lines, *unicode_words.FINAL_SIGMA)
     return tf.strings.split(lines)

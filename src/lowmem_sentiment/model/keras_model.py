@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from ..runs.configuration import TrainingSettings
 from .optimizer import FusedAdam
 from .tensorflow import keras
@@ -16,6 +18,7 @@ def build_model(
     learning_rate: float = TrainingSettings.learning_rate,
     seed: int = 0,
     optimizer: keras.optimizers.Optimizer | None = None,
+    input_scales: np.ndarray | None = None,
 ) -> keras.Model:
     """Return the compiled model, float32[batch, num_words] -> float32[batch, 1].
 
@@ -24,7 +27,9 @@ def build_model(
     or a missing one, adds no layer. With the defaults at 10,000 words: 505,201 parameters, 2 MB, and
     three times that with Adam's moments.
 
-    The optimizer is Adam with `learning_rate`, unless `optimizer` is given.
+    The optimizer is Adam with `learning_rate`, unless `optimizer` is given. With `input_scales`,
+    float32[num_words], the model starts as one whose inputs are multiplied by them, and takes inputs as
+    they are; the optimizer's `row_scales` train it as such a one.
 
     Every layer draws from a seed of its own, made from `seed`: the same seed gives the same
     weights, whatever else drew random numbers before.
@@ -45,6 +50,9 @@ def build_model(
         model.add(dense(1, "sigmoid", "output"))
     else:
         model.add(dense(num_labels, "softmax", "output"))
+    if input_scales is not None:
+        kernel = model.layers[0].kernel
+        kernel.assign(kernel * input_scales[:, None])
     compile_model(model, optimizer=optimizer or FusedAdam(learning_rate))
     return model
 

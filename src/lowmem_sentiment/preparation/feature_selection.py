@@ -6,6 +6,7 @@ out, so nothing is lost that would be kept, and IMDb has 3.1 million candidates 
 5.6 million.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -180,23 +181,34 @@ def _scores(
 ) -> np.ndarray:
     """Return float64[n], what n-grams are ranked by, from what `DocumentCounts.finish` returns."""
     scores, labels = np.empty(len(rows)), len(totals)
-    ends = np.cumsum(rows)
-    for first in range(0, len(rows), max(1, _DENSE // labels)):
-        last = min(len(rows), first + max(1, _DENSE // labels))
-        some = slice(ends[first] - rows[first], ends[last - 1])
-        dense = np.zeros((labels, last - first))
-        dense[label[some], np.repeat(np.arange(last - first), rows[first:last])] = count[some]
+    for some, dense in counts_by_label(rows, label, count, labels):
         whole = dense.sum(axis=0)
         if rank == FREQUENCY:
-            scores[first:last] = whole
+            scores[some] = whole
             continue
         each = [
             np.abs(review_evidence(dense[nth], whole, totals[nth], totals.sum())[1])
             for nth in range(0 if labels > 2 else 1, labels)
         ]
-        scores[first:last] = np.max(each, axis=0)
+        scores[some] = np.max(each, axis=0)
     # the last bits of a logarithm differ between processors; rounded, they decide no order
     return np.round(scores, 6)
+
+
+def counts_by_label(
+    rows: np.ndarray, label: np.ndarray, count: np.ndarray, labels: int
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield some n-grams at a time, and float64[labels, some], the reviews of each label they stand in.
+
+    The counts are what `DocumentCounts.finish` returns.
+    """
+    ends, size = np.cumsum(rows), max(1, _DENSE // labels)
+    for first in range(0, len(rows), size):
+        last = min(len(rows), first + size)
+        some = slice(ends[first] - rows[first], ends[last - 1])
+        dense = np.zeros((labels, last - first))
+        dense[label[some], np.repeat(np.arange(last - first), rows[first:last])] = count[some]
+        yield slice(first, last), dense
 
 
 def _lines(found: list[_Candidates], order: np.ndarray, vocabulary: Vocabulary) -> list[bytes]:

@@ -88,8 +88,9 @@ class PreparationSettings(FeatureSettings):
         None,
         "what makes words of a text. unicode: lower case, and boundaries at spaces, punctuation, dashes "
         'and quotes of any script; "l\'été" is two words, "don\'t" is one, an emoji is one; for every '
-        "language with spaces between words. characters: each letter is a word, for Chinese, Japanese or "
-        "Thai, best with --ngrams 2 or 3. keras: as Keras' imdb.npz was made, only for English: lower "
+        "language with spaces between words. unicode-punctuation: each punctuation mark and symbol is a "
+        "word as well. characters: each letter is a word, for Chinese, Japanese or Thai, best with "
+        "--ngrams 2 or 3. keras: as Keras' imdb.npz was made, only for English: lower "
         "case and punctuation of ASCII only. It is recorded: predict, evaluate and export use the same",
         choices=TOKENIZERS,
         shown="unicode for files, or the tokenizer of --vocabulary; keras for imdb",

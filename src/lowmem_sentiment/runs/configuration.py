@@ -15,6 +15,8 @@ if TYPE_CHECKING:  # NumPy comes with it, and help does without
 
 OPTIMIZERS = ("adam", "lazy-adam")
 
+LEARNING_RATE_SCHEDULES = ("constant", "linear")
+
 CLASS_WEIGHTS = ("none", "balanced")
 
 BEST_BY = ("accuracy", "loss", "f1")
@@ -42,6 +44,11 @@ class TrainingSettings:
     )
     learning_rate: float = setting(
         0.001, "Adam's learning rate", metavar="RATE", above=0, below=float("inf")
+    )
+    learning_rate_schedule: str = setting(
+        "constant",
+        "linear: the learning rate falls to zero over all steps of the run",
+        choices=LEARNING_RATE_SCHEDULES,
     )
     optimizer: str = setting(
         "adam",

@@ -3,14 +3,13 @@
 "keras" is the rule behind Keras' ``imdb.npz`` (``text_to_word_sequence`` as Python 2 ran it on bytes):
 make ASCII letters lower-case, replace each of ``FILTERS`` by a space, split at ASCII white space. Texts
 are UTF-8 bytes: ``bytes.translate`` and ``bytes.split`` do it in two passes of C, and a word costs a
-third of the memory of a ``str``. "unicode" and "characters" are for text in any language
-(`unicode_words.py`).
+third of the memory of a ``str``. The others are for text in any language (`unicode_words.py`).
 """
 
 from collections.abc import Iterator
 
 from . import unicode_words
-from .tokenizer_names import CHARACTERS, KERAS
+from .tokenizer_names import KERAS
 
 FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'
 
@@ -27,7 +26,7 @@ def tokenise(text: bytes, tokenizer: str = KERAS) -> list[bytes]:
     """
     if tokenizer == KERAS:
         return text.translate(_TABLE).split()
-    return unicode_words.split(text, tokenizer == CHARACTERS)
+    return unicode_words.split(text, tokenizer)
 
 
 PIECE_BYTES = 1 << 20  # 9 MB of words while they are Python objects
@@ -44,7 +43,7 @@ def tokenise_in_pieces(text: bytes, tokenizer: str = KERAS) -> Iterator[list[byt
         start = 0
         while start < len(text):
             end = _piece_end(text, start)
-            yield unicode_words.split(text[start:end], tokenizer == CHARACTERS)
+            yield unicode_words.split(text[start:end], tokenizer)
             start = end
         return
     rest = b""

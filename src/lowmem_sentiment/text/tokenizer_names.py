@@ -2,7 +2,9 @@
 
 from ..system.errors import DataError, printable
 
-KERAS, UNICODE, CHARACTERS = TOKENIZERS = ("keras", "unicode", "characters")
+KERAS, UNICODE, PUNCTUATION, CHARACTERS = TOKENIZERS = (
+    "keras", "unicode", "unicode-punctuation", "characters",
+)  # fmt: skip
 
 
 def check_tokenizer(name: str, where: str) -> None:

@@ -1,4 +1,4 @@
-"""The tokenizers "unicode" and "characters": one table from character to characters.
+"""The tokenizers for text in any language: one table each, from character to characters.
 
 A character is looked up in a table of 131,072 entries (`character_table`, 512 KB); nothing depends on its
 neighbours, so that NumPy here and the graph of a SavedModel (`model/export.py`), which holds the same
@@ -7,8 +7,8 @@ table, split a text alike. The table says of a character that it
 - separates words: white space, punctuation, dashes, quotes and guillemets, symbols, U+FFFD;
 - is left out: soft hyphens, joiners and other format characters, tatweel, variation selectors, skin
   tones;
-- is a word of its own: pictographs, and for "characters" every letter and digit, with the accents that
-  follow it;
+- is a word of its own: pictographs; for "unicode-punctuation" punctuation and symbols, such as "!"; for
+  "characters" every letter and digit, with the accents that follow it;
 - or belongs to a word, in lower case. Special cases are the same wherever the character stands: `İ`
   is `i`, `ß` stays and `ẞ` becomes it. Every sigma is `σ`, but `ς` at the end of a word.
 
@@ -28,6 +28,8 @@ import unicodedata
 
 import numpy as np
 
+from .tokenizer_names import CHARACTERS, PUNCTUATION
+
 TABLE_SIZE = 1 << 17
 """Characters from here on, most of them rare ideographs, belong to words as they are."""
 
@@ -40,7 +42,7 @@ _APOSTROPHES = "'\u2018\u2019\u201b\u00b4\u02bc\u055a\uff07"
 
 _DROPPED = ["\u00ad\u034f\u0640", *map(chr, [*range(0xFE00, 0xFE10), *range(0x1F3FB, 0x1F400)])]
 
-_ADDED_SEPARATORS = ((0x2000, 0x200C), (0x20A0, 0x20D0), (0x2E00, 0x2E80), (0xFFFD, 0xFFFE))
+_ADDED_SEPARATORS = ((0x2000, 0x200C), (0x20A0, 0x20D0), (0x2E00, 0x2E80))
 """Spaces, currency signs and punctuation, those younger than Unicode 3.2 among them."""
 
 _PICTOGRAPHS = (0x1F000, 0x1FB00)
@@ -72,75 +74,78 @@ FINAL_SIGMA = ("σ ".encode(), "ς ".encode())
 
 
 @functools.cache
-def character_table(characters: bool) -> np.ndarray:
-    """Return int32[TABLE_SIZE], made in some 20 ms: the entry of each character, as above.
-
-    `characters`: every letter is a word of its own.
-    """
+def character_table(tokenizer: str) -> np.ndarray:
+    """Return int32[TABLE_SIZE], made in some 20 ms: the entry of each character, as above."""
     table = np.arange(TABLE_SIZE, dtype=np.int32)
     alone = SPACE_BEFORE | SPACE_AFTER
-    table |= letter_flags(characters)
+    marks = "PS" if tokenizer == PUNCTUATION else ""
+    table |= letter_flags(tokenizer)
     for code in itertools.chain.from_iterable(itertools.starmap(range, _CLASSED)):
         category = unicodedata.ucd_3_2_0.category(chr(code))
         if category == "Cf":
             table[code] = DROPPED
-        elif category == "So" and code >= 0x2190:
+        elif (category == "So" and code >= 0x2190) or category[0] in marks:
             table[code] = code | alone
         elif category[0] in "PSZ" or category == "Cc":
             table[code] = ord(" ")
         elif category[0] == "M":
             table[code] = code
     for first, last in _ADDED_SEPARATORS:
-        table[first:last] = ord(" ")
+        table[first:last][table[first:last] & SPACE_AFTER == 0] = ord(" ")
+    table[0xFFFD] = ord(" ")
     table[slice(*_PICTOGRAPHS)] |= alone
     for code in itertools.chain.from_iterable(itertools.starmap(range, _CASED)):
         lower = chr(code).lower()
         if len(lower) == 1 and lower != chr(code):
             table[code] = ord(lower) | (table[code] & alone)
     for upper, lower in _OTHER_LOWER_CASE.items():
-        table[ord(upper)] = ord(lower) | letter_flags(characters)
+        table[ord(upper)] = ord(lower) | letter_flags(tokenizer)
     table[[ord(each) for each in "".join(_DROPPED)]] = DROPPED
-    table[[ord(each) for each in _APOSTROPHES]] = ord(" " if characters else "'")
+    table[[ord(each) for each in _APOSTROPHES]] = ord(" " if tokenizer == CHARACTERS else "'")
     return table
 
 
-def letter_flags(characters: bool) -> int:
+def letter_flags(tokenizer: str) -> int:
     """Return the flags of a letter, also of those behind the table."""
-    return SPACE_BEFORE if characters else 0
+    return SPACE_BEFORE if tokenizer == CHARACTERS else 0
 
 
 @functools.cache
-def _ascii_table(characters: bool) -> bytes:
-    return bytes((character_table(characters)[:128] & 0x7F).tolist()) + bytes(128)
+def _ascii_table(tokenizer: str) -> bytes:
+    return bytes((character_table(tokenizer)[:128] & 0x7F).tolist()) + bytes(128)
 
+
+_ASCII_MARKS = re.compile(rb"[!-&(-/:-@\[-`{-~]")
 
 _QUOTES, _ELISIONS = re.compile(QUOTES.encode()), re.compile(ELISIONS.encode())
 
 
-def split(text: bytes, characters: bool) -> list[bytes]:
+def split(text: bytes, tokenizer: str) -> list[bytes]:
     """Return the words of a UTF-8 text, in order; what is not UTF-8 separates words.
 
-    >>> [word.decode() for word in split("L’été — «ÉPATANT» 👍🏽!".encode(), characters=False)]
+    >>> [word.decode() for word in split("L’été — «ÉPATANT» 👍🏽!".encode(), "unicode")]
     ['l', 'été', 'épatant', '👍']
     """
-    if not characters and text.isascii():
-        mapped = text.translate(_ascii_table(characters))
+    if tokenizer != CHARACTERS and text.isascii():
+        mapped = text.translate(_ascii_table(tokenizer))
+        if tokenizer == PUNCTUATION:
+            mapped = _ASCII_MARKS.sub(rb" \g<0> ", mapped)
     else:
-        mapped = _mapped(text, characters)
+        mapped = _mapped(text, tokenizer)
     if b"'" in mapped:
         mapped = _QUOTES.sub(b" ", b" %b " % mapped)
         mapped = _ELISIONS.sub(rb" \1 \2", mapped)
-    if not characters and FINAL_SIGMA[0][:2] in mapped:
+    if tokenizer != CHARACTERS and FINAL_SIGMA[0][:2] in mapped:
         mapped = (mapped + b" ").replace(*FINAL_SIGMA)
     return mapped.split()
 
 
-def _mapped(text: bytes, characters: bool) -> bytes:
+def _mapped(text: bytes, tokenizer: str) -> bytes:
     """Return the text with each character replaced by what the table says: 16 bytes a character."""
     codes = np.frombuffer(text.decode("utf-8", "replace").encode("utf-32-le"), np.int32)
-    entries: np.ndarray = character_table(characters).take(codes, mode="clip")
+    entries: np.ndarray = character_table(tokenizer).take(codes, mode="clip")
     if codes.max(initial=0) >= TABLE_SIZE:
-        entries = np.where(codes < TABLE_SIZE, entries, codes | letter_flags(characters))
+        entries = np.where(codes < TABLE_SIZE, entries, codes | letter_flags(tokenizer))
     entries = entries[entries != DROPPED]
     before, after = entries & SPACE_BEFORE, entries & SPACE_AFTER
     if before.any() or after.any():

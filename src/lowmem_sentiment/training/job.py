@@ -8,6 +8,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from ..dataset.reader import Dataset
 from ..dataset.splits import num_reviews
@@ -135,7 +138,7 @@ class Job:
 
     def build_model(self) -> keras.Model:
         """Return the compiled model that the settings describe."""
-        settings = self.settings
+        settings, scales = self.settings, self.dataset.input_scales(self.num_words)
 
         def build() -> keras.Model:
             return build_model(
@@ -144,17 +147,21 @@ class Job:
                 hidden=settings.hidden,
                 dropout=settings.dropout,
                 seed=settings.seed,
-                optimizer=self._make_optimizer(),
+                optimizer=self._make_optimizer(scales),
+                input_scales=scales,
             )
 
         return self.strategy.build(build)
 
-    def _make_optimizer(self) -> keras.optimizers.Optimizer:
+    def _make_optimizer(self, row_scales: np.ndarray | None) -> keras.optimizers.Optimizer:
         """Return Adam for a table if batches have rows over their own words, otherwise for dense rows."""
         settings = self.settings
+        rate: Any = settings.learning_rate
+        if settings.learning_rate_schedule == "linear":
+            rate = keras.optimizers.schedules.PolynomialDecay(rate, settings.epochs * self.steps, 0.0)
         if self.sparse:
-            return TableAdam(settings.learning_rate, lazy=settings.optimizer == "lazy-adam")
-        return self.strategy.dense_adam(settings.learning_rate)
+            return TableAdam(rate, lazy=settings.optimizer == "lazy-adam", row_scales=row_scales)
+        return self.strategy.dense_adam(rate, row_scales=row_scales)
 
     def call(self, model: keras.Model) -> Callable[..., tf.Tensor]:
         """Return a function that predicts from the `x` of these batches."""
