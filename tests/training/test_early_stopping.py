@@ -9,7 +9,7 @@ from verify_resume import digests
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.runs.summary import best_epoch, has_ended, kept_epoch
-from lowmem_sentiment.system.errors import DataError, Resumable, SettingsError
+from lowmem_sentiment.system.errors import DataError, OutputError, Resumable, SettingsError
 from lowmem_sentiment.training.train import train as train_in_long_executions
 
 train = partial(train_in_long_executions, steps_per_execution=4)
@@ -118,3 +118,37 @@ def test_best_weights_that_are_damaged_or_gone_are_told(tmp_path):
     run.best_file.write_bytes(damaged)
     with pytest.raises(DataError, match="cannot be read"):
         run.best(3, [(1000,)])
+
+
+@pytest.mark.parametrize("name", ["write_best", "write_metrics"])
+def test_a_write_that_fails_once_loses_nothing(dataset, tmp_path, monkeypatch, name):
+    settings = TrainingSettings(**FAST, epochs=3, keep_best=True, best_by="loss")
+    train(dataset, tmp_path / "whole", settings)
+    write, calls, lines = getattr(RunDirectory, name), [], []
+
+    def fail(self, *arguments):
+        calls.append(name)
+        if len(calls) == 2:
+            raise OutputError("cannot write it: No space left on device")
+        write(self, *arguments)
+
+    monkeypatch.setattr(RunDirectory, name, fail)
+    train(dataset, tmp_path / "run", settings, report=lines.append)
+    assert [line for line in lines if "No space left on device; training continues" in line]
+    for file in ("weights.npz", "metrics.jsonl"):
+        assert (tmp_path / "run" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+
+
+def test_no_state_is_saved_whose_best_weights_are_not(dataset, tmp_path, monkeypatch):
+    settings = TrainingSettings(**FAST, epochs=3, keep_best=True, best_by="loss")
+    train(dataset, tmp_path / "whole", settings)
+    run = tmp_path / "run"
+
+    def fail(self, *arguments):
+        raise OutputError("cannot write it: No space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(OutputError, match="No space left"):
+        patched.setattr(RunDirectory, "write_best", fail)
+        train(dataset, run, settings)
+    train(dataset, run, settings, resume=True)
+    assert (run / "weights.npz").read_bytes() == (tmp_path / "whole" / "weights.npz").read_bytes()

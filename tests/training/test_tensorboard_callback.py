@@ -9,6 +9,7 @@ from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.system import memory
 from lowmem_sentiment.system.errors import OutputError
+from lowmem_sentiment.training.tensorboard_callback import Curves
 from lowmem_sentiment.training.train import train
 
 
@@ -80,8 +81,8 @@ def test_four_fifths_of_the_memory_limit_are_warned_of_once(
     assert shares == pytest.approx([used / 100] * 2)
 
 
-def test_training_continues_without_curves_where_they_cannot_be_written(dataset, tmp_path, monkeypatch):
-    """A full disk: what is written to the event files fails once."""
+@pytest.mark.parametrize("most", [0, 1 << 20])
+def test_curves_that_cannot_be_written_once_are_written_later(dataset, tmp_path, monkeypatch, most):
     append, calls, lines = EventWriter._append, [], []
 
     def fail(self, name, content):
@@ -91,13 +92,15 @@ def test_training_continues_without_curves_where_they_cannot_be_written(dataset,
         return append(self, name, content)
 
     monkeypatch.setattr(EventWriter, "_append", fail)
-    settings = TrainingSettings(batch_size=8, hidden=(4,), dropout=(), epochs=3)
+    monkeypatch.setattr(Curves, "MOST_WAITING", most)
+    settings = TrainingSettings(batch_size=8, hidden=(4,), dropout=(), epochs=2)
     run = tmp_path / "run"
-    assert train(dataset, run, settings, report=lines.append).epochs == 3
-    few, without_curves = lines
-    assert "the test split has 40 reviews" in few
-    assert "No space left" in without_curves and "without curves" in without_curves
-    assert (run / "state.npz").exists() and (run / "weights.npz").exists()
+    assert train(dataset, run, settings, report=lines.append).epochs == 2
+    (line,) = (line for line in lines if "No space left" in line)
+    assert ("without curves" if most == 0 else "writes the curves later") in line
+    points = [step for part, step, value in read_values(RunDirectory(run)) if value.tag == "epoch_loss"
+              and part == "validation"]  # fmt: skip
+    assert points == ([] if most == 0 else [20, 40])
 
 
 @pytest.mark.slow

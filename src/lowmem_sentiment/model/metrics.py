@@ -22,27 +22,25 @@ def from_confusion_matrix(counts: np.ndarray, labels: list[str]) -> dict[str, An
     Nothing predicted, or nothing there, counts as 0. With two labels the second is the positive one;
     with more there are means over the labels ("macro") and over the reviews ("weighted").
     """
-    right = np.diag(counts)
+    every_right, true, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     by_label = {}
-    for nth, label in enumerate(labels):
-        precision = _ratio(right[nth], counts[:, nth].sum())
-        recall = _ratio(right[nth], counts[nth].sum())
+    for label, right, here, chosen in zip(labels, every_right, true, predicted, strict=True):
+        precision, recall = _ratio(right, chosen), _ratio(right, here)
         by_label[label] = {
             "precision": precision,
             "recall": recall,
             "f1": _ratio(2 * precision * recall, precision + recall),
-            "reviews": int(counts[nth].sum()),
+            "reviews": int(here),
         }
-    result = {"accuracy": _ratio(right.sum(), counts.sum())}
+    result = {"accuracy": _ratio(every_right.sum(), true.sum())}
     names = ("precision", "recall", "f1")
     if len(labels) == 2:
         result |= {name: by_label[labels[1]][name] for name in names}
     else:
-        weights = counts.sum(axis=1)
         for name in names:
             values = np.array([metrics[name] for metrics in by_label.values()])
             result[f"macro_{name}"] = float(values.mean())
-            result[f"weighted_{name}"] = _ratio((values * weights).sum(), weights.sum())
+            result[f"weighted_{name}"] = _ratio((values * true).sum(), true.sum())
     return {**result, "by_label": by_label}
 
 

@@ -63,6 +63,11 @@ class EventWriter:
                 self._append(name, frame(waiting)[0])
                 waiting.clear()
 
+    @property
+    def waiting(self) -> int:
+        """The bytes of events that are not in the files yet."""
+        return sum(map(len, itertools.chain.from_iterable(self._waiting.values())))
+
     def paths(self) -> list[Path]:
         """Return the files that have been written."""
         return [path for path, _ in self._files.values()]

@@ -12,8 +12,12 @@ from ..model.metrics import Mistake
 from ..model.ngram_effects import ngram_effects
 from ..model.numpy_model import NumpyModel
 from ..runs.configuration import TrainingSettings
+from ..system.errors import printable
 from ..text.vocabulary import Vocabulary
 from .markdown import markdown_table
+
+MOST_LABELS, LABEL = 20, 40
+"""How many labels are named with their counts, and how many characters of a label are shown."""
 
 
 def describe_run(dataset: Dataset, settings: TrainingSettings, model: Any) -> str:
@@ -40,8 +44,9 @@ def _describe_data(dataset: Dataset) -> str:
     manifest, length = dataset.manifest, dataset.manifest["length"]
     rows = []
     for split, content in manifest["splits"].items():
-        counts = zip(content["labels"], dataset.labels, strict=True)
-        by_label = ", ".join(f"{count:,} {label}" for count, label in counts)
+        counts = list(zip(content["labels"], dataset.labels, strict=True))
+        shown = [f"{count:,} {printable(label, LABEL)}" for count, label in counts[:MOST_LABELS]]
+        by_label = ", ".join([*shown, "..."] if len(counts) > MOST_LABELS else shown)
         rows.append([f"{split} reviews", f"{content['reviews']:,}: {by_label}"])
     rows += [
         ["words", f"{manifest['tokens']:,}, {manifest['vocabulary']['words']:,} distinct"],
@@ -115,9 +120,9 @@ def describe_most_wrong(
         text = words.decode(ids[1:], unknown="·").split(" ")
         marked = _mark(text, {**dict.fromkeys(towards, "**"), **dict.fromkeys(away, "*")})
         weighted = ", ".join(f"{word} {effects[word]:+.2f}" for word in (*towards, *away[::-1]))
-        labels = dataset.labels
+        true, predicted = (printable(dataset.labels[nth], LABEL) for nth in (label, each.predicted))
         lines += [
-            f"### {labels[label]}, predicted {labels[each.predicted]} at {each.probability:.2%}",
+            f"### {true}, predicted {predicted} at {each.probability:.2%}",
             f"Review {number:,}: {weighted}",
             "> " + " ".join(marked),
         ]

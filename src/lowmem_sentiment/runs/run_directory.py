@@ -314,8 +314,8 @@ class RunDirectory:
                 raise DataError(f"expected the weights of epoch {epoch}, as this model has them")
         except (LowmemError, KeyError, ValueError) as error:
             raise DataError(
-                f"{self.best_file}, the best epoch's weights, cannot be read ({error}): they could not "
-                "be written, or training was resumed with --force; start over with --overwrite"
+                f"{self.best_file}, the best epoch's weights, cannot be read ({error}): they were "
+                "changed, or training was resumed with --force; start over with --overwrite"
             ) from error
         return weights
 

@@ -8,6 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from ..dataset.reader import Dataset
 from ..model.tensorflow import keras
 from ..runs.configuration import SaveEvery, TrainingSettings
@@ -21,7 +23,8 @@ from .checkpoint import Position
 class KeepEpochs(keras.callbacks.Callback):
     """Write metrics.jsonl and the best epoch's weights, and end training early.
 
-    Nothing in metrics.jsonl depends on time: two runs with one seed write the same file.
+    Nothing in metrics.jsonl depends on time: two runs with one seed write the same file. What could not
+    be written (a full disk) is kept, and `write` writes it later: no state is saved before.
     """
 
     def __init__(
@@ -33,18 +36,34 @@ class KeepEpochs(keras.callbacks.Callback):
     ):
         super().__init__()
         self._run, self._position, self._settings, self._report = run, position, settings, report
+        self._metrics_wait = False
+        self._best: tuple[int, list[np.ndarray]] | None = None
 
     def on_epoch_end(self, epoch, logs=None):
         """Write the metrics, and the weights of the best epoch; end if enough were no better."""
         epochs, settings = self._position.epochs, self._settings
+        self._metrics_wait = True
+        if settings.keep_best and kept_epoch(settings, epochs)["epoch"] == epoch + 1:
+            self._best = epoch + 1, self.model.get_weights()
         try:
-            self._run.write_metrics(epochs)  # after a failure again at the next epoch's end
-            if settings.keep_best and kept_epoch(settings, epochs)["epoch"] == epoch + 1:
-                self._run.write_best(epoch + 1, self.model.get_weights())  # `restore_best` checks it
+            self.write()
         except OutputError as error:
-            self._report(f"warning: {error}")
+            self._report(f"warning: {error}; training continues, and writes it later")
         if has_ended(settings, epochs):
             self.model.stop_training = True
+
+    def write(self) -> None:
+        """Write what is not written yet; OutputError if the system refuses."""
+        if self._metrics_wait:
+            self._run.write_metrics(self._position.epochs)
+            self._metrics_wait = False
+        if self._best:
+            self._run.write_best(*self._best)
+            self._best = None
+
+    def on_train_end(self, logs=None):
+        """Write what is not written yet; OutputError, and the last state saved is that of before."""
+        self.write()
 
 
 class ShardCheck(keras.callbacks.Callback):

@@ -80,6 +80,9 @@ class Curves(keras.callbacks.Callback):
     INTERVAL = 1.0
     """Seconds between two times that the files are written."""
 
+    MOST_WAITING = 4 << 20
+    """Bytes of events that are kept in memory where the disk is full: 200 epochs of the default run."""
+
     def __init__(
         self,
         run: RunDirectory,
@@ -94,17 +97,25 @@ class Curves(keras.callbacks.Callback):
         self._events: EventWriter | None = EventWriter(run.tensorboard)
         self._seen, self._since, self._waited, self._flushed = 0, 0.0, 0.0, 0.0
         self._sums: dict[str, float] = {}
-        self._warned = self._described = False
+        self._warned = self._described = self._failed = False
 
     def flush(self) -> None:
-        """Bring everything written so far to the files; where that fails, training has no more curves."""
+        """Bring everything written so far to the files; where that fails, try again at the next flush.
+
+        Training has no more curves when more than `MOST_WAITING` bytes wait.
+        """
         self._flushed = time.monotonic()
+        if not self._events:
+            return
         try:
-            if self._events:
-                self._events.flush()
+            self._events.flush()
         except OutputError as error:
-            self._events = None
-            self._report(f"warning: {error}; training continues without curves")
+            if self._events.waiting > self.MOST_WAITING:
+                self._events = None
+                self._report(f"warning: {error}; training continues without curves")
+            elif not self._failed:
+                self._report(f"warning: {error}; training continues, and writes the curves later")
+            self._failed = True
 
     def _write(self, name: str, values: list[Value]) -> None:
         if self._events:

@@ -146,10 +146,12 @@ def _fit(
         job.strategy.is_chief,
     )
     curves = Curves(directory, position, job, validation, report)
+    epochs = KeepEpochs(directory, position, job.settings, report)
 
     def save() -> None:
         if chief:
             curves.flush()
+            epochs.write()
             checkpoint.save(directory, model, position, job.conditions)
 
     stop = job.strategy.agree_on(control.stop)
@@ -157,7 +159,7 @@ def _fit(
     callbacks = [
         *([curves] if chief else []),
         *control.callbacks,
-        KeepEpochs(directory, position, job.settings, report),
+        epochs,
         ReportProgress(control.progress, position, job.validation_steps),
         ShardCheck(job.dataset),
         SaveState(save, position, control.save_every, stop, report, patience),
