@@ -77,7 +77,7 @@ def verify_resume(
         here = 0
         for _ in _kills(command, run, longest, kills - done, generator):
             here += 1
-            progress("kill and resume", done + here, kills)
+            progress("kill and resume", done + here, kills, unit="kills")
         done += here
         found = digests(run.path)
         rounds.append({"kills": here, "identical": found == expected, **found})

@@ -158,7 +158,7 @@ from lowmem_sentiment.training.train import train
 seen = {{}}
 def progress(what, done, total, note=""):
     if what.startswith("epoch"):
-        seen[what] = memory.resident()
+        seen[what] = memory.resident_and_anonymous()[0]
 run = {str(tmp_path / "run")!r}
 train({str(dataset.directory)!r}, run, TrainingSettings(epochs=25), progress=progress)
 print(seen["epoch 25/25"] - seen["epoch 5/25"])

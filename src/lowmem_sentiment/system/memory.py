@@ -38,40 +38,45 @@ def peak_resident() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def resident_and_anonymous() -> tuple[int, int]:
+    """Return both in bytes (0: unknown): 12 microseconds, a third of what /proc/self/status takes."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            _, pages, of_files, *_ = map(int, file.read().split())  # `proc(5)`
+    except OSError:
+        return 0, 0
+    size = os.sysconf("SC_PAGE_SIZE")
+    return pages * size, (pages - of_files) * size
+
+
 def anonymous() -> int:
-    """Return the bytes of this process that the kernel cannot reclaim, now (0: not known)."""
-    return sizes("/proc/self/status").get("RssAnon", 0)
-
-
-def resident() -> int:
-    """Return the bytes this process is resident with, now (0: not known)."""
-    return sizes("/proc/self/status").get("VmRSS", 0)
+    """Return the bytes of this process that the kernel cannot reclaim, now (0: unknown)."""
+    return resident_and_anonymous()[1]
 
 
 def trim_heap() -> None:
-    """Let glibc return to the kernel what was freed (`malloc_trim(3)`): 2 to 4 ms.
+    """Let glibc return freed memory to the kernel (`malloc_trim(3)`): 2 to 4 ms.
 
-    Without it a shuffle window that is no longer used, 27 MB for IMDb, counts on.
+    Otherwise a shuffle window that is no longer used, 27 MB for IMDb, still counts.
     """
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-    except (OSError, AttributeError):  # another C library
-        return
+    _call_glibc("malloc_trim", 0)
 
 
 def return_large_blocks() -> None:
     """Let glibc return each block of 64 KiB or more to the kernel when it is freed (`mallopt(3)`).
 
-    Its own threshold rises to the largest block that was freed so far, and what is below it stays in the
-    heap: 15 MB of a server whose answers have 6 MB.
+    Its own threshold rises to the largest block freed so far, and smaller ones stay in the heap: 15 MB
+    of a server whose answers have 6 MB.
     """
-    try:
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 64 << 10)
-    except (OSError, AttributeError):  # another C library
-        return
+    _call_glibc("mallopt", _M_MMAP_THRESHOLD, 64 << 10)
 
 
 _M_MMAP_THRESHOLD = -3
+
+
+def _call_glibc(name: str, *arguments: int) -> None:
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        getattr(ctypes.CDLL(None), name)(*arguments)
 
 
 class Limit(NamedTuple):
@@ -93,6 +98,17 @@ def find_limit() -> Limit:
     return min([free, *_cgroup_limits()], key=lambda limit: limit.bytes)
 
 
+def container() -> tuple[int, int] | None:
+    """Return the bytes that cannot be reclaimed in the memory cgroup, and its limit; None: no limit."""
+    limit = _container_limit()
+    return (limit.used(), limit.bytes) if limit else None
+
+
+@functools.cache
+def _container_limit() -> Limit | None:
+    return min(_cgroup_limits(), key=lambda limit: limit.bytes, default=None)
+
+
 def _cgroup_limits(proc: Path = Path("/proc/self")) -> Iterator[Limit]:
     """Yield the limit of this process's memory cgroup and of each one above it.
 
@@ -100,18 +116,6 @@ def _cgroup_limits(proc: Path = Path("/proc/self")) -> Iterator[Limit]:
     `memory.limit_in_bytes`, of nearly 2**63 where there is none (kernel documentation,
     admin-guide/cgroup-v2 and cgroup-v1/memory).
     """
-    for mount, group, file in _cgroups(proc):
-        for directory in (group, *group.parents):
-            with contextlib.suppress(OSError, ValueError):
-                limit = int((directory / file).read_text())  # version 2 says "max" for none
-                if limit < 1 << 60:
-                    yield Limit(limit, f"cgroup {directory}", directory)
-            if directory == mount:
-                break
-
-
-def _cgroups(proc: Path) -> Iterator[tuple[Path, Path, str]]:
-    """Yield mount point, this process's directory, and the limit's file of each memory hierarchy."""
     try:
         mounts = [line.split() for line in (proc / "mountinfo").read_text().splitlines()]
         groups = [line.split(":", 2) for line in (proc / "cgroup").read_text().splitlines()]
@@ -128,7 +132,18 @@ def _cgroups(proc: Path) -> Iterator[tuple[Path, Path, str]]:
                 # In a container the mount shows a part of the tree, from `root` on.
                 inside = mount / os.path.relpath(path, root) if path.startswith(root) else mount
                 group = inside if inside.is_dir() else mount
-                yield mount, group, "memory.max" if second else "memory.limit_in_bytes"
+                yield from _limits(group, mount, "memory.max" if second else "memory.limit_in_bytes")
+
+
+def _limits(group: Path, mount: Path, file: str) -> Iterator[Limit]:
+    """Yield the limits from a cgroup's directory up to where its tree is mounted."""
+    for directory in (group, *group.parents):
+        with contextlib.suppress(OSError, ValueError):
+            limit = int((directory / file).read_text())  # version 2 says "max" for none
+            if limit < 1 << 60:
+                yield Limit(limit, f"cgroup {directory}", directory)
+        if directory == mount:
+            break
 
 
 def _cgroup_anonymous(directory: Path) -> int:
@@ -142,10 +157,10 @@ def _cgroup_anonymous(directory: Path) -> int:
 
 
 class Watch:
-    """Look at this process's memory every 20 ms, in a thread, while a `with` block runs.
+    """Measure this process's memory every 20 ms, in a thread, while a `with` block runs.
 
-    Keeps the peak of anonymous memory, which the kernel does not; costs 40 microseconds a look.
-    `alarm` is called once, with what was seen, when `limit` is used to 92 %.
+    Keeps the peak of anonymous memory, which the kernel does not. `alarm` is called once, with the
+    reason, when 92 % of `limit` are used.
     """
 
     INTERVAL = 0.02  # seconds
@@ -155,26 +170,25 @@ class Watch:
         self.peak_anonymous = 0
         self._limit, self._alarm = limit, alarm
         self._end = threading.Event()
-        self._thread = threading.Thread(target=self._look_on, name="memory", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="memory", daemon=True)
 
     def __enter__(self) -> "Watch":
-        self.look()
+        self._measure()
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._end.set()
         self._thread.join()
-        self.look()
+        self._measure()
 
-    def look(self) -> None:
-        """Look now."""
+    def _measure(self) -> None:
         self.peak_anonymous = max(self.peak_anonymous, anonymous())
 
-    def _look_on(self) -> None:
+    def _watch(self) -> None:
         limit = self._limit
         while not self._end.wait(self.INTERVAL):
-            self.look()
+            self._measure()
             if limit and (used := limit.used()) >= self.ALARM * limit.bytes:
                 self._alarm(
                     f"{used / MB:.0f} MB of the {limit.bytes / MB:.0f} MB of {limit.source} are used"
@@ -191,25 +205,3 @@ def parse_size(text: str) -> int:
     if not 1 <= size < 1 << 63:
         raise ValueError(f"a size of {text}")
     return int(size)
-
-
-@functools.cache
-def _container_limit() -> Limit | None:
-    return min(_cgroup_limits(), key=lambda limit: limit.bytes, default=None)
-
-
-def resident_and_anonymous() -> tuple[int, int]:
-    """Return both at once (0: not known): 12 microseconds, a third of what /proc/self/status takes."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            _, pages, of_files, *_ = map(int, file.read().split())  # `proc(5)`
-    except OSError:
-        return 0, 0
-    size = os.sysconf("SC_PAGE_SIZE")
-    return pages * size, (pages - of_files) * size
-
-
-def container() -> tuple[int, int] | None:
-    """Return the bytes that cannot be reclaimed in the memory cgroup, and its limit; None: no limit."""
-    limit = _container_limit()
-    return (limit.used(), limit.bytes) if limit else None

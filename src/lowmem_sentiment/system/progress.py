@@ -4,6 +4,7 @@ The library reports through a `Progress`, or a plain function (`as_progress`), a
 command line passes a `Bar`.
 """
 
+import contextlib
 import os
 import shutil
 import sys
@@ -13,7 +14,11 @@ from typing import Any, TextIO
 
 
 class Progress:
-    """What is called now and then with how far a piece of work is; this one reports nothing."""
+    """What is called now and then with how far a piece of work is."""
+
+    def __init__(self, function: Callable[[str, int, int | None, str], Any] | None = None):
+        """Report to a function of what, done, total and note, or to nobody."""
+        self._function = function
 
     def __call__(
         self,
@@ -25,50 +30,30 @@ class Progress:
         unit: str = "",
         remaining: int | None = None,
     ) -> None:
-        """Report that `done` of `total` (None: not known) units of `what` are done.
+        """Report that `done` of `total` (None: unknown) units of `what` are done.
 
-        `remaining` is how many units are left in all, where more than `what` is to come: the epochs
-        after this one.
+        `remaining` units are left in all, if more than `what` is to come: the epochs after this one.
         """
+        if self._function:
+            self._function(what, done, total, note)
 
     def phase(self, what: str) -> None:
         """Report what begins now and cannot say how far it is, such as an import."""
 
     def line(self, text: str) -> None:
-        """Report a line that stays, such as what an epoch measured."""
+        """Report a line that stays, such as an epoch's metrics."""
 
 
 no_progress = Progress()
 
 
-class _Plain(Progress):
-    """Call a function that takes what, done, total and note alone."""
-
-    def __init__(self, function: Callable[[str, int, int | None, str], Any]):
-        self._function = function
-
-    def __call__(self, what: str, done: int, total: int | None, note: str = "", **_: Any) -> None:
-        self._function(what, done, total, note)
-
-
 def as_progress(progress: Callable[..., Any]) -> Progress:
-    """Return `progress`, or what calls it where it is a plain function of what, done, total and note."""
-    return progress if isinstance(progress, Progress) else _Plain(progress)
+    """Return `progress`, or a `Progress` that calls it if it is a plain function."""
+    return progress if isinstance(progress, Progress) else Progress(progress)
 
 
-_UNITS = {
-    "download": "bytes",
-    "epoch": "steps",
-    "choose": "reviews",
-    "evaluate": "reviews",
-    "explore": "reviews",
-    "kill": "kills",
-    "read": "texts",
-    "validate": "batches",
-    "verify": "reviews",
-    "write": "reviews",
-}
-"""The units of those who name none, by the first word of what they do."""
+_UNITS = {"download": "bytes", "epoch": "steps", "read": "texts", "validate": "batches"}
+"""The unit, if none is given, by the first word of the work; reviews otherwise."""
 
 
 def duration(seconds: float) -> str:
@@ -80,25 +65,21 @@ def duration(seconds: float) -> str:
 
 def terminal_size(stream: TextIO) -> os.terminal_size:
     """Return the columns and lines of the terminal behind `stream`; COLUMNS and LINES come first."""
-    try:
-        fallback = tuple(os.get_terminal_size(stream.fileno()))
-    except (OSError, ValueError):  # no terminal, or no file at all
-        return shutil.get_terminal_size()
-    environment = (os.environ.get(name, "") for name in ("COLUMNS", "LINES"))
-    columns, lines = (
-        int(given) if given.isdecimal() and int(given) else found
-        for given, found in zip(environment, fallback, strict=True)
-    )
-    return os.terminal_size((columns or 80, lines or 24))
+    fallback = (80, 24)
+    with contextlib.suppress(OSError, ValueError):  # no terminal, or no file at all
+        found = os.get_terminal_size(stream.fileno())
+        fallback = (found.columns or 80, found.lines or 24)
+    return shutil.get_terminal_size(fallback)
 
 
 class Bar(Progress):
-    """Draw progress as one line on a terminal; on anything else write a plain line now and then."""
+    """Draw progress as one line on a terminal; otherwise write a plain line now and then."""
 
     WIDTH = 24
+    LEAST_WIDTH = 8
     INTERVAL = 0.1  # seconds between two drawings
     PATIENCE = 0.5  # seconds before the first
-    PLAIN_INTERVAL = 10.0  # the same where there is no terminal
+    PLAIN_INTERVAL = 10.0  # the same without a terminal
     PLAIN_PATIENCE = 2.0
 
     def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic):
@@ -106,9 +87,9 @@ class Bar(Progress):
         self._terminal = self._stream is not None and self._stream.isatty()
         self._interval = self.INTERVAL if self._terminal else self.PLAIN_INTERVAL
         self._patience = self.PATIENCE if self._terminal else self.PLAIN_PATIENCE
-        self._shown, self._what = False, ""
-        self._pace = _Pace(0, 0.0)
-        self._drawn = 0.0
+        self._shown, self._what, self._drawn = False, "", 0.0
+        self._begun = self._last = (0, 0.0)  # units done, and when
+        self._left: float | None = None  # seconds, at the last report of a new number
 
     def __call__(
         self,
@@ -126,21 +107,77 @@ class Bar(Progress):
         if what != self._what:
             self.clear()
             self._what, self._drawn = what, now + self._patience - self._interval
-            self._pace = _Pace(done, now)
-        left = remaining if remaining is not None else total - done if total else None
-        self._pace.update(done, left, now)
+            self._begun = self._last = (done, now)
+            self._left = None
+        units, seconds = done - self._begun[0], now - self._begun[1]
+        if remaining is None and total:
+            remaining = total - done
+        if done != self._last[0]:
+            self._last = (done, now)
+            self._left = seconds / units * remaining if remaining is not None and units > 0 else None
         last = self._terminal and self._shown and done == total
         if now - self._drawn < self._interval and not last:
             return
         self._drawn, self._shown = now, True
-        unit = unit or _UNITS.get(what.split()[0], "")
-        self._draw(_fit(self._parts(done, total, note, unit, now), self._columns()))
+        rate = units / seconds if seconds > 0 else 0.0
+        amount = f"{done:,}/{total:,}" if total else f"{done:,}"
+        # Counts down between two reports: it does not grow while one run of a search trains.
+        left = None if self._left is None else max(0.0, self._left - (now - self._last[1]))
+        parts = {
+            "what": what,
+            "share": f"{min(1.0, done / total):4.0%}" if total else "",
+            "note": note,
+            "amount": f"{amount} {unit or _UNITS.get(what.split()[0], 'reviews')}",
+            "rate": f"{rate:,.0f}/s" if rate >= 1 else "",
+            "left": "" if left is None else f"{duration(left)} left",
+        }
+        self._draw(parts, min(1.0, done / total) if total and self._terminal else None)
 
-    def _columns(self) -> int:
-        return terminal_size(self._stream).columns if self._terminal else 1000
+    def phase(self, what: str) -> None:
+        """Draw it at once, on a terminal: the import of TensorFlow leaves no chance to draw again."""
+        self.clear()
+        if self._terminal:
+            self._shown = True
+            self._draw({"what": f"{what} ..."})
 
-    def _draw(self, line: str) -> None:
+    def line(self, text: str) -> None:
+        """Write a line that stays, above the bar."""
+        self.clear()
+        self._write(f"{text}\n")
+
+    def clear(self) -> None:
+        """Remove the line from the terminal."""
+        if self._shown and self._terminal:
+            self._write("\r\x1b[K")
+        self._shown, self._what = False, ""
+
+    def _draw(self, parts: dict[str, str], share: float | None = None) -> None:
+        """Write the parts, and a bar for `share`, in less than the terminal's width, where lines wrap."""
+        parts = {name: part for name, part in parts.items() if part}
+        room = terminal_size(self._stream).columns - 1 if self._terminal else 1000
+
+        def free() -> int:
+            return room - len("  ".join(parts.values()))
+
+        least = 2 + self.LEAST_WIDTH if share is not None else 0
+        for name in ("rate", "amount"):
+            if free() < least:
+                parts.pop(name, None)
+        if share is not None and free() >= least:
+            parts["what"] += f"  {self._bar(share, min(self.WIDTH, free() - 2))}"
+        for name in ("note", "left"):
+            if free() < 0:
+                parts.pop(name, None)
+        line = "  ".join(parts.values())[:room]
         self._write(f"\r\x1b[K{line}" if self._terminal else f"lowmem-sentiment: {line}\n")
+
+    def _bar(self, share: float, width: int) -> str:
+        full, empty = "━", " "
+        try:
+            full.encode(self._stream.encoding or "utf-8")
+        except UnicodeEncodeError:
+            full, empty = "#", "-"
+        return (full * int(share * width)).ljust(width, empty)
 
     def _write(self, text: str) -> None:
         try:
@@ -149,90 +186,3 @@ class Bar(Progress):
                 self._stream.flush()
         except OSError:  # nobody can read any more
             self._stream = None
-
-    def _parts(self, done: int, total: int | None, note: str, unit: str, now: float) -> dict[str, str]:
-        """Return the line's parts in their order; `_fit` leaves out what is least needed."""
-        rate, left = self._pace.rate(now), self._pace.left(now)
-        parts = {"what": self._what}
-        if total:
-            share = min(1.0, done / total)
-            parts |= {"bar": self._bar(share), "share": f"{share:4.0%}"}
-        parts["note"] = note
-        amount = f"{done:,}/{total:,}" if total else f"{done:,}"
-        parts["amount"] = f"{amount} {unit}".rstrip()
-        parts["rate"] = f"{rate:,.0f}/s" if rate >= 1 else ""
-        parts["left"] = f"{duration(left)} left" if left is not None else ""
-        return parts
-
-    def _bar(self, share: float) -> str:
-        if not self._terminal:
-            return ""
-        filled = int(share * self.WIDTH)
-        try:
-            "━".encode(self._stream.encoding or "utf-8")
-        except UnicodeEncodeError:
-            return "#" * filled + "-" * (self.WIDTH - filled)
-        return "━" * filled + " " * (self.WIDTH - filled)
-
-    def phase(self, what: str) -> None:
-        """Draw it at once, on a terminal: who imports TensorFlow cannot draw a second time."""
-        if self._stream is None:
-            return
-        self.clear()
-        if self._terminal:
-            self._shown = True
-            self._draw(_fit({"what": f"{what} ..."}, self._columns()))
-
-    def line(self, text: str) -> None:
-        """Write a line that stays, above the bar."""
-        self.clear()
-        self._write(f"{text}\n")
-
-    def clear(self) -> None:
-        """Take the line away."""
-        if self._shown and self._terminal:
-            self._write("\r\x1b[K")
-        self._shown, self._what = False, ""
-
-
-class _Pace:
-    """How fast a piece of work goes, from where it began.
-
-    Between two reports the time left counts down: it does not grow while one run of a search trains.
-    """
-
-    def __init__(self, done: int, now: float):
-        self._first, self._start = done, now
-        self._done, self._at = done, now
-        self._left: float | None = None
-
-    def update(self, done: int, remaining: int | None, now: float) -> None:
-        if done == self._done:
-            return
-        self._done, self._at = done, now
-        new = done - self._first
-        self._left = (now - self._start) / new * remaining if remaining is not None and new > 0 else None
-
-    def rate(self, now: float) -> float:
-        return (self._done - self._first) / (now - self._start) if now > self._start else 0.0
-
-    def left(self, now: float) -> float | None:
-        return None if self._left is None else max(0.0, self._left - (now - self._at))
-
-
-def _fit(parts: dict[str, str], columns: int) -> str:
-    """Return the parts as one line of less than `columns` characters, where terminals wrap."""
-    parts = {name: part for name, part in parts.items() if part}
-
-    def joined() -> str:
-        return "  ".join(parts.values())
-
-    room = columns - 1
-    if "bar" in parts and (over := len(joined()) - room) > 0:
-        width = max(8, len(parts["bar"]) - over)
-        step = len(parts["bar"]) / width
-        parts["bar"] = "".join(parts["bar"][int(nth * step)] for nth in range(width))
-    for name in ("rate", "amount", "bar", "note", "left"):
-        if len(joined()) > room:
-            parts.pop(name, None)
-    return joined()[:room]

@@ -69,89 +69,76 @@ def read_blocks(
     """
     left = file.seek(0, 2)
     file.seek(0)
-    start, rest, wanted = 0, b"", block_bytes
+    start, data, wanted = 0, b"", block_bytes
     while left:
         new = file.read(min(wanted, left))
         if digest:
             digest(new)
         left = left - len(new) if new else 0
-        data = rest + new
-        heads, problem = _heads(data, max_bytes, check)
-        block, used = _whole_records(data, heads, start, check)
-        if block.records:
-            yield block
+        data += new
+        starts, lengths, problem = _heads(data, max_bytes, check)
+        ends = starts + _HEAD.size + lengths
+        whole = int(np.searchsorted(ends, len(data) - 4, side="right"))  # all but the last, or all
+        begins, ends = starts[:whole] + _HEAD.size, ends[:whole]
+        if whole:
+            records = [data[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
+            damaged = _wrong_crcs(data, begins, ends) if check else []
+            yield Block((start + starts[:whole]).tolist(), records, damaged)
+            used = int(ends[-1]) + 4
+            start, data = start + used, data[used:]
         if problem:
-            raise DamagedRecord(start + used, problem)
-        start, rest = start + used, data[used:]
-        missing = _HEAD.size - len(rest)
+            raise DamagedRecord(start, problem)
+        missing = _HEAD.size - len(data)
         if missing <= 0:
-            missing = _HEAD.unpack_from(rest)[0] + FRAME - len(rest)
-        if rest and missing > left:
+            missing = _HEAD.unpack_from(data)[0] + FRAME - len(data)
+        if data and missing > left:
             raise DamagedRecord(start, "is cut short")
         wanted = max(block_bytes, missing)
 
 
-def _heads(data: bytes, max_bytes: int, check: bool) -> tuple[list[tuple[int, int]], str]:
-    """Return (start, length) of each record that begins in `data`, and what is wrong after the last."""
+def _heads(data: bytes, max_bytes: int, check: bool) -> tuple[np.ndarray, np.ndarray, str]:
+    """Return int64[records], start and length of each record, and what is wrong after the last one."""
     heads, at = [], 0
     while at + _HEAD.size <= len(data):
         length, _ = _HEAD.unpack_from(data, at)
         heads.append((at, length))
         at += FRAME + length
     starts = np.array([start for start, _ in heads], np.int64)
-    wrong = _wrong_crcs(np.frombuffer(data, np.uint8), starts, starts + 8) if check else []
-    sound = heads[: wrong[0]] if wrong else heads
-    for nth, (_, length) in enumerate(sound):
+    problem = ""
+    if check and (wrong := _wrong_crcs(data, starts, starts + 8)):
+        heads, problem = heads[: wrong[0]], "has a wrong length checksum"
+    for nth, (_, length) in enumerate(heads):
         if length > max_bytes:
-            return heads[:nth], f"has {length:,} bytes, expected {max_bytes:,} at most"
-    return sound, "has a wrong length checksum" if wrong else ""
+            heads, problem = heads[:nth], f"has {length:,} bytes, expected {max_bytes:,} at most"
+            break
+    lengths = np.array([length for _, length in heads], np.int64)
+    return starts[: len(heads)], lengths, problem
 
 
-def _whole_records(
-    data: bytes, heads: list[tuple[int, int]], offset: int, check: bool
-) -> tuple[Block, int]:
-    """Return the records that `data` holds whole, and where they end; `data` begins at byte `offset`."""
-    if heads and sum(heads[-1]) + FRAME > len(data):
-        heads = heads[:-1]
-    begins = np.array([start for start, _ in heads], np.int64) + _HEAD.size
-    ends = begins + np.array([length for _, length in heads], np.int64)
-    records = [data[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
-    damaged = _wrong_crcs(np.frombuffer(data, np.uint8), begins, ends) if check else []
-    used = int(ends[-1]) + 4 if heads else 0
-    return Block([offset + start for start, _ in heads], records, damaged), used
-
-
-def _wrong_crcs(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> list[int]:
-    """Return the places of the byte strings that are not followed by their masked CRC."""
+def _wrong_crcs(data: bytes, starts: np.ndarray, ends: np.ndarray) -> list[int]:
+    """Return the indices of the byte strings that are not followed by their masked CRC."""
     if not len(starts):
         return []
-    stored = data[ends[:, np.newaxis] + np.arange(4)].view("<u4").ravel()
-    return np.flatnonzero(masked(crc32c(data, starts, ends)) != stored).tolist()
-
-
-def _byte_table() -> np.ndarray:
-    table = np.arange(256, dtype=np.uint32)
-    for _ in range(8):
-        table = np.where(table & 1, (table >> 1) ^ np.uint32(0x82F63B78), table >> 1)
-    return table
-
-
-def _word_table(byte_table: np.ndarray) -> np.ndarray:
-    """Return uint32[65536]: what two bytes do to the low half of a CRC."""
-    words = np.arange(65536, dtype=np.uint32)
-    for _ in range(2):
-        words = byte_table[words & 0xFF] ^ (words >> 8)
-    return words
+    octets = np.frombuffer(data, np.uint8)
+    stored = octets[ends[:, np.newaxis] + np.arange(4)].view("<u4").ravel()
+    return np.flatnonzero(masked(crc32c(octets, starts, ends)) != stored).tolist()
 
 
 @functools.cache
 def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the tables for a byte, for two bytes, and for `_SEGMENT` zero bytes: 770 KB."""
-    byte_table = _byte_table()
-    word_table = _word_table(byte_table)
+    """Return the tables for a byte, for two bytes, and for `_SEGMENT` zero bytes: 770 KB.
+
+    The second is uint32[65536]: what two bytes do to the low half of a CRC.
+    """
+    byte_table = np.arange(256, dtype=np.uint32)
+    for _ in range(8):
+        byte_table = np.where(byte_table & 1, (byte_table >> 1) ^ np.uint32(0x82F63B78), byte_table >> 1)
+    word_table = words = np.arange(65536, dtype=np.uint32)
+    for _ in range(2):
+        word_table = byte_table[word_table & 0xFF] ^ (word_table >> 8)
     # CRC is linear, so what a run of zero bytes does to a CRC is the sum (xor) of what it
     # does to its low and to its high half. Twice the run does it twice.
-    zeros = np.stack([np.arange(65536, dtype=np.uint32), np.arange(65536, dtype=np.uint32) << 16])
+    zeros = np.stack([words, words << 16])
     zeros = word_table[zeros & 0xFFFF] ^ (zeros >> 16)
     for _ in range((_SEGMENT // 2).bit_length() - 1):
         zeros = zeros[0][zeros & 0xFFFF] ^ zeros[1][zeros >> 16]
