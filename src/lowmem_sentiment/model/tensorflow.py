@@ -13,7 +13,6 @@ Where TensorFlow and Keras are imported already, only the heaps change. `set_thr
 """
 
 import contextlib
-import ctypes
 import gc
 import os
 import platform
@@ -23,10 +22,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..system.errors import Unavailable
+from ..system.memory import limit_heaps
 from ..system.signals import interruptible
 from ..system.workarounds import UNUSED_BY_KERAS, hidden
-
-_M_ARENA_MAX = -8  # mallopt(3)
 
 # Up to here one thread was as fast as two or faster on two cores, of which the pipeline needs one.
 _SMALL_STEP = 1 << 27
@@ -121,8 +119,7 @@ def _limit_arenas() -> None:
     for all an epoch of the default run takes 1.8 s instead of 1.55. Each heap keeps some of the memory
     freed in it: three cost 4 MB more than one. One heap per thread costs 6 MB and is not faster.
     """
-    with contextlib.suppress(OSError, AttributeError):  # a different C library
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 3)
+    limit_heaps(3)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 from ..evaluation.predict import Predictor
 from ..runs.run_directory import RunDirectory
 from ..system.errors import LowmemError, printable
+from ..system.memory import trim_heap
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at what the run's path leads to."""
@@ -50,6 +51,7 @@ class LiveModel:
             except (LowmemError, MemoryError) as error:
                 self._log({**event, "loaded": False, "error": printable(error, 1_000)})
             else:
+                trim_heap()  # the old model, once no request uses it
                 self._log({**event, "loaded": True})
 
     def replace_in_background(self) -> None:

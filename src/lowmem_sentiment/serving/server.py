@@ -16,6 +16,7 @@ from waitress import wasyncore
 from waitress.server import create_server
 
 from ..system.errors import Unavailable
+from ..system.memory import limit_heaps, return_large_blocks
 from .application import RUNNING, Application
 from .settings import ServingSettings
 
@@ -76,6 +77,9 @@ def serve(
     nobody up. Each request that waits for its turn has a thread of its own.
     """
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it warns of each request that waits
+    # Each of 70 threads could have a heap of its own: 40 MB more after 16 models.
+    limit_heaps(1)
+    return_large_blocks()
     channels: dict[int, Any] = {}
     server = create_server(
         application,

@@ -71,7 +71,12 @@ def return_large_blocks() -> None:
     _call_glibc("mallopt", _M_MMAP_THRESHOLD, 64 << 10)
 
 
-_M_MMAP_THRESHOLD = -3
+def limit_heaps(count: int) -> None:
+    """Let glibc's threads share `count` heaps: each heap keeps some of what is freed in it."""
+    _call_glibc("mallopt", _M_ARENA_MAX, count)
+
+
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
 
 
 def _call_glibc(name: str, *arguments: int) -> None:
