@@ -51,7 +51,6 @@ def lines_of(metric="macro_f1", cheapest_rank=1, **values):
         dataset="data",
         data="data",
         settings=TuneSettings(metric=metric, minutes=10),
-        grid=[],
         ranked_with_validation=False,
         rungs=[1, 2, 4],
         trained=19,
@@ -100,7 +99,8 @@ def test_validation_that_ranked_the_ngrams_is_noted():
 @pytest.mark.parametrize("deviation", [None, 0.01])
 def test_a_grid_shows_its_settings_and_a_deviation_over_several_seeds(deviation):
     rows = [replace(ROW, deviation=deviation)]
-    lines = lines_of(grid=["hidden", "keep_best"], candidates=rows, winner=rows[0], cheapest=rows[0])
+    settings = TuneSettings(grid=("hidden=50,50,50", "keep_best=false"))
+    lines = lines_of(settings=settings, candidates=rows, winner=rows[0], cheapest=rows[0])
     assert lines[0].split()[:3] == ["hidden", "keep_best", "runs"]
     assert lines[1].split()[:5] == ["1", "50,50,50", "False", "1", "0.7500"]
     assert ("± 0.0100" in lines[1]) == bool(deviation)

@@ -3,11 +3,9 @@ import math
 import numpy as np
 import pytest
 
-from lowmem_sentiment.evaluation.scoring import Batch, Scores
 from lowmem_sentiment.evaluation.significance import (
     POWER,
     PairedTest,
-    Pairs,
     binomial_tail,
     detectable_difference,
     paired_test,
@@ -16,9 +14,7 @@ from lowmem_sentiment.evaluation.significance import (
 
 
 def result_of(only_baseline: int, only_run: int, reviews: int = 1_000, alpha: float = 0.05) -> PairedTest:
-    pairs = Pairs(0, 1)
-    pairs.only_baseline, pairs.only_run, pairs.reviews = only_baseline, only_run, reviews
-    return paired_test(pairs, "live", 0.8, alpha)
+    return paired_test("live", 0.8, only_baseline, only_run, reviews, alpha)
 
 
 @pytest.mark.parametrize(("b", "c"), [(0, 0), (1, 0), (5, 0), (3, 8), (10, 10), (40, 25), (700, 600)])
@@ -84,12 +80,3 @@ def test_verdicts_are_sentences_that_say_the_direction():
     line = result_of(30, 28).in_words()
     assert line.startswith("no significant difference: -0.20% accuracy")
     assert "two-sided p = 0.9" in line and "would have been found in 80%" in line
-
-
-def test_pairs_are_counted_over_batches():
-    pairs = Pairs(0, 1)
-    nothing = np.zeros(0)
-    for first, second in (([1, 1, 0, 0], [1, 0, 1, 0]), ([1, 1], [0, 0])):
-        scores = [Scores(nothing, nothing, np.array(each, bool)) for each in (first, second)]
-        pairs(Batch(np.zeros(len(first), int), None, None), scores)
-    assert (pairs.only_baseline, pairs.only_run, pairs.reviews) == (3, 1, 6)

@@ -38,7 +38,7 @@ def budget_of(dataset, clock):
         state = TuneState(FORMAT, 1, "f", TuneSettings(minutes=minutes), 8 << 30, results=list(results))
         state.seconds = spent
         space = SearchSpace(dataset, TrainingSettings(validation_split=0.1), 8 << 30)
-        return Budget(dataset, state, space.settings, 1, clock)
+        return Budget(dataset, state, lambda number: space[number].settings, 1, clock)
 
     return make
 

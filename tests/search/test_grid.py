@@ -9,9 +9,9 @@ import pytest
 from helpers import run_cli, wait_for
 
 from lowmem_sentiment.runs.configuration import TrainingSettings
-from lowmem_sentiment.search.grid import Grid, parse_grid
 from lowmem_sentiment.search.results import rank
-from lowmem_sentiment.search.settings import TuneSettings
+from lowmem_sentiment.search.settings import TuneSettings, parse_grid
+from lowmem_sentiment.search.space import grid_trials
 from lowmem_sentiment.search.state import FORMAT, Result, TuneState, open_state
 from lowmem_sentiment.search.tune import tune
 from lowmem_sentiment.system.errors import OutputExists, SettingsError
@@ -51,17 +51,16 @@ def test_a_grid_is_trained_whole():
 
 
 def test_combinations_have_each_seed_and_a_directory_of_their_own(dataset):
-    grid = Grid(dataset, replace(SMALL, seed=5), ["epochs=1,2", "hidden=4,4:3"], seeds=2)
-    assert grid.combinations == 4 and grid.names == ["epochs", "hidden"]
-    assert [grid.candidate(number) for number in grid.runs] == [1, 1, 2, 2, 3, 3, 4, 4]
-    assert grid.directory(1) == "epochs=1,hidden=4-4,seed=5"
-    assert grid.directory(8) == "epochs=2,hidden=3,seed=6"
-    assert grid.settings(8).hidden == (3,) and grid.settings(8).seed == 6
+    trials = grid_trials(dataset, replace(SMALL, seed=5), ["epochs=1,2", "hidden=4,4:3"], seeds=2)
+    assert [trial.candidate for trial in trials.values()] == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert trials[1].directory == "epochs=1,hidden=4-4,seed=5"
+    assert trials[8].directory == "epochs=2,hidden=3,seed=6"
+    assert trials[8].settings.hidden == (3,) and trials[8].settings.seed == 6
 
 
 def test_impossible_settings_are_refused_before_anything_is_trained(dataset):
     with pytest.raises(SettingsError, match="dropout is 0.5,0.5, expected at most one rate for each"):
-        Grid(dataset, SMALL, ["hidden=4", "dropout=0.5,0.5"], seeds=1)
+        grid_trials(dataset, SMALL, ["hidden=4", "dropout=0.5,0.5"], seeds=1)
 
 
 def test_combinations_are_ranked_by_their_mean_over_the_seeds(dataset):
@@ -69,7 +68,7 @@ def test_combinations_are_ranked_by_their_mean_over_the_seeds(dataset):
     values = {1: 0.9, 2: 0.7, 3: 0.75, 4: 0.95}
     results = [Result(number, (number + 1) // 2, value=value) for number, value in values.items()]
     state = TuneState(FORMAT, 1, "f", settings, 8 << 30, results=results)
-    best, other = rank(state, Grid(dataset, SMALL, settings.grid, 2), dataset)
+    best, other = rank(state, grid_trials(dataset, SMALL, settings.grid, 2), dataset)
     assert (best.candidate, best.epochs, best.runs) == (2, 2, 2)
     assert (best.value, other.value) == (pytest.approx(0.85), pytest.approx(0.8))
     assert best.deviation == pytest.approx(0.1414, abs=1e-4)

@@ -30,11 +30,11 @@ def test_a_process_that_is_stopped_saves_its_state(dataset, tmp_path):
     training = Training(TrainingSettings(epochs=100_000, num_words=20, batch_size=8), run)
     lock = os.open(tmp_path, os.O_RDONLY)
 
-    def tick(ended: int) -> None:
+    def tick() -> None:
         if run.state_file.exists():
             stop.set()
 
     Trainer(dataset, lock, None, stop.is_set, print).run([training], tick=tick)
     os.close(lock)
-    assert training._process.returncode == 75, training.error
+    assert training.process.returncode == 75, training.error
     assert "saved; resume with" in training.error

@@ -14,14 +14,14 @@ PLENTY = 8 << 30
 
 def test_the_tutorials_settings_are_the_first_and_the_recipes_follow(dataset):
     space = SearchSpace(dataset, BASE, PLENTY)
-    assert [space.name(number) for number in (1, 2, 3)] == ["default", "wide", "random"]
-    assert space.settings(1) == replace(BASE, num_words=dataset.num_inputs)
-    assert space.settings(2).hidden == (32,) and space.settings(2).num_words == dataset.num_inputs
+    assert [space[number].kind for number in (1, 2, 3)] == ["default", "wide", "random"]
+    assert space[1].settings == replace(BASE, num_words=dataset.num_inputs)
+    assert space[2].settings.hidden == (32,) and space[2].settings.num_words == dataset.num_inputs
 
 
 def test_what_is_drawn_lies_in_the_ranges_and_depends_on_seed_and_number_alone(dataset):
     space = SearchSpace(dataset, BASE, PLENTY)
-    drawn = [space.settings(number) for number in range(3, 60)]
+    drawn = [space[number].settings for number in range(3, 60)]
     for settings in drawn:
         assert settings.num_words == dataset.num_inputs  # there are fewer than 5,000
         assert settings.hidden in HIDDEN and len(settings.dropout) == len(settings.hidden)
@@ -30,25 +30,26 @@ def test_what_is_drawn_lies_in_the_ranges_and_depends_on_seed_and_number_alone(d
         assert settings.batch_size == BATCH_SIZES[0]  # a tenth of 144 reviews, but no less
         assert settings.class_weight == "none"  # as many of each label
     assert {settings.hidden for settings in drawn} == set(HIDDEN)
-    assert [SearchSpace(dataset, BASE, PLENTY).settings(number) for number in range(3, 60)] == drawn
+    again = SearchSpace(dataset, BASE, PLENTY)
+    assert [again[number].settings for number in range(3, 60)] == drawn
     other = SearchSpace(dataset, replace(BASE, seed=1), PLENTY)
-    assert [other.settings(number) for number in range(3, 60)] != drawn
+    assert [other[number].settings for number in range(3, 60)] != drawn
 
 
 def test_nothing_is_tried_that_does_not_fit(dataset):
     whole = plan(dataset, BASE).needed
     space = SearchSpace(dataset, BASE, whole, model_size=2_000)
-    assert space.known == [] and "--model-size" in space.refused["default"]
+    assert len(space) == 0 and "--model-size" in space.refused["default"]
     for number in range(3, 30):
-        assert model_bytes(space.settings(number), dataset) <= 2_000
-        assert plan(dataset, space.settings(number)).needed <= whole
+        assert model_bytes(space[number].settings, dataset) <= 2_000
+        assert plan(dataset, space[number].settings).needed <= whole
 
 
 def test_limits_that_nothing_fits_are_refused_with_what_is_needed(dataset):
     with pytest.raises(SettingsError, match="none of 1,000 settings drawn fits .* training needs"):
-        SearchSpace(dataset, BASE, 100 << 20).settings(1)
+        SearchSpace(dataset, BASE, 100 << 20)[1]
     with pytest.raises(SettingsError, match="--model-size is 0.00 MB"):
-        SearchSpace(dataset, BASE, PLENTY, model_size=10).settings(1)
+        SearchSpace(dataset, BASE, PLENTY, model_size=10)[1]
 
 
 def test_few_reviews_are_trained_on_for_more_epochs(dataset):

@@ -125,7 +125,7 @@ def test_the_smallest_model_within_one_standard_error_is_found(dataset, error, c
 
 def test_states_are_removed_of_candidates_that_are_not_trained_on(dataset, tmp_path, monkeypatch):
     state = state_of(TuneSettings(runs=20))
-    search = _Search(dataset, tmp_path, state, no_progress, print, lambda: False, time.monotonic)
+    search = _Search(dataset, tmp_path, state, -1, no_progress, print, lambda: False, time.monotonic)
 
     def measure(candidates, epochs):
         if len(state.results) >= 16:  # within the second bracket
@@ -139,7 +139,7 @@ def test_states_are_removed_of_candidates_that_are_not_trained_on(dataset, tmp_p
         return {candidate: 1 / candidate for candidate in candidates}
 
     monkeypatch.setattr(search, "_measure", measure)
-    search.run(lock=-1)
+    search.run()
     runs = sorted(tmp_path.iterdir())
     assert state.brackets[0] == 9 and len(runs) > 9
     for nth, run in enumerate(runs):  # a longer search may go on with the second bracket
@@ -250,7 +250,7 @@ def test_a_search_goes_by_its_metric(metric, three_labels, tmp_path):
     from lowmem_sentiment.training.train import train
 
     dataset = three_labels if metric == "f1:so so" else noisy_dataset(tmp_path, ["bad", "good"])
-    settings = replace(space_of(dataset).settings(1), epochs=1)
+    settings = replace(space_of(dataset)[1].settings, epochs=1)
     train(dataset, tmp_path / "out" / "001", settings)
     train(dataset, tmp_path / "out" / "winner", replace(settings, validation_split=0.0))
     done = run_cli("tune", dataset.directory, "--out", tmp_path / "out", "--runs", 1, "--metric", metric)

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
         result.write_csv(options.csv)
     answer(options, result.to_json(), lambda: _lines(result))
     if result.failed:
-        again = "; the same command tries again" if result.grid else ""
+        again = "; the same command tries again" if result.settings.grid else ""
         raise CheckFailed(
             f"{len(result.failed)} of {plural(result.trained, 'run')} failed, the first: "
             f"{result.failed[0].error}{again}"
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
 
 def _lines(result: "TuningResult") -> list[str]:
     rows, default = result.candidates, result.default
-    if result.grid:
+    if result.settings.grid:
         return [*columns(_grid_table(result)), "", *table(_summary(result))]
     shown = [row for row in rows if row.rank <= SHOWN or row is default]
     weighted = any(row.settings.class_weight != "none" for row in rows)
@@ -79,13 +79,14 @@ def _cells(row: "Candidate", weighted: bool) -> list[str]:
 
 def _grid_table(result: "TuningResult") -> list[list[str]]:
     """Return a row for each combination, with the settings of the grid."""
-    rows = [["", *result.grid, "runs", _column_name(result), "loss", "epoch s", "peak", "model"]]
+    names = result.settings.grid_names
+    rows = [["", *names, "runs", _column_name(result), "loss", "epoch s", "peak", "model"]]
     for row in result.candidates:
         deviation = "" if row.deviation is None else f" ± {row.deviation:.4f}"
         rows.append(
             [
                 str(row.rank),
-                *(plain(getattr(row.settings, name)) for name in result.grid),
+                *(plain(getattr(row.settings, name)) for name in names),
                 str(row.runs),
                 f"{row.value:.4f}{deviation}",
                 f"{row.metrics['loss']:.4f}",

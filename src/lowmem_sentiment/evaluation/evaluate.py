@@ -6,7 +6,6 @@ Only a run whose model NumPy cannot run (it has no `weights.npz`) goes through T
 import platform
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 
 from .. import __version__
 from ..dataset.reader import Dataset
+from ..model.numpy_model import NumpyModel
 from ..runs.run_directory import RunDirectory
 from ..system.errors import DataError, SettingsError
 from ..system.progress import Progress, no_progress
@@ -25,9 +25,9 @@ from .predict import check_threshold
 from .predictions import SurestMistakes, predictions_format, write_predictions
 from .results import Comparison, Evaluation
 from .scored_runs import ReviewGroup, ScoredRun, TextFiles, group_by_dataset, group_of_texts
-from .scoring import Model, Observer, ReportProgress, Tally, score
+from .scoring import Batch, Observer, Scores, score, with_progress
 from .settings import EvaluationSettings
-from .significance import Pairs, paired_test
+from .significance import paired_test
 
 
 def evaluate(
@@ -132,8 +132,8 @@ def _choose(scored: ScoredRun, rule: thresholds.Rule, progress: Progress) -> Non
     check_threshold(0.5, scored.labels)
     dataset = scored.run.find_dataset()
     (group,) = group_by_dataset([scored], None, [dataset], "validation")
-    report = ReportProgress("choose the threshold", group.total, progress)
-    (tally,) = score([scored.model], group.batches(), observers=[report])
+    batches = with_progress(group.batches(), "choose the threshold", group.total, progress)
+    (tally,) = score([scored.model], batches)
     assert tally.bins is not None  # `check_threshold` refuses more than two labels
     scored.threshold, metrics = thresholds.choose(rule, tally.bins)
     scored.threshold_chosen = thresholds.ChosenThreshold(
@@ -161,63 +161,69 @@ def _evaluate_group(
     scored = [*group.runs, baseline] if baseline else group.runs
     reference = len(group.runs) if baseline else 0
     labels, places = scored[0].labels, range(len(group.runs))
-    pairs = [Pairs(reference, nth) for nth in places]
+    pairs = np.zeros((len(places), 2), np.int64)  # reviews that only the reference, or the run, has right
+
+    def count_pairs(batch: Batch, scores: list[Scores]) -> None:
+        theirs = scores[reference].right
+        for nth in places:
+            mine = scores[nth].right
+            pairs[nth] += np.count_nonzero(theirs & ~mine), np.count_nonzero(mine & ~theirs)
+
     mistakes = [SurestMistakes(nth, labels, settings.mistakes) for nth in places if settings.mistakes]
-    report = ReportProgress("evaluate", group.total, progress)
-    with write_predictions(predictions, labels, 0) as written:
-        observers: list[Observer] = [report, *pairs, *mistakes, *written]
+    with write_predictions(predictions, labels) as written:
+        observers: list[Observer] = [count_pairs, *mistakes, *written]
+        batches = with_progress(group.batches(), "evaluate", group.total, progress)
         models, at = [each.model for each in scored], [each.threshold for each in scored]
-        tallies = score(models, group.batches(), at, observers)
-        _require_reviews(group, tallies[0])
-    evaluations = []
-    for nth in places:
-        evaluation = _evaluation(scored[nth], tallies[nth], group)
-        failed = missed(evaluation.metrics | evaluation.label_metrics(), limits)
-        test = None
+        tallies = score(models, batches, at, observers)
+        reviews = tallies[0].reviews
+        if not reviews:
+            raise _no_reviews(group, labels)
+    texts, evaluations = group.texts, []
+    for nth, run in enumerate(group.runs):
+        tally, test, failed = tallies[nth], None, []
         if nth != reference:
             path, accuracy = str(scored[reference].run.path), tallies[reference].accuracy
-            test = paired_test(pairs[nth], path, accuracy, settings.alpha)
-        if baseline and test and test.significantly_worse:
-            failed.insert(0, f"significantly worse than {test.run}")
-        surest = mistakes[nth].surest() if mistakes else None
-        evaluations.append(replace(evaluation, mistakes=surest, baseline=test, failed=failed))
+            one, other = pairs[nth].tolist()
+            test = paired_test(path, accuracy, one, other, reviews, settings.alpha)
+            if baseline and test.significantly_worse:
+                failed = [f"significantly worse than {path}"]
+        metrics, by_label = tally.metrics()
+        of_metrics, of_labels = intervals(tally)
+        evaluation = Evaluation(
+            run=str(run.run.path),
+            data=group.data,
+            dataset=str(group.dataset.directory) if group.dataset else None,
+            split=group.split,
+            fingerprint=group.fingerprint,
+            reviews=reviews,
+            labels=tally.labels,
+            metrics=metrics,
+            by_label=by_label,
+            confusion_matrix=tally.counts,
+            intervals=of_metrics,
+            label_intervals=of_labels,
+            versions=_versions(run),
+            time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            threshold=None if tally.bins is None else tally.threshold,
+            threshold_chosen=run.threshold_chosen,
+            files=texts.paths if texts else None,
+            label_map=texts.label_map if texts else {},
+            unknown_labels=dict(texts.unknown_labels) if texts else {},
+            mistakes=mistakes[nth].surest if mistakes else None,
+            failed=failed,
+            baseline=test,
+        )
+        evaluation.failed.extend(missed(metrics | evaluation.label_metrics(), limits))
+        evaluations.append(evaluation)
     return Comparison(evaluations, _differing_settings([each.settings() for each in group.runs]))
 
 
-def _require_reviews(group: ReviewGroup, tally: Tally) -> None:
-    if not tally.reviews:
-        unknown = ", ".join(sorted(group.texts.unknown_labels)) if group.texts else ""
-        found = f"its labels are {unknown}" if unknown else "it is empty"
-        raise DataError(
-            f"{group.data} has no review to evaluate on: {found}; expected the labels "
-            f"{', '.join(tally.labels)} (--label-map OLD=NEW,... renames them)"
-        )
-
-
-def _evaluation(scored: ScoredRun, tally: Tally, group: ReviewGroup) -> Evaluation:
-    metrics, by_label = tally.metrics()
-    of_metrics, of_labels = intervals(tally)
-    texts = group.texts
-    return Evaluation(
-        run=str(scored.run.path),
-        data=group.data,
-        dataset=str(group.dataset.directory) if group.dataset else None,
-        split=group.split,
-        fingerprint=group.fingerprint,
-        reviews=tally.reviews,
-        labels=tally.labels,
-        metrics=metrics,
-        by_label=by_label,
-        confusion_matrix=tally.counts,
-        intervals=of_metrics,
-        label_intervals=of_labels,
-        versions=_versions(scored.model),
-        time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        threshold=None if tally.bins is None else tally.threshold,
-        threshold_chosen=scored.threshold_chosen,
-        files=texts.paths if texts else None,
-        label_map=texts.label_map if texts else {},
-        unknown_labels=dict(texts.unknown_labels) if texts else {},
+def _no_reviews(group: ReviewGroup, labels: list[str]) -> DataError:
+    unknown = ", ".join(sorted(group.texts.unknown_labels)) if group.texts else ""
+    found = f"its labels are {unknown}" if unknown else "it is empty"
+    return DataError(
+        f"{group.data} has no review to evaluate on: {found}; expected the labels "
+        f"{', '.join(labels)} (--label-map OLD=NEW,... renames them)"
     )
 
 
@@ -228,13 +234,7 @@ def _differing_settings(settings: Sequence[dict[str, Any]]) -> dict[str, list[An
     return {name: each for name, each in values.items() if each != each[:1] * len(settings)}
 
 
-def _versions(model: Model) -> dict[str, str]:
-    versions = {
-        "lowmem-sentiment": __version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-    }
-    if type(model).__name__ == "KerasModel":
-        modules = ("tensorflow", "keras")
-        versions |= {name: sys.modules[name].__version__ for name in modules}
-    return versions
+def _versions(run: ScoredRun) -> dict[str, str]:
+    modules = ["numpy"] if isinstance(run.model, NumpyModel) else ["numpy", "tensorflow", "keras"]
+    versions = {name: sys.modules[name].__version__ for name in modules}
+    return {"lowmem-sentiment": __version__, "python": platform.python_version(), **versions}

@@ -1,7 +1,6 @@
 """Results of evaluating runs: each has named fields, and `to_json` returns what ``--json`` prints."""
 
 import heapq
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
@@ -92,47 +91,51 @@ class Evaluation:
 
         Goes through the counts row by row: memory does not grow with the square of the labels.
         """
+        wrong = (
+            (-int(row[guess]), true, guess)
+            for true, row in enumerate(self.confusion_matrix)
+            for guess in np.flatnonzero(row).tolist()
+            if guess != true
+        )
         names = self.labels
-        cells = heapq.nsmallest(most, self._wrong_cells())
+        cells = heapq.nsmallest(most, wrong)
         return [Confusion(names[true], names[guess], -count) for count, true, guess in cells]
-
-    def _wrong_cells(self) -> Iterator[tuple[int, int, int]]:
-        for true, row in enumerate(self.confusion_matrix):
-            for guess in np.flatnonzero(row).tolist():
-                if guess != true:
-                    yield -int(row[guess]), true, guess
 
     def to_json(self) -> dict[str, Any]:
         """Return what ``evaluate --json`` prints."""
-        content: dict[str, Any] = {
+        files = {}
+        if self.files is not None:
+            names = {"label_map": self.label_map} if self.label_map else {}
+            files = {"files": self.files, **names, "unknown_labels": self.unknown_labels}
+        confusions: dict[str, Any]
+        if len(self.labels) > MATRIX_LABELS:
+            confusions = {"confusions": [each._asdict() for each in self.confusions()]}
+        else:
+            confusions = {"confusion_matrix": self.confusion_matrix.tolist()}
+        optional: dict[str, Any] = {
+            "threshold": self.threshold,
+            "threshold_chosen": self.threshold_chosen and asdict(self.threshold_chosen),
+            "mistakes": None if self.mistakes is None else list(map(asdict, self.mistakes)),
+            "baseline": self.baseline and asdict(self.baseline),
+        }
+        return {
             "run": self.run,
             "data": self.data,
             "dataset": self.dataset,
             "split": self.split,
+            **files,
+            "fingerprint": self.fingerprint,
+            "reviews": self.reviews,
+            "labels": self.labels,
+            **self.metrics,
+            "by_label": {label: asdict(metrics) for label, metrics in self.by_label.items()},
+            **confusions,
+            "intervals": {**self.intervals, "by_label": self.label_intervals},
+            "versions": self.versions,
+            "time": self.time,
+            "failed": self.failed,
+            **{name: value for name, value in optional.items() if value is not None},
         }
-        if self.files is not None:
-            content |= {"files": self.files, **({"label_map": self.label_map} if self.label_map else {})}
-        content["fingerprint"] = self.fingerprint
-        if self.files is not None:
-            content["unknown_labels"] = self.unknown_labels
-        content |= {"reviews": self.reviews, "labels": self.labels, **self.metrics}
-        content["by_label"] = {label: asdict(metrics) for label, metrics in self.by_label.items()}
-        if len(self.labels) <= MATRIX_LABELS:
-            content["confusion_matrix"] = self.confusion_matrix.tolist()
-        else:
-            content["confusions"] = [each._asdict() for each in self.confusions()]
-        content["intervals"] = {**self.intervals, "by_label": self.label_intervals}
-        if self.threshold is not None:
-            content["threshold"] = self.threshold
-        if self.threshold_chosen:
-            content["threshold_chosen"] = asdict(self.threshold_chosen)
-        content |= {"versions": self.versions, "time": self.time}
-        if self.mistakes is not None:
-            content["mistakes"] = [asdict(mistake) for mistake in self.mistakes]
-        content["failed"] = self.failed
-        if self.baseline:
-            content["baseline"] = self.baseline.to_json()
-        return content
 
 
 @dataclass(frozen=True, eq=False)

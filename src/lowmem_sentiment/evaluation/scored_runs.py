@@ -1,11 +1,13 @@
 """The runs to score, with their models, and the labelled reviews that each is scored on."""
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..dataset.reader import Dataset
 from ..dataset.splits import num_reviews
@@ -15,8 +17,11 @@ from ..sources.settings import FilesSettings
 from ..system.errors import DataError, SettingsError
 from ..text.encoders import TextEncoder, text_encoder
 from .labelled_texts import LabelledTexts, recorded_source
-from .scoring import Batch, Model, dataset_batches
+from .scoring import Batch, dataset_batches
 from .thresholds import ChosenThreshold
+
+if TYPE_CHECKING:
+    from .scoring import Model
 
 
 @dataclass
@@ -29,11 +34,15 @@ class ScoredRun:
 
     @cached_property
     def _loaded(self) -> tuple[Model, TextEncoder]:
-        if self.run.weights_file.exists() or not self.run.model_file.exists():
-            model, vocabulary = load_with_vocabulary(self.run)
+        run = self.run
+        if run.weights_file.exists() or not run.model_file.exists():
+            model, vocabulary = load_with_vocabulary(run)
             return model, text_encoder(vocabulary, model.metadata.ngrams, model.metadata.tokenizer)
-        encoder = text_encoder(self.run.vocabulary(), self.run.ngrams(), self.run.tokenizer())
-        return _load_keras_model(self.run), encoder
+        from ..model.keras_scores import KerasModel  # TensorFlow: 2 s and 540 MB
+
+        num_words = run.config()["settings"]["num_words"]
+        encoder = text_encoder(run.vocabulary(), run.ngrams(), run.tokenizer())
+        return KerasModel(run.load_model(), self.labels, num_words, run.ngrams()), encoder
 
     @property
     def model(self) -> Model:
@@ -77,14 +86,6 @@ class ScoredRun:
         return share
 
 
-def _load_keras_model(run: RunDirectory) -> Model:
-    config = run.config()
-    from ..model.keras_scores import KerasModel  # TensorFlow: 2 s and 540 MB
-
-    model = run.load_model()
-    return KerasModel(model, config["labels"], config["settings"]["num_words"], run.ngrams())
-
-
 class TextFiles(NamedTuple):
     """Files of labelled text to evaluate on, and how to read them."""
 
@@ -122,7 +123,8 @@ def group_by_dataset(
     """Return each dataset's split with the runs to score on it, which are checked to fit it.
 
     Without `datasets` each run is scored on the dataset that it was trained on, or on the
-    dataset of a run on n-grams. Runs that share a dataset are together.
+    dataset of a run on n-grams. Runs that share a dataset are together. Raises DataError or
+    SettingsError for runs, or a baseline, that cannot be scored on these reviews.
     """
     groups: dict[Any, ReviewGroup] = {}
     choices: Sequence[Dataset | str | Path | None] = datasets or [None]
@@ -134,8 +136,11 @@ def group_by_dataset(
             share = run.validation_share(dataset) if split == "validation" else 0.0
             key = str(dataset.directory.resolve()), share
             if key not in groups:
-                groups[key] = _group_of_dataset(dataset, split, share)
-                _check_baseline(baseline, dataset, split, share)
+                batches = partial(dataset_batches, dataset, split, share)
+                total, data = num_reviews(dataset, split, share), dataset.source["description"]
+                groups[key] = ReviewGroup(data, batches, total, dataset, split)
+                if baseline:
+                    _check_baseline(baseline, dataset, share)
             groups[key].runs.append(run)
     return list(groups.values())
 
@@ -160,25 +165,13 @@ def _owner_of_shared_dataset(
     return run
 
 
-def _check_baseline(baseline: ScoredRun | None, dataset: Dataset, split: str, share: float) -> None:
-    """Raise DataError or SettingsError for a baseline that cannot be compared on these reviews."""
-    if baseline:
-        baseline.run.require_words_of(dataset)
-    if baseline and split == "validation" and baseline.validation_share(dataset) != share:
+def _check_baseline(baseline: ScoredRun, dataset: Dataset, share: float) -> None:
+    baseline.run.require_words_of(dataset)
+    if share and baseline.validation_share(dataset) != share:
         raise SettingsError(
             f"{baseline.run.path} was trained on some of these reviews: its validation split is not "
             f"{share}; expected the test split"
         )
-
-
-def _group_of_dataset(dataset: Dataset, split: str, share: float) -> ReviewGroup:
-    return ReviewGroup(
-        data=dataset.source["description"],
-        batches=partial(dataset_batches, dataset, split, share),
-        total=num_reviews(dataset, split, share),
-        dataset=dataset,
-        split=split,
-    )
 
 
 def group_of_texts(

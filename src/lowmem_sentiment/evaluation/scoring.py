@@ -4,11 +4,14 @@ Several models are scored in one pass, so that they are compared on the same rev
 with the number of reviews is kept: only counts, three sums, and what an observer keeps of each batch.
 """
 
+from __future__ import annotations
+
+import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -23,33 +26,14 @@ from ..model.metrics import (
 )
 from ..system.progress import Progress
 from ..text.reviews import Reviews
-from ..text.vocabulary import Vocabulary
 
-BATCH_REVIEWS = (
-    500  # as ids 0.5 MB for IMDb; the probabilities and logits of a batch are little beside it
-)
+if TYPE_CHECKING:
+    from ..model.keras_scores import KerasModel
+    from ..model.numpy_model import NumpyModel
 
+    Model = NumpyModel | KerasModel  # Keras runs what NumPy cannot
 
-class Model(Protocol):
-    """A model to score: a `NumpyModel`, or a `KerasModel` if NumPy cannot run it."""
-
-    @property
-    def labels(self) -> list[str]:
-        """The labels, in the order of the result's columns."""
-        ...
-
-    @property
-    def reads_ngrams(self) -> bool:
-        """Whether it reads a review's n-grams instead of its words."""
-        ...
-
-    def known_ids(self, ids: np.ndarray) -> np.ndarray:
-        """Return the distinct ids of a review to this model."""
-        ...
-
-    def score(self, reviews: Sequence[np.ndarray], labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return float32[reviews, labels], the probabilities, and float64[reviews], the losses."""
-        ...
+BATCH_REVIEWS = 500  # as ids 0.5 MB for IMDb; a batch's probabilities and logits are little beside it
 
 
 class Batch(NamedTuple):
@@ -75,19 +59,6 @@ class Scores(NamedTuple):
 
 
 Observer = Callable[[Batch, list[Scores]], None]
-
-
-class ReportProgress:
-    """Report to a `Progress` how many reviews are scored."""
-
-    def __init__(self, what: str, total: int | None, progress: Progress):
-        """Report to `progress` how many of `total` reviews (None: unknown) are scored."""
-        self._what, self._total, self._progress, self._done = what, total, progress, 0
-
-    def __call__(self, batch: Batch, scores: list[Scores]) -> None:
-        """Count a batch."""
-        self._done += len(batch.labels)
-        self._progress(self._what, self._done, self._total)
 
 
 @dataclass(frozen=True)
@@ -191,6 +162,17 @@ def score(
     return tallies
 
 
+def with_progress(
+    batches: Iterable[Batch], what: str, total: int | None, progress: Progress
+) -> Iterator[Batch]:
+    """Yield the batches, and report how many of `total` reviews (None: unknown) are scored."""
+    done = 0
+    for batch in batches:
+        yield batch
+        done += len(batch.labels)
+        progress(what, done, total)
+
+
 def dataset_batches(
     dataset: Dataset, split: str = "test", validation_split: float = 0.0
 ) -> Iterator[Batch]:
@@ -199,23 +181,27 @@ def dataset_batches(
     "validation" is the share `validation_split` of the training split that `batches` holds out of
     training; with a share, "train" is the rest.
     """
-    words = _Words(dataset)
+    vocabulary = functools.cache(dataset.vocabulary)  # read on first use: 13 MB for IMDb's 88,584 words
+
+    def batch_of(tokens: list[np.ndarray], inputs: list[np.ndarray], labels: np.ndarray) -> Batch:
+        def encode(nth: int, model: Model) -> list[np.ndarray]:
+            return [model.known_ids(ids) for ids in (inputs if model.reads_ngrams else tokens)]
+
+        return Batch(labels, encode, lambda nth: vocabulary().decode(tokens[nth][1:]).encode())
+
     share = validation_share(validation_split) if split != "test" else Fraction(0)
+    part = "test" if split == "test" else "train"
     first = 0
-    for block, inputs in _read(dataset, "test" if split == "test" else "train"):
-        places = np.arange(first, first + len(block.labels))
-        first += len(block.labels)
-        held_out = is_held_out(places, share)
+    for blocks in _read(dataset, part):
+        labels = blocks[0].labels
+        held_out = is_held_out(np.arange(first, first + len(labels)), share)
+        first += len(labels)
         keep = np.flatnonzero(held_out if split == "validation" else ~held_out)
-        reviews, tokens = inputs.split(), block.split()
+        reviews = [block.split() for block in blocks]
         for at in range(0, len(keep), BATCH_REVIEWS):
             chosen = keep[at : at + BATCH_REVIEWS]
-            yield _batch_of_ids(
-                [reviews[nth] for nth in chosen],
-                [tokens[nth] for nth in chosen],
-                block.labels[chosen],
-                words,
-            )
+            tokens, inputs = ([each[nth] for nth in chosen] for each in reviews)
+            yield batch_of(tokens, inputs, labels[chosen])
 
 
 def _read(dataset: Dataset, split: str) -> Iterator[tuple[Reviews, Reviews]]:
@@ -224,26 +210,3 @@ def _read(dataset: Dataset, split: str) -> Iterator[tuple[Reviews, Reviews]]:
         yield from ((block, block) for block in dataset.read(split))
         return
     yield from zip(dataset.read(split), dataset.read(split, dataset.inputs), strict=True)
-
-
-def _batch_of_ids(
-    inputs: list[np.ndarray], tokens: list[np.ndarray], labels: np.ndarray, words: "_Words"
-) -> Batch:
-    return Batch(
-        labels,
-        lambda _, model: [model.known_ids(ids) for ids in (inputs if model.reads_ngrams else tokens)],
-        lambda nth: words.text(tokens[nth]),
-    )
-
-
-class _Words:
-    """Decode a dataset's ids; its vocabulary (13 MB for IMDb's 88,584 words) is read on first use."""
-
-    def __init__(self, dataset: Dataset):
-        self._dataset = dataset
-        self._vocabulary: Vocabulary | None = None
-
-    def text(self, ids: np.ndarray) -> bytes:
-        """Return a review's words, without the start."""
-        self._vocabulary = self._vocabulary or self._dataset.vocabulary()
-        return self._vocabulary.decode(ids[1:]).encode()

@@ -6,31 +6,10 @@ count. If both runs were equally good, each of these would be the toss of a coin
 
 import bisect
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
-
-import numpy as np
-
-from .scoring import Batch, Scores
+from dataclasses import dataclass
 
 POWER = 0.8
 """The share of cases in which a difference of the size reported would have been found."""
-
-
-class Pairs:
-    """Count over a pass the reviews that only one of two runs has right."""
-
-    def __init__(self, baseline: int, run: int):
-        """Compare the runs at these places among those scored."""
-        self._baseline, self._run = baseline, run
-        self.only_baseline = self.only_run = self.reviews = 0
-
-    def __call__(self, batch: Batch, scores: list[Scores]) -> None:
-        """Count a batch."""
-        baseline, run = scores[self._baseline].right, scores[self._run].right
-        self.only_baseline += int(np.count_nonzero(baseline & ~run))
-        self.only_run += int(np.count_nonzero(run & ~baseline))
-        self.reviews += len(run)
 
 
 @dataclass(frozen=True)
@@ -54,23 +33,19 @@ class PairedTest:
     detectable_difference: float | None
     """The smallest difference in accuracy found in 80 % of cases; None: too few reviews differ."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Return what ``evaluate --json`` prints as "baseline"."""
-        return asdict(self)
-
     def in_words(self) -> str:
         """Return the verdict as a sentence that says the direction."""
         if not self.only_baseline_right + self.only_run_right:
             return "both are right on exactly the same reviews"
-        verdict = "no significant difference"
-        if self.p_value <= self.alpha:
-            verdict = f"significantly {'better' if self.difference > 0 else 'worse'}"
+        significant, better = self.p_value <= self.alpha, self.difference > 0
+        verdict = f"significantly {'better' if better else 'worse'}"
         found = (
-            f"{verdict}: {self.difference:+.2%} accuracy, {self.only_run_right:,} reviews right that "
-            f"the other has wrong and {self.only_baseline_right:,} the other way round "
+            f"{verdict if significant else 'no significant difference'}: {self.difference:+.2%} "
+            f"accuracy, {self.only_run_right:,} reviews right that the other has wrong and "
+            f"{self.only_baseline_right:,} the other way round "
             f"(two-sided p = {self.p_value:.2g}, alpha {self.alpha:g})"
         )
-        if self.p_value <= self.alpha:
+        if significant:
             return found
         if self.detectable_difference is None:
             return f"{found}; they differ on too few reviews for a verdict"
@@ -80,25 +55,26 @@ class PairedTest:
         )
 
 
-def paired_test(pairs: Pairs, baseline: str, accuracy: float, alpha: float) -> PairedTest:
-    """Return the test of a run against `baseline`, which has this `accuracy`, from counted pairs.
+def paired_test(
+    baseline: str, accuracy: float, only_baseline: int, only_run: int, reviews: int, alpha: float
+) -> PairedTest:
+    """Return the test of a run against `baseline`, which has this `accuracy`.
 
-    An equally good run is called significantly worse in at most `alpha` / 2 of all tests.
+    `only_baseline` and `only_run` are how many of the `reviews` only one of them has right. An equally
+    good run is called significantly worse in at most `alpha` / 2 of all tests.
     """
-    difference = (pairs.only_run - pairs.only_baseline) / max(1, pairs.reviews)
-    p_value = two_sided_p_value(pairs.only_baseline, pairs.only_run)
+    difference = (only_run - only_baseline) / max(1, reviews)
+    p_value = two_sided_p_value(only_baseline, only_run)
     return PairedTest(
         run=baseline,
         accuracy=accuracy,
-        only_baseline_right=pairs.only_baseline,
-        only_run_right=pairs.only_run,
+        only_baseline_right=only_baseline,
+        only_run_right=only_run,
         difference=difference,
         p_value=p_value,
         alpha=alpha,
         significantly_worse=difference < 0 and p_value <= alpha,
-        detectable_difference=detectable_difference(
-            pairs.only_baseline + pairs.only_run, pairs.reviews, alpha
-        ),
+        detectable_difference=detectable_difference(only_baseline + only_run, reviews, alpha),
     )
 
 

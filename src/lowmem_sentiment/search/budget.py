@@ -13,7 +13,6 @@ from ..dataset.reader import Dataset
 from ..dataset.splits import num_reviews
 from ..runs.configuration import TrainingSettings
 from ..runs.memory_plan import count_parameters, distinct_words
-from .settings import TuneSettings
 from .state import TuneState
 
 # Parts of an epoch in nanoseconds, as measured on 2 cores: for each review, for each step, and for each
@@ -52,51 +51,45 @@ class Budget:
         `settings_of` returns a candidate's settings; `width` processes run at a time.
         """
         self._dataset, self._state, self._settings_of = dataset, state, settings_of
-        self._width, self._clock = width, clock
-        self._began, self._before = clock(), state.seconds
-        # By candidate: `is_over` is asked twenty times a second; drawing took it 14 ms for 40 runs.
-        self._works: dict[int, float] = {}
-
-    @property
-    def _settings(self) -> TuneSettings:
-        return self._state.settings
-
-    @property
-    def total(self) -> float | None:
+        self._width, self._clock, self._began = width, clock, clock() - state.seconds
+        self.total = None if state.settings.minutes is None else 60 * state.settings.minutes
         """Seconds for everything; None if the search ends after a number of runs."""
-        return None if self._settings.minutes is None else 60 * self._settings.minutes
 
     @property
     def spent(self) -> float:
         """Seconds since the search began, without interruptions."""
-        return self._before + self._clock() - self._began
+        return self._clock() - self._began
 
     def runs_left(self) -> float:
         """Return how many trainings are left: exact for runs, an estimate for time."""
-        if self._settings.runs is not None:
-            return self._settings.runs - len(self._state.results)
+        if self._state.settings.runs is not None:
+            return self._state.settings.runs - len(self._state.results)
         measured = self._state.measured()
         if not measured:
             return 0 if self._state.results else math.inf
-        each = statistics.fmean(
-            self.seconds(result.candidate, self._epochs_trained(result.candidate, result.epochs))
-            for result in measured
-        )
-        return self._width * (self._time_left() - self._reserve()) / each
+        each = statistics.fmean(self._run_seconds(run.candidate, run.epochs) for run in measured)
+        return self._width * self._seconds_left() / each
 
     def admits(self, candidate: int, epochs: int) -> bool:
         """Return whether a candidate can be trained up to some epochs, and the winner after it."""
-        if self.total is None or not self._state.measured():
-            return True
-        seconds = self.seconds(candidate, self._epochs_trained(candidate, epochs))
-        reserve = max(self._reserve(), self.final_seconds(candidate, epochs))
-        return seconds + reserve <= self._time_left()
+        left = self._seconds_left(lambda: self.final_seconds(candidate, epochs))
+        return left == math.inf or self._run_seconds(candidate, epochs) <= left
 
     def is_over(self) -> bool:
         """Return whether only the winner's time is left."""
-        if self.total is None or not self._state.measured():
-            return False
-        return self._time_left() <= self._reserve()
+        return self._seconds_left() <= 0
+
+    def _seconds_left(self, winner: Callable[[], float] = lambda: 0.0) -> float:
+        """Return the time left beside what the best so far takes as the winner, or another `winner`."""
+        measured, sign = self._state.measured(), self._state.settings.sign
+        if self.total is None or not measured:
+            return math.inf
+        best = max(measured, key=lambda result: sign * result.value)
+        reserve = max(winner(), self.final_seconds(best.candidate, best.epochs))
+        return self.total - self.spent - reserve
+
+    def _run_seconds(self, candidate: int, epochs: int) -> float:
+        return self.seconds(candidate, epochs - self._state.epochs_before(candidate, epochs))
 
     def seconds(self, candidate: int, epochs: int) -> float:
         """Return about how long a process takes that trains a candidate for some more epochs."""
@@ -108,23 +101,10 @@ class Budget:
         Its epochs have all training reviews, and each is followed by a pass over the test split, which
         takes no longer a review than training. The evaluation takes up to two such passes.
         """
-        trained = num_reviews(self._dataset, "train", self._settings.validation_split)
+        trained = num_reviews(self._dataset, "train", self._state.settings.validation_split)
         every, test = (num_reviews(self._dataset, split) for split in ("train", "test"))
         passes = (epochs * (every + test) + 2 * test) / trained
         return _FINAL_MARGIN * (self._start_seconds() + passes * self._epoch_seconds(candidate))
-
-    def _time_left(self) -> float:
-        return math.inf if self.total is None else self.total - self.spent
-
-    def _reserve(self) -> float:
-        """Return how long the best so far takes as the winner."""
-        sign = self._settings.sign
-        best = max(self._state.measured(), key=lambda result: sign * result.value)
-        return self.final_seconds(best.candidate, best.epochs)
-
-    def _epochs_trained(self, candidate: int, epochs: int) -> int:
-        """Return how many epochs a process trains that goes up to `epochs`."""
-        return epochs - self._state.epochs_before(candidate, epochs)
 
     def _start_seconds(self) -> float:
         return max(result.start_seconds for result in self._state.measured()[-_RECENT:])
@@ -136,18 +116,14 @@ class Budget:
         show by how much.
         """
         measured = self._state.measured()
-        paces = [result.epoch_seconds / self._work(result.candidate) for result in measured]
+        paces = [run.epoch_seconds / self._work(run.candidate) for run in measured]
         now = statistics.median(paces[-_RECENT:])
-        last = max(
-            (nth for nth, each in enumerate(measured) if each.candidate == candidate), default=None
-        )
-        if last is None:
+        trained = [nth for nth, run in enumerate(measured) if run.candidate == candidate]
+        if not trained:
             return now * self._work(candidate)
-        first = max(0, min(last - _RECENT // 2, len(paces) - _RECENT))
+        first = max(0, min(trained[-1] - _RECENT // 2, len(paces) - _RECENT))
         then = statistics.median(paces[first : first + _RECENT])
-        return measured[last].epoch_seconds * max(1.0, now / then)
+        return measured[trained[-1]].epoch_seconds * max(1.0, now / then)
 
     def _work(self, candidate: int) -> float:
-        if candidate not in self._works:
-            self._works[candidate] = work(self._dataset, self._settings_of(candidate))
-        return self._works[candidate]
+        return work(self._dataset, self._settings_of(candidate))

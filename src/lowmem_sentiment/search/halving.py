@@ -1,22 +1,14 @@
 """Successive halving: train many candidates a little, and the best third of them for longer.
 
 Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization" (2016);
-a third is kept, as in Hyperband (Li et al., 2018). Their libraries are not among the dependencies, and
-this is all that is needed of them.
+a third is kept, as in Hyperband (Li et al., 2018).
 """
 
 from collections.abc import Callable, Collection, Sequence
 
-KEPT = 3
-"""One in this many is kept after each rung, and at least one."""
+_KEPT = 3  # one in this many is kept after each rung, and at least one
 
-BRACKET = KEPT**2
-"""The candidates of a bracket: 9, then 3, then 1."""
-
-
-def count_kept(candidates: int) -> int:
-    """Return how many candidates a rung keeps of those that it measured."""
-    return max(1, candidates // KEPT) if candidates else 0
+_BRACKET = _KEPT**2  # the candidates of a bracket: 9, then 3, then 1
 
 
 def count_runs(candidates: int, rungs: int) -> int:
@@ -25,11 +17,7 @@ def count_runs(candidates: int, rungs: int) -> int:
     >>> count_runs(9, 3)
     13
     """
-    runs = 0
-    for _ in range(rungs):
-        runs += candidates
-        candidates = count_kept(candidates)
-    return runs
+    return sum(max(1, candidates // _KEPT**nth) for nth in range(rungs))
 
 
 def bracket_size(room: float, rungs: int) -> int:
@@ -42,7 +30,7 @@ def bracket_size(room: float, rungs: int) -> int:
     """
     if room < 1:
         return 0
-    return next((size for size in range(BRACKET, 0, -1) if count_runs(size, rungs) <= room), 1)
+    return next((size for size in range(_BRACKET, 0, -1) if count_runs(size, rungs) <= room), 1)
 
 
 def halve(
@@ -59,11 +47,12 @@ def halve(
     whatever their worth. Among equals the earlier candidate is kept.
     """
     left = list(candidates)
-    for rung, nxt in zip(rungs, [*rungs[1:], None], strict=True):
+    for rung, following in zip(rungs, [*rungs[1:], always_until + 1], strict=True):
         worth = measure(left, rung)
         ranked = sorted(worth, key=lambda candidate: (-worth[candidate], candidate))
-        left = sorted(ranked[: count_kept(len(ranked))])
-        if nxt and nxt <= always_until:
-            left = sorted({*left, *(candidate for candidate in always if candidate in worth)})
+        kept = set(ranked[: max(1, len(ranked) // _KEPT)])
+        if following <= always_until:
+            kept |= worth.keys() & set(always)
+        left = sorted(kept)
         if not left:
             return

@@ -26,7 +26,7 @@ from ..system.memory import Limit
 _POLL = 0.05  # seconds between two looks at the processes
 
 
-@dataclass
+@dataclass(eq=False)
 class Training:
     """A run, and the process that trains it up to the epochs of its settings."""
 
@@ -39,10 +39,8 @@ class Training:
     """Why it failed; None if it did not."""
     seconds: float = 0.0
     """From the start of its process to its end."""
-    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
-    _errors: BinaryIO | None = field(default=None, repr=False)
-    _began: float = 0.0
-    _asked_to_end: bool = False
+    process: subprocess.Popen[bytes] = field(init=False, repr=False)
+    _errors: BinaryIO = field(init=False, repr=False)
 
     @property
     def finished(self) -> bool:
@@ -64,14 +62,6 @@ class Training:
             other.append("dataset")
         return other
 
-    def require_same(self, dataset: Dataset, leave_out: Iterable[str] = ()) -> None:
-        """Raise OutputExists if the directory holds a run with other settings or data."""
-        if other := self.differs(dataset, leave_out):
-            raise OutputExists(
-                f"{self.directory.path} holds a run with a different {', '.join(other)}; choose another "
-                "--out"
-            )
-
     def command(self, dataset: Dataset, overwrite: bool = False) -> list[str]:
         """Return the command that resumes the run that is there, or replaces it with `overwrite`."""
         path, options = str(self.directory.path), self.settings.options()
@@ -83,10 +73,9 @@ class Training:
 
     def start(self, dataset: Dataset, lock: int, overwrite: bool = False) -> None:
         """Start the process."""
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
-        self._began, self._asked_to_end = time.monotonic(), False
+        self._errors, self.seconds = tempfile.TemporaryFile(), -time.monotonic()  # noqa: SIM115
         # A session of its own: Ctrl-C reaches it once, from us. Twice would end it at once.
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             self.command(dataset, overwrite),
             stdout=subprocess.DEVNULL,
             stderr=self._errors,
@@ -95,38 +84,20 @@ class Training:
             env=without_cluster(),
         )
 
-    def terminate(self) -> None:
-        """Ask the process to save its state and end; once, since a second signal would end it at once."""
-        if self._process and self._process.poll() is None and not self._asked_to_end:
-            self._asked_to_end = True
-            self._process.terminate()
-
     def has_ended(self) -> bool:
         """Return whether the process has ended; if so, keep why it failed, if it did."""
-        if not self._process or self._process.poll() is None:
+        if self.process.poll() is None:
             return False
-        if self._errors:
-            self.seconds = time.monotonic() - self._began
+        self.seconds += time.monotonic()
+        with self._errors:
             self._errors.seek(0)
             lines = self._errors.read().decode(errors="replace").strip().splitlines()
-            self._errors.close()
-            self._errors = None
-            if code := self._process.returncode:
-                last = lines[-1].removeprefix("lowmem-sentiment: ") if lines else ""
-                self.error = last or f"it ended with {code}"
-            elif not self.finished:
-                self.error = f"it ended without its {plural(self.settings.epochs, 'epoch')}"
+        if code := self.process.returncode:
+            last = lines[-1].removeprefix("lowmem-sentiment: ") if lines else ""
+            self.error = last or f"it ended with {code}"
+        elif not self.finished:
+            self.error = f"it ended without its {plural(self.settings.epochs, 'epoch')}"
         return True
-
-    def wait(self) -> None:
-        """Wait until the process has ended."""
-        if self._process:
-            self._process.wait()
-
-
-def unit_of_runs(count: int) -> str:
-    """Return the unit of a number of runs, for progress."""
-    return "run" if count == 1 else "runs"
 
 
 @contextlib.contextmanager
@@ -187,60 +158,47 @@ class Trainer:
         overwrite: bool = False,
         admit: Callable[[Training], bool] = lambda training: True,
         ended: Callable[[Training], None] = lambda training: None,
-        tick: Callable[[int], None] = lambda ended: None,
+        tick: Callable[[], None] = lambda: None,
     ) -> None:
         """Train the runs that are not finished, as many at a time as fit, and wait for them.
 
         `admit` is asked before each run starts; a run that it refuses is left out. `ended` is called
-        with each run that ended, `tick` repeatedly with how many have ended. A run that fails does not
-        stop the others. An exception ends every process.
+        with each run that ended by itself, `tick` repeatedly. A run that fails does not stop the others.
+        An exception ends every process.
         """
-        waiting, count = list(trainings), 0
+        waiting, stopping = list(trainings), False
         running: list[Training] = []
         try:
-            while running or (waiting and not self.stopped()):
+            while running or (waiting and not stopping):
                 done = [training for training in running if training.has_ended()]
                 running = [training for training in running if training not in done]
-                if self.stopped():
-                    for training in running:
-                        training.terminate()
-                else:
-                    done += self._start(waiting, running, overwrite, admit)
+                if not stopping and self.stopped():
+                    stopping = True
+                    for training in running:  # once: a second signal would end it at once
+                        training.process.terminate()
+                while not stopping and waiting and self._fits(waiting[0], running):
+                    training = waiting.pop(0)
+                    finished = training.finished and not overwrite
+                    training.error = None if finished else self._too_large(training)
+                    if finished or training.error:
+                        done.append(training)
+                    elif admit(training):
+                        training.start(self.dataset, self.lock, overwrite)
+                        running.append(training)
                 for training in done:  # while the next process trains
-                    if training.error and not self.stopped():
+                    if training.error and stopping:
+                        continue
+                    if training.error:
                         self.report(f"warning: {training.directory.path} failed: {training.error}")
                     ended(training)
-                count += len(done)
-                tick(count)
+                tick()
                 time.sleep(_POLL)
         except BaseException:
+            for training in running if not stopping else ():
+                training.process.terminate()
             for training in running:
-                training.terminate()
-            for training in running:
-                training.wait()
+                training.process.wait()
             raise
-
-    def _start(
-        self,
-        waiting: list[Training],
-        running: list[Training],
-        overwrite: bool,
-        admit: Callable[[Training], bool],
-    ) -> list[Training]:
-        """Move the trainings that fit from `waiting` to `running`; return those that ended unstarted."""
-        done: list[Training] = []
-        while waiting and self._fits(waiting[0], running):
-            training = waiting.pop(0)
-            training.error = None
-            if training.finished and not overwrite:
-                done.append(training)
-            elif reason := self._too_large(training):
-                training.error = reason
-                done.append(training)
-            elif admit(training):
-                training.start(self.dataset, self.lock, overwrite)
-                running.append(training)
-        return done
 
     def _fits(self, training: Training, running: Sequence[Training]) -> bool:
         """Return whether a process fits beside those that run: by cores, and by the memory planned."""
@@ -255,6 +213,5 @@ class Trainer:
         """Return why a run can never be trained within the limit; None if it can."""
         if not self.memory_limit:
             return None
-        return too_large(
-            plan(self.dataset, training.settings), Limit(self.memory_limit, "--memory-limit")
-        )
+        limit = Limit(self.memory_limit, "--memory-limit")
+        return too_large(plan(self.dataset, training.settings), limit)

@@ -2,10 +2,9 @@
 
 import csv
 import io
-import shlex
 import statistics
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,8 @@ from ..evaluation.results import Evaluation
 from ..runs.configuration import TrainingSettings
 from ..system.files import replace_file
 from ..system.settings import plain
-from .grid import Grid
 from .settings import TuneSettings
-from .space import SearchSpace, model_bytes
+from .space import Trial, model_bytes
 from .state import Result, TuneState
 
 SEARCHED = (
@@ -52,31 +50,15 @@ class Candidate:
 
     def to_json(self, names: Iterable[str] = ()) -> dict[str, Any]:
         """Return a row of the table; `names` are the settings of a grid."""
-        deviation = {} if self.deviation is None else {"deviation": self.deviation}
-        return {
-            "rank": self.rank,
-            "candidate": self.candidate,
-            "kind": self.kind,
-            "value": self.value,
-            **deviation,
-            "standard_error": self.standard_error,
-            "epochs": self.epochs,
-            **{name: getattr(self.settings, name) for name in (*SEARCHED, *names)},
-            **{f"val_{name}": value for name, value in self.metrics.items()},
-            "epoch_seconds": self.epoch_seconds,
-            "peak_resident_bytes": self.peak_resident_bytes,
-            "model_bytes": self.model_bytes,
-            "runs": self.runs,
-        }
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A run that could not be trained or measured."""
-
-    candidate: int
-    epochs: int
-    error: str
+        row: dict[str, Any] = {}
+        for field, value in vars(self).items():
+            if field == "settings":
+                row |= {name: getattr(self.settings, name) for name in (*SEARCHED, *names)}
+            elif field == "metrics":
+                row |= {f"val_{name}": metric for name, metric in self.metrics.items()}
+            elif value is not None:
+                row[field] = value
+        return row
 
 
 @dataclass(frozen=True)
@@ -86,8 +68,6 @@ class TuningResult:
     dataset: str
     data: str
     settings: TuneSettings
-    grid: list[str]
-    """The names of the grid's settings; empty for a random search."""
     ranked_with_validation: bool
     """Whether validation reviews helped to rank the n-grams: then validation is too good."""
     rungs: list[int]
@@ -95,7 +75,8 @@ class TuningResult:
     trained: int
     candidates: list[Candidate]
     """By rank, the best first."""
-    failed: list[Failure]
+    failed: list[Result]
+    """Runs that could not be trained or measured."""
     not_tried: dict[str, str]
     """Why known settings were not tried, by name."""
     winner: Candidate
@@ -116,75 +97,70 @@ class TuningResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return what ``tune --json`` prints."""
-        settings = self.settings
-        grid = {"grid": list(settings.grid), "seeds": settings.seeds} if self.grid else {}
+        settings, content = self.settings, vars(self).copy()
+        del content["settings"]
+        names = ("metric", "prefer", "seed", "validation_split", "minutes", "runs")
+        content |= {name: getattr(settings, name) for name in names}
+        if settings.grid:
+            content |= {"grid": list(settings.grid), "seeds": settings.seeds}
         return {
-            "dataset": self.dataset,
-            "data": self.data,
-            "metric": settings.metric,
-            "prefer": settings.prefer,
-            "seed": settings.seed,
-            "validation_split": settings.validation_split,
-            "ranked_with_validation": self.ranked_with_validation,
-            "minutes": settings.minutes,
-            "runs": settings.runs,
-            **grid,
-            "rungs": self.rungs,
-            "trained": self.trained,
-            "candidates": [each.to_json(self.grid) for each in self.candidates],
-            "failed": [asdict(each) for each in self.failed],
-            "not_tried": self.not_tried,
+            **content,
+            "candidates": self._rows(),
+            "failed": [
+                {"candidate": each.candidate, "epochs": each.epochs, "error": each.error}
+                for each in self.failed
+            ],
             "winner": self.winner.rank,
             "cheapest": self.cheapest.rank,
             "default": self.default.rank if self.default else None,
-            "seconds": self.seconds,
             "test": self.test.to_json(),
-            "run": self.run,
-            "command": self.command,
         }
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return [each.to_json(self.settings.grid_names) for each in self.candidates]
 
     def write_csv(self, path: Path) -> None:
         """Write the candidates as a table, atomically; OutputError when the system refuses."""
-        rows = [each.to_json(self.grid) for each in self.candidates]
+        rows = self._rows()
         with replace_file(path) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
             writer = csv.DictWriter(text, list(rows[0]))
             writer.writeheader()
             writer.writerows({name: plain(value) for name, value in row.items()} for row in rows)
 
 
-def rank(state: TuneState, space: SearchSpace | Grid, dataset: Dataset) -> list[Candidate]:
+def rank(state: TuneState, trials: Mapping[int, Trial], dataset: Dataset) -> list[Candidate]:
     """Return the candidates that were measured, the best first; of equals the earlier candidate."""
     sign = state.settings.sign
-    best: dict[int, Result] = {}
+    best: dict[int, Result] = {}  # by run
     for result in state.measured():
         so_far = best.get(result.candidate)
         if so_far is None or sign * (result.value - so_far.value) > 0:
             best[result.candidate] = result
-    groups: dict[int, list[Result]] = {}
-    for result in sorted(best.values(), key=lambda each: each.candidate):
-        groups.setdefault(space.candidate(result.candidate), []).append(result)
+    groups: dict[int, list[Result]] = {}  # by candidate
+    for run in sorted(best):
+        groups.setdefault(trials[run].candidate, []).append(best[run])
     means = {number: _mean(each.value for each in results) for number, results in groups.items()}
     ranked = sorted(groups, key=lambda number: (-sign * means[number], number))
     table = []
     for place, number in enumerate(ranked, 1):
         results = groups[number]
         first, values = results[0], [each.value for each in results]
-        settings = space.settings(first.candidate)
+        trial = trials[first.candidate]
         table.append(
             Candidate(
                 rank=place,
                 candidate=number,
-                kind=space.name(first.candidate),
+                kind=trial.kind,
                 value=means[number],
                 deviation=statistics.stdev(values) if len(values) > 1 else None,
                 standard_error=_mean(each.standard_error for each in results),
                 epochs=first.kept_epoch or first.epochs,
-                settings=settings,
+                settings=trial.settings,
                 metrics={name: _mean(each.metrics[name] for each in results) for name in first.metrics},
                 epoch_seconds=_mean(each.epoch_seconds for each in results),
                 peak_resident_bytes=max(each.peak_resident_bytes for each in results),
-                model_bytes=model_bytes(settings, dataset),
-                runs=sum(space.candidate(each.candidate) == number for each in state.results),
+                model_bytes=model_bytes(trial.settings, dataset),
+                runs=sum(trials[each.candidate].candidate == number for each in state.results),
             )
         )
     return table
@@ -204,11 +180,3 @@ def choose(table: list[Candidate], settings: TuneSettings) -> tuple[Candidate, C
     near = [each for each in table if settings.sign * (best.value - each.value) <= best.standard_error]
     cheapest = min(near, key=lambda each: each.model_bytes)
     return (cheapest if settings.prefer == "cheap" else best), cheapest
-
-
-def train_command(dataset: Dataset, settings: TrainingSettings) -> str:
-    """Return the command that makes a run with these settings, runs/again, as a shell reads it."""
-    words = [
-        "lowmem-sentiment", "train", str(dataset.directory), "--run", "runs/again", *settings.options(),
-    ]  # fmt: skip
-    return shlex.join(words)

@@ -1,12 +1,39 @@
 """The settings of tune, with defaults, help and ranges."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
+from ..runs.configuration import TrainingSettings
 from ..system.errors import SettingsError, printable
 from ..system.memory import parse_size
-from ..system.settings import SIZE, check_settings, setting
-from .grid import parse_grid
+from ..system.settings import SIZE, check_settings, read_value, setting
+
+_ELSEWHERE = {"seed": "--seed and --seeds", "validation_split": "--validation-split"}
+
+
+def parse_grid(text: str) -> tuple[str, list[Any]]:
+    """Read "epochs=1,2,3" or, for settings that are lists, "hidden=50,50,50:32,32".
+
+    Raises SettingsError for an unknown setting, or a value that it cannot have.
+
+    >>> parse_grid("hidden=50,50,50:32,32")
+    ('hidden', [(50, 50, 50), (32, 32)])
+    """
+    name, _, values = text.partition("=")
+    name = name.strip().replace("-", "_")
+    if name in _ELSEWHERE:
+        raise SettingsError(f"grid is {text!r}, but {name} is set by {_ELSEWHERE[name]}")
+    known = [each.name for each in fields(TrainingSettings) if each.name not in _ELSEWHERE]
+    if name not in known or not values:
+        raise SettingsError(
+            f"grid is {text!r}, expected NAME=VALUE,VALUE,... with a NAME of {', '.join(known)}"
+        )
+    separator = ":" if isinstance(getattr(TrainingSettings, name), tuple) else ","
+    try:
+        return name, [read_value(TrainingSettings, name, value) for value in values.split(separator)]
+    except SettingsError as error:
+        raise SettingsError(f"grid is {text!r}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -68,7 +95,7 @@ class TuneSettings:
         1, "runs of each combination of --grid, with consecutive seeds", metavar="N", at_least=1
     )
     grid: tuple[str, ...] = ()
-    """Settings to combine, such as "epochs=1,2" (`grid.parse_grid`); empty: a random search."""
+    """Settings to combine, such as "epochs=1,2" (`parse_grid`); empty: a random search."""
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -78,12 +105,17 @@ class TuneSettings:
             parse_grid(text)
         if self.seeds > 1 and not self.grid:
             raise SettingsError(f"seeds is {self.seeds}, expected a grid that they are of")
-        if self.minutes is not None and self.runs is not None:
+        if self.minutes and self.runs:
             raise SettingsError(
                 f"minutes is {self.minutes:g} and runs is {self.runs}, expected one of them"
             )
         if self.runs is None and not self.grid:
             object.__setattr__(self, "minutes", self.minutes or 10.0)
+
+    @property
+    def grid_names(self) -> list[str]:
+        """The names of the grid's settings."""
+        return [parse_grid(text)[0] for text in self.grid]
 
     def check_metric(self, labels: Sequence[str]) -> None:
         """Raise SettingsError for a metric that these labels do not have."""

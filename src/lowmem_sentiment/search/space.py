@@ -1,8 +1,9 @@
-"""The settings that `tune` draws from, and the order in which it tries them."""
+"""What `tune` tries: settings drawn at random after the known ones, or a grid."""
 
+import itertools
 import math
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..runs.memory_plan import count_parameters, fit_to
 from ..runs.recipes import RECIPES, recipe_settings
 from ..system.errors import SettingsError
 from ..system.memory import MB, Limit
+from ..system.settings import plain
 from .ranges import (
     BATCH_SIZES,
     HIDDEN,
@@ -24,8 +26,23 @@ from .ranges import (
     RUNGS,
     UNBALANCED,
 )
+from .settings import parse_grid
 
 _MOST_DRAWS = 1_000
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Settings to try, in a run directory of their own."""
+
+    settings: TrainingSettings
+    """With `num_words` filled in."""
+    directory: str
+    """The run directory's name."""
+    candidate: int
+    """The number of the candidate, from 1; several seeds of a grid are one candidate."""
+    kind: str
+    """"default", a recipe's name, "random" or "grid"."""
 
 
 def rungs(dataset: Dataset, validation_split: float) -> list[int]:
@@ -40,8 +57,29 @@ def model_bytes(settings: TrainingSettings, dataset: Dataset) -> int:
     return 4 * count_parameters(settings, settings.num_words_for(dataset), len(dataset.labels))
 
 
-class SearchSpace:
-    """The candidates: a function of the seed, the dataset and the limits."""
+def grid_trials(
+    dataset: Dataset, base: TrainingSettings, grid: Sequence[str], seeds: int
+) -> dict[int, Trial]:
+    """Return every combination of the values in `grid` with each seed, numbered from 1.
+
+    The other settings, and the first seed, are those of `base`. A run's directory has a name such as
+    "epochs=2,hidden=50-50,seed=0". Raises SettingsError for settings that cannot be.
+    """
+    values = dict(map(parse_grid, grid))
+    trials: dict[int, Trial] = {}
+    for candidate, combination in enumerate(itertools.product(*values.values()), 1):
+        chosen = dict(zip(values, combination, strict=True))
+        for seed in range(base.seed, base.seed + seeds):
+            settings = replace(base, **chosen, seed=seed)
+            settings = replace(settings, num_words=settings.num_words_for(dataset))
+            named = {**chosen, "seed": seed}.items()
+            directory = ",".join(f"{name}={plain(value).replace(',', '-')}" for name, value in named)
+            trials[len(trials) + 1] = Trial(settings, directory, candidate, "grid")
+    return trials
+
+
+class SearchSpace(dict[int, Trial]):
+    """The candidates by number, each drawn when first asked for, from the seed and its number."""
 
     def __init__(
         self,
@@ -54,17 +92,14 @@ class SearchSpace:
 
         `base` has the settings that all share: seed, validation split.
         """
+        super().__init__()
         self._dataset, self._base = dataset, base
         self._limit, self._model_size = Limit(memory_bytes, "--memory-limit"), model_size
-        self.known: list[str] = []
-        """The names of the first candidates, which are not drawn."""
         self.refused: dict[str, str] = {}
-        """Why others are not among them, by name."""
-        self._known = []
+        """Why known settings are not among the candidates, by name."""
         for name, values in self._known_settings():
             try:
-                self._known.append(self.fit(replace(base, **values)))
-                self.known.append(name)
+                self._add(len(self) + 1, name, self.fit(replace(base, **values)))
             except SettingsError as error:
                 self.refused[name] = str(error)
 
@@ -72,30 +107,18 @@ class SearchSpace:
         yield "default", {}
         yield from ((name, recipe_settings(name, self._dataset)) for name in RECIPES)
 
-    def name(self, number: int) -> str:
-        """Return a candidate's kind: "default", a recipe's name, or "random"."""
-        return self.known[number - 1] if number <= len(self.known) else "random"
+    def _add(self, number: int, kind: str, settings: TrainingSettings) -> Trial:
+        self[number] = Trial(settings, f"{number:03d}", number, kind)
+        return self[number]
 
-    def candidate(self, number: int) -> int:
-        """Return the number of the candidate that a run is of: its own."""
-        return number
-
-    def directory(self, number: int) -> str:
-        """Return the name of a run's directory."""
-        return f"{number:03d}"
-
-    def settings(self, number: int) -> TrainingSettings:
-        """Return the settings of the `number`-th candidate, from 1.
-
-        Raises SettingsError if many settings were drawn and none fits the limits.
-        """
-        if number <= len(self._known):
-            return self._known[number - 1]
+    def __missing__(self, number: int) -> Trial:
+        """Draw a candidate; SettingsError if many settings were drawn and none fits the limits."""
         generator = np.random.default_rng([self._base.seed, number])
         reason = ""
         for _ in range(_MOST_DRAWS):
             try:
-                return self.fit(replace(self._base, **self._draw(generator)))
+                settings = self.fit(replace(self._base, **self._draw(generator)))
+                return self._add(number, "random", settings)
             except SettingsError as error:
                 reason = str(error)
         raise SettingsError(f"none of {_MOST_DRAWS:,} settings drawn fits the limits; the last: {reason}")

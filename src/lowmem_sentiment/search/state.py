@@ -6,7 +6,6 @@ brackets again, and trains only what is not in the file.
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ..system.errors import DataError, OutputExists, SettingsError
 from ..system.schema import check_format, parse, read_json, write_json
@@ -18,7 +17,7 @@ FORMAT = "lowmem-sentiment tune"
 
 VERSION = 1
 
-BUDGET = ("minutes", "runs", "prefer")
+_MAY_CHANGE = ("minutes", "runs", "prefer")
 """Settings that may change when a search is resumed: a longer search begins like a shorter one."""
 
 
@@ -94,9 +93,14 @@ def open_state(out: Path, settings: TuneSettings, fingerprint: str, memory_bytes
     file = out / FILE
     if not file.exists():
         return TuneState(FORMAT, VERSION, fingerprint, settings, memory_bytes)
-    state = _parse(read_json(file), str(file))
+    content = read_json(file)
+    check_format(content, str(file), FORMAT, VERSION)
+    try:
+        state = parse(TuneState, content, str(file))
+    except SettingsError as error:
+        raise DataError(f"{file}: settings: {error}") from None
     theirs, mine = asdict(state.settings), asdict(settings)
-    changed = [name for name in mine if name not in BUDGET and theirs[name] != mine[name]]
+    changed = [name for name in mine if name not in _MAY_CHANGE and theirs[name] != mine[name]]
     if state.fingerprint != fingerprint:
         changed.append("dataset")
     grids = bool(theirs["grid"] and mine["grid"])
@@ -111,11 +115,3 @@ def open_state(out: Path, settings: TuneSettings, fingerprint: str, memory_bytes
     elif not state.measured():
         state.results = []
     return state
-
-
-def _parse(content: Any, where: str) -> TuneState:
-    check_format(content, where, FORMAT, VERSION)
-    try:
-        return parse(TuneState, content, where)
-    except SettingsError as error:
-        raise DataError(f"{where}: settings: {error}") from None

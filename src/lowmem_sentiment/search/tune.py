@@ -1,5 +1,7 @@
 """Search the settings of the best model within a budget, and train it on all training reviews."""
 
+import math
+import shlex
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,16 +16,15 @@ from ..evaluation.scoring import Tally, dataset_batches, score
 from ..model.numpy_model import NumpyModel
 from ..runs.configuration import TrainingSettings
 from ..runs.run_directory import RunDirectory
-from ..system.errors import CheckFailed, LowmemError, Resumable, plural
+from ..system.errors import CheckFailed, LowmemError, OutputExists, Resumable, plural
 from ..system.memory import find_limit
 from ..system.progress import Progress, duration, no_progress
 from .budget import Budget
-from .grid import Grid
 from .halving import bracket_size, halve
-from .processes import Trainer, Training, lock_runs, unit_of_runs
-from .results import Candidate, Failure, TuningResult, choose, rank, train_command
+from .processes import Trainer, Training, lock_runs
+from .results import Candidate, TuningResult, choose, rank
 from .settings import TuneSettings
-from .space import SearchSpace, rungs
+from .space import SearchSpace, Trial, grid_trials, rungs
 from .state import Result, TuneState, open_state
 
 WINNER = "winner"
@@ -64,17 +65,9 @@ def tune(
         state = open_state(out, settings, dataset.fingerprint, limit)
         for warning in validation_warnings(dataset, settings.validation_split):
             report(f"warning: {warning}")
-        search = _Search(dataset, out, state, progress, report, stopped, clock)
-        search.run(lock)
-        if stopped():
-            raise _stopped(state)
-        return search.finish(lock)
-
-
-def _stopped(state: TuneState) -> Resumable:
-    return Resumable(
-        f"stopped after {plural(len(state.results), 'run')} of the search; the same command resumes it"
-    )
+        search = _Search(dataset, out, state, lock, progress, report, stopped, clock)
+        search.run()
+        return search.finish()
 
 
 class _Search:
@@ -85,53 +78,49 @@ class _Search:
         dataset: Dataset,
         out: Path,
         state: TuneState,
+        lock: int,
         progress: Progress,
         report: Callable[[str], None],
         stopped: Callable[[], bool],
         clock: Callable[[], float],
     ):
-        self._dataset, self._out, self._state = dataset, out, state
+        self._dataset, self._out, self._state, self._lock = dataset, out, state, lock
         self._progress, self._report, self._stopped = progress, report, stopped
         self._settings = settings = state.settings
         base = TrainingSettings(seed=settings.seed, validation_split=settings.validation_split)
-        self._space: SearchSpace | Grid
+        self._trials: dict[int, Trial]
+        self._refused: dict[str, str] = {}
         if settings.grid:
-            self._space = Grid(dataset, base, settings.grid, settings.seeds)
-            self._runs: int | None = len(self._space.runs)
+            self._trials = grid_trials(dataset, base, settings.grid, settings.seeds)
         else:
-            self._space = SearchSpace(dataset, base, state.memory_bytes, settings.model_size)
-            self._runs = settings.runs
-        for name, reason in self._space.refused.items():
+            self._trials = space = SearchSpace(dataset, base, state.memory_bytes, settings.model_size)
+            self._refused = space.refused
+        self._runs = len(self._trials) if settings.grid else settings.runs
+        for name, reason in self._refused.items():
             report(f"the {name} settings are not tried: {reason}")
         self._rungs = rungs(dataset, settings.validation_split)
-        self._trainer = Trainer(dataset, -1, settings.memory_limit, self._is_over, report)
-        self._budget = Budget(dataset, state, self._space.settings, self._trainer.width, clock)
+        self._trainer = Trainer(dataset, lock, settings.memory_limit, self._is_over, report)
+        settings_of = lambda number: self._trials[number].settings  # noqa: E731
+        self._budget = Budget(dataset, state, settings_of, self._trainer.width, clock)
 
     def _is_over(self) -> bool:
         return self._stopped() or self._budget.is_over()
 
     # --- the search ---
 
-    def run(self, lock: int) -> None:
+    def run(self) -> None:
         """Train and measure all runs of a grid, or random ones until the budget is spent."""
-        self._trainer = replace(self._trainer, lock=lock)
-        if isinstance(self._space, Grid):
-            self._train_grid(self._space)
-        else:
-            self._halve(self._space)
+        if not self._settings.grid:
+            self._halve()
+            return
+        several = self._settings.seeds > 1
+        combinations = plural(len(self._trials) // self._settings.seeds, "combination")
+        self._report(f"{combinations}, {plural(len(self._trials), 'run')}" if several else combinations)
+        self._train([self._training(number) for number in self._trials], "grid")
 
-    def _train_grid(self, grid: Grid) -> None:
-        trainings = [self._training(number) for number in grid.runs]
-        for training in trainings:
-            training.require_same(self._dataset)
-        seeds = f", {plural(len(trainings), 'run')}" if self._settings.seeds > 1 else ""
-        self._report(f"{plural(grid.combinations, 'combination')}{seeds}")
-        self._train(trainings, "grid")
-
-    def _halve(self, space: SearchSpace) -> None:
+    def _halve(self) -> None:
         """Go through the brackets, those of an earlier process first."""
-        first, brackets = 1, self._state.brackets
-        nth = 0
+        first, nth, brackets = 1, 0, self._state.brackets
         while not self._is_over():
             if nth == len(brackets):
                 size = bracket_size(self._budget.runs_left(), len(self._rungs))
@@ -142,7 +131,7 @@ class _Search:
             candidates = range(first, first + brackets[nth])
             first, nth = first + brackets[nth], nth + 1
             # The tutorial's settings have its 2 epochs, whatever they are worth after one.
-            default = [1] if space.known[:1] == ["default"] else []
+            default = [1] if self._trials[1].kind == "default" else []
             halve(candidates, self._rungs, self._measure, default, self._rungs[1])
             if any(self._state.find(each, self._rungs[-1]) for each in candidates):
                 for candidate in candidates:  # none of them is trained further
@@ -152,64 +141,72 @@ class _Search:
 
     def _measure(self, candidates: Sequence[int], epochs: int) -> dict[int, float]:
         """Train candidates up to some epochs, and return the worth of those that could be measured."""
-        trainings = [self._training(each, epochs) for each in candidates]
-        left = [each for each in trainings if not self._state.find(each.number, epochs)]
+        left = [each for each in candidates if not self._state.find(each, epochs)]
         if self._runs is not None:
             left = left[: max(0, self._runs - len(self._state.results))]
-        for training in left:
-            training.require_same(self._dataset, leave_out=("epochs",))
-        self._train(left, plural(epochs, "epoch"))
+        self._train([self._training(each, epochs) for each in left], plural(epochs, "epoch"), ["epochs"])
         found = [self._state.find(candidate, epochs) for candidate in candidates]
         sign = self._settings.sign
         return {each.candidate: sign * each.value for each in found if each and each.error is None}
 
-    def _train(self, runs: Sequence[Training], what: str) -> None:
-        """Train and measure the runs that are not measured so far."""
+    def _train(self, runs: Sequence[Training], what: str, may_differ: Sequence[str] = ()) -> None:
+        """Train and measure the runs that are not measured so far.
+
+        Raises OutputExists, before any is trained, if one's directory holds a run with other settings.
+        """
+        for run in runs:
+            if other := run.differs(self._dataset, may_differ):
+                raise OutputExists(
+                    f"{run.directory.path} holds a run with a different {', '.join(other)}; choose "
+                    "another --out"
+                )
         self._trainer.run(
             [run for run in runs if not self._state.find(run.number, run.settings.epochs)],
             admit=lambda run: self._budget.admits(run.number, run.settings.epochs),
             ended=self._ended,
-            tick=lambda ended: self._show(what),
+            tick=lambda: self._show(what),
         )
+        self._save()
 
     def _training(self, number: int, epochs: int | None = None) -> Training:
-        settings = self._space.settings(number)
+        settings = self._trials[number].settings
         if epochs is not None:
             settings = replace(settings, epochs=epochs)
-        return Training(settings, self._directory(number), number=number)
+        return Training(settings, self._directory(number), number)
 
     def _directory(self, number: int) -> RunDirectory:
-        return RunDirectory(self._out / self._space.directory(number))
+        return RunDirectory(self._out / self._trials[number].directory)
 
     def _ended(self, run: Training) -> None:
-        """Measure a run that has ended, and write the state; one that was stopped is not finished."""
-        if run.error is None or not self._is_over():
-            self._state.results.append(self._result(run))
+        self._state.results.append(self._result(run))
+        self._save()
+
+    def _save(self) -> None:
         self._state.seconds = self._budget.spent
         self._state.write(self._out)
 
     def _result(self, run: Training) -> Result:
-        number, epochs = run.number, run.settings.epochs
+        """Measure a run that has ended."""
+        number, epochs, metric = run.number, run.settings.epochs, self._settings.metric
         if run.error:
             return Result(number, epochs, run.error)
         try:
             model = NumpyModel.load(run.directory)
             batches = dataset_batches(self._dataset, "validation", self._settings.validation_split)
             (tally,) = score([model], batches)
-            values = metric_values(tally)
-            value = values[self._settings.metric]
             summary = run.directory.summary()
         except LowmemError as error:
             return Result(number, epochs, str(error))
-        if value != value:
-            return Result(number, epochs, f"its {self._settings.metric} is not a number")
+        values = metric_values(tally)
+        if math.isnan(values[metric]):
+            return Result(number, epochs, f"its {metric} is not a number")
         seconds = summary["seconds"]["epochs"][self._state.epochs_before(number, epochs) :]
         return Result(
             number,
             epochs,
             kept_epoch=summary["epoch"] if summary["epoch"] != epochs else 0,
-            value=value,
-            standard_error=standard_error(tally, self._settings.metric),
+            value=values[metric],
+            standard_error=standard_error(tally, metric),
             metrics={name: values[name] for name in ("accuracy", "loss", "macro_f1")},
             epoch_seconds=sum(seconds) / len(seconds),
             start_seconds=max(0.0, run.seconds - sum(seconds)),
@@ -218,68 +215,65 @@ class _Search:
 
     def _show(self, what: str) -> None:
         """Report how far the search is: by time, or by runs."""
-        total, runs, sign = self._budget.total, len(self._state.results), self._settings.sign
-        values = [sign * result.value for result in self._state.measured()]
-        best = f", best {self._settings.metric} {sign * max(values):.4f}" if values else ""
-        if total is None:
-            limit = self._runs
-            self._progress("tune", runs, limit, f"{what}{best}", unit=unit_of_runs(limit or runs))
-            return
-        left = duration(max(0.0, total - self._budget.spent))
-        self._progress("tune", runs, None, f"{left} left, {what}{best}", unit=unit_of_runs(runs))
+        runs, sign = len(self._state.results), self._settings.sign
+        if values := [sign * result.value for result in self._state.measured()]:
+            what += f", best {self._settings.metric} {sign * max(values):.4f}"
+        if self._budget.total is not None:
+            what = f"{duration(max(0.0, self._budget.total - self._budget.spent))} left, {what}"
+        unit = "run" if (self._runs or runs) == 1 else "runs"
+        self._progress("tune", runs, self._runs, what, unit=unit)
 
     # --- the winner ---
 
-    def finish(self, lock: int) -> TuningResult:
+    def finish(self) -> TuningResult:
         """Train the winner on all training reviews, evaluate it on the test split, and report."""
         state, dataset, settings = self._state, self._dataset, self._settings
+        if self._stopped():
+            raise self._interrupted()
+        failed = [result for result in state.results if result.error]
         if not state.measured():
-            errors = [result.error for result in state.results]
-            why = (
-                f"every run failed, the first of {len(errors)}: {errors[0]}"
-                if errors
-                else "no run was made"
-            )
-            raise CheckFailed(f"{why}; the same command tries again")
-        table = rank(state, self._space, dataset)
+            first = f"every run failed, the first of {len(failed)}: {failed[0].error}" if failed else ""
+            raise CheckFailed(f"{first or 'no run was made'}; the same command tries again")
+        table = rank(state, self._trials, dataset)
         winner, cheapest = choose(table, settings)
-        training = self._train_winner(winner, lock)
+        training = self._train_winner(winner)
         test = evaluate(training.directory.path, dataset)
-        state.seconds = self._budget.spent
-        state.write(self._out)
-        failed = [
-            Failure(each.candidate, each.epochs, each.error) for each in state.results if each.error
-        ]
+        self._save()
+        options = training.settings.options()
+        again = ["lowmem-sentiment", "train", str(dataset.directory), "--run", "runs/again", *options]
         return TuningResult(
             dataset=str(dataset.directory),
             data=dataset.source["description"],
             settings=settings,
-            grid=self._space.names if isinstance(self._space, Grid) else [],
             ranked_with_validation=ranked_with_held_out(dataset, settings.validation_split) is not None,
             rungs=self._rungs,
             trained=len(state.results),
             candidates=table,
             failed=failed,
-            not_tried=self._space.refused,
+            not_tried=self._refused,
             winner=winner,
             cheapest=cheapest,
             seconds=state.seconds,
             test=test,
             run=str(training.directory.path),
-            command=train_command(dataset, training.settings),
+            command=shlex.join(again),
         )
 
-    def _train_winner(self, winner: Candidate, lock: int) -> Training:
+    def _interrupted(self) -> Resumable:
+        runs = plural(len(self._state.results), "run")
+        return Resumable(f"stopped after {runs} of the search; the same command resumes it")
+
+    def _train_winner(self, winner: Candidate) -> Training:
         settings = replace(
             winner.settings, epochs=winner.epochs, validation_split=0.0, early_stopping=0, keep_best=False
         )
         training = Training(settings, RunDirectory(self._out / WINNER))
         # A longer search, or a different --prefer, may have a different winner.
         overwrite = bool(training.differs(self._dataset))
-        trainer = Trainer(self._dataset, lock, None, self._stopped, self._report)
-        trainer.run([training], overwrite=overwrite, tick=lambda ended: self._show("train the winner"))
+        trainer = Trainer(self._dataset, self._lock, None, self._stopped, self._report)
+        trainer.run([training], overwrite=overwrite, tick=lambda: self._show("train the winner"))
         if self._stopped() and not training.finished:
-            raise _stopped(self._state)
+            raise self._interrupted()
         if training.error:
             raise CheckFailed(
                 f"the winner could not be trained: {training.error}; the same command tries again"
