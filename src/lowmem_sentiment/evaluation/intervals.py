@@ -50,19 +50,14 @@ def intervals(tally: Tally) -> tuple[dict[str, Interval], dict[str, dict[str, In
     counts, labels = tally.counts, tally.labels
     right = np.diag(counts).tolist()
     predicted, true = counts.sum(axis=0).tolist(), counts.sum(axis=1).tolist()
-    f1, means = _bootstrap_labels(counts)
+    f1s, means = _bootstrap_labels(counts)
     by_label = {
-        label: {
-            "precision": wilson(right[nth], predicted[nth]),
-            "recall": wilson(right[nth], true[nth]),
-            "f1": f1[nth],
-        }
-        for nth, label in enumerate(labels)
+        label: {"precision": wilson(found, of), "recall": wilson(found, there), "f1": f1}
+        for label, found, of, there, f1 in zip(labels, right, predicted, true, f1s, strict=True)
     }
     result = {"accuracy": wilson(sum(right), tally.reviews)}
     if tally.bins is not None:
-        auc = np.concatenate([areas_under_roc(drawn) for drawn in _resampled(tally.bins)])
-        return {**result, **by_label[labels[1]], "auc": _quantiles(auc)}, by_label
+        return {**result, **by_label[labels[1]], "auc": _quantiles(_resampled_auc(tally.bins))}, by_label
     return {**result, **means}, by_label
 
 
@@ -77,7 +72,7 @@ def standard_error(tally: Tally, metric: str) -> float:
     if metric == "accuracy":
         return math.sqrt(tally.accuracy * (1 - tally.accuracy) / max(1, tally.reviews))
     if metric == "auc" and tally.bins is not None:
-        return float(np.concatenate([areas_under_roc(each) for each in _resampled(tally.bins)]).std())
+        return float(_resampled_auc(tally.bins).std())
     f1 = np.concatenate([drawn.f1() for drawn in _resampled_sums(tally.counts)])
     if metric == "macro_f1":
         return float(f1.mean(axis=1).std())
@@ -105,10 +100,9 @@ class _Sums(NamedTuple):
 
 def _blocks(cells: int) -> Iterator[int]:
     """Yield how many replicates to draw at a time, for a number of cells."""
-    left = max(100, min(REPLICATES, _MOST_DRAWS // cells))
-    while left:
-        yield min(left, max(1, _DRAWS // cells))
-        left -= min(left, max(1, _DRAWS // cells))
+    left, most = max(100, min(REPLICATES, _MOST_DRAWS // cells)), max(1, _DRAWS // cells)
+    for done in range(0, left, most):
+        yield min(most, left - done)
 
 
 def _draw(generator: np.random.Generator, counts: np.ndarray, some: int) -> np.ndarray:
@@ -119,11 +113,11 @@ def _draw(generator: np.random.Generator, counts: np.ndarray, some: int) -> np.n
     return drawn.reshape(some, *counts.shape)
 
 
-def _resampled(counts: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield int64[some, *counts.shape], resampled counts, 2 MB at a time."""
+def _resampled_auc(bins: np.ndarray) -> np.ndarray:
+    """Return float64[replicates] from int[2, bins], true label by probability."""
     generator = np.random.default_rng(_SEED)
-    for some in _blocks(counts.size):
-        yield _draw(generator, counts, some)
+    drawn = (_draw(generator, bins, some) for some in _blocks(bins.size))  # 2 MB at a time
+    return np.concatenate([areas_under_roc(each) for each in drawn])
 
 
 def _resampled_sums(counts: np.ndarray) -> Iterator[_Sums]:

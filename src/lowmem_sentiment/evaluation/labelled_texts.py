@@ -3,11 +3,15 @@
 Memory holds one batch, and a few MB for the readers.
 """
 
+from __future__ import annotations
+
+import contextlib
 import hashlib
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,22 +24,15 @@ from ..system.settings import plain
 from ..text.encoders import TextEncoder
 from ..text.reader_settings import LABEL_NAMES, TEXT_NAMES, USUAL_FIELDS, WantedFields
 from ..text.rows import BadRow
-from .scoring import BATCH_REVIEWS, Batch, Model
+from .scoring import BATCH_REVIEWS, Batch
+
+if TYPE_CHECKING:
+    from .scoring import Model
 
 _BATCH_BYTES = 1 << 20
 
 _MAX_UNKNOWN = 1_000
 """Unknown labels that are counted; with more of them the label column is most likely the wrong one."""
-
-
-def _reviews(source: FilesSource) -> Iterator[Review]:
-    """Yield each labelled text; DataError names the first row that is not one."""
-    for chunk in source.chunks():
-        for review in chunk.reviews():
-            if isinstance(review, BadRow):
-                raise DataError(str(review))
-            if isinstance(review, Review):
-                yield review
 
 
 def _require_clear(names: dict[str, str], labels: Sequence[str]) -> None:
@@ -96,7 +93,11 @@ class LabelledTexts:
         label map that no review has.
         """
         texts, labels, size = [], [], 0
-        for review in _reviews(self._source):
+        for review in itertools.chain.from_iterable(each.reviews() for each in self._source.chunks()):
+            if isinstance(review, BadRow):
+                raise DataError(str(review))
+            if not isinstance(review, Review):
+                continue
             text, label = review.text, review.label
             self._unused_names.discard(review.label_read)
             if label is None:
@@ -136,9 +137,6 @@ class LabelledTexts:
             )
 
 
-# --- how a run's data was read ---
-
-
 class RecordedSource(NamedTuple):
     """How a run's data was read."""
 
@@ -150,34 +148,20 @@ class RecordedSource(NamedTuple):
 
 def recorded_source(run: RunDirectory) -> RecordedSource:
     """Return how the run's data was read; the usual for weights without a config.json."""
-    source = _source(run)
-    return RecordedSource(_fields(source), _label_map(source))
-
-
-def _fields(source: dict[str, Any]) -> WantedFields:
+    source: Any = {}
+    with contextlib.suppress(InputMissing, DataError):
+        source = run.config()["dataset"]["source"]
+    if not isinstance(source, dict):
+        source = {}
     columns = source.get("columns")  # of CSV and TSV
     if not isinstance(columns, dict):
         columns = {"text": source.get("text_column"), "label": source.get("label_column")}
-    text, label = (_as_names(columns.get(kind)) for kind in ("text", "label"))
-    return WantedFields((*text, *TEXT_NAMES), label_names=(*label, *LABEL_NAMES))
-
-
-def _label_map(source: dict[str, Any]) -> dict[str, str]:
+    named = {  # not by number
+        kind: [column] if isinstance(column := columns.get(kind), str) and not column.isdecimal() else []
+        for kind in ("text", "label")
+    }
+    fields = WantedFields((*named["text"], *TEXT_NAMES), label_names=(*named["label"], *LABEL_NAMES))
     names = source.get("label_map")
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
-        return {}
-    return names
-
-
-def _as_names(column: object) -> tuple[str, ...]:
-    """Return the name of a column that is recorded by name, not by number."""
-    return (column,) if isinstance(column, str) and not column.isdecimal() else ()
-
-
-def _source(run: RunDirectory) -> dict[str, Any]:
-    """Return the recorded source of the run's dataset; empty for weights without a config.json."""
-    try:
-        source = run.config()["dataset"]["source"]
-    except (InputMissing, DataError):
-        return {}
-    return source if isinstance(source, dict) else {}
+        names = {}
+    return RecordedSource(fields, names)

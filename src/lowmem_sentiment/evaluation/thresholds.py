@@ -4,6 +4,7 @@ It is chosen on the validation split, from the counts of a pass over it, and sta
 ``threshold.json`` with the digest of the weights that it was chosen for.
 """
 
+import contextlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -36,15 +37,12 @@ class Rule:
     @classmethod
     def parse(cls, text: str) -> "Rule":
         """Read "f1", "precision=0.95" or "recall=0.9"; SettingsError for anything else."""
-        metric, equals, value = text.partition("=")
-        try:
-            rule = cls(metric, float(value) if equals else None)
-        except ValueError:
-            rule = cls("")
-        if rule.metric == "f1" and rule.at_least is None:
-            return rule
-        if rule.metric in ("precision", "recall") and 0 < (rule.at_least or 0) <= 1:
-            return rule
+        metric, _, value = text.partition("=")
+        with contextlib.suppress(ValueError):
+            if text == "f1":
+                return cls("f1")
+            if metric in ("precision", "recall") and 0 < float(value) <= 1:
+                return cls(metric, float(value))
         raise SettingsError(f"choose_threshold is {text!r}, expected {RULES}, with P above 0 up to 1")
 
 
