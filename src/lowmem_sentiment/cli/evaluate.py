@@ -4,9 +4,8 @@ import argparse
 import csv
 import io
 import json
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..evaluation.settings import EvaluationSettings
 from ..monitoring.markdown import markdown_table
@@ -29,71 +28,46 @@ MATRIX_SHOWN, CONFUSIONS_SHOWN = 20, 20
 _PREPARE_ONLY = ("test", "validation", "test_fraction", "split", "seed", "labels", "follow_links")
 
 
-def _reading(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the options on how to read --file; --split is of the dataset here."""
-    chosen = given(options, FilesSettings)
-    return {name: value for name, value in chosen.items() if name not in _PREPARE_ONLY}
-
-
 def run(options: argparse.Namespace, bar: Bar) -> None:
-    from ..evaluation.evaluate import evaluate_runs
+    from ..evaluation.evaluate import evaluate_runs, save
+    from ..evaluation.gates import parse_limit
     from ..evaluation.scored_runs import TextFiles
 
-    runs, datasets = _runs_and_datasets(options)
+    late = [path for path in options.data if (path / "config.json").exists()]  # runs after --data
+    runs, datasets = [*options.runs, *late], [path for path in options.data if path not in late]
+    if not runs:
+        raise SettingsError("no run was given, expected one or more: lowmem-sentiment evaluate RUN ...")
     if options.file and datasets:
         raise SettingsError("files were given, and a dataset too; expected one of them")
+    reading = given(options, FilesSettings)  # --split is of the dataset here
+    reading = {name: value for name, value in reading.items() if name not in _PREPARE_ONLY}
     comparisons = evaluate_runs(
         runs,
-        TextFiles(options.file, FilesSettings(**_reading(options))) if options.file else datasets,
+        TextFiles(options.file, FilesSettings(**reading)) if options.file else datasets,
         EvaluationSettings(**given(options, EvaluationSettings)),
-        limits=dict(options.fail_under),
+        limits=dict(map(parse_limit, options.fail_under)),
         baseline=options.baseline,
         predictions=options.predictions,
         progress=bar,
     )
     bar.clear()
     evaluations = [each for comparison in comparisons for each in comparison.evaluations]
-    unsaved = _save(evaluations)
-    print_text(_text(options, comparisons, evaluations))
-    _finish(evaluations, unsaved)
-
-
-def _runs_and_datasets(options: argparse.Namespace) -> tuple[list[Path], list[Path]]:
-    """Return the runs and the datasets; a run that stands after --data is known by its config.json."""
-    late = [path for path in options.data if (path / "config.json").exists()]
-    runs = [*options.runs, *late]
-    if not runs:
-        raise SettingsError("no run was given, expected one or more: lowmem-sentiment evaluate RUN ...")
-    return runs, [path for path in options.data if path not in late]
-
-
-def _save(evaluations: "list[Evaluation]") -> list[OutputError]:
-    """Save each evaluation with its run, and return why some could not be."""
-    from ..evaluation.evaluate import save
-
     unsaved = []
     for evaluation in evaluations:
         try:
             save(evaluation)
         except OutputError as error:
             unsaved.append(error)
-    return unsaved
-
-
-def _finish(evaluations: "list[Evaluation]", unsaved: list[OutputError]) -> None:
-    """Warn of labels that were left out; raise CheckFailed or OutputError for what failed."""
+    print_text(_text(options, comparisons, evaluations))
+    failed = []
     for evaluation in evaluations:
+        where = f"{evaluation.run}: " if len(evaluations) > 1 else ""
+        failed += [f"{where}{line}" for line in evaluation.failed]
         for label, count in evaluation.unknown_labels.items():
             warn(
                 f"{plural(count, 'review')} with the label '{printable(label)}', which "
                 f"{evaluation.run} does not know, left out"
             )
-    several = len(evaluations) > 1
-    failed = [
-        f"{evaluation.run}: {line}" if several else line
-        for evaluation in evaluations
-        for line in evaluation.failed
-    ]
     if failed:
         for error in unsaved:
             warn(f"the evaluation is not saved: {error}")
@@ -156,13 +130,12 @@ def _comparison_lines(comparison: "Comparison") -> list[str]:
     evaluations = comparison.evaluations
     rows = [["", *(each.run for each in evaluations)]]
     rows += [[name, *map(plain, values)] for name, values in comparison.settings.items()]
-    several_labels = len(evaluations[0].labels) > 2
     for name in _metrics(evaluations[0]):
         rows.append([name, *(f"{_metrics(each).get(name, 0.5):.4f}" for each in evaluations)])
         if name in evaluations[0].intervals:
             ends = (each.intervals[name] for each in evaluations)
             rows.append(["", *(f"{low:.4f} to {high:.4f}" for low, high in ends)])
-    if several_labels:
+    if len(evaluations[0].labels) > 2:
         names = [f"f1:{label}" for label in evaluations[0].labels]
         numbers = [each.label_metrics() for each in evaluations]
         rows += [[name, *(f"{each[name]:.4f}" for each in numbers)] for name in names]
@@ -181,8 +154,7 @@ def _lines(evaluation: "Evaluation") -> list[str]:
         rows[name] = f"{value:.4f}" + ("  ({:.4f} to {:.4f})".format(*ends) if ends else "")
     if chosen := evaluation.threshold_chosen:
         rows["threshold"] += f" chosen by {chosen.rule} on the validation split, and recorded"
-    lines = [*table(rows), *_label_lines(evaluation), *_confusion_lines(evaluation)]
-    lines += _notes(evaluation)
+    lines = [*table(rows), *_label_lines(evaluation), *_confusion_lines(evaluation), *_notes(evaluation)]
     for mistake in evaluation.mistakes or ():
         lines.append(
             f"review {mistake.number:,}: {printable(mistake.label)}, taken for "
@@ -195,10 +167,9 @@ def _lines(evaluation: "Evaluation") -> list[str]:
 def _label_lines(evaluation: "Evaluation") -> list[str]:
     lines = []
     for label, metrics in evaluation.by_label.items():
-        values, ends = asdict(metrics), evaluation.label_intervals[label]
         shown = (
-            f"{name} {values[name]:.4f} ({ends[name][0]:.4f} to {ends[name][1]:.4f})"
-            for name in ("precision", "recall", "f1")
+            f"{name} {getattr(metrics, name):.4f} ({low:.4f} to {high:.4f})"
+            for name, (low, high) in evaluation.label_intervals[label].items()
         )
         lines.append(f"  {printable(label)}: {', '.join(shown)} ({metrics.reviews:,} reviews)")
     return lines
@@ -268,7 +239,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_settings(parser, EvaluationSettings)
     add(
         "--fail-under",
-        type=_limit,
         action="append",
         default=[],
         metavar="METRIC=X",
@@ -298,12 +268,3 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     group = parser.add_argument_group("reading --file")
     add_settings(group, FilesSettings, _PREPARE_ONLY)
-
-
-def _limit(text: str) -> tuple[str, float]:
-    from ..evaluation.gates import parse_limit
-
-    try:
-        return parse_limit(text)
-    except SettingsError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None

@@ -40,23 +40,19 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
 
 
 def _lines(result: "TuningResult") -> list[str]:
-    rows, default = result.candidates, result.default
+    metric, rows = result.settings.metric, result.candidates
+    if len(metric) > len("accuracy"):  # a label may be long, and the table has 80 columns
+        metric = metric.partition(":")[0]
     if result.settings.grid:
-        return [*columns(_grid_table(result)), "", *table(_summary(result))]
-    shown = [row for row in rows if row.rank <= SHOWN or row is default]
+        return [*columns(_grid_table(result, metric)), "", *table(_summary(result))]
+    shown = [row for row in rows if row.rank <= SHOWN or row is result.default]
     weighted = any(row.settings.class_weight != "none" for row in rows)
-    head = ["", _column_name(result), "ep", "words", "hidden", "drop", "rate", "batch", "adam"]
+    head = ["", metric, "ep", "words", "hidden", "drop", "rate", "batch", "adam"]
     head += ["bal."] * weighted + ["peak", "model"]
     lines = columns([head, *(_cells(row, weighted) for row in shown)])
     if len(rows) > len(shown):
         lines.append(f"... {len(rows) - len(shown)} more: --csv FILE, or --json")
     return [*lines, "", *table(_summary(result))]
-
-
-def _column_name(result: "TuningResult") -> str:
-    """Return the head of the metric's column: a label may be long, and the table has 80 columns."""
-    metric = result.settings.metric
-    return metric if len(metric) <= len("accuracy") else metric.partition(":")[0]
 
 
 def _cells(row: "Candidate", weighted: bool) -> list[str]:
@@ -77,10 +73,10 @@ def _cells(row: "Candidate", weighted: bool) -> list[str]:
     ]
 
 
-def _grid_table(result: "TuningResult") -> list[list[str]]:
+def _grid_table(result: "TuningResult", metric: str) -> list[list[str]]:
     """Return a row for each combination, with the settings of the grid."""
     names = result.settings.grid_names
-    rows = [["", *names, "runs", _column_name(result), "loss", "epoch s", "peak", "model"]]
+    rows = [["", *names, "runs", metric, "loss", "epoch s", "peak", "model"]]
     for row in result.candidates:
         deviation = "" if row.deviation is None else f" ± {row.deviation:.4f}"
         rows.append(
