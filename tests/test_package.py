@@ -38,13 +38,14 @@ def test_a_checker_and_python_find_each_name_in_the_same_module():
 
 USER = """
 from lowmem_sentiment import TrainingSettings, evaluate, explore, find_imdb_source
-from lowmem_sentiment import predict, prepare, train
+from lowmem_sentiment import predict, prepare, train, tune
 
 dataset = prepare(find_imdb_source(), "data/imdb")
 reveal_type(dataset)
 reveal_type(explore(dataset))
 reveal_type(train(dataset, "runs/first", TrainingSettings(epochs=2)))
 reveal_type(evaluate("runs/first"))
+reveal_type(tune(dataset, "search"))
 reveal_type(predict("runs/first", ["A moving film."])[0].label)
 from lowmem_sentiment import no_such_name
 """
@@ -57,5 +58,5 @@ def test_a_type_checker_sees_what_the_public_names_return(tmp_path):
     command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", "user.py"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     revealed = [line.split('"')[1] for line in done.stdout.splitlines() if "Revealed type" in line]
-    assert len(revealed) == 5 and "Any" not in revealed, done.stdout
+    assert len(revealed) == 6 and "Any" not in revealed, done.stdout
     assert 'has no attribute "no_such_name"' in done.stdout

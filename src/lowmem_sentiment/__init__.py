@@ -23,6 +23,7 @@ Training
     train              a dataset -> a run directory that can be resumed to the bit
     build_model        the tutorial's model, compiled
     compile_model      compile another model in the same way
+    tune               search for the best settings; TuneSettings(minutes=10) or TuneSettings(grid=...)
 
 Results, with NumPy alone
     evaluate           metrics of a run, with 95 % intervals
@@ -57,6 +58,8 @@ if TYPE_CHECKING:
     from .preparation.prepare import prepare as prepare
     from .preparation.settings import PreparationSettings as PreparationSettings
     from .runs.configuration import TrainingSettings as TrainingSettings
+    from .search.settings import TuneSettings as TuneSettings
+    from .search.tune import tune as tune
     from .sources.files import FilesSource as FilesSource
     from .sources.find import find_imdb_source as find_imdb_source
     from .sources.find import find_reuters_source as find_reuters_source
@@ -74,6 +77,7 @@ _MODULES = {
     "Predictor": "evaluation.predict",
     "PreparationSettings": "preparation.settings",
     "TrainingSettings": "runs.configuration",
+    "TuneSettings": "search.settings",
     "batches": "training.input_pipeline",
     "build_model": "model.keras_model",
     "compile_model": "model.keras_model",
@@ -86,6 +90,7 @@ _MODULES = {
     "prepare": "preparation.prepare",
     "show": "dataset.explore",
     "train": "training.train",
+    "tune": "search.tune",
 }
 
 __all__ = ["__version__", *_MODULES]

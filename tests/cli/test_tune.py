@@ -104,3 +104,10 @@ def test_a_grid_shows_its_settings_and_a_deviation_over_several_seeds(deviation)
     assert lines[0].split()[:3] == ["hidden", "keep_best", "runs"]
     assert lines[1].split()[:5] == ["1", "50,50,50", "False", "1", "0.7500"]
     assert ("± 0.0100" in lines[1]) == bool(deviation)
+
+
+def test_several_seeds_of_a_winner_show_their_mean_on_test():
+    lines = lines_of(test_accuracies=[0.89, 0.91])
+    assert [line[:46] for line in lines if line.startswith("seeds")] == [
+        "seeds     test accuracy 0.9000 ± 0.0141 of its"
+    ]

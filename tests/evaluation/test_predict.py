@@ -161,25 +161,6 @@ def test_prediction_is_what_keras_gives(labels, tmp_path, trained):
     np.testing.assert_allclose(got[:, 1:] if labels == 2 else got, expected, atol=1e-5)
 
 
-@pytest.mark.real_data
-@pytest.mark.slow
-def test_prediction_of_real_reviews_is_what_keras_gives(real_npz, tmp_path):
-    from lowmem_sentiment import TrainingSettings, batches, find_imdb_source, prepare, train
-
-    dataset = prepare(find_imdb_source("npz", npz=real_npz, split="tutorial"), tmp_path / "imdb")
-    train(dataset, tmp_path / "run", TrainingSettings(epochs=1))
-    network = RunDirectory(tmp_path / "run").load_model()
-    expected = network.predict(batches(dataset, "test", shuffle=False), verbose=0)[:, 0]
-    decode, predictor = dataset.vocabulary().decode, Predictor(tmp_path / "run")
-    got = np.concatenate(
-        [
-            predictor.probabilities(decode(ids[1:]) for ids in reviews.split())[:, 1]
-            for reviews in dataset.read("test")
-        ]
-    )
-    np.testing.assert_allclose(got, expected, atol=1e-5)
-
-
 def test_runs_without_their_files_are_refused(tmp_path, trained):
     with pytest.raises(InputMissing, match="is not a run directory"):
         predict(tmp_path / "none", ["a"])
@@ -272,17 +253,6 @@ def test_a_terminal_gets_colour_unless_it_wants_none(tmp_path):
         os.close(terminal)
 
 
-def test_a_full_disk_is_told(tmp_path):
-    if not os.path.exists("/dev/full"):
-        pytest.skip("there is no /dev/full here")
-    run = write_run(tmp_path / "run")
-    with open("/dev/full", "w") as full:
-        options = {"stdout": full, "stderr": subprocess.PIPE, "capture_output": False}
-        result = run_cli("predict", run.path, "great", **options)
-    assert result.returncode == 74
-    assert result.stderr == "lowmem-sentiment: error: cannot write the answer: No space left on device\n"
-
-
 def test_standard_input_is_answered_line_by_line(tmp_path):
     run = write_run(tmp_path / "run")
     command = [sys.executable, "-m", "lowmem_sentiment", "predict", str(run.path)]
@@ -298,18 +268,6 @@ def test_standard_input_is_answered_line_by_line(tmp_path):
         assert process.wait(30) == 0
 
 
-def test_a_reader_that_goes_away_is_no_error(tmp_path):
-    run = write_run(tmp_path / "run")
-    texts = tmp_path / "texts.txt"
-    texts.write_text("great\n" * 200_000)
-    command = [sys.executable, "-m", "lowmem_sentiment", "predict", str(run.path), "--file", str(texts)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        process.stdout.readline()
-        process.stdout.close()
-        assert process.wait(30) == 0
-        assert process.stderr.read() == b""
-
-
 @pytest.mark.slow
 def test_bad_input_ends_with_one_line_after_the_answers_before_it(tmp_path):
     run = write_run(tmp_path / "run")
@@ -323,13 +281,12 @@ def test_bad_input_ends_with_one_line_after_the_answers_before_it(tmp_path):
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
-def test_prediction_imports_no_tensorflow_and_is_small(tmp_path):
+def test_prediction_imports_no_tensorflow(tmp_path):
     run = write_run(tmp_path / "run")
     code = (
         "import sys\n"
-        "from lowmem_sentiment import cli; from lowmem_sentiment.system import memory\n"
+        "from lowmem_sentiment import cli\n"
         f"assert cli.main(['predict', {str(run.path)!r}, 'a great film', '--explain']) == 0\n"
         "assert not {'tensorflow', 'keras', 'tensorboard'} & set(sys.modules)\n"
-        "assert memory.peak_resident() < 60 * memory.MB, memory.peak_resident()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=600)

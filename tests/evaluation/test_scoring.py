@@ -10,7 +10,6 @@ from lowmem_sentiment.model.keras_model import build_model, compile_model
 from lowmem_sentiment.model.keras_scores import KerasModel
 from lowmem_sentiment.model.numpy_model import NumpyModel
 from lowmem_sentiment.model.weights import read_weights, to_arrays
-from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.training.input_pipeline import batches
 
 
@@ -37,32 +36,6 @@ def test_counts_and_loss_are_those_of_keras_evaluate(dataset, labels, tmp_path):
         metrics, _ = tally.metrics()
         assert metrics["loss"] == pytest.approx(expected["loss"], abs=1e-6)
         assert round(metrics["accuracy"] * 160) == round(expected["accuracy"] * 160)
-
-
-@pytest.mark.real_data
-@pytest.mark.slow
-def test_real_reviews_are_counted_as_keras_counts_them(real_npz, tmp_path):
-    import keras
-
-    from lowmem_sentiment import TrainingSettings, find_imdb_source, prepare, train
-
-    dataset = prepare(find_imdb_source("npz", npz=real_npz), tmp_path / "imdb")
-    train(dataset, tmp_path / "run", TrainingSettings(epochs=1))
-    report = evaluate(tmp_path / "run")
-    model = RunDirectory(tmp_path / "run").load_model()
-    compile_model(model, metrics=["accuracy", keras.metrics.AUC(2_000, name="auc")])
-    rows = batches(dataset, "test", shuffle=False)
-    expected = model.evaluate(rows, verbose=0, return_dict=True)
-    assert round(expected["accuracy"] * 10_000) == round(report.accuracy * 10_000)
-    assert report.loss == pytest.approx(expected["loss"], abs=1e-6)
-    assert report.metrics["auc"] == pytest.approx(expected["auc"], abs=1e-5)
-    numpy_model = NumpyModel.load(RunDirectory(tmp_path / "run"))
-    probabilities = []
-    keep = [lambda batch, scores: probabilities.append(scores[0].probabilities[:, 1])]
-    score([numpy_model], dataset_batches(dataset), observers=keep)
-    np.testing.assert_allclose(
-        np.concatenate(probabilities), model.predict(rows, verbose=0)[:, 0], atol=1e-6
-    )
 
 
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.3])

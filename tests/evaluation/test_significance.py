@@ -39,21 +39,6 @@ def test_the_binomial_tail_of_millions_is_that_of_the_normal_distribution():
         assert binomial_tail(at_least, tosses) == pytest.approx(expected, rel=1e-3)
 
 
-@pytest.mark.slow
-def test_a_gate_raises_false_alarms_in_at_most_half_of_alpha_of_equally_good_runs():
-    """2,000 pairs of runs that are equally good, right or wrong by chance on each of 400 reviews."""
-    generator = np.random.default_rng(8)
-    alarms = dict.fromkeys((0.02, 0.1, 0.4), 0)
-    for _ in range(2_000):
-        baseline, run = generator.random((2, 400)) < generator.uniform(0.6, 0.95)
-        only_baseline, only_run = int((baseline & ~run).sum()), int((run & ~baseline).sum())
-        for alpha in alarms:
-            alarms[alpha] += result_of(only_baseline, only_run, 400, alpha).significantly_worse
-    for alpha, count in alarms.items():
-        noise = 4 * math.sqrt(alpha * (1 - alpha) / 2_000)
-        assert alpha / 6 < count / 2_000 < alpha / 2 + noise  # the exact test stays below alpha
-
-
 def test_a_difference_of_the_size_reported_is_found_with_the_power_reported():
     generator = np.random.default_rng(9)
     differing, reviews = 300, 5_000

@@ -1,6 +1,7 @@
 """``tune``."""
 
 import argparse
+import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,11 +96,11 @@ def _grid_table(result: "TuningResult", metric: str) -> list[list[str]]:
 
 
 def _summary(result: "TuningResult") -> dict[str, str]:
-    rows, settings, test = result.candidates, result.settings, result.test
+    settings, test = result.settings, result.test
     winner, cheapest, default = result.winner, result.cheapest, result.default
     of = f" of {duration(60 * settings.minutes)}" if settings.minutes else ""
     lines = {
-        "searched": f"{plural(len(rows), 'setting')} in {plural(result.trained, 'run')}, by "
+        "searched": f"{plural(len(result.candidates), 'setting')} in {plural(result.trained, 'run')}, by "
         f"{settings.metric} on {settings.validation_split:.0%} of the training reviews",
         "time": f"{duration(result.seconds)}{of}",
         "winner": f"{_named(winner)}: {winner.value:.4f} ± {winner.standard_error:.4f}; trained "
@@ -117,13 +118,17 @@ def _summary(result: "TuningResult") -> dict[str, str]:
         lines[f"not {name}"] = reason
     if result.ranked_with_validation:
         lines["note"] = VALIDATION_TOO_GOOD
-    values = test.metrics | test.label_metrics()
-    if "macro_f1" not in values:
-        f1 = [each.f1 for each in test.by_label.values()]
-        values["macro_f1"] = sum(f1) / len(f1)
+    f1 = [each.f1 for each in test.by_label.values()]
+    values = {"macro_f1": sum(f1) / len(f1), **test.metrics, **test.label_metrics()}
     names = dict.fromkeys([settings.metric, "accuracy", "loss"])
     metrics = ", ".join(f"{name} {values[name]:.4f}" for name in names)
-    return {**lines, "test": metrics, "run": result.run, "again": result.command}
+    lines["test"] = metrics
+    if several := result.test_accuracies:
+        lines["seeds"] = (
+            f"test accuracy {statistics.fmean(several):.4f} ± {statistics.stdev(several):.4f} of its "
+            f"{len(several)} seeds, trained without the validation reviews"
+        )
+    return {**lines, "run": result.run, "again": result.command}
 
 
 def _named(row: "Candidate") -> str:

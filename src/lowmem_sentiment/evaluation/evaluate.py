@@ -116,18 +116,21 @@ def _set_thresholds(
     progress: Progress,
 ) -> None:
     """Set each run's threshold; where one is chosen, the baseline has its recorded one, if any."""
-    rule = thresholds.Rule.parse(settings.choose_threshold) if settings.choose_threshold else None
+    rule = settings.choose_threshold
+    if rule is not None:
+        thresholds.parse_rule(rule)
     for scored in [*runs, baseline] if baseline else runs:
+        recorded = (scored.run.path / thresholds.FILE).exists()
         if rule and scored is not baseline:
             _choose(scored, rule, progress)
-        elif (rule and thresholds.is_recorded(scored.run)) or isinstance(settings.threshold, str):
+        elif isinstance(settings.threshold, str) or (rule and recorded):
             scored.threshold = thresholds.recorded_threshold(scored.run.path)
         else:
             scored.threshold = settings.threshold
         check_threshold(scored.threshold, scored.labels)
 
 
-def _choose(scored: ScoredRun, rule: thresholds.Rule, progress: Progress) -> None:
+def _choose(scored: ScoredRun, rule: str, progress: Progress) -> None:
     """Set the threshold that is best by `rule` on the validation split of the run's own dataset."""
     check_threshold(0.5, scored.labels)
     dataset = scored.run.find_dataset()
@@ -138,7 +141,7 @@ def _choose(scored: ScoredRun, rule: thresholds.Rule, progress: Progress) -> Non
     scored.threshold, metrics = thresholds.choose(rule, tally.bins)
     scored.threshold_chosen = thresholds.ChosenThreshold(
         threshold=scored.threshold,
-        rule=str(rule),
+        rule=rule,
         label=scored.labels[1],
         metrics=metrics,
         dataset=str(dataset.directory),

@@ -21,50 +21,44 @@ FILE = "threshold.json"
 
 VERSION = 1
 
-RULES = "f1, precision=P or recall=P"
+
+def parse_rule(text: str) -> tuple[str, float | None]:
+    """Read "f1", "precision=0.95" or "recall=0.9": a metric and its minimum.
+
+    Raises SettingsError for anything else.
+    """
+    metric, _, value = text.partition("=")
+    with contextlib.suppress(ValueError):
+        if text == "f1":
+            return text, None
+        if metric in ("precision", "recall") and 0 < float(value) <= 1:
+            return metric, float(value)
+    raise SettingsError(
+        f"choose_threshold is {text!r}, expected f1, precision=P or recall=P, with P above 0 up to 1"
+    )
 
 
-@dataclass(frozen=True)
-class Rule:
-    """The best threshold: by F1, or by precision or recall with a minimum for the other."""
-
-    metric: str
-    at_least: float | None = None
-
-    def __str__(self) -> str:
-        return self.metric if self.at_least is None else f"{self.metric}={self.at_least:g}"
-
-    @classmethod
-    def parse(cls, text: str) -> "Rule":
-        """Read "f1", "precision=0.95" or "recall=0.9"; SettingsError for anything else."""
-        metric, _, value = text.partition("=")
-        with contextlib.suppress(ValueError):
-            if text == "f1":
-                return cls("f1")
-            if metric in ("precision", "recall") and 0 < float(value) <= 1:
-                return cls(metric, float(value))
-        raise SettingsError(f"choose_threshold is {text!r}, expected {RULES}, with P above 0 up to 1")
-
-
-def choose(rule: Rule, bins: np.ndarray) -> tuple[float, dict[str, float]]:
+def choose(rule: str, bins: np.ndarray) -> tuple[float, dict[str, float]]:
     """Return a threshold, one of 0, 1/2048, ..., and precision, recall and F1 there.
 
-    `bins` are int[2, 2048], true label by probability. Among equally good thresholds it is the
+    `rule` is "f1" for the best F1, or a minimum such as "precision=0.9" for the best recall, or the other
+    way round. `bins` are int[2, 2048], true label by probability. Among equally good thresholds it is the
     one nearest to 0.5. Raises CheckFailed when no threshold reaches the rule's minimum.
     """
+    metric, at_least = parse_rule(rule)
     curve = precision_recall(bins, SCORE_BINS)
     precision, recall, right = curve["precision"], curve["recall"], curve["true_positives"]
     either = 2 * right + curve["false_positives"] + curve["false_negatives"]
     f1 = 2 * right / np.maximum(1, either)
     values, goal = {"precision": precision, "recall": recall, "f1": f1}, f1
-    if rule.at_least is not None:
-        asked = np.where(right > 0, values[rule.metric], 0)  # predicting nothing has no precision
-        if asked.max() < rule.at_least:
+    if at_least is not None:
+        asked = np.where(right > 0, values[metric], 0)  # predicting nothing has no precision
+        if asked.max() < at_least:
             raise CheckFailed(
-                f"no threshold has a {rule.metric} of {rule.at_least:g} on the validation split; "
+                f"no threshold has a {metric} of {at_least:g} on the validation split; "
                 f"the highest there is {asked.max():.4f}"
             )
-        goal = np.where(asked >= rule.at_least, recall if rule.metric == "precision" else precision, -1)
+        goal = np.where(asked >= at_least, recall if metric == "precision" else precision, -1)
     best = np.flatnonzero(goal == goal.max())
     place = int(best[np.abs(best - SCORE_BINS // 2).argmin()])
     return place / SCORE_BINS, {name: float(value[place]) for name, value in values.items()}
@@ -100,11 +94,6 @@ def _digest(run: RunDirectory) -> str:
     return sha256(run.weights_file if run.weights_file.exists() else run.model_file)
 
 
-def is_recorded(run: RunDirectory) -> bool:
-    """Return whether a threshold is recorded with a run."""
-    return (run.path / FILE).exists()
-
-
 def record(run: RunDirectory, chosen: ChosenThreshold) -> None:
     """Write ``threshold.json``."""
     content = {"version": VERSION, **asdict(chosen), "weights_sha256": _digest(run)}
@@ -118,7 +107,7 @@ def recorded_threshold(run: str | Path) -> float:
     """
     run = RunDirectory(run)
     path = run.path / FILE
-    if not is_recorded(run):
+    if not path.exists():
         raise InputMissing(
             f"{run.path} has no {FILE}; choose a threshold: evaluate {run.path} --choose-threshold f1"
         )

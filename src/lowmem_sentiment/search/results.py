@@ -4,7 +4,7 @@ import csv
 import io
 import statistics
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +51,13 @@ class Candidate:
     def to_json(self, names: Iterable[str] = ()) -> dict[str, Any]:
         """Return a row of the table; `names` are the settings of a grid."""
         row: dict[str, Any] = {}
-        for field, value in vars(self).items():
-            if field == "settings":
+        for key, value in vars(self).items():
+            if key == "settings":
                 row |= {name: getattr(self.settings, name) for name in (*SEARCHED, *names)}
-            elif field == "metrics":
+            elif key == "metrics":
                 row |= {f"val_{name}": metric for name, metric in self.metrics.items()}
             elif value is not None:
-                row[field] = value
+                row[key] = value
         return row
 
 
@@ -89,6 +89,8 @@ class TuningResult:
     """The winner's run directory."""
     command: str
     """The command that trains the winner again."""
+    test_accuracies: list[float] = field(default_factory=list)
+    """With several seeds, of each of the winner's runs in the grid, without the validation reviews."""
 
     @property
     def default(self) -> Candidate | None:
@@ -99,6 +101,9 @@ class TuningResult:
         """Return what ``tune --json`` prints."""
         settings, content = self.settings, vars(self).copy()
         del content["settings"]
+        if accuracies := content.pop("test_accuracies"):
+            content["test_accuracy_mean"] = statistics.fmean(accuracies)
+            content["test_accuracy_sd"] = statistics.stdev(accuracies)
         names = ("metric", "prefer", "seed", "validation_split", "minutes", "runs")
         content |= {name: getattr(settings, name) for name in names}
         if settings.grid:

@@ -238,6 +238,9 @@ class _Search:
         winner, cheapest = choose(table, settings)
         training = self._train_winner(winner)
         test = evaluate(training.directory.path, dataset)
+        runs = [number for number, trial in self._trials.items() if trial.candidate == winner.candidate]
+        measured = {result.candidate for result in state.measured()}.intersection(runs)
+        paths = [self._directory(number).path for number in sorted(measured) if len(measured) > 1]
         self._save()
         options = training.settings.options()
         again = ["lowmem-sentiment", "train", str(dataset.directory), "--run", "runs/again", *options]
@@ -257,6 +260,7 @@ class _Search:
             test=test,
             run=str(training.directory.path),
             command=shlex.join(again),
+            test_accuracies=[evaluate(path, dataset).accuracy for path in paths],
         )
 
     def _interrupted(self) -> Resumable:
