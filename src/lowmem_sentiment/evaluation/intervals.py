@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -73,7 +73,7 @@ def standard_error(tally: Tally, metric: str) -> float:
         return math.sqrt(tally.accuracy * (1 - tally.accuracy) / max(1, tally.reviews))
     if metric == "auc" and tally.bins is not None:
         return float(_resampled_auc(tally.bins).std())
-    f1 = np.concatenate([drawn.f1() for drawn in _resampled_sums(tally.counts)])
+    f1 = np.concatenate([metrics["f1"] for metrics, _ in _resampled_metrics(tally.counts)])
     if metric == "macro_f1":
         return float(f1.mean(axis=1).std())
     return float(f1[:, tally.labels.index(metric.removeprefix("f1:"))].std())
@@ -83,19 +83,6 @@ def _quantiles(values: np.ndarray) -> Any:
     """Return the interval of float[replicates], or a list of them for float[replicates, n]."""
     tail = (1 - CONFIDENCE) / 2
     return np.quantile(values, [tail, 1 - tail], axis=0).T.tolist()
-
-
-class _Sums(NamedTuple):
-    """The sums that the labels' metrics are made of, in each replicate: int64[some, labels]."""
-
-    right: np.ndarray
-    predicted: np.ndarray
-    true: np.ndarray
-
-    def f1(self) -> np.ndarray:
-        """Return float64[some, labels]."""
-        either, right = self.predicted + self.true, self.right.astype(np.float64)
-        return np.asarray(np.divide(2 * right, either, out=np.zeros_like(right), where=either > 0))
 
 
 def _blocks(cells: int) -> Iterator[int]:
@@ -120,38 +107,38 @@ def _resampled_auc(bins: np.ndarray) -> np.ndarray:
     return np.concatenate([areas_under_roc(each) for each in drawn])
 
 
-def _resampled_sums(counts: np.ndarray) -> Iterator[_Sums]:
-    """Yield the sums of resampled counts int[labels, labels].
+def _resampled_metrics(counts: np.ndarray) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+    """Yield precision, recall and F1 from resampled int[labels, labels], and the labels' weights.
 
-    A few rows are drawn at a time, so that memory does not grow with the square of the labels.
+    All are float64[some, labels]. A few rows are drawn at a time, so that memory does not grow with the
+    square of the labels.
     """
     generator, labels = np.random.default_rng(_SEED), len(counts)
     rows = max(1, _DRAWS // labels)
     for some in _blocks(counts.size):
-        sums = _Sums(*np.zeros((3, some, labels), np.int64))
+        right, predicted, true = np.zeros((3, some, labels), np.int64)
         for first in range(0, labels, rows):
             part = slice(first, first + rows)
             drawn = _draw(generator, counts[part], some)
-            sums.right[:, part] = np.diagonal(drawn, first, axis1=1, axis2=2)
-            sums.predicted[:] += drawn.sum(axis=1)
-            sums.true[:, part] = drawn.sum(axis=2)
-        yield sums
+            right[:, part] = np.diagonal(drawn, first, axis1=1, axis2=2)
+            predicted += drawn.sum(axis=1)
+            true[:, part] = drawn.sum(axis=2)
+        metrics = {
+            "precision": right / np.maximum(1, predicted),
+            "recall": right / np.maximum(1, true),
+            "f1": 2 * right / np.maximum(1, predicted + true),
+        }
+        yield metrics, true / np.maximum(1, true.sum(axis=1, keepdims=True))
 
 
 def _bootstrap_labels(counts: np.ndarray) -> tuple[list[Interval], dict[str, Interval]]:
     """Return the intervals of each label's F1, and of the means over the labels."""
     f1, means = [], []
-    for drawn in _resampled_sums(counts):
-        values = {
-            "precision": drawn.right / np.maximum(1, drawn.predicted),
-            "recall": drawn.right / np.maximum(1, drawn.true),
-            "f1": drawn.f1(),
-        }
-        f1.append(values["f1"])
-        weights = drawn.true / np.maximum(1, drawn.true.sum(axis=1, keepdims=True))
-        each = [value.mean(axis=1) for value in values.values()]
-        each += [(value * weights).sum(axis=1) for value in values.values()]
+    for metrics, weights in _resampled_metrics(counts):
+        f1.append(metrics["f1"])
+        each = [value.mean(axis=1) for value in metrics.values()]
+        each += [(value * weights).sum(axis=1) for value in metrics.values()]
         means.append(np.stack(each, axis=1))
-    names = [f"{mean}_{name}" for mean in ("macro", "weighted") for name in values]
+    names = [f"{mean}_{name}" for mean in ("macro", "weighted") for name in metrics]
     ends = _quantiles(np.concatenate(means))
     return _quantiles(np.concatenate(f1)), dict(zip(names, ends, strict=True))
