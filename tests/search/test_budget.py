@@ -38,7 +38,7 @@ def budget_of(dataset, clock):
         state = TuneState(FORMAT, 1, "f", TuneSettings(minutes=minutes), 8 << 30, results=list(results))
         state.seconds = spent
         space = SearchSpace(dataset, TrainingSettings(validation_split=0.1), 8 << 30)
-        return Budget(dataset, state, lambda number: space[number].settings, 1, clock)
+        return Budget(dataset, state, space, 1, clock)
 
     return make
 
@@ -86,7 +86,7 @@ def test_the_runs_left_are_counted_exactly_or_estimated_by_time(dataset, budget_
     budget = budget_of(timed(1, 16, 0.5), minutes=10)
     assert budget.runs_left() == pytest.approx((600 - budget.final_seconds(1, 16)) / 11)
     state = TuneState(FORMAT, 1, "f", TuneSettings(runs=5), 8 << 30, results=[timed(1, 16, 0.5)])
-    assert Budget(dataset, state, lambda number: None, 1, clock).runs_left() == 4
+    assert Budget(dataset, state, {}, 1, clock).runs_left() == 4
 
 
 def test_a_resumed_search_has_spent_what_it_had(budget_of, clock):

@@ -7,12 +7,13 @@ at the speed of the runs so far on this machine.
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ..dataset.reader import Dataset
 from ..dataset.splits import num_reviews
 from ..runs.configuration import TrainingSettings
 from ..runs.memory_plan import count_parameters, distinct_words
+from .space import Trial
 from .state import TuneState
 
 # Parts of an epoch in nanoseconds, as measured on 2 cores: for each review, for each step, and for each
@@ -42,15 +43,12 @@ class Budget:
         self,
         dataset: Dataset,
         state: TuneState,
-        settings_of: Callable[[int], TrainingSettings],
+        trials: Mapping[int, Trial],
         width: int,
         clock: Callable[[], float] = time.monotonic,
     ):
-        """Begin to count.
-
-        `settings_of` returns a candidate's settings; `width` processes run at a time.
-        """
-        self._dataset, self._state, self._settings_of = dataset, state, settings_of
+        """Begin to count; `width` processes run at a time."""
+        self._dataset, self._state, self._trials = dataset, state, trials
         self._width, self._clock, self._began = width, clock, clock() - state.seconds
         self.total = None if state.settings.minutes is None else 60 * state.settings.minutes
         """Seconds for everything; None if the search ends after a number of runs."""
@@ -126,4 +124,4 @@ class Budget:
         return measured[trained[-1]].epoch_seconds * max(1.0, now / then)
 
     def _work(self, candidate: int) -> float:
-        return work(self._dataset, self._settings_of(candidate))
+        return work(self._dataset, self._trials[candidate].settings)

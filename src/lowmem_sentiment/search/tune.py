@@ -100,8 +100,7 @@ class _Search:
             report(f"the {name} settings are not tried: {reason}")
         self._rungs = rungs(dataset, settings.validation_split)
         self._trainer = Trainer(dataset, lock, settings.memory_limit, self._is_over, report)
-        settings_of = lambda number: self._trials[number].settings  # noqa: E731
-        self._budget = Budget(dataset, state, settings_of, self._trainer.width, clock)
+        self._budget = Budget(dataset, state, self._trials, self._trainer.width, clock)
 
     def _is_over(self) -> bool:
         return self._stopped() or self._budget.is_over()
