@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from helpers import write_run
 
 from lowmem_sentiment.dataset.explore import show
 from lowmem_sentiment.dataset.reader import Dataset
@@ -10,6 +11,7 @@ from lowmem_sentiment.preparation.settings import PreparationSettings
 from lowmem_sentiment.sources.files import FilesSource
 from lowmem_sentiment.system.errors import DataError, SettingsError
 from lowmem_sentiment.system.schema import write_json
+from lowmem_sentiment.text.vocabulary import Vocabulary
 
 
 def write_reviews(folder):
@@ -87,9 +89,10 @@ def test_the_ngrams_of_a_dataset_are_taken_with_its_words(tmp_path):
 def write_run_on_ngrams(folder, lines):
     """Write the two files of a run on n-grams of words by Unicode."""
     folder.mkdir()
-    vocabulary = {"ngrams": 2, "tokenizer": "unicode"}
+    words = Vocabulary(line.encode() for line in lines)
+    words.save(folder / "vocabulary.txt")
+    vocabulary = {"sha256": words.sha256, "ngrams": 2, "tokenizer": "unicode"}
     write_json(folder / "config.json", {"vocabulary": vocabulary})
-    (folder / "vocabulary.txt").write_text("\n".join(lines) + "\n")
     return folder
 
 
@@ -121,14 +124,38 @@ def test_damaged_ngrams_of_a_run_are_refused(tmp_path, lines):
 
 @pytest.mark.parametrize("ngrams", [99, -1, "2", True])
 def test_a_number_of_words_of_an_ngram_that_cannot_be_is_refused(tmp_path, ngrams):
-    write_json(tmp_path / "config.json", {"vocabulary": {"ngrams": ngrams}})
-    (tmp_path / "vocabulary.txt").write_text("a\n")
-    with pytest.raises(DataError, match="ngrams is .*, expected 1 to 5"):
-        load_vocabulary(tmp_path, None)
+    run = write_run_on_ngrams(tmp_path / "run", ["a"])
+    content = {"sha256": Vocabulary([b"a"]).sha256, "ngrams": ngrams}
+    write_json(run / "config.json", {"vocabulary": content})
+    with pytest.raises(DataError, match="ngrams is .*, expected (1 to 5|a whole number)"):
+        load_vocabulary(run, None)
 
 
-def test_an_unknown_tokenizer_in_a_manifest_is_refused(tmp_path):
-    write_json(tmp_path / "dataset.json", {"tokenizer": "spaces"})
-    (tmp_path / "vocabulary.txt").write_text("a\n")
-    with pytest.raises(DataError, match="expected one of keras, unicode, characters"):
-        load_vocabulary(tmp_path, None)
+def test_an_unknown_tokenizer_of_a_run_is_refused(tmp_path):
+    run = write_run_on_ngrams(tmp_path / "run", ["a"])
+    content = {"sha256": Vocabulary([b"a"]).sha256, "tokenizer": "spaces"}
+    write_json(run / "config.json", {"vocabulary": content})
+    with pytest.raises(DataError, match="vocabulary.tokenizer is 'spaces', expected one of keras"):
+        load_vocabulary(run, None)
+
+
+@pytest.mark.parametrize("damage", [
+    lambda words: words.replace(b"a", b"q", 1),
+    lambda words: b"\xef\xbb\xbf" + words,
+    lambda words: b"".join(reversed(words.splitlines(keepends=True))),
+])  # fmt: skip
+@pytest.mark.parametrize("kind", ["dataset", "features", "export"])
+def test_damaged_words_of_a_dataset_a_run_or_an_export_are_refused(tmp_path, kind, damage):
+    folder = tmp_path / "given"
+    if kind in ("dataset", "features"):
+        prepared(tmp_path, "given", ngrams=2 if kind == "features" else 1)
+    else:
+        write_run(folder)
+    file = folder / ("features.txt" if kind == "features" else "vocabulary.txt")
+    load_vocabulary(folder, None)
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(DataError, match="is damaged: its SHA-256 is not the one recorded beside it"):
+        load_vocabulary(folder, None)
+    if kind != "features":
+        with pytest.raises(DataError, match="is damaged"):
+            load_vocabulary(file, None)

@@ -7,8 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from lowmem_sentiment.system.errors import OutputError, OutputExists
-from lowmem_sentiment.system.files import locked, open_partial, replace_file, replace_path
+from lowmem_sentiment.system.errors import DataError, InputMissing, OutputError, OutputExists
+from lowmem_sentiment.system.files import (
+    locked,
+    open_partial,
+    read_regular,
+    replace_file,
+    replace_path,
+    sha256,
+)
+from lowmem_sentiment.system.schema import read_json
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -125,3 +133,32 @@ def test_a_partial_file_is_completed_and_never_written_through_a_link(tmp_path):
         with pytest.raises(OSError, match="symbolic links"):
             open_partial(tmp_path / "link", keep=keep)
     assert (tmp_path / "a").read_bytes() == b"onetwo"
+
+
+def test_only_a_regular_file_of_a_size_that_can_be_is_read(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"four")
+    assert read_regular(path, 4) == b"four"
+    os.truncate(path, 1 << 40)  # sparse
+    with pytest.raises(DataError, match="has 1,099,511,627,776 bytes, or grows; expected 4 at most"):
+        read_regular(path, 4)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda path: path.mkdir(), DataError, "is not a regular file"),
+        (os.mkfifo, DataError, "is not a regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), DataError, "is not a regular file"),
+        (lambda path: path.symlink_to(path), InputMissing, "Too many levels of symbolic links"),
+        (lambda path: path.symlink_to(path.parent / "none"), InputMissing, "is missing"),
+        (lambda path: None, InputMissing, "is missing"),
+    ],
+)
+def test_what_stands_in_the_place_of_a_file_is_reported(tmp_path, make, error, message):
+    """And nothing waits for a FIFO."""
+    path = tmp_path / "file"
+    make(path)
+    for read in (lambda: read_regular(path, 9), lambda: sha256(path), lambda: read_json(path)):
+        with pytest.raises(error, match=message):
+            read()

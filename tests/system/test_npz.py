@@ -93,7 +93,7 @@ def test_compressed_and_doubled_members_are_refused(tmp_path):
 def test_a_file_that_is_not_there_is_missing(tmp_path):
     with pytest.raises(InputMissing, match="is missing"):
         read_arrays(tmp_path / "none.npz", "none.npz")
-    with pytest.raises(DataError, match="is damaged"):
+    with pytest.raises(DataError, match="is not a regular file"):
         read_arrays(tmp_path, "a folder")
 
 

@@ -34,5 +34,5 @@ def test_a_changed_or_cut_vocabulary_is_refused(tmp_path):
     with pytest.raises(DataError, match="is cut short"):
         Vocabulary.load(path)
     path.unlink()
-    with pytest.raises(InputMissing, match="cannot read"):
+    with pytest.raises(InputMissing, match="is missing"):
         Vocabulary.load(path)

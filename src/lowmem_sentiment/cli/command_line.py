@@ -5,14 +5,25 @@ and `run(options, bar)`, which calls a library function and prints its answer.
 """
 
 import argparse
+import errno
 import importlib
+import mmap
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from .. import __version__
-from ..system.errors import LowmemError, OutputError, Unavailable, did_you_mean, printable
+from ..system.errors import (
+    InputMissing,
+    LowmemError,
+    OutOfMemory,
+    OutputError,
+    Unavailable,
+    did_you_mean,
+    printable,
+)
 from ..system.progress import Bar, terminal_size
 from .output import LINE, flush_streams, open_streams, write_error
 
@@ -40,12 +51,13 @@ GONE = {
 
 EXIT_CODES = """\
 exit codes:
-  0   done                           69   not available: network, TensorFlow
-  1   a check failed: --fail-under,  73   the output exists
-      --baseline, a run of a search  74   the output cannot be written
-  2   wrong arguments or settings    75   stopped, and can be resumed
-  65  damaged or foreign data        130  stopped by Ctrl-C
-  66  a file or directory missing
+  0   done                           70   an internal error
+  1   a check failed: --fail-under,  71   out of memory
+      --baseline, a run of a search  73   the output exists
+  2   wrong arguments or settings    74   the output cannot be written
+  65  damaged or foreign data        75   stopped, and can be resumed
+  66  a file or directory missing    130  stopped by Ctrl-C
+  69  not available: network, TensorFlow
 """
 
 
@@ -145,22 +157,61 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def run(options: argparse.Namespace) -> int:
     """Run one command and return its exit code; KeyboardInterrupt is for the caller."""
     bar = Bar()
-    try:
-        options.command(options, bar)
-        return 0
-    except LowmemError as error:
+
+    def end(error: LowmemError) -> int:
         bar.clear()
         write_error(f"lowmem-sentiment: error: {printable(error, LINE)}\n")
         return error.exit_code
-    except ModuleNotFoundError as error:
-        # NumPy alone is enough to prepare, predict and evaluate: that nothing else is installed is no bug
-        if (error.name or "lowmem_sentiment").startswith("lowmem_sentiment"):
-            raise
-        bar.clear()
-        write_error(
-            f"lowmem-sentiment: error: {error}, which this command needs; expected TensorFlow and "
-            "TensorBoard, which pip installs with lowmem-sentiment\n"
-        )
-        return Unavailable.exit_code
+
+    try:
+        _require_address_space()
+        options.command(options, bar)
+        return 0
+    except LowmemError as error:
+        return end(error)
+    except (MemoryError, OSError, ImportError) as error:
+        if explained := _explain(error):
+            return end(explained)
+        raise
     finally:
         bar.clear()
+
+
+def _require_address_space() -> None:
+    """Raise OutOfMemory where NumPy cannot be imported: its OpenBLAS ends the process with code 1."""
+    try:
+        mmap.mmap(-1, _ADDRESS_SPACE).close()
+    except OSError as error:
+        raise OutOfMemory(_OUT_OF_MEMORY) from error
+
+
+def _explain(error: MemoryError | OSError | ImportError) -> LowmemError | None:
+    """Return the error in one line for what may happen anywhere; None for a bug."""
+    if isinstance(error, ModuleNotFoundError):
+        # NumPy alone is enough to prepare, predict and evaluate: that nothing else is installed is no bug
+        if (error.name or "lowmem_sentiment").startswith("lowmem_sentiment"):
+            return None
+        return Unavailable(
+            f"{error}, which this command needs; expected TensorFlow and TensorBoard, which pip "
+            "installs with lowmem-sentiment"
+        )
+    refused = "failed to map segment", "Cannot allocate memory", os.strerror(errno.ENOMEM)
+    if isinstance(error, MemoryError) or any(text in str(error) for text in refused):
+        return OutOfMemory(_OUT_OF_MEMORY)
+    if not isinstance(error, OSError):
+        return None
+    what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    if error.errno in _UNREADABLE:
+        return InputMissing(f"cannot open {what}")
+    return OutputError(f"the system refused: {what}")
+
+
+_ADDRESS_SPACE = 160 << 20
+"""Bytes that must be free: NumPy takes 130 MB of addresses on 2 cores, of which 15 MB become memory."""
+
+_OUT_OF_MEMORY = (
+    "out of memory: the system refused more to this process; expected a higher limit (ulimit -v, the "
+    "container's), or less work: a smaller --batch-size or --num-words, fewer --workers"
+)
+
+_UNREADABLE = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)

@@ -1,8 +1,6 @@
 """Shards: TFRecord files (`system/tfrecord.py`) of reviews as ``tf.train.Example`` (`examples.py`)."""
 
-import contextlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -29,16 +27,6 @@ def encode(reviews: Reviews, features: Features | None = None) -> tuple[bytes, n
             f"a review takes {longest:,} bytes as a record, expected {MAX_RECORD_BYTES:,} at most"
         )
     return frame(records)
-
-
-@contextlib.contextmanager
-def open_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a shard for reading; DataError where it cannot be opened or read."""
-    try:
-        with open(path, "rb") as file:
-            yield file
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def read(

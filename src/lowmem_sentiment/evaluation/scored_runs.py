@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -35,7 +36,7 @@ class ScoredRun:
     @cached_property
     def _loaded(self) -> tuple[Model, TextEncoder]:
         run = self.run
-        if run.weights_file.exists() or not run.model_file.exists():
+        if os.path.lexists(run.weights_file) or not run.model_file.exists():
             model, vocabulary = load_with_vocabulary(run)
             return model, text_encoder(vocabulary, model.metadata.ngrams, model.metadata.tokenizer)
         from ..model.keras_scores import KerasModel  # TensorFlow: 2 s and 540 MB
@@ -57,11 +58,11 @@ class ScoredRun:
     @property
     def labels(self) -> list[str]:
         """The labels that the model knows, in order."""
-        return self.run.config()["labels"] if self.run.config_file.exists() else self.model.labels
+        return self.run.config()["labels"] if os.path.lexists(self.run.config_file) else self.model.labels
 
     def settings(self) -> dict[str, Any]:
         """Return the settings of training and the dataset; empty for weights without a config.json."""
-        if not self.run.config_file.exists():
+        if not os.path.lexists(self.run.config_file):
             return {}
         config = self.run.config()
         return {**config["settings"], "dataset": config["dataset"]["fingerprint"][:12]}

@@ -5,6 +5,7 @@ rows for the ids that are there, 130 of 10,000 for an IMDb review: taking and ad
 time of the dense product, and needs no 40 KB row per review.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,7 @@ class NumpyModel:
         """Read a run's ``weights.npz``; InputMissing or DataError where it is not there or damaged."""
         if not run.path.is_dir():
             raise no_directory(run.path, "run", "train")
-        if not run.weights_file.exists():
+        if not os.path.lexists(run.weights_file):
             raise InputMissing(f"{run.path} has no {run.weights_file.name}: {_why_no_weights(run)}")
         run.check(run.weights_file)
         return cls(*read_weights(run.weights_file))
@@ -158,7 +159,7 @@ def load_with_vocabulary(run: RunDirectory) -> tuple[NumpyModel, Vocabulary]:
             f"{run.weights_file} is for {model.num_words - MIN_NUM_WORDS:,} words, but "
             f"{run.vocabulary_file} has {len(vocabulary):,}"
         )
-    if run.config_file.exists():
+    if os.path.lexists(run.config_file):
         config = run.config()
         expected = config["settings"]["num_words"], config["labels"]
         if expected != (model.num_words, model.labels):

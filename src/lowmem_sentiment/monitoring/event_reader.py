@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TextIO
 
 from ..runs.run_directory import RunDirectory
 from ..system.errors import InputMissing, SettingsError, printable
+from ..system.files import open_regular
 from ..system.tfrecord import DamagedRecord, read_blocks
 
 CHARTS = ("epoch_loss", "epoch_accuracy")
@@ -47,7 +48,7 @@ def read_events(path: Path, warn: Warn = lambda line: None) -> Iterator[Any]:
     def damaged(start: int, what: str, rest: str) -> None:
         warn(f"{path} is damaged at byte {start:,}: a record {what}; {rest}")
 
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         if not file.read(1):
             warn(f"{path} is damaged: it is empty, expected the events of a run")
         try:

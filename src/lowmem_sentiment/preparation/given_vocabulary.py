@@ -1,17 +1,20 @@
 """Take the words that a dataset or a run has, and its n-grams, or a file of words."""
 
+import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ..dataset.manifest import FEATURES, MANIFEST, VOCABULARY
+from ..dataset.manifest import FEATURES, MANIFEST, VOCABULARY, read_manifest
 from ..system.errors import DataError, SettingsError, printable
-from ..system.schema import read_json
+from ..system.npz import read_with_metadata
+from ..system.schema import parse, read_json
 from ..text.tokenizer import tokenise
 from ..text.tokenizer_names import KERAS, check_tokenizer
 from ..text.vocabulary import MAX_NGRAM, Vocabulary
 
-CONFIG = "config.json"
-"""Of a run directory."""
+CONFIG, WEIGHTS = "config.json", "weights.npz"
+"""Of a run directory; an export has the second."""
 
 
 class GivenVocabulary(NamedTuple):
@@ -34,48 +37,89 @@ def load_vocabulary(path: Path, tokenizer: str | None) -> GivenVocabulary:
     another `tokenizer` than the recorded one, and DataError for a line that no text can have as a word.
     """
     file = path / VOCABULARY if path.is_dir() else path
-    recorded, ngrams = _recorded(file.parent)
-    if recorded and tokenizer not in (None, recorded):
+    recorded = _recorded(file.parent) if file.name == VOCABULARY else _Recorded()
+    if recorded.tokenizer and tokenizer not in (None, recorded.tokenizer):
         raise SettingsError(
-            f"tokenizer is {tokenizer!r}, but {path} has words of {recorded!r}; expected no --tokenizer"
+            f"tokenizer is {tokenizer!r}, but {path} has words of {recorded.tokenizer!r}; expected no "
+            "--tokenizer"
         )
-    tokenizer = recorded or tokenizer or KERAS
-    vocabulary, features = Vocabulary.load(file), None
-    if ngrams and (file.parent / MANIFEST).is_file():
-        features = Vocabulary.load(file.parent / FEATURES)
-    elif ngrams:
+    tokenizer = recorded.tokenizer or tokenizer or KERAS
+    vocabulary, features = Vocabulary.load(file, recorded.sha256), None
+    if recorded.features_sha256:
+        features = Vocabulary.load(file.parent / FEATURES, recorded.features_sha256)
+    elif recorded.ngrams:
         features = vocabulary
         vocabulary = Vocabulary(dict.fromkeys(b" ".join(features.words).split(b" ")))
     if features:
-        _check_ngrams(features, file.parent, ngrams)
-    _check(vocabulary, file, None if recorded else tokenizer)
-    return GivenVocabulary(vocabulary, tokenizer, features, ngrams)
+        _check_ngrams(features, file.parent, recorded.ngrams)
+    _check(vocabulary, file, None if recorded.tokenizer else tokenizer)
+    return GivenVocabulary(vocabulary, tokenizer, features, recorded.ngrams)
 
 
-def _recorded(directory: Path) -> tuple[str | None, int]:
-    """Return what a dataset or a run records: its tokenizer, and the most words of an n-gram (0: none).
+class _Recorded(NamedTuple):
+    """What a dataset, a run or an export records of its words."""
 
-    Where there is neither, the tokenizer is None.
-    """
-    for name in (MANIFEST, CONFIG):
-        if (directory / name).is_file():
-            content = read_json(directory / name)
-            if name == MANIFEST:
-                entry, holder = content, content.get("features")
-            else:
-                entry = holder = content.get("vocabulary")
-            found = _entry(entry).get("tokenizer", KERAS)
-            check_tokenizer(found, f"{directory / name}: the tokenizer")
-            ngrams = _entry(holder).get("ngrams") or 0
-            if type(ngrams) is not int or not 0 <= ngrams <= MAX_NGRAM:
-                shown = printable(repr(ngrams), 60)
-                raise DataError(f"{directory / name}: ngrams is {shown}, expected 1 to {MAX_NGRAM}")
-            return found, ngrams
-    return None, 0
+    sha256: str | None = None
+    tokenizer: str | None = None
+    """None where nothing is recorded."""
+    ngrams: int = 0
+    """The most words of an n-gram; 0: there are none."""
+    features_sha256: str | None = None
+    """Of a dataset's n-grams."""
 
 
-def _entry(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+@dataclass(frozen=True)
+class _Entry:
+    """The entry "vocabulary" of a run's config.json."""
+
+    sha256: str
+    tokenizer: str = KERAS
+    ngrams: int | None = None
+
+    ignores_unknown_keys = True
+
+
+@dataclass(frozen=True)
+class _Config:
+    vocabulary: _Entry
+
+    ignores_unknown_keys = True
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """The metadata in weights.npz of an export."""
+
+    vocabulary_sha256: str
+    tokenizer: str = KERAS
+    ngrams: int | None = None
+
+    ignores_unknown_keys = True
+
+
+def _recorded(directory: Path) -> _Recorded:
+    """Return what the files beside a vocabulary.txt record of it."""
+    if os.path.lexists(directory / MANIFEST):
+        manifest, _ = read_manifest(directory)
+        features = manifest.features
+        found = _Recorded(manifest.vocabulary.sha256, manifest.tokenizer)
+        return (
+            found._replace(ngrams=features.ngrams, features_sha256=features.sha256) if features else found
+        )
+    if os.path.lexists(config := directory / CONFIG):
+        entry = parse(_Config, read_json(config), str(config)).vocabulary
+        found = _Recorded(entry.sha256, entry.tokenizer, entry.ngrams or 0)
+        where = f"{config}: vocabulary"
+    elif os.path.lexists(weights := directory / WEIGHTS):
+        metadata, _ = read_with_metadata(weights, str(weights), _Weights, 1)
+        found = _Recorded(metadata.vocabulary_sha256, metadata.tokenizer, metadata.ngrams or 0)
+        where = f"{weights}: metadata"
+    else:
+        return _Recorded()
+    check_tokenizer(str(found.tokenizer), f"{where}.tokenizer")
+    if not 0 <= found.ngrams <= MAX_NGRAM:
+        raise DataError(f"{where}.ngrams is {found.ngrams}, expected 1 to {MAX_NGRAM}")
+    return found
 
 
 def _split(ngram: bytes) -> list[bytes]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..system.errors import DataError
-from ..system.files import replace_path, sha256
+from ..system.files import open_regular, replace_path, sha256
 from ..system.schema import parse, read_json, write_json
 
 CHECKSUMS = "checksums.json"
@@ -34,9 +34,12 @@ class Checksums:
         self._written: dict[str, str] = {}  # what stands on disk, by this process's own account
 
     def check(self, file: Path) -> None:
-        """Raise DataError unless a file that is there is the one that was written."""
+        """Raise InputMissing or DataError unless a file is the one that was written."""
         known = self._read()
-        if known is not None and sha256(file) not in known.get(file.name, ()):
+        if known is None:
+            with open_regular(file):
+                return
+        if sha256(file) not in known.get(file.name, ()):
             raise DataError(
                 f"{file} is damaged, or another run's: its SHA-256 is not the one in {self._path.name}"
             )
@@ -74,6 +77,6 @@ class Checksums:
         return [(path.name, path) for path in paths if path.is_file()]
 
     def _read(self) -> dict[str, list[str]] | None:
-        if not self._path.exists():
+        if not os.path.lexists(self._path):
             return None
         return parse(_Content, read_json(self._path), str(self._path)).files

@@ -133,7 +133,7 @@ class RunDirectory:
     @property
     def finished(self) -> bool:
         """Whether training has ended and everything of it is written."""
-        return self.summary_file.exists()
+        return os.path.lexists(self.summary_file)
 
     def check(self, file: Path) -> None:
         """Raise DataError unless a file of the run is the one that was written (`Checksums`)."""
@@ -151,7 +151,7 @@ class RunDirectory:
         """Read config.json; InputMissing or DataError when this is no run of ours."""
         if not self.path.is_dir():
             raise no_directory(self.path, "run", "train")
-        if not self.config_file.exists():
+        if not os.path.lexists(self.config_file):
             raise InputMissing(f"{self.path} holds no run: it has no {self.config_file.name}")
         config = read_json(self.config_file)
         check_config(config, str(self.config_file))
@@ -214,7 +214,7 @@ class RunDirectory:
 
     def require_model(self) -> None:
         """Raise InputMissing where there is no model.keras, and DataError where it is damaged."""
-        if not self.model_file.exists():
+        if not os.path.lexists(self.model_file):
             state, train = "is not finished", "resume it"
             if self.finished:
                 state, train = "has only weights and curves left of what tune trained", "train it again"
@@ -278,7 +278,7 @@ class RunDirectory:
 
     def event_file_sizes(self) -> dict[str, int]:
         """Return each TensorBoard event file's bytes, by its path in the run directory."""
-        files = sorted(self.tensorboard.rglob("*tfevents*"))
+        files = [file for file in sorted(self.tensorboard.rglob("*tfevents*")) if file.is_file()]
         return {str(file.relative_to(self.path)): file.stat().st_size for file in files}
 
     def trim_event_files(self, sizes: dict[str, int]) -> None:

@@ -4,6 +4,7 @@ The rest of a search is a function of these results and its settings: a resumed 
 brackets again, and trains only what is not in the file.
 """
 
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -91,7 +92,7 @@ def open_state(out: Path, settings: TuneSettings, fingerprint: str, memory_bytes
     failed. Raises OutputExists for a search with other settings or data, DataError for a damaged file.
     """
     file = out / FILE
-    if not file.exists():
+    if not os.path.lexists(file):
         return TuneState(FORMAT, VERSION, fingerprint, settings, memory_bytes)
     content = read_json(file)
     check_format(content, str(file), FORMAT, VERSION)

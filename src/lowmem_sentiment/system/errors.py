@@ -43,6 +43,12 @@ class Unavailable(LowmemError):
     exit_code = 69
 
 
+class OutOfMemory(LowmemError):
+    """Memory that the system refused to this process."""
+
+    exit_code = 71  # EX_OSERR
+
+
 class OutputExists(LowmemError):
     """An output that already exists and is not overwritten."""
 

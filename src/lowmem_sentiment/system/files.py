@@ -1,4 +1,4 @@
-"""Files that appear under their final name only when they are whole."""
+"""Files that appear under their final name only when they are whole, and are read only if regular."""
 
 import contextlib
 import fcntl
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import OutputError, OutputExists
+from .errors import DataError, InputMissing, OutputError, OutputExists
 
 UNFINISHED = ".unfinished"
 
@@ -146,10 +146,42 @@ def open_partial(path: Path, *, keep: bool) -> BinaryIO:
     return open(os.open(path, flags, 0o666), "ab" if keep else "wb")
 
 
+@contextlib.contextmanager
+def open_regular(path: Path) -> Iterator[BinaryIO]:
+    """Open a regular file for reading: a FIFO would be waited for, and a device may have no end.
+
+    Raises InputMissing where it is missing or may not be opened, and DataError where something else has
+    its name, or the system cannot read it.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise InputMissing(f"{path} is missing") from None
+    except OSError as error:
+        raise InputMissing(f"cannot read {path}: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise DataError(f"{path} is not a regular file, expected one")
+    with open(descriptor, "rb") as file:
+        try:
+            yield file
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """Return the content of a regular file of at most `most` bytes; DataError for a larger one."""
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size <= most and len(content := file.read(size + 1)) <= size:
+            return content
+    raise DataError(f"{path} has {size:,} bytes, or grows; expected {most:,} at most")
+
+
 def hexdigest(path: Path, algorithm: str) -> str:
     """Return a file's digest by one of `hashlib`'s algorithms, read 1 MiB at a time."""
     digest = hashlib.new(algorithm)
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

@@ -15,7 +15,8 @@ from typing import IO, BinaryIO, NamedTuple
 
 import numpy as np
 
-from .errors import DataError, InputMissing
+from .errors import DataError
+from .files import open_regular
 from .schema import Schema, parse, parse_json
 
 _MAX_ARRAYS = 1 << 14
@@ -64,6 +65,9 @@ def read_arrays(file: Path | BinaryIO, where: str) -> dict[str, np.ndarray]:
     Takes the size of the file, once. Raises InputMissing, and DataError for a file that is damaged,
     compressed, or holds anything but arrays of numbers.
     """
+    if isinstance(file, Path):
+        with open_regular(file) as opened:
+            return read_arrays(opened, where)
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
@@ -71,7 +75,7 @@ def read_arrays(file: Path | BinaryIO, where: str) -> dict[str, np.ndarray]:
                 raise DataError(
                     f"{where} holds {len(members):,} arrays, expected {_MAX_ARRAYS:,} at most"
                 )
-            arrays = {}
+            arrays: dict[str, np.ndarray] = {}
             for member in members:
                 name = member.filename.removesuffix(".npy")
                 if member.compress_type != zipfile.ZIP_STORED or name in arrays:
@@ -80,16 +84,7 @@ def read_arrays(file: Path | BinaryIO, where: str) -> dict[str, np.ndarray]:
                     raise DataError(f"{where} is damaged: {name!r} has two sizes")
                 arrays[name] = _array(archive.read(member), f"{where}: {name!r}")
             return arrays
-    except FileNotFoundError:
-        raise InputMissing(f"{where} is missing") from None
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        NotImplementedError,
-        RuntimeError,
-        zipfile.BadZipFile,
-    ) as error:
+    except (EOFError, ValueError, NotImplementedError, RuntimeError, zipfile.BadZipFile) as error:
         # A bad directory or CRC; encryption and compression methods that zipfile does not have
         raise DataError(f"{where} is damaged: {error}") from error
 

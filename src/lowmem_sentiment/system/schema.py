@@ -12,8 +12,8 @@ import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .errors import DataError, InputMissing, SettingsError, printable
-from .files import replace_file
+from .errors import DataError, SettingsError, printable
+from .files import read_regular, replace_file
 
 Schema = TypeVar("Schema")
 
@@ -181,14 +181,7 @@ def to_json(content: dict[str, Any]) -> bytes:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read what `write_json` wrote; InputMissing, or DataError for a flipped bit or a cut file."""
-    try:
-        with open(path, "rb") as file:
-            text = file.read(MAX_JSON_BYTES + 1)
-    except FileNotFoundError:
-        raise InputMissing(f"{path} is missing") from None
-    except OSError as error:
-        raise InputMissing(f"cannot read {path}: {error.strerror}") from error
-    content = parse_json(text, str(path))
+    content = parse_json(read_regular(path, MAX_JSON_BYTES), str(path))
     try:
         if isinstance(content, dict) and content.get("checksum") == _checksum(content):
             return content

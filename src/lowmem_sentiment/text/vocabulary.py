@@ -8,8 +8,8 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..system.errors import DataError, InputMissing
-from ..system.files import replace_file
+from ..system.errors import DataError
+from ..system.files import read_regular, replace_file
 
 START_ID = 1
 
@@ -20,6 +20,8 @@ FIRST_WORD_ID = 4
 MIN_NUM_WORDS = 4  # the ids that are not words
 
 MAX_NGRAM = 5  # words of an entry of a vocabulary of n-grams
+
+_MAX_BYTES = 256 << 20  # of vocabulary.txt: some 20 million words
 
 
 class Vocabulary:
@@ -82,12 +84,9 @@ class Vocabulary:
     def load(cls, path: Path, expected_sha256: str | None = None) -> "Vocabulary":
         """Read ``vocabulary.txt``; InputMissing or DataError if it is not the expected one.
 
-        Lines end with "\\n" alone: a word may hold other line ends of Unicode.
+        Lines end only with "\\n": a word may hold other line ends of Unicode.
         """
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise InputMissing(f"cannot read {path}: {error.strerror}") from error
+        content = read_regular(path, _MAX_BYTES)
         if expected_sha256 and hashlib.sha256(content).hexdigest() != expected_sha256:
             raise DataError(f"{path} is damaged: its SHA-256 is not the one recorded beside it")
         if content and not content.endswith(b"\n"):

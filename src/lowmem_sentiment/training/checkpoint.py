@@ -11,6 +11,7 @@ import io
 import itertools
 import json
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -183,7 +184,7 @@ def load(run: RunDirectory, report: Callable[[str], None] = lambda line: None) -
     Raises DataError when there are states, and all are damaged.
     """
     errors = []
-    present = [path for path in (run.state_file, run.previous_state_file) if path.exists()]
+    present = [path for path in (run.state_file, run.previous_state_file) if os.path.lexists(path)]
     for path in present:
         try:
             run.check(path)
