@@ -9,7 +9,7 @@ import pytest
 from helpers import wait_for
 
 from lowmem_sentiment.system import memory
-from lowmem_sentiment.system.memory import MB, Limit, Watch, parse_size
+from lowmem_sentiment.system.memory import MB, Limit, Watch
 
 
 def test_what_is_allocated_is_seen_and_the_peak_kept():
@@ -101,14 +101,6 @@ def test_the_limit_of_a_real_cgroup_is_found():
     assert 299_000_000 < int(size) <= 300_000_000
     assert used == "True"
     assert str(group) in source
-
-
-def test_sizes_are_read_with_their_units():
-    sizes = [parse_size(text) for text in ("700M", "1.5G", "32Mi", "32MiB", "2k", "300", "5 MB")]
-    assert sizes == [700 * MB, 1500 * MB, 32 << 20, 32 << 20, 2000, 300, 5 * MB]
-    for text in ("", "M", "much", "-1M", "0", "nanM", "infG"):
-        with pytest.raises((ValueError, OverflowError)):
-            parse_size(text)
 
 
 def test_both_figures_are_those_of_the_status_file():

@@ -9,53 +9,52 @@ from typing import Any
 from ..system.errors import SettingsError
 from ..system.settings import plain, plain_type, read_value
 
+_SECOND_NAMES = {"num_words": "--num-features"}
+
 
 def add_settings(
     parser: argparse.ArgumentParser | argparse._ArgumentGroup,
     settings: type,
     leave_out: Iterable[str] = (),
-    **defaults: Any,
 ) -> None:
     """Add an option for each field of a settings class (`system.settings`).
 
-    What is not given is left out of the namespace, so that `given` tells it from what is. `defaults`
-    are shown instead of the class's own.
+    What is not given is left out of the namespace, so that `given` finds the others. Help shows the
+    default, unless the field's help does.
     """
     for field in dataclasses.fields(settings):
         if field.name in leave_out or not field.metadata:
             continue
-        default = defaults.get(field.name, field.default)
-        option, declared = "--" + field.name.replace("_", "-"), field.metadata
-        if plain_type(settings, field.name) is bool:
+        option, text = "--" + field.name.replace("_", "-"), field.metadata["help"].replace("%", "%%")
+        kind, choices = plain_type(settings, field.name), field.metadata["choices"]
+        if kind is bool:
             parser.add_argument(
-                f"--no-{option[2:]}" if default is True else option,
+                f"--no-{option[2:]}" if field.default is True else option,
                 dest=field.name,
                 action="store_const",
-                const=not default,
+                const=not field.default,
                 default=argparse.SUPPRESS,
-                help=declared["help"].replace("%", "%%"),
+                help=text,
             )
             continue
-        shown = declared["shown"]
-        if shown is None and default not in (None, (), dataclasses.MISSING):
-            shown = plain(default)
-        text = f"{declared['help']} (default: {shown})" if shown else declared["help"]
+        if "(default: " not in text and field.default not in (None, (), dataclasses.MISSING):
+            text += f" (default: {plain(field.default)})"
+        usual = f"{{{','.join(choices)}}}" if choices else "N" if kind is int else None
         parser.add_argument(
-            *filter(None, (option, declared["alias"])),
+            *filter(None, (option, _SECOND_NAMES.get(field.name))),
             dest=field.name,
             default=argparse.SUPPRESS,
-            metavar=declared["metavar"],
-            choices=declared["choices"] or None,
+            metavar=field.metadata["metavar"] or usual,
             type=functools.partial(_read, settings, field.name),
-            help=text.replace("%", "%%"),
+            help=text,
         )
 
 
 def _read(settings: type, name: str, text: str) -> Any:
     try:
         return read_value(settings, name, text)
-    except SettingsError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    except SettingsError as error:  # it names the setting: argparse need not name the option before it
+        raise argparse.ArgumentError(None, str(error)) from None
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from ..evaluation.settings import probability_or_run
 from ..system.errors import DataError, InputMissing, SettingsError, printable
 from ..system.progress import Bar
-from ..system.settings import check_settings, setting
-from ..text.reader_settings import ReaderSettings, read_bad_rows
+from ..system.settings import Settings, setting
+from ..text.reader_settings import BAD_ROWS, ReaderSettings
 from ..text.rows import BadRow, Row
 from .options import add_settings, given
 from .output import LINE, print_text, report, warn
@@ -26,19 +26,14 @@ if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
 
 
 @dataclass(frozen=True)
-class _Options:
+class _Options(Settings):
     skip_bad_rows: int = setting(
         0,
         "report and skip bad rows of up to N lines, or all of them",
-        metavar="N",
         at_least=0,
-        read=read_bad_rows,
-        form="a whole number, 0 or more, or all",
+        read=BAD_ROWS,
     )
-    words: int = setting(5, "how many words --explain shows in each direction", metavar="N", at_least=0)
-
-    def __post_init__(self) -> None:
-        check_settings(self)
+    words: int = setting(5, "how many words --explain shows in each direction", at_least=0)
 
 
 def run(options: argparse.Namespace, bar: Bar) -> None:

@@ -10,15 +10,15 @@ from pathlib import Path
 from ..evaluation.settings import probability_or_run
 from ..serving.settings import ServingSettings
 from ..system.progress import Bar
-from ..system.settings import check_settings, setting
+from ..system.settings import Settings, setting
 from .options import add_settings, given
 from .output import report, warn
 
 
 @dataclass(frozen=True)
-class _Address:
+class _Address(Settings):
     host: str = setting(
-        "127.0.0.1", "address to listen on", metavar="HOST", shown="127.0.0.1, this machine only"
+        "127.0.0.1", "address to listen on (default: 127.0.0.1, this machine only)", metavar="HOST"
     )
     port: int = setting(
         8080, "port to listen on; 0: any that is free", metavar="PORT", at_least=0, at_most=65_535
@@ -26,13 +26,9 @@ class _Address:
     workers: int = setting(
         1,
         "processes that answer and share the model's memory; more than 1 need gunicorn",
-        metavar="N",
         at_least=1,
         at_most=64,
     )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 HERE = ("127.0.0.1", "localhost", "::1")

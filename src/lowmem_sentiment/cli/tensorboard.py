@@ -5,22 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..system.progress import Bar
-from ..system.settings import check_settings, setting
+from ..system.settings import Settings, setting
 from .options import add_settings, given
 from .output import report
 
 
 @dataclass(frozen=True)
-class _ServerSettings:
+class _ServerSettings(Settings):
     host: str = setting(
         "127.0.0.1", "address to listen on; 0.0.0.0: all, open to everybody", metavar="HOST"
     )
     port: int = setting(
         6006, "port to listen on; 0: any that is free", metavar="PORT", at_least=0, at_most=65_535
     )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 def run(options: argparse.Namespace, bar: Bar) -> None:

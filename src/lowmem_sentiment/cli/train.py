@@ -7,9 +7,9 @@ from typing import Any
 
 from ..runs.configuration import SaveEvery, TrainingSettings
 from ..system.errors import SettingsError
-from ..system.memory import MB, Limit, find_limit, parse_size
+from ..system.memory import MB, Limit, find_limit
 from ..system.progress import Bar
-from ..system.settings import SIZE, check_settings, setting
+from ..system.settings import SIZE, Settings, parse_size, setting
 from ..system.signals import stop_on_signals
 from .options import add_json, add_settings, given
 from .output import answer, report, warn
@@ -28,35 +28,29 @@ def _memory_limit(text: str) -> Limit | None:
 
 
 @dataclass(frozen=True)
-class _Control:
+class _Control(Settings):
     """Settings of a training that change no result."""
 
-    save_every: SaveEvery = setting(  # noqa: RUF009
+    save_every: SaveEvery = setting(
         SaveEvery(),
-        "save the state every N steps, or every N seconds, and at the end of each epoch",
+        "save the state every N steps, or every N seconds, and at the end of each epoch (default: 30s)",
         metavar="N|Ns",
-        read=SaveEvery.parse,
-        shown="30s",
+        read=(SaveEvery.parse, "steps (500) or seconds (30s)"),
     )
-    memory_limit: Limit | None = setting(  # noqa: RUF009
+    memory_limit: Limit | None = setting(
         None,
         "fit shuffle window and prefetch to this much memory (700M), refuse what cannot fit, and save "
         "and stop at 92 % of it; auto: free memory or the container's limit, whichever is less",
         metavar="SIZE|auto",
-        read=_memory_limit,
-        form=f"{SIZE}, or auto",
+        read=(_memory_limit, f"{SIZE[1]}, or auto"),
     )
     cluster_timeout: float = setting(
-        120.0,
+        120,
         "with several workers in TF_CONFIG: how long to wait for all of them",
         metavar="SECONDS",
         above=0,
         below=float("inf"),
-        shown="120",
     )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
     @classmethod
     def chosen(cls, options: argparse.Namespace) -> "_Control":

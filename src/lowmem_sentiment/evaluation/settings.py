@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ..system.errors import SettingsError
-from ..system.settings import check_settings, setting
+from ..system.settings import Settings, setting
 
 EVALUATED_SPLITS = ("test", "train", "validation")
 
@@ -17,7 +17,7 @@ def probability_or_run(text: str) -> float | str:
 
 
 @dataclass(frozen=True)
-class EvaluationSettings:
+class EvaluationSettings(Settings):
     """How runs are evaluated."""
 
     split: str = setting("test", "which reviews of the dataset", choices=EVALUATED_SPLITS)
@@ -26,8 +26,7 @@ class EvaluationSettings:
         "with two labels, predict the second when its probability is above P (default: 0.5); run: above "
         "the threshold recorded with the run",
         metavar="P",
-        read=probability_or_run,
-        form="a number, 0 to 1, or run",
+        read=(probability_or_run, "a number, 0 to 1, or run"),
     )
     choose_threshold: str | None = setting(
         None,
@@ -47,9 +46,7 @@ class EvaluationSettings:
         0,
         "show the N mistakes that the model is surest of, as text; reviews are counted from 0, as by "
         "explore --show",
-        metavar="N",
         at_least=0,
-        shown="",
     )
 
     def __post_init__(self) -> None:
@@ -57,4 +54,4 @@ class EvaluationSettings:
             raise SettingsError("threshold and choose_threshold were given; expected one of them")
         if isinstance(self.threshold, str) and self.threshold != RECORDED:
             raise SettingsError(f"threshold is {self.threshold!r}, expected 0 to 1, or {RECORDED!r}")
-        check_settings(self)
+        super().__post_init__()

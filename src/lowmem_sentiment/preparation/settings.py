@@ -5,8 +5,8 @@ from pathlib import Path
 
 from ..dataset.manifest import EVIDENCE, FREQUENCY
 from ..system.memory import MB
-from ..system.settings import check_settings, setting
-from ..text.reader_settings import read_bad_rows
+from ..system.settings import Settings, setting
+from ..text.reader_settings import BAD_ROWS
 from ..text.tokenizer_names import TOKENIZERS
 from ..text.vocabulary import MAX_NGRAM
 
@@ -20,36 +20,33 @@ def _megabytes(text: str) -> int:
 
 
 @dataclass(frozen=True)
-class FeatureSettings:
+class FeatureSettings(Settings):
     """What a model is to read of a review; each setting but `workers` changes what is written."""
 
     ngrams: int = setting(
         1,
         "what a model reads are n-grams of 1 to N neighbouring words; 1: words",
-        metavar="N",
         at_least=1,
         at_most=MAX_NGRAM,
     )
     rank: str | None = setting(
         None,
         "which n-grams come first, and are kept: those that tell the labels apart most surely in the "
-        "training reviews, or the most frequent",
+        "training reviews, or the most frequent (default: evidence with --ngrams 2 or "
+        "more, frequency with 1)",
         choices=RANKS,
-        shown="evidence with --ngrams 2 or more, frequency with 1",
     )
     max_features: int = setting(400_000, "keep the K first n-grams", metavar="K", at_least=1)
     vocabulary_memory: int = setting(
         256 * MB,
-        "for counting words and n-grams; when it is full, the rarest are dropped",
+        "for counting words and n-grams; when it is full, the rarest are dropped (default: 256)",
         metavar="MB",
-        read=_megabytes,
-        form="a number of MB, 1 or more",
-        shown="256",
+        read=(_megabytes, "a number of MB, 1 or more"),
         at_least=MB,
     )
     """In bytes (`lossy_counting.py`)."""
     min_count: int = setting(
-        1, "leave out words that occur less often, n-grams in fewer reviews", metavar="N", at_least=1
+        1, "leave out words that occur less often, n-grams in fewer reviews", at_least=1
     )
     validation_split: float = setting(
         0.0,
@@ -60,14 +57,8 @@ class FeatureSettings:
         below=1,
     )
     workers: int | None = setting(
-        None,
-        "processes; changes no byte of the result (default: one per processor)",
-        metavar="N",
-        at_least=1,
+        None, "processes; changes no byte of the result (default: one per processor)", at_least=1
     )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
     @property
     def ranked_by(self) -> str:
@@ -91,27 +82,24 @@ class PreparationSettings(FeatureSettings):
         "language with spaces between words. unicode-punctuation: each punctuation mark and symbol is a "
         "word as well. characters: each letter is a word, for Chinese, Japanese or Thai, best with "
         "--ngrams 2 or 3. keras: as Keras' imdb.npz was made, only for English: lower "
-        "case and punctuation of ASCII only. It is recorded: predict, evaluate and export use the same",
+        "case and punctuation of ASCII only. It is recorded: predict, evaluate and export use the same "
+        "(default: unicode for files, or the tokenizer of --vocabulary; keras for imdb)",
         choices=TOKENIZERS,
-        shown="unicode for files, or the tokenizer of --vocabulary; keras for imdb",
     )
-    vocabulary: Path | None = setting(  # noqa: RUF009, a field
+    vocabulary: Path | None = setting(
         None,
         "use the words of this dataset or run, with its tokenizer and its n-grams, so that its model can "
         "be trained on (train --from RUN); or of a vocabulary.txt, one word per line (default: count the "
         "words of the training split)",
         metavar="RUN|DATASET|FILE",
-        read=Path,
     )
     max_vocabulary: int | None = setting(
-        None, "keep the N most frequent words (default: all)", metavar="N", at_least=1
+        None, "keep the N most frequent words (default: all)", at_least=1
     )
     skip_bad_rows: int = setting(
         0,
         f"skip up to N bad rows, or all of them, and list them in DIR/{SKIPPED_ROWS}; a row with too "
         "many or too few columns counts as the lines it takes up",
-        metavar="N",
-        read=read_bad_rows,
-        form="a whole number, 0 or more, or all",
+        read=BAD_ROWS,
         at_least=0,
     )

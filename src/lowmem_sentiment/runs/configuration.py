@@ -6,8 +6,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from ..system.errors import SettingsError
-from ..system.memory import parse_size
-from ..system.settings import SIZE, check_settings, plain, setting
+from ..system.settings import SIZE, Settings, plain, setting
 from ..text.vocabulary import DEFAULT_NUM_WORDS, MIN_NUM_WORDS
 
 if TYPE_CHECKING:  # NumPy comes with it, and help does without
@@ -23,7 +22,7 @@ BEST_BY = ("accuracy", "loss", "f1")
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
+class TrainingSettings(Settings):
     """The settings that, with the dataset, decide the result of a training run.
 
     The defaults are the tutorial's, but for batches of 32 reviews, Keras' default, instead of 500.
@@ -33,14 +32,12 @@ class TrainingSettings:
     disk. Raises SettingsError for a value out of its range, with the range.
     """
 
-    epochs: int = setting(2, "passes over the training reviews", metavar="N", at_least=1)
-    batch_size: int = setting(32, "reviews per step", metavar="N", at_least=1)
+    epochs: int = setting(2, "passes over the training reviews", at_least=1)
+    batch_size: int = setting(32, "reviews per step", at_least=1)
     num_words: int | None = setting(  # its range is the dataset's: `num_words_for`
         None,
-        "ids below N are known words or n-grams, the first by rank, as in Keras",
-        metavar="N",
-        alias="--num-features",
-        shown=f"{DEFAULT_NUM_WORDS}, or all if there are fewer",
+        "ids below N are known words or n-grams, the first by rank, as in Keras "
+        f"(default: {DEFAULT_NUM_WORDS}, or all if there are fewer)",
     )
     learning_rate: float = setting(
         0.001, "Adam's learning rate", metavar="RATE", above=0, below=float("inf")
@@ -66,9 +63,7 @@ class TrainingSettings:
         at_least=0,
         below=1,
     )
-    seed: int = setting(
-        0, "seed for weights, order and dropout", metavar="N", at_least=0, at_most=(1 << 31) - 1
-    )
+    seed: int = setting(0, "seed for weights, order and dropout", at_least=0, at_most=(1 << 31) - 1)
     validation_split: float = setting(
         0.0,
         "validate on this share of the training reviews and leave the test split alone; 0: validate on "
@@ -88,17 +83,15 @@ class TrainingSettings:
     window_bytes: int = setting(
         32 << 20,
         "records that are shuffled together; a smaller window takes less memory, and shuffles larger "
-        "data less well",
+        "data less well (default: 32Mi)",
         metavar="SIZE",
-        read=parse_size,
-        form=SIZE,
-        shown="32Mi",
+        read=SIZE,
         at_least=1,
     )
     # Each takes 0.25 MB for 32 reviews and 10,000 words: its rows cover only the batch's own words.
-    prefetch: int = setting(2, "batches prepared in advance; changes no result", metavar="N", at_least=1)
+    prefetch: int = setting(2, "batches prepared in advance; changes no result", at_least=1)
     early_stopping: int = setting(
-        0, "stop after N epochs without a better one; 0: train all epochs", metavar="N", at_least=0
+        0, "stop after N epochs without a better one; 0: train all epochs", at_least=0
     )
     keep_best: bool = setting(False, "keep the model of the best epoch instead of the last")
     best_by: str = setting(
@@ -118,7 +111,7 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         if self.dropout == TrainingSettings.dropout:  # fewer layers take fewer of the default rates
             object.__setattr__(self, "dropout", self.dropout[: len(self.hidden)])
-        check_settings(self)
+        super().__post_init__()
         if len(self.dropout) > len(self.hidden):
             raise SettingsError(
                 f"dropout is {','.join(map(str, self.dropout))}, expected at most one rate for each of "
@@ -175,12 +168,9 @@ class SaveEvery:
 
     @classmethod
     def parse(cls, text: str) -> SaveEvery:
-        """Read "500" (steps) or "30s" (seconds); SettingsError for anything else."""
+        """Read "500" (steps) or "30s" (seconds); ValueError for anything else."""
         number = text.removesuffix("s")
-        try:
-            every = cls(None, float(number)) if number != text else cls(int(number), None)
-        except ValueError:
-            every = cls(0, None)
+        every = cls(None, float(number)) if number != text else cls(int(number), None)
         if not 0 < (every.steps or every.seconds or 0) < float("inf"):
-            raise SettingsError(f"save_every is {text!r}, expected steps (500) or seconds (30s)")
+            raise ValueError(text)
         return every

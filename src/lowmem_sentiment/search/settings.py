@@ -6,8 +6,7 @@ from typing import Any
 
 from ..runs.configuration import TrainingSettings
 from ..system.errors import SettingsError, printable
-from ..system.memory import parse_size
-from ..system.settings import SIZE, check_settings, read_value, setting
+from ..system.settings import SIZE, Settings, read_value, setting
 
 _ELSEWHERE = {"seed": "--seed and --seeds", "validation_split": "--validation-split"}
 
@@ -37,21 +36,19 @@ def parse_grid(text: str) -> tuple[str, list[Any]]:
 
 
 @dataclass(frozen=True)
-class TuneSettings:
+class TuneSettings(Settings):
     """The aim of a search, and its limits."""
 
     minutes: float | None = setting(
         None,
-        "time for everything, including the winner's training and evaluation",
+        "time for everything, including the winner's training and evaluation (default: 10)",
         metavar="N",
         above=0,
         below=float("inf"),
-        shown="10",
     )
     runs: int | None = setting(
         None,
         "end the search after N trainings instead of minutes: the same N ends with the same table",
-        metavar="N",
         at_least=1,
     )
     metric: str = setting(
@@ -67,38 +64,29 @@ class TuneSettings:
     memory_limit: int | None = setting(
         None,
         "try nothing that takes more than SIZE, such as 700M, by train --plan, and train as many at a "
-        "time as fit into it, one per core",
+        "time as fit into it, one per core (default: one at a time, in what is free)",
         metavar="SIZE",
-        read=parse_size,
-        form=SIZE,
-        shown="one at a time, in what is free",
+        read=SIZE,
     )
     model_size: int | None = setting(
         None,
         "try no model whose weights take more than SIZE, such as 10M, at 4 bytes each",
         metavar="SIZE",
-        read=parse_size,
-        form=SIZE,
+        read=SIZE,
     )
     validation_split: float = setting(
         0.1, "choose on this share of the training reviews", metavar="SHARE", above=0, below=1
     )
     seed: int = setting(
-        0,
-        "seed of the settings drawn, and of every training",
-        metavar="N",
-        at_least=0,
-        at_most=(1 << 31) - 1,
+        0, "seed of the settings drawn, and of every training", at_least=0, at_most=(1 << 31) - 1
     )
 
-    seeds: int = setting(
-        1, "runs of each combination of --grid, with consecutive seeds", metavar="N", at_least=1
-    )
+    seeds: int = setting(1, "runs of each combination of --grid, with consecutive seeds", at_least=1)
     grid: tuple[str, ...] = ()
     """Settings to combine, such as "epochs=1,2" (`parse_grid`); empty: a random search."""
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        super().__post_init__()
         if self.grid and (given := [n for n in ("minutes", "runs", "model_size") if getattr(self, n)]):
             raise SettingsError(f"a grid is trained whole; expected no {' or '.join(given)} beside it")
         for text in self.grid:

@@ -2,24 +2,20 @@
 
 from dataclasses import dataclass
 
-from ..system.memory import parse_size
-from ..system.settings import check_settings, setting
+from ..system.settings import SIZE, Settings, setting
 
 
 @dataclass(frozen=True)
-class ServingSettings:
+class ServingSettings(Settings):
     """The limits of the application; SettingsError for a value out of its range."""
 
     max_body: int = setting(
-        1 << 20, "bytes of a request's body", metavar="SIZE", read=parse_size, shown="1Mi", at_least=1
+        1 << 20, "bytes of a request's body (default: 1Mi)", metavar="SIZE", read=SIZE, at_least=1
     )
-    max_texts: int = setting(1_000, "texts of a JSON request", metavar="N", at_least=1)
+    max_texts: int = setting(1_000, "texts of a JSON request", at_least=1)
     max_waiting: int = setting(
-        64, "requests that wait for others; more are answered with 503", metavar="N", at_least=0
+        64, "requests that wait for others; more are answered with 503", at_least=0
     )
     read_timeout: int = setting(
         10, "seconds that a client may be silent within a request", metavar="SECONDS", at_least=1
     )
-
-    def __post_init__(self) -> None:
-        check_settings(self)

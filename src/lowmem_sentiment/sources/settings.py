@@ -41,13 +41,12 @@ class FilesSettings(ReaderSettings):
         "the same words go to one split; takes 10 bytes of memory a text, and 60 while they are divided",
         choices=SPLIT_RULES,
     )
-    seed: int = setting(0, "seed of --split stratified", metavar="N", at_least=0)
-    label_map: dict[str, str] = setting(  # noqa: RUF009
+    seed: int = setting(0, "seed of --split stratified", at_least=0)
+    label_map: dict[str, str] = setting(
         {},
         "rename or merge labels; OLD= leaves them out",
         metavar="OLD=NEW,...",
-        read=read_label_map,
-        form="OLD=NEW,...",
+        read=(read_label_map, "OLD=NEW,..."),
     )
     normalise_labels: bool = setting(
         False,
@@ -55,7 +54,7 @@ class FilesSettings(ReaderSettings):
         "letters of another script",
     )
     labels: tuple[str, ...] = setting(
-        (), "the labels and their order", metavar="LABEL,...", shown="those found, sorted"
+        (), "the labels and their order (default: those found, sorted)", metavar="LABEL,..."
     )
     follow_links: bool = setting(False, "read links in a folder, which are refused otherwise")
 

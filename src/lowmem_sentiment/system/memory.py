@@ -199,14 +199,3 @@ class Watch:
                     f"{used / MB:.0f} MB of the {limit.bytes / MB:.0f} MB of {limit.source} are used"
                 )
                 limit = None
-
-
-def parse_size(text: str) -> int:
-    """Read a size such as "700M", "1.5G" or "300000000" in bytes; ValueError if it is none."""
-    units = {"KI": 2**10, "MI": 2**20, "GI": 2**30, "K": 10**3, "M": 10**6, "G": 10**9, "": 1}
-    number = text.strip().upper().removesuffix("B")
-    unit = next(unit for unit in units if number.endswith(unit))
-    size = float(number.removesuffix(unit)) * units[unit]
-    if not 1 <= size < 1 << 63:
-        raise ValueError(f"a size of {text}")
-    return int(size)

@@ -1,6 +1,6 @@
 """A setting's default, help and range in one place: the field of a frozen dataclass.
 
-`check_settings` checks the ranges when a value is built, `cli.options` makes an option of each field,
+`Settings` checks the ranges when a value is built, `cli.options` makes an option of each field,
 `read_value` reads a field from text, and `schema.parse` reads the whole class from JSON.
 """
 
@@ -12,9 +12,24 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .errors import SettingsError
+from .errors import SettingsError, did_you_mean
 
-SIZE = "a size above 0, such as 700M, 1.5G or 300000000"
+Reader = tuple[Callable[[str], Any], str]
+"""A function that reads a setting's text, or raises ValueError, and what it expects in words."""
+
+
+def parse_size(text: str) -> int:
+    """Read a size such as "700M", "1.5G" or "300000000" in bytes; ValueError if it is none."""
+    units = {"KI": 2**10, "MI": 2**20, "GI": 2**30, "K": 10**3, "M": 10**6, "G": 10**9, "": 1}
+    number = text.strip().upper().removesuffix("B")
+    unit = next(unit for unit in units if number.endswith(unit))
+    size = float(number.removesuffix(unit)) * units[unit]
+    if not 1 <= size < 1 << 63:
+        raise ValueError(f"a size of {text}")
+    return int(size)
+
+
+SIZE: Reader = parse_size, "a size above 0, such as 700M, 1.5G or 300000000"
 
 
 def setting(
@@ -27,43 +42,44 @@ def setting(
     above: float | None = None,
     at_most: float | None = None,
     below: float | None = None,
-    read: Callable[[str], Any] | None = None,
-    form: str = "",
-    shown: str | None = None,
-    alias: str | None = None,
+    read: Reader | None = None,
 ) -> Any:
-    """Return a dataclass field with a range, for each part of a tuple, that `check_settings` checks.
+    """Return a dataclass field with a range, for each part of a tuple, that `Settings` checks.
 
-    `help`, `metavar` and `alias`, a second name, are the option's. `read` reads its text (default: by the
-    field's type) and raises ValueError for anything but what `form` describes. Help shows `shown` as the
-    default ("": none).
+    `help` and `metavar` are the option's; `read` reads its text (default: by the field's type).
     """
     declared = {name: value for name, value in locals().items() if name != "default"}
-    if isinstance(default, dict | list):
-        return dataclasses.field(default_factory=lambda: type(default)(default), metadata=declared)
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=default.copy, metadata=declared)
     return dataclasses.field(default=default, metadata=declared)
 
 
-def check_settings(settings: Any) -> None:
-    """Raise SettingsError for the first field out of its range, with what was expected."""
-    for field in dataclasses.fields(settings):
-        value = getattr(settings, field.name)
-        if value is None or not field.metadata or isinstance(value, bool | dict):
-            continue
-        parts = value if isinstance(value, tuple) else (value,)
-        if not all(_holds(part, field.metadata) for part in parts):
-            shown = plain(value) if isinstance(value, tuple) else repr(value)
-            raise SettingsError(f"{field.name} is {shown}, expected {_range(field)}")
+class Settings:
+    """The base of frozen dataclasses of settings: SettingsError for the first field out of its range."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]  # its subclasses are dataclasses
+            if field.metadata:
+                _check(field, getattr(self, field.name))
 
 
 _BOUNDS = {"at_least": operator.ge, "above": operator.gt, "at_most": operator.le, "below": operator.lt}
 
 
-def _holds(value: Any, declared: typing.Mapping[str, Any]) -> bool:
+def _check(field: dataclasses.Field[Any], value: Any) -> None:
+    if value is None:
+        return
+    declared, hint = field.metadata, ""
     if declared["choices"]:
-        return value in declared["choices"]
-    bounds = ((holds, declared[name]) for name, holds in _BOUNDS.items() if declared[name] is not None)
-    return all(holds(value, bound) for holds, bound in bounds)  # NaN holds none
+        holds = value in declared["choices"]
+        hint = "" if holds else did_you_mean(str(value), declared["choices"])
+    else:
+        bounds = [(name, declared[name]) for name in _BOUNDS if declared[name] is not None]
+        parts = value if isinstance(value, tuple) else (value,)
+        holds = all(_BOUNDS[name](part, bound) for name, bound in bounds for part in parts)  # NaN: none
+    if not holds:
+        shown = plain(value) if isinstance(value, tuple) else repr(value)
+        raise SettingsError(f"{field.name} is {shown}, expected {_range(field)}{hint}")
 
 
 def _range(field: dataclasses.Field[Any]) -> str:
@@ -101,29 +117,32 @@ def plain_type(settings: type, name: str) -> Any:
     return kind
 
 
+_READERS: dict[type, Reader] = {
+    int: (int, "a whole number"),
+    float: (float, "a number"),
+    bool: ({"true": True, "false": False}.__getitem__, "true or false"),
+}
+
+
 def read_value(settings: type, name: str, text: str) -> Any:
     """Return the value of a field that is written as `plain` writes it.
 
-    Raises SettingsError where it cannot be read; its range is checked when the settings are built.
+    Raises SettingsError if it cannot be read; its range is checked when the settings are built.
     """
     field = next(each for each in dataclasses.fields(settings) if each.name == name)
-    kind, read = plain_type(settings, name), field.metadata["read"]
-    one = typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else kind
+    kind = plain_type(settings, name)
+    several = typing.get_origin(kind) is tuple
+    one = typing.get_args(kind)[0] if several else kind
+    read, expected = field.metadata["read"] or _READERS.get(one, (one, ""))
     try:
-        if read or one is kind:
-            return _BOOLS[text] if kind is bool else (read or kind)(text)
-        return tuple(one(part.strip()) for part in text.split(",")) if text.strip() else ()
+        parts = text.split(",") if text.strip() else []
+        value = tuple(read(part.strip()) for part in parts) if several else read(text)
     except (ValueError, KeyError, OverflowError):
-        what = field.metadata["form"] or _FORMS[one][one is not kind]
-        if not field.metadata["form"] and (held := _range(field)):
-            what += f", {held}"
-        raise SettingsError(f"{name} is {text!r}, expected {what}") from None
-
-
-_BOOLS = {"true": True, "false": False}
-
-_FORMS = {
-    int: ("a whole number", "whole numbers, separated by commas"),
-    float: ("a number", "numbers, separated by commas"),
-    bool: ("true or false", "true or false, separated by commas"),
-}
+        if several:
+            expected = f"{expected.removeprefix('a ')}s, separated by commas"
+        if not field.metadata["read"] and (held := _range(field)):
+            expected += f", {held}"
+        raise SettingsError(f"{name} is {text!r}, expected {expected}") from None
+    if field.metadata["choices"]:
+        _check(field, value)
+    return value

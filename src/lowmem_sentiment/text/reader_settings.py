@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..system.errors import SettingsError
-from ..system.settings import check_settings, setting
+from ..system.settings import Reader, Settings, setting
 
 FORMATS = ("csv", "tsv", "jsonl", "fasttext", "text", "tar", "zip", "parquet", "sqlite")
 
@@ -39,29 +39,27 @@ _SUFFIXES = {
 
 
 @dataclass(frozen=True)
-class ReaderSettings:
+class ReaderSettings(Settings):
     """How to read files of texts."""
 
     format: str | None = setting(
         None,
         f"format of the files: {', '.join(FORMATS)}; auto: by their names and first bytes; jsonl is JSON "
-        "Lines or a JSON array",
+        "Lines or a JSON array (default: auto)",
         metavar="FORMAT",
         choices=("auto", *FORMATS),
-        shown="auto",
     )
     text_column: str | None = setting(
         None,
         "column of the text, by name, or by number from 1; in JSON a field, or a nested one as "
-        "review.text. Several, as title,body, are joined by a space",
+        "review.text. Several, as title,body, are joined by a space "
+        f"(default: the first of {', '.join(TEXT_NAMES)})",
         metavar="COLUMN[,...]",
-        shown=f"the first of {', '.join(TEXT_NAMES)}",
     )
     label_column: str | None = setting(
         None,
-        "column or field of the label",
+        f"column or field of the label (default: the first of {', '.join(LABEL_NAMES)})",
         metavar="COLUMN",
-        shown=f"the first of {', '.join(LABEL_NAMES)}",
     )
     table: str | None = setting(None, "table of an SQLite file that has several", metavar="NAME")
     query: str | None = setting(None, "SELECT that yields the rows of an SQLite file", metavar="SQL")
@@ -72,17 +70,15 @@ class ReaderSettings:
         None,
         "in folders and archives, which folder is the label where texts stand in folders of folders. 1: "
         "the one that a text stands in; 2: the one above it",
-        metavar="N",
         at_least=1,
-        shown="",
     )
     header: bool = setting(False, "the first row is a header, though the columns are given by number")
     quotes: bool = setting(True, "quotes in CSV and TSV are characters like any other")
     delimiter: str | None = setting(
         None,
-        "one ASCII character between the columns of CSV and TSV",
+        "one ASCII character between the columns of CSV and TSV (default: a comma, semicolon or "
+        "tab for CSV, by the first row; a tab for TSV)",
         metavar="CHARACTER",
-        shown="a comma, semicolon or tab for CSV, by the first row; a tab for TSV",
     )
     encoding: str = setting("utf-8", "encoding of the texts, as Python names it", metavar="NAME")
     errors: str = setting(
@@ -92,7 +88,7 @@ class ReaderSettings:
     )
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        super().__post_init__()
         if self.format == "auto":
             object.__setattr__(self, "format", None)
         if self.encoding_name == "unknown":
@@ -120,6 +116,9 @@ class ReaderSettings:
 def read_bad_rows(text: str) -> int:
     """Read the number of bad rows to skip: a whole number, or "all"; ValueError for anything else."""
     return sys.maxsize if text.strip() == "all" else int(text)
+
+
+BAD_ROWS: Reader = read_bad_rows, "a whole number, 0 or more, or all"
 
 
 class WantedFields(NamedTuple):
