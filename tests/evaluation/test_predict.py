@@ -166,7 +166,7 @@ def test_runs_without_their_files_are_refused(tmp_path, trained):
         predict(tmp_path / "none", ["a"])
     run = RunDirectory(tmp_path / "run")
     run.path.mkdir()
-    with pytest.raises(InputMissing, match=r"has no weights\.npz: expected a run, or what export"):
+    with pytest.raises(InputMissing, match=r"has no weights\.npz: expected a run, or an export"):
         predict(run.path, ["a"])
     shutil.copyfile(RunDirectory(trained).model_file, run.model_file)
     with pytest.raises(InputMissing, match="other layers than Dense and Dropout"):
