@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -6,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lowmem_sentiment.system import files
 from lowmem_sentiment.system.directories import Kind, new_directory, refuse_existing, remove_directory
 from lowmem_sentiment.system.errors import OutputError, OutputExists
 from lowmem_sentiment.system.files import locked
@@ -179,23 +181,27 @@ from pathlib import Path
 from lowmem_sentiment.system.directories import Kind, new_directory
 def die(*_):
     os.kill(os.getpid(), 9)
-renames = []
-def replace(old, new, whole=os.replace):
-    renames.append(new)
-    if {moment!r} == f"rename {{len(renames)}}":
-        die()
-    whole(old, new)
+calls = []
+def dying(name):
+    whole = getattr(os, name)
+    def call(*arguments, **options):
+        calls.append(name)
+        if {moment!r} == f"{{name}} {{calls.count(name)}}":
+            die()
+        return whole(*arguments, **options)
+    return call
 with new_directory(Path({str(path)!r}), Kind("box", "box.json", "a box"), overwrite=True) as directory:
     (directory / "newer").write_text("newer")
     (directory / "box.json").write_text('{{"format": "a box"}}')
-    os.replace = replace
+    for name in ("replace", "unlink", "rmdir"):
+        setattr(os, name, dying(name))
     if {moment!r} == "block":
         die()
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
 
 
-@pytest.mark.parametrize("moment", ["block", "rename 1", "rename 2"])
+@pytest.mark.parametrize("moment", ["block", "replace 1", "replace 2"])
 def test_a_kill_loses_nothing_and_the_next_run_starts_over(moment, tmp_path):
     out = tmp_path / "out"
     make(out, "old")
@@ -206,6 +212,41 @@ def test_a_kill_loses_nothing_and_the_next_run_starts_over(moment, tmp_path):
     assert sorted(tree(out)) == ["box.json", "old"]
     make(out, overwrite=True)
     assert sorted(tree(tmp_path)) == ["out", "out/box.json", "out/new"]
+
+
+@pytest.mark.parametrize("moment", ["unlink 1", "unlink 2", "unlink 3", "unlink 4", "rmdir 1", "rmdir 2"])
+def test_a_kill_while_the_old_directory_is_removed_blocks_no_later_one(moment, tmp_path):
+    """Its files, and one in a folder of it, are removed one by one: the manifest last."""
+    out = tmp_path / "out"
+    make(out, "old")
+    (out / "folder").mkdir()
+    (out / "folder" / "file").write_text("old")
+    kill_while_making(out, moment)
+    make(out, overwrite=True)
+    assert sorted(tree(tmp_path)) == ["out", "out/box.json", "out/new"]
+
+
+def test_a_flush_that_fails_after_the_rename_says_that_it_is_written(tmp_path, monkeypatch):
+    def fail(directory):
+        if directory == tmp_path:
+            raise OSError(errno.EIO, "Input/output error")
+
+    make(tmp_path / "old", "old")
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "sync_directory", fail)
+        for name, options in (("out", {}), ("old", {"overwrite": True})):
+            with pytest.raises(OutputError, match=f"{name} is written, but .*Input/output error"):
+                make(tmp_path / name, **options)
+        with (
+            pytest.raises(OutputError, match="file is written, but"),
+            files.replace_file(tmp_path / "file") as file,
+        ):
+            file.write(b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
+    make(tmp_path / "old", overwrite=True)
+    assert sorted(tree(tmp_path)) == [
+        "file", "old", "old/box.json", "old/new", "out", "out/box.json", "out/new"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("plant", ["directory", "link", "file"])

@@ -54,6 +54,7 @@ class Checksums:
             if known is None:
                 known = {name: [sha256(path)] for name, path in self._present()}
             stands = self._standing(file, known)
+            self._written.pop(file.name, None)  # not known if the rename, or what follows it, fails
             known[file.name] = [digest, *stands]
             if previous:
                 known[previous.name] = [*stands, *self._standing(previous, known)]

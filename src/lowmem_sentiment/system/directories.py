@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import InputMissing, LowmemError, OutputExists, did_you_mean
-from .files import UNFINISHED, cannot_write, lock_directory, locked, sync_directory
+from .files import UNFINISHED, cannot_write, lock_directory, locked, rename, sync_directory
 
 REPLACED = ".replaced"
 
@@ -144,7 +144,8 @@ def new_directory(
             refuse_existing(path, kind, overwrite=overwrite, inputs=inputs)
             _rename(temporary, final, kind, report)
         except BaseException as error:
-            shutil.rmtree(temporary, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                _remove_all(temporary, _MARKER)
             if isinstance(error, OSError):
                 raise cannot_write(error, path) from error
             raise
@@ -176,6 +177,15 @@ def _make_unfinished(temporary: Path, path: Path, kind: Kind, locks: ExitStack) 
         raise cannot_write(error, path) from error
 
 
+def _remove_all(directory: Path, last: str) -> None:
+    """Remove a directory, the file `last` after the others: a kill leaves one that is known as ours."""
+    for item in directory.iterdir():
+        if item.name != last:
+            _remove(item)
+    (directory / last).unlink(missing_ok=True)
+    directory.rmdir()
+
+
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
@@ -187,9 +197,11 @@ def _recover(final: Path, kind: Kind, report: Callable[[str], None]) -> None:
     """Put back, or remove where it was replaced, what a process that was killed put aside."""
     aside = final.with_name(f"{final.name}{REPLACED}")
     if not kind.recognises(aside):
+        with contextlib.suppress(OSError):  # missing, a link, or not empty: not what a kill leaves
+            aside.rmdir()
         return
     if final.exists():
-        shutil.rmtree(aside)
+        _remove_all(aside, kind.manifest)
     else:
         report(f"put back {aside} as {final}, where a killed process had put it aside")
         os.replace(aside, final)
@@ -199,21 +211,20 @@ def _rename(temporary: Path, final: Path, kind: Kind, report: Callable[[str], No
     """Rename a whole directory to its final name; what is there stays aside until that is done."""
     aside = final.with_name(f"{final.name}{REPLACED}")
     if not (final.is_dir() and any(final.iterdir())):
-        os.replace(temporary, final)
-        sync_directory(final.parent)
+        rename(temporary, final)
         return
     if aside.exists() or aside.is_symlink():
         raise OutputExists(f"{aside} is in the way of what --overwrite puts aside; move it")
     try:
         os.replace(final, aside)
-        os.replace(temporary, final)
-        sync_directory(final.parent)
+        rename(temporary, final)
     except BaseException:
         if not final.exists():
             os.replace(aside, final)
         raise
     report(f"replaced the {kind.name} {final}")
-    shutil.rmtree(aside, ignore_errors=True)
+    with contextlib.suppress(OSError):  # the next replacement removes it
+        _remove_all(aside, kind.manifest)
 
 
 def remove_directory(path: Path, kind: Kind) -> None:
@@ -222,7 +233,7 @@ def remove_directory(path: Path, kind: Kind) -> None:
         raise OutputExists(f"{path} is no {kind.name} of lowmem-sentiment, so it is not removed")
     try:
         with locked(path):
-            shutil.rmtree(path)
+            _remove_all(path, kind.manifest)
     except LowmemError:
         raise
     except OSError as error:

@@ -22,12 +22,27 @@ def cannot_write(error: OSError, path: Path) -> OutputError:
 
 
 def sync_directory(directory: Path) -> None:
-    """Make a rename in `directory` survive a power cut."""
+    """Make the names in `directory` survive a power cut."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def rename(source: Path, path: Path) -> None:
+    """Rename a whole file or directory to its final name, so that it survives a power cut.
+
+    Raises OSError where it keeps its old name, and OutputError where it has the new one.
+    """
+    os.replace(source, path)
+    try:
+        sync_directory(path.parent)
+    except OSError as error:
+        raise OutputError(
+            f"{path} is written, but the system could not make sure that it survives a power cut: "
+            f"{error.strerror or error}"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -48,8 +63,7 @@ def replace_path(path: Path) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-        sync_directory(path.parent)
+        rename(temporary, path)
     except OSError as error:
         _remove(temporary)
         raise cannot_write(error, path) from error
