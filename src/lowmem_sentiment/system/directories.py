@@ -174,6 +174,8 @@ def _make_unfinished(temporary: Path, path: Path, kind: Kind, locks: ExitStack) 
                 _remove(item)
         return lock
     except OSError as error:
+        with contextlib.suppress(OSError):  # of another's something is left in it
+            temporary.rmdir()
         raise cannot_write(error, path) from error
 
 
