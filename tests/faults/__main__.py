@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import ctypes
 import errno
+import importlib
 import os
 import shutil
 import signal
@@ -235,9 +236,7 @@ def main() -> int:
             command = [sys.executable, "-m", "faults", *sys.argv[1:]]
             return subprocess.run(command, env=environment, check=False).returncode
     names = options.commands or [name for name in COMMANDS if name != "tune"]  # hours
-    from lowmem_sentiment.training import tensorflow_startup
-
-    tensorflow_startup.start()
+    importlib.import_module("lowmem_sentiment.training.train")  # TensorFlow, once
     tried, failed, start = 0, 0, time.monotonic()
     with tempfile.TemporaryDirectory(prefix="faults-") as temporary:
         harness = Harness(Path(temporary))
