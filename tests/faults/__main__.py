@@ -146,41 +146,49 @@ class Harness:
             raise SystemExit(f"{arguments} ends with {answer.code}: {answer.errors}")
         return answer
 
-    def undisturbed(self, command: Command) -> tuple[int, Any]:
-        """Return the number of a command's calls, and its result."""
+    def undisturbed(self, command: Command) -> tuple[int, dict[str, Any]]:
+        """Return the number of a command's calls, and its results by name."""
         case = self._case(command)
         calls = self._expect_done(command.arguments).calls
-        return calls, command.result(case)
+        return calls, {name: read(case / name) for name, read in command.results.items()}
 
-    def check(self, command: Command, nth: int, fault: str, expected: Any) -> tuple[Answer, list[str]]:
+    def check(
+        self, command: Command, nth: int, fault: str, expected: dict[str, Any]
+    ) -> tuple[Answer, list[str]]:
         """Try one fault; return the disturbed command's answer, and what is wrong."""
         case = self._case(command)
         answer = self._injector.run(self._filled(command.arguments), case, nth, FAULTS[fault])
         wrong = _judge(answer, fault)
-        if answer.code == 0 and answer.hit and not _same(command, case, expected):
-            wrong.append("exit code 0 and another result")
-        for name in command.whole:
-            if (case / name).exists() and not _same(command, case, expected):
-                wrong.append(f"{name} is half made")
+        others = _others(command, case, expected)
+        if answer.code == 0 and answer.hit and others:
+            wrong.append(f"exit code 0 and another {others}")
+        if command.at_once:
+            wrong += [f"{name} is half made" for name in others if (case / name).exists()]
         if fault != "kill" and answer.code and not answer.hit.startswith(("unlink", "rmdir")):
             wrong += [f"{path.name} is left" for path in case.rglob(f"*{UNFINISHED}*")]
         resumed = command.resume and (case / "out" / "config.json").exists()
         again = self._injector.run(self._filled(command.resume if resumed else command.arguments), case)
-        whole_before = again.code == 73 and command.whole  # it ended after the last rename
+        whole_before = again.code == 73 and command.at_once  # it ended after the last rename
         if again.code and not whole_before:
             wrong.append(f"the second call ends with {again.code}: {again.errors.strip()[-300:]}")
-        elif not _same(command, case, expected):
-            wrong.append("the second call has another result")
+        elif others := _others(command, case, expected):
+            wrong.append(f"the second call has another {others}")
         elif not whole_before:
             wrong += [f"{path.name} is left for good" for path in case.rglob(f"*{UNFINISHED}*")]
         return answer, wrong
 
 
-def _same(command: Command, case: Path, expected: Any) -> bool:
-    try:
-        return command.result(case) == expected
-    except Exception:
-        return False
+def _others(command: Command, case: Path, expected: dict[str, Any]) -> list[str]:
+    """Return the names of a command's results that are not there, or not what is expected."""
+    names = []
+    for name, read in command.results.items():
+        try:
+            same = read(case / name) == expected[name]
+        except Exception:  # of the readers' own: what is half made
+            same = False
+        if not same:
+            names.append(name)
+    return names
 
 
 def _judge(answer: Answer, fault: str) -> list[str]:

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import textwrap
 import threading
 from dataclasses import replace
 from functools import partial
@@ -175,66 +174,6 @@ def test_each_step_of_a_resumed_curve_is_drawn_once_and_in_order(dataset, tmp_pa
         if value.tag == "epoch_loss"
     ]
     assert steps == [step + epoch * 20 for epoch in range(3) for step in (3, 6, 9, 12, 15, 18, 20)]
-
-
-CHILD = """
-import functools, os, signal, sys
-import numpy as np
-from lowmem_sentiment.system import files
-from lowmem_sentiment import cli
-from lowmem_sentiment.training import checkpoint, train as train_module
-train_module.train = functools.partial(train_module.train, steps_per_execution=3)
-kind, count = sys.argv[1], int(sys.argv[2])
-calls = {"save": 0, "rename": 0}
-
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def save(run, *rest):
-    calls["save"] += 1
-    calls["array"] = 0
-    if kind == "before write" and calls["save"] == count:
-        die()
-    whole(run, *rest)
-
-def write_array(*rest, **options):
-    calls["array"] += 1
-    if kind == "mid write" and calls["save"] == count and calls["array"] == 5:
-        die()
-    write(*rest, **options)
-
-def replace(source, target):
-    if "state" in str(target):
-        calls["rename"] += 1
-        if kind == "before rename" and calls["rename"] == count:
-            die()
-    rename(source, target)
-    if "state" in str(target) and kind == "after rename" and calls["rename"] == count:
-        die()
-
-whole, write, rename = checkpoint.save, np.lib.format.write_array_header_1_0, os.replace
-checkpoint.save, np.lib.format.write_array_header_1_0, os.replace = save, write_array, replace
-sys.exit(cli.main(sys.argv[3:]))
-"""
-
-
-@pytest.mark.slow
-def test_a_run_killed_while_its_state_is_written_ends_identical(dataset, undisturbed, tmp_path):
-    """Six kills of one run: before, in and after a write, and between its two renames."""
-    run = tmp_path / "run"
-    options = ["--epochs", "3", "--batch-size", "8", "--hidden", "6,4", "--learning-rate", "0.02"]
-    options += ["--save-every", "3", "--json"]
-    kinds = ["before write", "mid write", "before rename", "after rename"]
-    # Each save renames twice: the state to the previous one, then the new one to the state.
-    moments = [(kinds[nth % 4], 1 + nth // 2 % 2) for nth in range(6)]
-    for nth, (kind, count) in enumerate([*moments, ("never", 0)]):
-        where = ["--resume" if nth else "--run", str(run)]
-        command = [sys.executable, "-c", textwrap.dedent(CHILD), kind, str(count), "train"]
-        command += [str(dataset.directory), *where, *options]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
-        expected = 0 if kind == "never" else -signal.SIGKILL
-        assert done.returncode == expected, (nth, kind, done.stderr)
-    assert digests(run) == digests(undisturbed)
 
 
 @pytest.mark.slow
