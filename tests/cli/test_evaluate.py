@@ -160,7 +160,7 @@ def test_a_check_counts_and_the_result_is_saved_when_nobody_reads_the_answer(run
 def test_a_label_that_is_hardly_found_is_noted():
     labels = {"rare": (20, 0.29), "few": (19, 0.0), "found": (20, 0.3)}
     by_label = {name: LabelMetrics(0.5, recall, 0.5, n) for name, (n, recall) in labels.items()}
-    (note,) = cli_evaluate._notes(SimpleNamespace(by_label=by_label))
+    (note,) = cli_evaluate._notes(SimpleNamespace(by_label=by_label, labels=[*labels]))
     assert note.startswith(
         "note: rare is found in 29% of its reviews; train with --class-weight balanced"
     )

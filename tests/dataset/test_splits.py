@@ -45,6 +45,7 @@ def test_a_split_that_is_too_small_to_measure_by_is_warned_of(train, test, share
     counts = {"train": train, "test": test}
     dataset = SimpleNamespace(
         labels=["a", "b"],
+        splits=["train", "test"],
         label_counts=counts.__getitem__,
         num_reviews=lambda split: sum(counts[split]),
     )
@@ -59,6 +60,7 @@ def featured(rank, ranked_without):
     features = SimpleNamespace(rank=rank, validation_split=ranked_without)
     return SimpleNamespace(
         labels=["a", "b"],
+        splits=["train", "test"],
         label_counts=lambda split: [1000, 1000],
         num_reviews=lambda split: 2000,
         features=features if rank else None,
@@ -84,7 +86,10 @@ def test_ngrams_that_validation_reviews_helped_to_choose_are_warned_of(
 def test_of_many_labels_with_few_reviews_five_are_named():
     counts = {"train": [50] * 9, "test": [20] * 2 + [1] * 7}
     dataset = SimpleNamespace(
-        labels=list("abcdefghi"), label_counts=counts.__getitem__, num_reviews=lambda split: 47
+        labels=list("abcdefghi"),
+        splits=["train", "test"],
+        label_counts=counts.__getitem__,
+        num_reviews=lambda split: 47,
     )
     found = few_held_out(dataset, 0.0)
     assert found.startswith("the test split has 47 reviews, 1 of 'c', 1 of 'd', 1 of 'e', 1 of 'f', ")

@@ -112,11 +112,11 @@ def test_labels_are_renamed_as_those_of_the_runs_data_were(run, tmp_path, monkey
 
 def test_columns_and_labels_of_a_runs_data_are_those_of_later_text(run, tmp_path):
     run = RunDirectory(run)
-    assert recorded_source(run) == (USUAL_FIELDS, {})
+    assert recorded_source(run) == RecordedSource(USUAL_FIELDS, {})
     config = run.config()
     config["dataset"]["source"] |= {"label_map": {"1": "negative"}, "text_column": "message"}
     run.write_config({**config})
-    fields, label_map = recorded_source(run)
+    fields, label_map, _ = recorded_source(run)
     assert label_map == {"1": "negative"}
     assert fields.text_names[:2] == ("message", "text") and fields.label_names[0] == "label"
     config["dataset"]["source"] |= {"columns": {"text": "message", "label": "mood", "others": ["2"]}}

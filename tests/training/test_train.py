@@ -10,9 +10,12 @@ from helpers import VOCABULARY, reviews
 
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.dataset.writer import DatasetWriter
+from lowmem_sentiment.evaluation.evaluate import evaluate
 from lowmem_sentiment.model.optimizer import FusedAdam
+from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
+from lowmem_sentiment.sources.files import FilesSettings, FilesSource
 from lowmem_sentiment.system.errors import DataError, OutputExists, SettingsError
 from lowmem_sentiment.system.schema import write_json
 from lowmem_sentiment.training.input_pipeline import batches, encoded_batches
@@ -265,3 +268,25 @@ def test_a_network_that_is_no_chain_of_dense_layers_has_no_weights_for_numpy():
     layer = keras.layers.Dense(1, activation=keras.layers.LeakyReLU())
     for network in (branching, keras.Sequential([words, layer])):
         assert to_arrays(network, ["a", "b"], 9, "") is None
+
+
+def test_training_ends_at_the_first_step_whose_loss_is_not_a_number(dataset, tmp_path):
+    settings = TrainingSettings(learning_rate=1e30, epochs=50)
+    with pytest.raises(DataError, match=r"the loss is nan in epoch \d, .* try a lower learning rate"):
+        train(dataset, tmp_path / "run", settings)
+
+
+def test_a_validation_split_of_the_datasets_own_is_validated_on(tmp_path):
+    rows = "".join(f"a {('bad', 'good')[nth % 2]} film {nth},{nth % 2}\n" for nth in range(200))
+    paths = []
+    for name, start in (("train", 0), ("held", 1_000), ("test", 2_000)):
+        path = tmp_path / f"{name}.csv"
+        path.write_text("text,label\n" + rows.replace("film ", f"film {start}"))
+        paths.append(str(path))
+    files = FilesSettings(test=(paths[2],), validation=(paths[1],))
+    data = prepare(FilesSource(paths[:1], files), tmp_path / "data")
+    train(data, tmp_path / "run", TrainingSettings(epochs=1))
+    run = RunDirectory(tmp_path / "run")
+    assert run.settings().validated_on == "validation" and run.settings().validation_split == 0.5
+    assert evaluate(run.path, split="validation").reviews == 200
+    assert evaluate(run.path, split="train").reviews == 200

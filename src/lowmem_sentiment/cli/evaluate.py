@@ -14,7 +14,7 @@ from ..system.errors import CheckFailed, OutputError, SettingsError, plural, pri
 from ..system.progress import Bar
 from ..system.settings import plain
 from .options import add_settings, given
-from .output import columns, print_text, table, warn
+from .output import columns, print_text, report, table, warn
 
 if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
     from ..evaluation.results import Comparison, Evaluation
@@ -68,6 +68,10 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
                 f"{plural(count, 'review')} with the label '{printable(label)}', which "
                 f"{evaluation.run} does not know, left out"
             )
+    for row in evaluations[0].bad_rows if evaluations else ():
+        report(f"skipped: {row}")
+    if evaluations and evaluations[0].skipped_rows > len(evaluations[0].bad_rows):
+        report(f"skipped: {plural(evaluations[0].skipped_rows, 'bad row')} in all")
     if failed:
         for error in unsaved:
             warn(f"the evaluation is not saved: {error}")
@@ -192,8 +196,11 @@ def _confusion_lines(evaluation: "Evaluation") -> list[str]:
 
 
 def _notes(evaluation: "Evaluation") -> list[str]:
-    """Return a line for each label that the model hardly ever finds, with advice."""
-    return [
+    """Return a line for what is not defined, and for each label that the model hardly ever finds."""
+    notes = []
+    if len(evaluation.labels) == 2 and "auc" not in evaluation.metrics:
+        notes.append("note: auc is not defined for reviews of one label, and no --fail-under checks it")
+    return notes + [
         f"note: {printable(label)} is found in {metrics.recall:.0%} of its reviews; train with "
         "--class-weight balanced, and --best-by f1"
         for label, metrics in evaluation.by_label.items()

@@ -131,7 +131,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--split",
-        choices=("test", "train"),
+        choices=("test", "train", "validation"),
         default="test",
         help="whose reviews --show counts (default: %(default)s)",
     )

@@ -53,8 +53,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
 
         threshold = recorded_threshold(options.run)
     if options.csv:
-        titles = [f"probability:{label}" for label in predictor.labels]
-        print_text(_csv_line(["number", *options.keep, "label", "probability", *titles]))
+        print_text(_csv_line(_titles(options.keep, predictor.labels)))
     number = 0
     for rows in _blocks_of_rows(options, settings):
         lines: list[str] = []
@@ -76,10 +75,25 @@ def _lines(options: argparse.Namespace, number: int, row: Row, prediction: "Pred
     cells = [each if isinstance(each, str) else json.dumps(each) for each in row.kept]
     if options.csv:
         probabilities = prediction.probabilities.values()
-        return [_csv_line([number, *cells, prediction.label, prediction.probability, *probabilities])]
+        known = str(prediction.known).lower()
+        answer = [prediction.label, prediction.probability, known]
+        return [_csv_line([number, *cells, *answer, *probabilities])]
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     first, *others = _prediction_lines(prediction, colour)
     return ["  ".join([*map(printable, cells), first]), *others]
+
+
+def _titles(keep: list[str], labels: list[str]) -> list[str]:
+    """Return the names of the columns, each once: a kept one that has an answer's name is kept:NAME."""
+    answer = ["label", "probability", "known", *(f"probability:{label}" for label in labels)]
+    taken = {"number", *answer}
+    kept = []
+    for name in keep:
+        while name in taken:
+            name = f"kept:{name}"
+        taken.add(name)
+        kept.append(name)
+    return ["number", *kept, *answer]
 
 
 def _csv_line(cells: list[Any]) -> str:

@@ -22,6 +22,13 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen_settings(options: argparse.Namespace, dataset: Any) -> dict[str, Any]:
-    """Return the training settings of the recipe, overridden by those given as options."""
+    """Return the training settings of dataset and recipe, overridden by those given as options."""
+    from ..dataset.splits import own_validation_split
+
     recipe = recipe_settings(options.recipe, dataset) if options.recipe else {}
-    return {**recipe, **given(options, TrainingSettings)}
+    own = own_validation_split(dataset)
+    return {
+        **({"validation_split": own} if own else {}),
+        **recipe,
+        **given(options, TrainingSettings),
+    }

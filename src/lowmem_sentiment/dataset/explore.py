@@ -16,7 +16,7 @@ from ..system.progress import Progress, no_progress
 from ..text.vocabulary import DEFAULT_NUM_WORDS, MIN_NUM_WORDS, OUT_OF_VOCABULARY_ID
 from .duplicates import DuplicateCounter, Duplicates
 from .lengths import LengthHistogram
-from .manifest import FEATURES, MANIFEST, SCALES, SPLITS, VOCABULARY, FeaturesFile, Lengths
+from .manifest import FEATURES, MANIFEST, SCALES, VOCABULARY, FeaturesFile, Lengths
 from .reader import Dataset
 from .word_counts import LeaningWord, WordCount, WordCounter
 
@@ -98,9 +98,9 @@ def explore(
     return Exploration(
         dataset=str(dataset.directory),
         data=dataset.source["description"],
-        reviews={split: dataset.num_reviews(split) for split in SPLITS},
+        reviews={split: dataset.num_reviews(split) for split in dataset.splits},
         labels={
-            label: {split: dataset.label_counts(split)[nth] for split in SPLITS}
+            label: {split: dataset.label_counts(split)[nth] for split in dataset.splits}
             for nth, label in enumerate(dataset.labels)
         },
         words=dataset.num_words,
@@ -131,11 +131,11 @@ def check_num_words(num_words: int | None, dataset: Dataset) -> int:
 def _leaning_features(dataset: Dataset, num_words: int, top: int) -> dict[str, list[LeaningWord]]:
     num_features = min(num_words, dataset.num_inputs)
     features = WordCounter(dataset.num_inputs, num_features, len(dataset.labels))
-    for split in SPLITS:
+    for split in dataset.splits:
         for block in dataset.read(split, "features"):
             features.add(block)
     dataset.input_scales(dataset.num_inputs)  # its digest is checked
-    reviews = [sum(counts) for counts in zip(*map(dataset.label_counts, SPLITS), strict=True)]
+    reviews = [sum(counts) for counts in zip(*map(dataset.label_counts, dataset.splits), strict=True)]
     return features.leaning(dataset.input_vocabulary(), dataset.labels, top, reviews)
 
 
@@ -147,15 +147,15 @@ def _count(
     progress: Progress,
 ) -> None:
     """Count every review; DataError where the manifest has other numbers."""
-    total, done = sum(map(dataset.num_reviews, SPLITS)), 0
-    for nth, split in enumerate(SPLITS):
+    total, done = sum(map(dataset.num_reviews, dataset.splits)), 0
+    for split in dataset.splits:
         labels, tokens = np.zeros(len(dataset.labels), np.int64), 0
         for reviews in dataset.read(split):
             labels += np.bincount(reviews.labels, minlength=len(labels))
             tokens += len(reviews.token_ids)
             words.add(reviews)
             lengths.add(reviews.lengths)
-            duplicates.add(reviews, nth)
+            duplicates.add(reviews, int(split != "train"))
             done += len(reviews.lengths)
             progress("explore", done, total)
         if labels.tolist() != dataset.label_counts(split) or tokens != dataset.num_tokens(split):
@@ -170,7 +170,7 @@ def _size(dataset: Dataset) -> int:
     names = [MANIFEST, VOCABULARY]
     if dataset.features:
         names += [FEATURES, SCALES] if dataset.features.scales_sha256 else [FEATURES]
-    shards = sum(shard.bytes for split in SPLITS for shard in dataset.shards(split))
+    shards = sum(shard.bytes for split in dataset.splits for shard in dataset.shards(split))
     return shards + sum((dataset.directory / name).stat().st_size for name in names)
 
 
@@ -220,8 +220,8 @@ def show(
     """
     if not isinstance(dataset, Dataset):
         dataset = Dataset(dataset)
-    if split not in SPLITS:
-        raise SettingsError(f"split is {split!r}, expected one of {', '.join(SPLITS)}")
+    if split not in dataset.splits:
+        raise SettingsError(f"split is {split!r}, expected one of {', '.join(dataset.splits)}")
     num_words = check_num_words(num_words, dataset)
     count = dataset.num_reviews(split)
     if not 0 <= number < count:

@@ -4,7 +4,7 @@ from fractions import Fraction
 from typing import Any
 
 from ..system.errors import plural, printable
-from .manifest import EVIDENCE
+from .manifest import EVIDENCE, VALIDATION
 from .reader import FEW_REVIEWS, Dataset
 
 FEW_HELD_OUT = 100
@@ -13,12 +13,28 @@ FEW_HELD_OUT = 100
 
 def num_reviews(dataset: Dataset, split: str, validation_split: float = 0.0) -> int:
     """Return how many reviews `batches` yields of "train", "validation" or "test"."""
-    if split == "test":
-        return dataset.num_reviews("test")
-    count = dataset.num_reviews("train")
-    share = validation_share(validation_split)
+    on_disk, share = split_on_disk(dataset, split, validation_split)
+    count = dataset.num_reviews(on_disk)
     held_out = count * share.numerator // share.denominator
-    return held_out if split == "validation" else count - held_out
+    return count - held_out if split == on_disk else held_out
+
+
+def split_on_disk(dataset: Dataset, split: str, validation_split: float) -> tuple[str, Fraction]:
+    """Return the split on disk that holds "train", "validation" or "test", and what is held out of it.
+
+    A dataset that has a validation split is validated on it, and nothing is held out.
+    """
+    if split == "test" or VALIDATION in dataset.splits:
+        return split, Fraction(0)
+    return "train", validation_share(validation_split)
+
+
+def own_validation_split(dataset: Dataset) -> float:
+    """Return the share of a dataset's own validation split; 0.0 if it has none."""
+    if VALIDATION not in dataset.splits:
+        return 0.0
+    held_out = dataset.num_reviews(VALIDATION)
+    return held_out / (held_out + dataset.num_reviews("train"))
 
 
 def is_held_out(index: Any, share: Fraction) -> Any:
@@ -41,6 +57,8 @@ def ranked_with_held_out(dataset: Dataset, validation_split: float) -> str | Non
     features = dataset.features
     if not validation_split or not features or features.rank != EVIDENCE:
         return None
+    if VALIDATION in dataset.splits:
+        return None
     if validation_share(features.validation_split) == validation_share(validation_split):
         return None
     return (
@@ -60,7 +78,10 @@ def few_held_out(dataset: Dataset, validation_split: float) -> str | None:
     if validation_split:
         split, about, mend = "validation", "about ", "choose a larger --validation-split"
         share = validation_share(validation_split)
-    counts = dataset.label_counts("train" if validation_split else "test")
+    on_disk, _ = split_on_disk(dataset, split, validation_split)
+    if on_disk == VALIDATION:
+        share, about, mend = Fraction(1), "", "prepare with more validation reviews"
+    counts = dataset.label_counts(on_disk)
     rare = [
         f"{about}{round(share * count)} of '{printable(label, 60)}'"
         for label, count in zip(dataset.labels, counts, strict=True)

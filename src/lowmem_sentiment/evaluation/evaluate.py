@@ -89,7 +89,8 @@ def evaluate_runs(
     scored = [ScoredRun(RunDirectory(path)) for path in dict.fromkeys(map(Path, runs))]
     live = None if baseline is None else ScoredRun(RunDirectory(baseline))
     if isinstance(reviews, TextFiles):
-        groups = [group_of_texts(scored, live, reviews)]
+        files = reviews._replace(skip_bad_rows=settings.skip_bad_rows or reviews.skip_bad_rows)
+        groups = [group_of_texts(scored, live, files)]
     else:
         groups = group_by_dataset(scored, live, reviews, settings.split)
     for run in scored:
@@ -212,6 +213,8 @@ def _evaluate_group(
             files=texts.paths if texts else None,
             label_map=texts.label_map if texts else {},
             unknown_labels=dict(texts.unknown_labels) if texts else {},
+            skipped_rows=texts.num_bad_rows if texts else 0,
+            bad_rows=list(map(str, texts.bad_rows)) if texts else [],
             mistakes=mistakes[nth].surest if mistakes else None,
             failed=failed,
             baseline=test,

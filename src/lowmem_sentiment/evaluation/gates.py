@@ -49,6 +49,8 @@ def missed(metrics: Mapping[str, float], limits: Mapping[str, float]) -> list[st
     """Return a line for each metric below its limit; for loss and other errors, above it."""
     lines = []
     for name, limit in limits.items():
+        if name not in metrics:  # AUC where all reviews have one label
+            continue
         value, lower = metrics[name], name in LOWER_IS_BETTER
         by = value - limit if lower else limit - value
         if not by <= 0:  # so that one that is not a number is missed

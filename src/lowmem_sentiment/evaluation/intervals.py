@@ -56,6 +56,8 @@ def intervals(tally: Tally) -> tuple[dict[str, Interval], dict[str, dict[str, In
         for label, found, of, there, f1 in zip(labels, right, predicted, true, f1s, strict=True)
     }
     result = {"accuracy": wilson(sum(right), tally.reviews)}
+    if tally.bins is not None and not tally.bins.any(axis=1).all():
+        return {**result, **by_label[labels[1]]}, by_label
     if tally.bins is not None:
         return {**result, **by_label[labels[1]], "auc": _quantiles(_resampled_auc(tally.bins))}, by_label
     return {**result, **means}, by_label

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
     from .scoring import Model
 
 _BATCH_BYTES = 1 << 20
+
+_BAD_ROWS_SHOWN = 5
 
 _MAX_UNKNOWN = 1_000
 """Unknown labels that are counted; with more of them the label column is most likely the wrong one."""
@@ -56,18 +57,28 @@ class LabelledTexts:
         encoders: Sequence[TextEncoder],
         fields: WantedFields = USUAL_FIELDS,
         recorded_map: Mapping[str, str] | None = None,
+        recorded_normalise: bool = False,
+        *,
+        skip_bad_rows: int = 0,
     ):
         """Find every file; InputMissing when one is not there, SettingsError for an unclear format.
 
         `fields` are the usual names of columns. `recorded_map` renames labels unless the settings do;
         SettingsError asks which labels the files have if it renames one of the models'.
+        `recorded_normalise` merges labels that look alike, as the run's data was prepared.
         """
         self.label_map = {} if settings.label_map else dict(recorded_map or {})
         """The recorded map, if it is used."""
         if self.label_map:
             _require_clear(self.label_map, labels)
             settings = replace(settings, label_map=self.label_map)
+        if recorded_normalise:
+            settings = replace(settings, normalise_labels=True)
         self.paths = list(map(str, paths))
+        self._skip_bad_rows = skip_bad_rows
+        self.bad_rows: list[BadRow] = []
+        """The first bad rows that were skipped."""
+        self.num_bad_rows = 0
         self._source = FilesSource(paths, replace(settings, test_fraction=0.0), fields=fields)
         self._number_of = {label: number for number, label in enumerate(labels)}
         self._encoders = encoders
@@ -93,11 +104,7 @@ class LabelledTexts:
         label map that no review has.
         """
         texts, labels, size = [], [], 0
-        for review in itertools.chain.from_iterable(each.reviews() for each in self._source.chunks()):
-            if isinstance(review, BadRow):
-                raise DataError(str(review))
-            if not isinstance(review, Review):
-                continue
+        for review in self._reviews():
             text, label = review.text, review.label
             self._unused_names.discard(review.label_read)
             if label is None:
@@ -122,6 +129,20 @@ class LabelledTexts:
                 f"{self.description} has that label"
             )
 
+    def _reviews(self) -> Iterator[Review]:
+        """Yield each labelled text; DataError for one bad row too many."""
+        lines = 0
+        for chunk in self._source.chunks():
+            for review in chunk.reviews():
+                if isinstance(review, Review):
+                    yield review
+                elif isinstance(review, BadRow):
+                    lines += review.lines
+                    if lines > self._skip_bad_rows:
+                        raise DataError(f"{review} (--skip-bad-rows N tolerates up to N such rows)")
+                    self.num_bad_rows += 1
+                    self.bad_rows = [*self.bad_rows, review][:_BAD_ROWS_SHOWN]
+
     def _batch(self, texts: list[bytes], labels: list[int]) -> Batch:
         def encode(nth: int, model: Model) -> list[np.ndarray]:
             return self._encoders[nth].encode(texts)
@@ -144,6 +165,8 @@ class RecordedSource(NamedTuple):
     """Its columns or fields of text and label, before the usual ones."""
     label_map: dict[str, str]
     """How its labels were renamed; empty if they were not."""
+    normalise_labels: bool = False
+    """Whether labels that look alike were merged."""
 
 
 def recorded_source(run: RunDirectory) -> RecordedSource:
@@ -157,11 +180,13 @@ def recorded_source(run: RunDirectory) -> RecordedSource:
     if not isinstance(columns, dict):
         columns = {"text": source.get("text_column"), "label": source.get("label_column")}
     named = {  # not by number
-        kind: [column] if isinstance(column := columns.get(kind), str) and not column.isdecimal() else []
+        kind: [column]
+        if isinstance(column := columns.get(kind), str) and not column.replace(",", "").isdecimal()
+        else []
         for kind in ("text", "label")
     }
     fields = WantedFields((*named["text"], *TEXT_NAMES), label_names=(*named["label"], *LABEL_NAMES))
     names = source.get("label_map")
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
         names = {}
-    return RecordedSource(fields, names)
+    return RecordedSource(fields, names, source.get("normalise_labels") is True)

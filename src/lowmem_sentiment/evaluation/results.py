@@ -62,6 +62,10 @@ class Evaluation:
     """How labels in files were renamed, as the run's data recorded it."""
     unknown_labels: dict[str, int] = field(default_factory=dict)
     """Reviews by label, for labels in files that the run does not know; these are left out."""
+    skipped_rows: int = 0
+    """Bad rows in files."""
+    bad_rows: list[str] = field(default_factory=list)
+    """The first of them, with the reason."""
     mistakes: list[SurestMistake] | None = None
     failed: list[str] = field(default_factory=list)
     """One line for each check that failed."""
@@ -103,10 +107,11 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Return what ``evaluate --json`` prints."""
-        files = {}
+        files: dict[str, Any] = {}
         if self.files is not None:
             names = {"label_map": self.label_map} if self.label_map else {}
             files = {"files": self.files, **names, "unknown_labels": self.unknown_labels}
+            files["skipped_rows"] = self.skipped_rows
         confusions: dict[str, Any]
         if len(self.labels) > MATRIX_LABELS:
             confusions = {"confusions": [each._asdict() for each in self.confusions()]}

@@ -92,6 +92,8 @@ class TextFiles(NamedTuple):
 
     paths: Sequence[str]
     settings: FilesSettings = FilesSettings()
+    skip_bad_rows: int = 0
+    """Lines of bad rows to skip at most."""
 
 
 @dataclass
@@ -194,5 +196,7 @@ def group_of_texts(
             )
     encoders = [each.encoder for each in scored]
     recorded = recorded_source(runs[0].run)
-    texts = LabelledTexts(files.paths, files.settings, labels, encoders, *recorded)
+    texts = LabelledTexts(
+        files.paths, files.settings, labels, encoders, *recorded, skip_bad_rows=files.skip_bad_rows
+    )
     return ReviewGroup(texts.description, texts.batches, texts=texts, runs=list(runs))

@@ -10,13 +10,12 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ..dataset.reader import Dataset
-from ..dataset.splits import is_held_out, validation_share
+from ..dataset.splits import is_held_out, split_on_disk
 from ..model.metrics import (
     SCORE_BINS,
     area_under_roc,
@@ -132,7 +131,7 @@ class Tally:
         found = from_confusion_matrix(self.counts, self.labels)
         by_label = {label: LabelMetrics(**each) for label, each in found.pop("by_label").items()}
         metrics = {"loss": self._loss / reviews, **found}
-        if self.bins is not None:
+        if self.bins is not None and self.bins.any(axis=1).all():  # of one label it is not defined
             metrics["auc"] = area_under_roc(self.bins)
         metrics["brier"] = self._brier / reviews
         metrics["calibration_error"] = calibration_error(self.confidence)
@@ -189,14 +188,13 @@ def dataset_batches(
 
         return Batch(labels, encode, lambda nth: vocabulary().decode(tokens[nth][1:]).encode())
 
-    share = validation_share(validation_split) if split != "test" else Fraction(0)
-    part = "test" if split == "test" else "train"
+    on_disk, share = split_on_disk(dataset, split, validation_split)
     first = 0
-    for blocks in _read(dataset, part):
+    for blocks in _read(dataset, on_disk):
         labels = blocks[0].labels
         held_out = is_held_out(np.arange(first, first + len(labels)), share)
         first += len(labels)
-        keep = np.flatnonzero(held_out if split == "validation" else ~held_out)
+        keep = np.flatnonzero(~held_out if split == on_disk else held_out)
         reviews = [block.split() for block in blocks]
         for at in range(0, len(keep), BATCH_REVIEWS):
             chosen = keep[at : at + BATCH_REVIEWS]

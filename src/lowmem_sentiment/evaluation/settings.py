@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ..system.errors import SettingsError
 from ..system.settings import Settings, setting
+from ..text.reader_settings import read_bad_rows
 
 EVALUATED_SPLITS = ("test", "train", "validation")
 
@@ -41,6 +42,13 @@ class EvaluationSettings(Settings):
         metavar="SHARE",
         above=0,
         below=1,
+    )
+    skip_bad_rows: int = setting(
+        0,
+        "skip bad rows of up to N lines in --file, or all of them",
+        metavar="N",
+        at_least=0,
+        read=(read_bad_rows, "a whole number, 0 or more, or all"),
     )
     mistakes: int = setting(
         0,

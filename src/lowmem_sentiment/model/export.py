@@ -50,6 +50,8 @@ def export(
         files = [run.weights_file, run.vocabulary_file]
     else:
         run.vocabulary()
+        if run.weights_file.exists():
+            load_with_vocabulary(run)  # nothing that diverged is exported
         labels = run.config()["labels"]
         files = [run.model_file, run.vocabulary_file]
         run.require_model()

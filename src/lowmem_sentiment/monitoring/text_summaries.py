@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..dataset.reader import Dataset
-from ..dataset.splits import number_in_split
+from ..dataset.splits import number_in_split, split_on_disk
 from ..model.metrics import Mistake
 from ..model.ngram_effects import ngram_effects
 from ..model.numpy_model import NumpyModel
@@ -98,11 +98,11 @@ def describe_most_wrong(
     if not most_wrong:
         return "No validation review has a wrong label."
     split = settings.validated_on
+    on_disk, _ = split_on_disk(dataset, split, settings.validation_split)
     numbers = [
-        number_in_split(each.number, settings.validation_split) if split == "validation" else each.number
+        each.number if split == on_disk else number_in_split(each.number, settings.validation_split)
         for each in most_wrong
     ]
-    on_disk = "test" if split == "test" else "train"
     reviews = dataset.pick(on_disk, numbers)
     inputs = dataset.pick(on_disk, numbers, dataset.inputs) if dataset.features else reviews
     words = dataset.vocabulary() if dataset.features else vocabulary

@@ -8,11 +8,10 @@ Keras model, or over the batch's own words (7 KB each, whatever the number of wo
 import itertools
 import math
 from collections.abc import Callable
-from fractions import Fraction
 from typing import NamedTuple
 
 from ..dataset.reader import Dataset
-from ..dataset.splits import is_held_out, num_reviews, validation_share
+from ..dataset.splits import is_held_out, num_reviews, split_on_disk
 from ..model.tensorflow import keras, tf
 from ..runs.configuration import TrainingSettings
 from ..runs.memory_plan import window_width
@@ -197,13 +196,12 @@ class _Part:
     """The serialised reviews of "train", "test", or "validation", shard by shard."""
 
     def __init__(self, dataset: Dataset, split: str, validation_split: float):
-        on_disk = "test" if split == "test" else "train"
+        on_disk, self._share = split_on_disk(dataset, split, validation_split)
         self.shards = dataset.shards(on_disk)
         self._paths = tf.constant([str(path) for path in dataset.paths(on_disk)])
         counts = [shard.records for shard in self.shards]
         self._firsts = tf.constant([0, *itertools.accumulate(counts[:-1])], tf.int64)
-        self._share = validation_share(validation_split) if on_disk == "train" else Fraction(0)
-        self._held_out = split == "validation"
+        self._held_out = split != on_disk
 
     def records(self, indices: tf.Tensor) -> tf.data.Dataset:
         """Return string[] of each review in the shards at `indices`, in order."""
@@ -266,7 +264,7 @@ def damaged_shard(dataset: Dataset, error: Exception) -> DataError | None:
     None if it is not a DataLossError and no shard is damaged: a user's own model may have raised it.
     """
     try:
-        for split in ("train", "test"):
+        for split in dataset.splits:
             for _ in dataset.read(split):
                 pass
     except DataError as found:

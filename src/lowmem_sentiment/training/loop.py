@@ -5,6 +5,7 @@ middle of an epoch, counts its steps, and looks at what validation predicts. `fi
 patched in five places for that.
 """
 
+import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from ..model.tensorflow import keras, tf
 from ..runs.configuration import TrainingSettings
 from ..runs.summary import kept_epoch
 from ..system import memory
+from ..system.errors import DataError
 from .checkpoint import Position, make_variables
 from .job import Job
 from .single_process import SingleProcess
@@ -86,6 +88,11 @@ def train_epoch(
         callback_list.on_train_batch_begin(first)
         metrics, waited = train(iterator, count)
         logs = to_floats(metrics)
+        if not math.isfinite(logs["loss"]):
+            raise DataError(
+                f"the loss is {logs['loss']} in epoch {position.epoch + 1}, step {first + count}: "
+                "training diverged; try a lower learning rate (--learning-rate)"
+            )
         position.step = first + count
         position.seconds[-1] = time.monotonic() - begun
         if waited is not None:  # by the last step; the others are taken to have waited as long

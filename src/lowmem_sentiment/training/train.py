@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..dataset.reader import Dataset
+from ..dataset.splits import own_validation_split
 from ..model.numpy_model import NumpyModel
 from ..model.tensorflow import keras, tf
 from ..model.weights import to_arrays
@@ -88,6 +89,10 @@ def train(
     dataset = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
     strategy, stop = strategy or SingleProcess(), stop or threading.Event()
     settings = settings or TrainingSettings()
+    if own := own_validation_split(dataset):
+        if settings.validation_split not in (0.0, own):
+            report("the dataset has a validation split of its own; nothing is held out of training")
+        settings = replace(settings, validation_split=own)
     settings = replace(settings, num_words=settings.num_words_for(dataset))
     job = Job(dataset, settings, strategy, own_model=model is not None)
     if model is not None and strategy.replicas > 1:

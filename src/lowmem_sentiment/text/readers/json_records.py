@@ -45,20 +45,22 @@ def json_blocks(read: Read, name: str, reading: Reading) -> Iterator[Block]:
 
     The first object decides which fields are read of all.
     """
-    head = b""
-    while not head.strip(b"\xef\xbb\xbf \t\r\n") and (more := read()):
-        head += more
+    head = _first_line(read)
+    is_array = _content(head).startswith(b"[")
+    lines = _lines(head)
+    if not is_array and _is_cut(lines[0]):
+        head += _first_line(read)
+        lines = _lines(head)
     first = [head]
 
     def again() -> bytes:
         return first.pop() if first else read()
 
-    text = head.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace").lstrip()
-    if text.startswith("[") or _spans_lines(text):
+    if is_array or (_is_cut(lines[0]) and lines[1:] and lines[1].lstrip().startswith('"')):
         yield from blocks_of(_items(again, name, reading))
         return
     fields = None
-    for line in _LINE_END.split(text):
+    for line in lines:
         if fields := _fields_of(line, reading):
             _report(_DECODER.decode(line), fields, name, reading)
             break
@@ -185,13 +187,38 @@ def _report(item: dict[str, Any], fields: Fields, name: str, reading: Reading) -
 # --- arrays ---
 
 
-def _spans_lines(text: str) -> bool:
-    """Return whether a text begins with an object of several lines."""
+def _first_line(read: Read) -> bytes:
+    """Read on to the end of a line that is not empty, or to a bracket that begins an array."""
+    head = bytearray()
+    while more := read():
+        head += more
+        content = _content(head)
+        if content.startswith(b"[") or b"\n" in content or b"\r" in content:
+            break
+        if len(head) > MAX_TEXT_BYTES:
+            break
+    return bytes(head)
+
+
+def _content(head: bytes | bytearray) -> bytes:
+    return bytes(head.removeprefix(codecs.BOM_UTF8).lstrip())
+
+
+def _lines(head: bytes) -> list[str]:
+    """Return the lines that are not empty; one, if there is none."""
+    lines = _LINE_END.split(_content(head).decode("utf-8", "replace"))
+    return [line for line in lines if line.strip()] or [""]
+
+
+def _is_cut(line: str) -> bool:
+    """Return whether a line is the beginning of JSON."""
     try:
-        item, end = _DECODER.raw_decode(text)
+        _DECODER.decode(line)
+    except json.JSONDecodeError as error:
+        return error.pos >= len(line.rstrip())
     except (ValueError, RecursionError):
-        return False
-    return isinstance(item, dict) and _LINE_END.search(text, 0, end) is not None
+        pass
+    return False
 
 
 def _items(read: Read, name: str, reading: Reading) -> Iterator[Row | BadRow]:

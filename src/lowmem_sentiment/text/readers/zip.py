@@ -1,9 +1,11 @@
 """Files in a zip, each decompressed as a stream and checked against its CRC-32."""
 
+import io
 import os
 import zipfile
 import zlib
 from collections.abc import Iterator
+from typing import IO, Any
 
 from ...system.errors import DataError, SettingsError
 from ..opening import Input
@@ -40,9 +42,28 @@ def zip_members(file: Input) -> Iterator[Member]:
                     continue
                 problem = "is a link, which is not followed" if info.external_attr >> 28 == 0xA else None
                 with archive.open(info) as stream:
-                    yield Member(info.filename, info.file_size, stream, problem)
+                    yield Member(info.filename, info.file_size, _Checked(stream, file.name), problem)
     except _DAMAGE as error:
         raise DataError(f"{file.name} is damaged, or not a zip that can be read: {error}") from error
+
+
+class _Checked(io.RawIOBase):
+    """The content of a member; DataError where it is damaged."""
+
+    def __init__(self, stream: IO[bytes], name: str):
+        super().__init__()
+        self._stream, self._name = stream, name
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self._stream.read(len(buffer))
+        except _DAMAGE as error:
+            raise DataError(f"{self._name} is damaged: {error}") from error
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def _directory_bytes(path: str) -> int:
