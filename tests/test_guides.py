@@ -58,12 +58,6 @@ def test_every_link_of_a_guide_leads_to_a_file_and_a_heading(guide):
         assert not anchor or anchor in anchors(target), link
 
 
-def test_each_folder_with_a_format_of_its_own_has_a_guide():
-    assert {f"src/lowmem_sentiment/{each}/README.md" for each in ("dataset", "runs", "sources")} <= {
-        *GUIDES
-    }
-
-
 def test_readme_has_a_row_for_every_command():
     rows = re.findall(r"^\| (`.*?`) \|", (PROJECT / "README.md").read_text(), re.MULTILINE)
     named = {name for row in rows for name in re.findall(r"`([a-z-]+)`", row)}

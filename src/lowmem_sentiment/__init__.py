@@ -38,8 +38,8 @@ gets lines of text for people. Sizes are bytes, times seconds.
 TensorFlow is imported by what needs it (`batches`, `build_model`, `compile_model`, `train`, and `export`
 of a SavedModel), when it is first asked for: it takes 540 MB and 2 s.
 
-The command is ``lowmem-sentiment``; its ``--help`` lists every option. The guides stand beside the code:
-``sources/README.md`` (formats), ``dataset/README.md`` and ``runs/README.md`` (what is on the disk).
+The command is ``lowmem-sentiment``; its ``--help`` lists every option. The guides are in the folder
+``guides`` of the package: ``own-data.md``, ``server.md``, ``serving.md`` and others.
 """
 
 import importlib
