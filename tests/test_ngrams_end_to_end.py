@@ -12,7 +12,7 @@ from lowmem_sentiment.evaluation.evaluate import evaluate, evaluate_runs
 from lowmem_sentiment.evaluation.predict import Predictor, predict
 from lowmem_sentiment.model.export import export
 from lowmem_sentiment.preparation.prepare import prepare
-from lowmem_sentiment.preparation.settings import FeatureSettings, PreparationSettings
+from lowmem_sentiment.preparation.settings import PreparationSettings
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.memory_plan import count_parameters, plan
 from lowmem_sentiment.runs.recipes import RECIPES, recipe_settings
@@ -29,7 +29,7 @@ SETTINGS = TrainingSettings(epochs=3, batch_size=8, hidden=(8, 4), learning_rate
 def ngram_dataset(tmp_path_factory) -> Dataset:
     folder = tmp_path_factory.mktemp("imdb")
     source = ImdbSource(*write_imdb(folder))
-    settings = FeatureSettings(ngrams=3, max_features=150)
+    settings = PreparationSettings(ngrams=3, max_features=150)
     return prepare(source, folder / "data", settings, shard_bytes=4_000)
 
 

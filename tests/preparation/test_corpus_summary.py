@@ -1,9 +1,11 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from lowmem_sentiment.preparation.chunk_tasks import TokenisedChunk, tokenise_chunk
+from lowmem_sentiment.preparation.chunk_tasks import Spill, TokenisedChunk, tokenise_chunk
 from lowmem_sentiment.preparation.corpus_summary import CorpusSummary
-from lowmem_sentiment.preparation.lossy_counting import WordCounts
+from lowmem_sentiment.preparation.settings import PreparationSettings
 from lowmem_sentiment.sources.chunks import LabelledBlock, ReviewRules
 from lowmem_sentiment.system.errors import DataError
 from lowmem_sentiment.text.rows import BadRow, ParsedRows, Row
@@ -18,26 +20,33 @@ def chunk(*rows: tuple[str, str, str] | BadRow) -> TokenisedChunk:
     return tokenise_chunk(LabelledBlock(ParsedRows(placed), ReviewRules(label_map={"left out": ""})))
 
 
-def summary(*chunks: TokenisedChunk, skip: int = 0) -> CorpusSummary:
-    found = CorpusSummary(WordCounts(1_000_000), skip)
-    for each in chunks:
-        found.add(each)
-    return found
+@pytest.fixture
+def summary(tmp_path):
+    """Return a function that adds up chunks."""
+
+    def add(*chunks: TokenisedChunk, skip: int = 0, labels: list[str] | None = None) -> CorpusSummary:
+        source = SimpleNamespace(labels=labels, stratified=None, describe=dict)
+        found = CorpusSummary(source, PreparationSettings(skip_bad_rows=skip), tmp_path)
+        for each in chunks:
+            found.add(each)
+        return found
+
+    return add
 
 
-def test_words_are_counted_in_training_reviews_only():
+def test_words_are_counted_in_training_reviews_only(summary):
     found = summary(
         chunk(("a b b", "x", "train"), ("c", "y", "test")),
         chunk(("b", "y", "train"), ("a", "x", "train")),
     )
-    assert found.reviews == [3, 1, 0] and found.training_tokens == 5
-    assert found.take_vocabulary(1, None).words == [b"b", b"a"]
+    assert found.reviews == [3, 1, 0] and found.training_bytes == 2 * 5 + 48 * 3
+    assert found.take_vocabulary().words == [b"b", b"a"]
 
 
-def test_labels_are_sorted_numbers_as_numbers():
+def test_labels_are_sorted_numbers_as_numbers(summary):
     rows = [("a", label, "train") for label in ("b", "10", "-1.5", "9", "a")]
-    assert summary(chunk(*rows)).order_labels(None) == ["-1.5", "9", "10", "a", "b"]
-    assert summary(chunk(*rows[1:3])).order_labels(["10", "-1.5"]) == ["10", "-1.5"]
+    assert summary(chunk(*rows, *rows)).ordered_labels() == ["-1.5", "9", "10", "a", "b"]
+    assert summary(chunk(*rows[1:3]), labels=["10", "-1.5"]).ordered_labels() == ["10", "-1.5"]
 
 
 @pytest.mark.parametrize(
@@ -49,17 +58,17 @@ def test_labels_are_sorted_numbers_as_numbers():
         ([("a", "x\n\x1b[2J", "test")], None, r"'x\\n\\x1b\[2J' is in the test split only"),
     ],
 )
-def test_labels_that_cannot_be_are_refused(rows, wanted, message):
+def test_labels_that_cannot_be_are_refused(summary, rows, wanted, message):
     with pytest.raises(DataError, match=message):
-        summary(chunk(*rows)).order_labels(wanted)
+        summary(chunk(*rows), labels=wanted).ordered_labels()
 
 
-def test_reviews_that_the_label_map_leaves_out_are_counted():
+def test_reviews_that_the_label_map_leaves_out_are_counted(summary):
     found = summary(chunk(("a", "x", "train"), ("b", "left out", "train")))
     assert found.describe()["dropped_reviews"] == 1 and found.reviews == [1, 0, 0]
 
 
-def test_one_bad_row_too_many_ends_it():
+def test_one_bad_row_too_many_ends_it(summary):
     bad = BadRow("r:9", "has no label")
     assert summary(chunk(bad), skip=1).describe()["skipped_rows"] == 1
     with pytest.raises(DataError, match=r"r:9: has no label; 1 bad row was skipped before it"):
@@ -68,16 +77,31 @@ def test_one_bad_row_too_many_ends_it():
         summary(chunk(bad))
 
 
-def test_more_than_a_thousand_labels_are_refused_over_chunks():
+def test_more_than_a_thousand_labels_are_refused_over_chunks(summary):
     chunks = [chunk(*[("a", f"{nth}-{k}", "train") for k in range(600)]) for nth in range(2)]
     with pytest.raises(DataError, match="there are more than 1,000 labels"):
         summary(*chunks)
 
 
 def test_tokens_become_numbers_by_first_appearance():
-    from lowmem_sentiment.preparation.spill import unpack
+    found = chunk(("b a b", "x", "train"), ("a c", "y", "test")).numbered
+    assert found.words == b"b a c" and found.labels == ["x", "y"]
+    np.testing.assert_array_equal(found.of_split(0).token_ids, [0, 1, 0])
+    np.testing.assert_array_equal(found.of_split(1).token_ids, [1, 2])
 
-    packed = unpack(chunk(("b a b", "x", "train"), ("a c", "y", "test")).packed)
-    assert packed.words == [b"b", b"a", b"c"] and packed.labels == ["x", "y"]
-    np.testing.assert_array_equal(packed.splits[0].numbers, [0, 1, 0])
-    np.testing.assert_array_equal(packed.splits[1].numbers, [1, 2])
+
+@pytest.mark.parametrize(("num_words", "size"), [(65_536, 2), (65_537, 4)])
+def test_words_up_to_65536_take_two_bytes_a_token(num_words, size):
+    words = " ".join(f"w{nth}" for nth in range(num_words))
+    found = chunk((words, "x", "train")).numbered
+    assert found.reviews.token_ids.itemsize == size
+    np.testing.assert_array_equal(found.reviews.token_ids, np.arange(num_words))
+
+
+def test_chunks_of_the_spill_are_read_in_any_order(tmp_path):
+    with open(tmp_path / "spill", "wb+") as file:
+        spill = Spill(file)
+        for nth in range(3):
+            spill.append(chunk(("a b", f"{nth}", "train")).numbered)
+        spill.flush()
+        assert [spill.read(nth).labels for nth in (2, 0, 1)] == [["2"], ["0"], ["1"]]

@@ -19,7 +19,7 @@ from lowmem_sentiment.dataset.splits import num_reviews, number_in_split
 from lowmem_sentiment.preparation import lossy_counting
 from lowmem_sentiment.preparation.feature_selection import MIN_REVIEWS, select_features
 from lowmem_sentiment.preparation.prepare import prepare
-from lowmem_sentiment.preparation.settings import FeatureSettings, PreparationSettings
+from lowmem_sentiment.preparation.settings import PreparationSettings
 from lowmem_sentiment.sources.imdb import ImdbSource
 from lowmem_sentiment.system.errors import DataError, SettingsError
 from lowmem_sentiment.system.memory import MB
@@ -88,7 +88,7 @@ def ngrams_of(words: list[bytes], longest: int) -> set[bytes]:
 
 def select(dataset: Dataset, **options) -> tuple[list[bytes], FeaturesFile]:
     defaults = {"ngrams": 3, "rank": "evidence", "workers": 1}
-    features, described = select_features(dataset, FeatureSettings(**{**defaults, **options}))
+    features, described = select_features(dataset, PreparationSettings(**{**defaults, **options}))
     return features.words, described
 
 
@@ -170,7 +170,7 @@ def test_test_reviews_do_not_change_what_is_selected(tmp_path):
 
     source = handmade(60)
     changed = Changed(source._items, source.labels)
-    settings = FeatureSettings(ngrams=3)
+    settings = PreparationSettings(ngrams=3)
     one = prepare(source, tmp_path / "one", settings)
     other = prepare(changed, tmp_path / "other", settings)
     assert one.num_reviews("test") != other.num_reviews("test")
@@ -180,7 +180,7 @@ def test_test_reviews_do_not_change_what_is_selected(tmp_path):
 @pytest.fixture(scope="module")
 def with_features(tmp_path_factory) -> Dataset:
     out = tmp_path_factory.mktemp("data") / "features"
-    return prepare(handmade(120), out, FeatureSettings(ngrams=3, max_features=60), shard_bytes=1_000)
+    return prepare(handmade(120), out, PreparationSettings(ngrams=3, max_features=60), shard_bytes=1_000)
 
 
 def test_a_record_holds_its_features_in_order_of_rank(with_features):
@@ -213,7 +213,7 @@ def test_words_labels_and_their_order_are_as_without_features(with_features, tmp
 
 def test_without_the_option_a_dataset_is_what_it_was(tmp_path):
     plain = prepare(handmade(60), tmp_path / "plain")
-    asked = prepare(handmade(60), tmp_path / "asked", FeatureSettings(ngrams=1, rank="frequency"))
+    asked = prepare(handmade(60), tmp_path / "asked", PreparationSettings(ngrams=1, rank="frequency"))
     names = [path.name for path in plain.directory.iterdir()]
     assert plain.manifest["version"] == 1 and "features" not in plain.manifest
     assert filecmp.cmpfiles(plain.directory, asked.directory, names, shallow=False)[0] == names
@@ -228,7 +228,7 @@ def test_the_manifest_records_how_features_were_chosen(with_features):
 
 
 def test_words_alone_can_be_ranked_by_evidence(tmp_path):
-    dataset = prepare(handmade(60), tmp_path / "words", FeatureSettings(rank="evidence"))
+    dataset = prepare(handmade(60), tmp_path / "words", PreparationSettings(rank="evidence"))
     assert dataset.features.ngrams == 1
     assert dataset.input_vocabulary().words[0].decode() not in WORDS[:12]  # none of the plain ones
 
@@ -257,11 +257,11 @@ def test_damaged_features_are_found(with_features, tmp_path):
 
 def test_settings_out_of_range_are_refused():
     with pytest.raises(SettingsError, match="ngrams is 6, expected 1 to 5"):
-        FeatureSettings(ngrams=6)
+        PreparationSettings(ngrams=6)
     with pytest.raises(SettingsError, match="rank is 'best', expected one of evidence, frequency"):
-        FeatureSettings(rank="best")
+        PreparationSettings(rank="best")
     with pytest.raises(SettingsError, match="max_features is 0, expected 1 or more"):
-        FeatureSettings(max_features=0)
+        PreparationSettings(max_features=0)
 
 
 @pytest.mark.slow
@@ -302,19 +302,21 @@ def test_tensorflow_reads_tokens_and_features(with_features):
 
 
 def test_the_manifest_has_the_share_that_was_not_ranked(tmp_path):
-    settings = FeatureSettings(ngrams=2, validation_split=0.25)
+    settings = PreparationSettings(ngrams=2, validation_split=0.25)
     dataset = prepare(handmade(120), tmp_path / "held_out", settings)
     assert dataset.features.validation_split == 0.25
     assert Dataset(tmp_path / "held_out").features == dataset.features
 
 
 def test_imdb_files_take_the_same_settings(imdb_files, tmp_path):
-    dataset = prepare(ImdbSource(*imdb_files), tmp_path / "imdb", FeatureSettings(ngrams=2))
+    dataset = prepare(ImdbSource(*imdb_files), tmp_path / "imdb", PreparationSettings(ngrams=2))
     assert dataset.features.features == len(dataset.input_vocabulary())
 
 
 def test_a_feature_is_scaled_by_how_far_it_leans_to_a_label(words_only, tmp_path):
-    dataset = prepare(handmade(120, len(words_only.labels)), tmp_path / "data", FeatureSettings(ngrams=2))
+    dataset = prepare(
+        handmade(120, len(words_only.labels)), tmp_path / "data", PreparationSettings(ngrams=2)
+    )
     features, labels = dataset.input_vocabulary().words, len(dataset.labels)
     counts, reviews_of = np.zeros((labels, len(features))), np.zeros(labels)
     for block in dataset.read("train", "features"):
@@ -337,14 +339,16 @@ def test_a_feature_is_scaled_by_how_far_it_leans_to_a_label(words_only, tmp_path
 
 def test_validation_reviews_have_no_part_in_the_scales(tmp_path):
     whole, part = (
-        prepare(handmade(120), tmp_path / str(share), FeatureSettings(ngrams=2, validation_split=share))
+        prepare(
+            handmade(120), tmp_path / str(share), PreparationSettings(ngrams=2, validation_split=share)
+        )
         for share in (0.0, 0.5)
     )
     assert whole.features.scales_sha256 != part.features.scales_sha256
 
 
 def test_damaged_scales_are_never_used(tmp_path):
-    dataset = prepare(handmade(120), tmp_path / "data", FeatureSettings(ngrams=2))
+    dataset = prepare(handmade(120), tmp_path / "data", PreparationSettings(ngrams=2))
     file = dataset.directory / "feature_scales.f32"
     content = bytearray(file.read_bytes())
     content[2] ^= 1

@@ -30,6 +30,10 @@ def prepared(folder, name, **settings):
     )
 
 
+def load(path, **settings):
+    return load_vocabulary(PreparationSettings(vocabulary=path, **settings))
+
+
 def test_files_are_split_by_unicode_and_the_manifest_records_it(tmp_path):
     dataset = prepared(tmp_path, "unicode")
     assert json.loads((tmp_path / "unicode" / "dataset.json").read_text())["tokenizer"] == "unicode"
@@ -61,9 +65,9 @@ def test_another_tokenizer_than_the_recorded_one_is_refused(tmp_path):
 def test_a_file_of_words_alone_is_checked_by_the_tokenizer_that_is_asked_for(tmp_path):
     path = tmp_path / "words.txt"
     path.write_text("film\nl’été\n")
-    assert load_vocabulary(path, None)[1] == "keras"
+    assert load(path).tokenizer == "keras"
     with pytest.raises(DataError, match=r"words.txt:2: .* is not a word"):
-        load_vocabulary(path, "unicode")
+        load(path, tokenizer="unicode")
 
 
 def ngrams_of(directory):
@@ -122,21 +126,22 @@ def test_damaged_ngrams_of_a_run_are_refused(tmp_path, lines):
         prepared(tmp_path, "out", vocabulary=run)
 
 
-@pytest.mark.parametrize("ngrams", [99, -1, "2", True])
-def test_a_number_of_words_of_an_ngram_that_cannot_be_is_refused(tmp_path, ngrams):
+@pytest.mark.parametrize(
+    ("recorded", "message"),
+    [
+        ({"ngrams": 99}, "ngrams is 99, expected 1 to 5"),
+        ({"ngrams": -1}, "ngrams is -1, expected 1 to 5"),
+        ({"ngrams": "2"}, 'ngrams is "2", expected a whole number'),
+        ({"ngrams": True}, "ngrams is true, expected a whole number"),
+        ({"tokenizer": "spaces"}, "tokenizer is 'spaces', expected one of keras, unicode"),
+    ],
+)
+def test_what_a_run_cannot_have_recorded_is_refused(tmp_path, recorded, message):
     run = write_run_on_ngrams(tmp_path / "run", ["a"])
-    content = {"sha256": Vocabulary([b"a"]).sha256, "ngrams": ngrams}
+    content = {"sha256": Vocabulary([b"a"]).sha256, **recorded}
     write_json(run / "config.json", {"vocabulary": content})
-    with pytest.raises(DataError, match="ngrams is .*, expected (1 to 5|a whole number)"):
-        load_vocabulary(run, None)
-
-
-def test_an_unknown_tokenizer_of_a_run_is_refused(tmp_path):
-    run = write_run_on_ngrams(tmp_path / "run", ["a"])
-    content = {"sha256": Vocabulary([b"a"]).sha256, "tokenizer": "spaces"}
-    write_json(run / "config.json", {"vocabulary": content})
-    with pytest.raises(DataError, match="vocabulary.tokenizer is 'spaces', expected one of keras"):
-        load_vocabulary(run, None)
+    with pytest.raises(DataError, match=message):
+        load(run)
 
 
 @pytest.mark.parametrize("damage", [
@@ -152,10 +157,10 @@ def test_damaged_words_of_a_dataset_a_run_or_an_export_are_refused(tmp_path, kin
     else:
         write_run(folder)
     file = folder / ("features.txt" if kind == "features" else "vocabulary.txt")
-    load_vocabulary(folder, None)
+    load(folder)
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(DataError, match="is damaged: its SHA-256 is not the one recorded beside it"):
-        load_vocabulary(folder, None)
+        load(folder)
     if kind != "features":
         with pytest.raises(DataError, match="is damaged"):
-            load_vocabulary(file, None)
+            load(file)

@@ -3,7 +3,7 @@ import pytest
 
 from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.preparation.settings import PreparationSettings
-from lowmem_sentiment.preparation.stratification import Stratification, Undecided
+from lowmem_sentiment.preparation.stratification import Stratification
 from lowmem_sentiment.sources.files import FilesSource
 from lowmem_sentiment.sources.settings import FilesSettings
 from lowmem_sentiment.system.errors import SettingsError
@@ -84,11 +84,9 @@ def test_stratified_with_a_test_file_is_refused():
 
 def decide(labels, hashes, share, seed=0):
     stratification = Stratification()
-    names = [str(label) for label in sorted(set(labels))]
-    numbers = np.array([names.index(str(label)) for label in labels], np.uint16)
-    stratification.add(names, Undecided(np.array(hashes, np.uint64), numbers))
-    stratification.decide(share, seed)
-    return next(stratification.masks())
+    stratification.add(np.array(hashes, np.uint64), np.array(labels))
+    (in_test,) = stratification.decide(share, seed)
+    return in_test
 
 
 def test_a_label_of_two_reviews_has_one_in_each_split():
@@ -101,9 +99,3 @@ def test_copies_are_not_divided_and_single_reviews_make_up_the_share():
         in_test = decide([0] * 20, hashes, 0.25, seed)
         assert in_test.sum() == 5
         assert not in_test[:7].any()
-
-
-def test_before_it_is_decided_there_are_no_masks():
-    stratification = Stratification()
-    stratification.add(["a"], Undecided(np.zeros(2, np.uint64), np.zeros(2, np.uint16)))
-    assert list(stratification.masks()) == [None]

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..preparation.settings import FeatureSettings, PreparationSettings
+from ..preparation.settings import TEXTS_ONLY, PreparationSettings
 from ..sources.settings import FilesSettings
 from ..system.errors import plural
 from ..system.memory import MB
@@ -35,7 +35,7 @@ def _prepare_published(options: argparse.Namespace, bar: Bar, find: Callable[...
 
     refuse_existing(options.out, DATASET, overwrite=options.overwrite)  # before a download
     source = find(npz=options.npz, word_index=options.word_index, progress=bar)
-    settings = FeatureSettings(**given(options, FeatureSettings))
+    settings = PreparationSettings(**given(options, PreparationSettings))
     dataset = prepare(
         source, options.out, settings, overwrite=options.overwrite, progress=bar, report=report
     )
@@ -180,7 +180,7 @@ def _add_published(parser: argparse.ArgumentParser, name: str) -> None:
     add("--word-index", type=Path, metavar="FILE",
         help=f"{name}_word_index.json; otherwise {variable}_WORD_INDEX, beside the npz, Keras' cache, or "
         "a download")  # fmt: skip
-    add_settings(parser, FeatureSettings)
+    add_settings(parser, PreparationSettings, leave_out=TEXTS_ONLY)
     add("--overwrite", action="store_true", help="replace DIR if it exists")
 
 

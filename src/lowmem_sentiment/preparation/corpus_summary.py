@@ -4,6 +4,7 @@ import hashlib
 import re
 import shlex
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,13 @@ import numpy as np
 from ..dataset.duplicates import DuplicateCounter
 from ..dataset.manifest import MAX_LABELS
 from ..sources.labels import label_warnings, normalised
+from ..sources.source import TextSource
 from ..system.errors import DataError, SettingsError, plural, printable
 from ..text.rows import BadRow
 from ..text.vocabulary import Vocabulary
-from .chunk_tasks import TokenisedChunk, WrongLabelColumn, too_many_labels
+from .chunk_tasks import UNDECIDED_SPLIT, NumberedChunk, Spill, TokenisedChunk
 from .lossy_counting import WordCounts
-from .spill import Spill, packed_words
+from .settings import SKIPPED_ROWS, PreparationSettings
 from .stratification import Stratification
 
 _FEW_LABELS = 5  # as in five stars: with fewer, each may well be seen once in a handful of rows
@@ -27,91 +29,100 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 class CorpusSummary:
     """Add up, in the parent process, what the chunks hold.
 
-    Takes memory for the words (`word_counts`) and the labels.
+    Takes memory for the words (`vocabulary_memory`, unless the vocabulary is given) and the labels.
     """
 
-    def __init__(self, word_counts: WordCounts | None, skip_bad_rows: int):
-        """Count words into `word_counts`, unless the vocabulary is given; allow so many bad rows."""
-        self._word_counts, self._skip_bad_rows = word_counts, skip_bad_rows
+    def __init__(self, source: TextSource, settings: PreparationSettings, directory: Path):
+        """Count a source's reviews; bad rows are listed in a file of the directory."""
+        self._source, self._settings, self._directory = source, settings, directory
+        self._word_counts = None if settings.vocabulary else WordCounts(settings.vocabulary_memory)
         self._places: dict[str, str] = {}  # where each label is first seen
         self._by_label: dict[str, np.ndarray] = {}  # int64[3]: training, test, validation reviews
-        self.training_tokens = self.num_undecided = 0
-        self.undecided = Stratification()
-        self.digest = hashlib.sha256()
-        self._rows = self._bad_rows = self._bad_lines = 0
-        self.dropped = 0
+        self._undecided = Stratification()
+        self._digest = hashlib.sha256()
+        self._rows = self._bad_rows = self._bad_lines = self._dropped = 0
+        self._training_tokens = self._count_error_bound = 0
         self._labels_read: set[str] = set()
         self._passed_over: dict[str, dict[str, Any]] = {}
         self._given = DuplicateCounter()
 
     def add(self, chunk: TokenisedChunk) -> None:
         """Add a chunk; DataError for one bad row or one label too many."""
-        if self._word_counts is not None:
-            self._word_counts.add(packed_words(chunk.packed), chunk.counts.tolist())
-        self.training_tokens += int(chunk.counts.sum())
-        self.undecided.add(chunk.labels, chunk.undecided)
-        self.num_undecided += len(chunk.undecided.labels)
-        for nth, (label, place) in enumerate(zip(chunk.labels, chunk.places, strict=True)):
+        numbered = chunk.numbered
+        for label, place in zip(numbered.labels, chunk.places, strict=True):
             self._places.setdefault(label, place)
-            self._by_label[label] = self._by_label.get(label, 0) + chunk.reviews[:, nth]
             if len(self._places) > MAX_LABELS:
-                raise too_many_labels(place)
-        self.digest.update(chunk.digest)
-        self._rows += chunk.rows
-        self.dropped += chunk.dropped
+                raise self._wrong_column(f"{place}: there are more than {MAX_LABELS:,} labels")
+        self._count(numbered)
+        numbers = {label: nth for nth, label in enumerate(self._places)}
+        labels = np.array([numbers[label] for label in numbered.labels], np.int64)
+        self._undecided.add(chunk.undecided, labels[numbered.of_split(UNDECIDED_SPLIT).labels])
+        self._digest.update(chunk.digest)
+        self._rows += len(numbered.splits) + chunk.dropped
+        self._dropped += chunk.dropped
         self._labels_read |= chunk.labels_read
-        for reason, count in chunk.passed_over.items():
-            known = self._passed_over.setdefault(
-                reason, {"count": 0, "first": chunk.first_passed[reason]}
-            )
-            known["count"] += count
-        for nth, hashes in enumerate(chunk.given):
-            if len(hashes):
-                self._given.add_hashes(hashes, np.zeros(len(hashes), np.int64), min(nth, 1))
-        for row in chunk.bad_rows:
+        hashes, splits = chunk.given
+        for nth, chosen in enumerate((splits == 0, splits != 0)):
+            self._given.add_hashes(hashes[chosen], np.zeros(chosen.sum(), np.int64), nth)
+        bad_rows = [row for row in chunk.others if isinstance(row, BadRow)]
+        for row in chunk.others:
+            if not isinstance(row, BadRow):
+                known = self._passed_over.setdefault(row.reason, {"count": 0, "first": row.place})
+                known["count"] += 1
+        self._skip(bad_rows)
+
+    def _count(self, chunk: NumberedChunk) -> None:
+        """Count labels, and the words of training reviews, of those whose split is decided."""
+        train = chunk.of_split(0)
+        self._training_tokens += len(train.token_ids)
+        if self._word_counts is not None:
+            words = chunk.words.split()
+            counts = np.bincount(train.token_ids, minlength=len(words))
+            self._word_counts.add(words, counts.tolist())
+        for split in range(3):
+            of_split = chunk.reviews.labels[chunk.splits == split]
+            counts = np.bincount(of_split, minlength=len(chunk.labels))
+            for label, count in zip(chunk.labels, counts.tolist(), strict=True):
+                self._by_label.setdefault(label, np.zeros(3, np.int64))[split] += count
+
+    def _skip(self, rows: list[BadRow]) -> None:
+        """List bad rows in the file; DataError for more than the settings allow."""
+        limit = self._settings.skip_bad_rows
+        for row in rows:
+            self._rows += 1
             self._bad_rows += 1
             self._bad_lines += row.lines  # a row that takes up many may hold reviews
-            if self._bad_lines > self._skip_bad_rows:
-                raise self._one_too_many(row)
+            if self._bad_lines > limit:
+                were = f"{plural(limit, 'bad row')} {'was' if limit == 1 else 'were'} skipped before it"
+                allowed = f"; {were}, as --skip-bad-rows allows"
+                tolerated = " (--skip-bad-rows N tolerates up to N such rows)"
+                raise DataError(f"{row}{allowed if limit else tolerated}")
+        if rows:
+            path = self._directory / SKIPPED_ROWS
+            with open(path, "a", encoding="utf-8", errors="backslashreplace", newline="") as file:
+                file.writelines(f"{row}\n" for row in rows)
 
-    def decide(self, spill: Spill, test_share: float, seed: int) -> None:
-        """Divide the undecided reviews into training and test split, and count them; reads the spill."""
-        self.undecided.decide(test_share, seed)
-        for place, in_test in zip(spill.places(), self.undecided.masks(), strict=True):
-            assert in_test is not None  # `decide` has made it
-            words, labels, (*_, undecided) = spill.read(place)
-            train = undecided.select(~in_test)
-            if self._word_counts is not None:
-                counts = np.bincount(train.numbers, minlength=len(words))
-                self._word_counts.add(words, counts.tolist())
-            self.training_tokens += len(train.numbers)
-            for nth, number in zip((0, 1), (~in_test, in_test), strict=True):
-                for label, count in enumerate(np.bincount(undecided.labels[number])):
-                    self._by_label[labels[label]][nth] += count
-        self.num_undecided = 0
+    def decide(self, spill: Spill) -> list[np.ndarray]:
+        """Divide undecided reviews into training and test split, and count them; reads the spill.
 
-    def _one_too_many(self, row: BadRow) -> DataError:
-        limit = self._skip_bad_rows
-        if not limit:
-            return DataError(f"{row} (--skip-bad-rows N tolerates up to N such rows)")
-        were = "was" if limit == 1 else "were"
-        return DataError(
-            f"{row}; {plural(limit, 'bad row')} {were} skipped before it, as --skip-bad-rows allows"
-        )
+        Returns bool[undecided] of each chunk, which are in the test split.
+        """
+        decisions = self._undecided.decide(*self._source.stratified or (0.0, 0))
+        for nth, in_test in enumerate(decisions):
+            if len(in_test):
+                self._count(spill.read(nth).undecided_only(in_test))
+        return decisions
 
-    @property
-    def count_error_bound(self) -> int:
-        """By how much a word's count may be too low."""
-        return self._word_counts.error_bound if self._word_counts is not None else 0
-
-    def take_vocabulary(self, min_count: int, max_words: int | None) -> Vocabulary:
+    def take_vocabulary(self) -> Vocabulary:
         """Return the counted words, and free the memory of the counts (up to `vocabulary_memory`).
 
         Raises SettingsError or DataError where no word is left.
         """
         assert self._word_counts is not None
         counts, self._word_counts = self._word_counts, None
-        vocabulary = counts.vocabulary(min_count, max_words)
+        self._count_error_bound = counts.error_bound
+        min_count = self._settings.min_count
+        vocabulary = counts.vocabulary(min_count, self._settings.max_vocabulary)
         if not len(vocabulary) and self.reviews[0]:
             most = max(counts.counts.values(), default=0)
             if not most:
@@ -128,23 +139,36 @@ class CorpusSummary:
 
         So open shards end a little below full, and leave no tiny ones.
         """
-        return 2 * self.training_tokens + 48 * self.reviews[0]
+        return 2 * self._training_tokens + 48 * self.reviews[0]
 
     def describe(self) -> dict[str, Any]:
-        """Return what the manifest records of the texts."""
+        """Return what the manifest records of the source."""
+        vocabulary: dict[str, Any] = {"file": str(self._settings.vocabulary)}
+        if not self._settings.vocabulary:
+            vocabulary = {
+                "min_count": self._settings.min_count,
+                "count_error_bound": self._count_error_bound,
+            }
         return {
-            "texts_sha256": self.digest.hexdigest(),
+            **self._source.describe(),
+            "texts_sha256": self._digest.hexdigest(),
             "skipped_rows": self._bad_rows,
             "skipped_lines": self._bad_lines,
-            "dropped_reviews": self.dropped,
+            "dropped_reviews": self._dropped,
             "rows_read": self._rows,
             **({"passed_over": self._passed_over} if self._passed_over else {}),
             **({"warnings": warnings} if (warnings := self._warnings()) else {}),
+            "vocabulary": vocabulary,
         }
 
     @property
+    def num_read(self) -> int:
+        """How many reviews there are so far."""
+        return sum(self.reviews) + len(self._undecided)
+
+    @property
     def reviews(self) -> list[int]:
-        """How many training, test and validation reviews there are so far."""
+        """How many training, test and validation reviews there are, of those whose split is decided."""
         return sum(self._by_label.values(), np.zeros(3, np.int64)).tolist()
 
     def _warnings(self) -> list[str]:
@@ -157,30 +181,27 @@ class CorpusSummary:
             )
         return lines
 
-    def check_label_map(self, names: Iterable[str]) -> None:
-        """Raise DataError for a name of the user's label map that no review has."""
-        for name in names:
+    def ordered_labels(self) -> list[str]:
+        """Return the labels: the source's, or those found, sorted (numbers as numbers).
+
+        Raises DataError where there are no reviews, for a label of the user's label map that no review
+        has, for labels that look like ids, and for a label that the source does not name, that no review
+        has, or that is only in the test split.
+        """
+        wanted, description = self._source.labels, self._source.describe()
+        for name in description.get("label_map", ()):
             if name not in self._labels_read:
                 raise DataError(
                     f"--label-map names '{printable(name)}', but no review has that label; expected one "
                     f"of {_listed(self._labels_read)}"
                 )
-
-    def check_label_column(self) -> None:
-        """Raise WrongLabelColumn where there are more labels than half of the reviews."""
         found, reviews = len(self._places), sum(self.reviews)
-        if found >= _FEW_LABELS and 2 * found > reviews:
+        if not reviews:
+            raise DataError("there are no reviews; expected some for train and test")
+        if wanted is None and found >= _FEW_LABELS and 2 * found > reviews:
             seen = "each seen once" if found == reviews else f"in {plural(reviews, 'review')}"
-            raise WrongLabelColumn(f"there are {plural(found, 'label')}, {seen}")
-
-    def order_labels(self, wanted: list[str] | None, by_hash: bool = False) -> list[str]:
-        """Return the labels: as wanted, or those found, sorted (numbers as numbers).
-
-        Raises DataError for a label that is not wanted, wanted and not there, or only in the test
-        split; `by_hash`: chance, by the texts' hashes, chose it.
-        """
+            raise self._wrong_column(f"there are {plural(found, 'label')}, {seen}")
         for label, place in self._places.items():
-            shown = printable(label)
             if wanted is not None and label not in wanted:
                 advice = f"rename or leave out others: {_left_out(label)}"
                 if normalised(label) in wanted:
@@ -190,10 +211,10 @@ class CorpusSummary:
                 )
             if not self._by_label[label][0]:
                 advice = f"rename it or leave it out: {_left_out(label)}"
-                if by_hash:
+                if self._source.stratified is None and description.get("test_fraction"):
                     advice = f"--split stratified gives each label its share; or {advice}"
                 raise DataError(
-                    f"{place}: the label '{shown}' is in the test split only, so it cannot be "
+                    f"{place}: the label '{printable(label)}' is in the test split only, so it cannot be "
                     f"learnt; {advice}"
                 )
         for label in wanted or ():
@@ -202,6 +223,18 @@ class CorpusSummary:
                     f"no review has the label '{printable(label)}'; there are {_listed(self._places)}"
                 )
         return wanted or sorted(self._places, key=_label_order)
+
+    def _wrong_column(self, problem: str) -> DataError:
+        """Return the error for labels that look like ids, which names their column and the others."""
+        columns = self._source.describe().get("columns")
+        read, choose = "", "--label-column names it"
+        if columns is not None:
+            read = f" (column '{printable(columns['label'])}')"
+            others = [printable(each, 60) for each in columns["others"]]
+            choose = f"the other columns are {', '.join(others)} (--label-column)" if others else choose
+        return DataError(
+            f"{problem}: are these{read} ids and not labels? {choose}; --labels NAME,... accepts them"
+        )
 
 
 def _left_out(label: str) -> str:

@@ -31,12 +31,12 @@ from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
 from .feature_selection import counts_by_label, select_features
 from .given_vocabulary import GivenVocabulary
 from .lossy_counting import DocumentCounts
-from .settings import FeatureSettings
+from .settings import PreparationSettings
 
 
 def add_features(
     dataset: Dataset,
-    settings: FeatureSettings,
+    settings: PreparationSettings,
     progress: Progress = no_progress,
     given: GivenVocabulary | None = None,
 ) -> Dataset:

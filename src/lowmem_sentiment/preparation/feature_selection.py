@@ -23,7 +23,7 @@ from ..text.ngrams import extend
 from ..text.reviews import Reviews
 from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
 from .lossy_counting import DocumentCounts, first_of_each
-from .settings import FeatureSettings
+from .settings import PreparationSettings
 
 MIN_REVIEWS = 2
 """An n-gram of several words in fewer training reviews is not a candidate: 1.4 million of IMDb's 1.9
@@ -45,7 +45,7 @@ class _Candidates(NamedTuple):
 
 
 def select_features(
-    dataset: Dataset, settings: FeatureSettings, progress: Progress = no_progress
+    dataset: Dataset, settings: PreparationSettings, progress: Progress = no_progress
 ) -> tuple[Vocabulary, FeaturesFile]:
     """Return the first n-grams by rank of the training reviews, and what the manifest records of them.
 
@@ -81,7 +81,7 @@ def select_features(
 
 
 def _count(
-    dataset: Dataset, shorter: list[np.ndarray], settings: FeatureSettings, progress: Progress
+    dataset: Dataset, shorter: list[np.ndarray], settings: PreparationSettings, progress: Progress
 ) -> tuple[_Candidates, int]:
     """Return the n-grams one word longer than `shorter`, and by how much a frequency may be too low."""
     size = len(shorter) + 1

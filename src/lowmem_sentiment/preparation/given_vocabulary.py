@@ -3,15 +3,17 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from ..dataset.manifest import FEATURES, MANIFEST, VOCABULARY, read_manifest
 from ..system.errors import DataError, SettingsError, printable
 from ..system.npz import read_with_metadata
 from ..system.schema import parse, read_json
+from ..system.settings import Settings, setting
 from ..text.tokenizer import tokenise
-from ..text.tokenizer_names import KERAS, check_tokenizer
+from ..text.tokenizer_names import KERAS, TOKENIZERS
 from ..text.vocabulary import MAX_NGRAM, Vocabulary
+from .settings import PreparationSettings
 
 CONFIG, WEIGHTS = "config.json", "weights.npz"
 """Of a run directory; an export has the second."""
@@ -29,113 +31,94 @@ class GivenVocabulary(NamedTuple):
     """The most words that one has."""
 
 
-def load_vocabulary(path: Path, tokenizer: str | None) -> GivenVocabulary:
-    """Return the words and n-grams of a dataset or a run, or the words of a vocabulary.txt.
+@dataclass(frozen=True, kw_only=True)
+class _Recorded(Settings):
+    """What a run or an export records of its words."""
 
-    Its tokenizer is recorded beside a dataset's and a run's words; of a file alone it is `tokenizer`, or
-    Keras'. A run on n-grams keeps no other words than theirs. Raises InputMissing, SettingsError for
-    another `tokenizer` than the recorded one, and DataError for a line that no text can have as a word.
-    """
-    file = path / VOCABULARY if path.is_dir() else path
-    recorded = _recorded(file.parent) if file.name == VOCABULARY else _Recorded()
-    if recorded.tokenizer and tokenizer not in (None, recorded.tokenizer):
-        raise SettingsError(
-            f"tokenizer is {tokenizer!r}, but {path} has words of {recorded.tokenizer!r}; expected no "
-            "--tokenizer"
-        )
-    tokenizer = recorded.tokenizer or tokenizer or KERAS
-    vocabulary, features = Vocabulary.load(file, recorded.sha256), None
-    if recorded.features_sha256:
-        features = Vocabulary.load(file.parent / FEATURES, recorded.features_sha256)
-    elif recorded.ngrams:
-        features = vocabulary
-        vocabulary = Vocabulary(dict.fromkeys(b" ".join(features.words).split(b" ")))
-    if features:
-        _check_ngrams(features, file.parent, recorded.ngrams)
-    _check(vocabulary, file, None if recorded.tokenizer else tokenizer)
-    return GivenVocabulary(vocabulary, tokenizer, features, recorded.ngrams)
+    ignores_unknown_keys: ClassVar[bool] = True
+    tokenizer: str = setting(KERAS, "", choices=TOKENIZERS)
+    ngrams: int | None = setting(None, "", at_least=1, at_most=MAX_NGRAM)
 
 
-class _Recorded(NamedTuple):
-    """What a dataset, a run or an export records of its words."""
-
-    sha256: str | None = None
-    tokenizer: str | None = None
-    """None where nothing is recorded."""
-    ngrams: int = 0
-    """The most words of an n-gram; 0: there are none."""
-    features_sha256: str | None = None
-    """Of a dataset's n-grams."""
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """The entry "vocabulary" of a run's config.json."""
-
+@dataclass(frozen=True, kw_only=True)
+class _RecordedByRun(_Recorded):
     sha256: str
-    tokenizer: str = KERAS
-    ngrams: int | None = None
-
-    ignores_unknown_keys = True
 
 
-@dataclass(frozen=True)
-class _Config:
-    vocabulary: _Entry
-
-    ignores_unknown_keys = True
-
-
-@dataclass(frozen=True)
-class _Weights:
-    """The metadata in weights.npz of an export."""
-
+@dataclass(frozen=True, kw_only=True)
+class _RecordedByExport(_Recorded):
     vocabulary_sha256: str
-    tokenizer: str = KERAS
-    ngrams: int | None = None
-
-    ignores_unknown_keys = True
 
 
-def _recorded(directory: Path) -> _Recorded:
-    """Return what the files beside a vocabulary.txt record of it."""
+def load_vocabulary(settings: PreparationSettings) -> GivenVocabulary:
+    """Return the words and n-grams of a dataset, a run or an export, or the words of a vocabulary.txt.
+
+    The tokenizer is recorded beside the words; for a file alone it is the settings' or Keras'. A run on
+    n-grams keeps no other words than theirs. Raises InputMissing, SettingsError for settings that
+    contradict what is recorded, and DataError for a line that no text can have as a word.
+    """
+    path = Path(settings.vocabulary or "")
+    file = path / VOCABULARY if path.is_dir() else path
+    given = _load_recorded(file) if file.name == VOCABULARY else None
+    tokenizer = None
+    if given is None:
+        tokenizer = settings.tokenizer or KERAS
+        given = GivenVocabulary(Vocabulary.load(file), tokenizer)
+    if settings.tokenizer not in (None, given.tokenizer):
+        raise SettingsError(
+            f"tokenizer is {settings.tokenizer!r}, but {path} has words of {given.tokenizer!r}; "
+            "expected no --tokenizer"
+        )
+    if given.features:
+        _check_ngrams(given.features, file.parent, given.ngrams)
+        if settings.ngrams not in (1, given.ngrams) or settings.rank:
+            raise SettingsError(
+                f"ngrams is {settings.ngrams} and rank is {settings.rank}, but {path} has "
+                f"{len(given.features):,} n-grams of 1 to {given.ngrams} words; expected no --ngrams and "
+                "no --rank"
+            )
+    _check_words(given.words, file, tokenizer)
+    return given
+
+
+def _load_recorded(file: Path) -> GivenVocabulary | None:
+    """Return a vocabulary.txt with what is recorded beside it; None where nothing is."""
+    directory = file.parent
+    recorded: _Recorded
     if os.path.lexists(directory / MANIFEST):
         manifest, _ = read_manifest(directory)
-        features = manifest.features
-        found = _Recorded(manifest.vocabulary.sha256, manifest.tokenizer)
-        return (
-            found._replace(ngrams=features.ngrams, features_sha256=features.sha256) if features else found
-        )
+        words = Vocabulary.load(file, manifest.vocabulary.sha256)
+        if not (chosen := manifest.features):
+            return GivenVocabulary(words, manifest.tokenizer)
+        features = Vocabulary.load(directory / FEATURES, chosen.sha256)
+        return GivenVocabulary(words, manifest.tokenizer, features, chosen.ngrams)
     if os.path.lexists(config := directory / CONFIG):
-        entry = parse(_Config, read_json(config), str(config)).vocabulary
-        found = _Recorded(entry.sha256, entry.tokenizer, entry.ngrams or 0)
-        where = f"{config}: vocabulary"
+        content = read_json(config).get("vocabulary")
+        recorded = by_run = parse(_RecordedByRun, content, f"{config}: vocabulary")
+        sha256 = by_run.sha256
     elif os.path.lexists(weights := directory / WEIGHTS):
-        metadata, _ = read_with_metadata(weights, str(weights), _Weights, 1)
-        found = _Recorded(metadata.vocabulary_sha256, metadata.tokenizer, metadata.ngrams or 0)
-        where = f"{weights}: metadata"
+        by_export, _ = read_with_metadata(weights, str(weights), _RecordedByExport, 1)
+        recorded, sha256 = by_export, by_export.vocabulary_sha256
     else:
-        return _Recorded()
-    check_tokenizer(str(found.tokenizer), f"{where}.tokenizer")
-    if not 0 <= found.ngrams <= MAX_NGRAM:
-        raise DataError(f"{where}.ngrams is {found.ngrams}, expected 1 to {MAX_NGRAM}")
-    return found
-
-
-def _split(ngram: bytes) -> list[bytes]:
-    return ngram.split(b" ")
+        return None
+    words = Vocabulary.load(file, sha256)
+    if not recorded.ngrams:
+        return GivenVocabulary(words, recorded.tokenizer)
+    single = Vocabulary(dict.fromkeys(b" ".join(words.words).split(b" ")))
+    return GivenVocabulary(single, recorded.tokenizer, words, recorded.ngrams)
 
 
 def _check_ngrams(features: Vocabulary, directory: Path, ngrams: int) -> None:
     """Raise DataError unless the lines are n-grams of `ngrams` words at most, each once."""
-    well_formed = all(len(words) <= ngrams and all(words) for words in map(_split, features.words))
+    split = (line.split(b" ") for line in features.words)
+    well_formed = all(len(words) <= ngrams and all(words) for words in split)
     if not len(features) or not well_formed or len(set(features.words)) < len(features):
         raise DataError(
             f"the n-grams of {directory} are damaged: expected each once, of 1 to {ngrams} words"
         )
 
 
-def _check(vocabulary: Vocabulary, path: Path, tokenizer: str | None) -> None:
+def _check_words(vocabulary: Vocabulary, path: Path, tokenizer: str | None) -> None:
     """Raise DataError for an invalid vocabulary; with `tokenizer` None any word is valid."""
     if not len(vocabulary):
         raise DataError(f"{path} has no words; expected one word per line")

@@ -14,14 +14,14 @@ from ..system.errors import DataError, printable
 from ..system.progress import Progress, no_progress
 from ..text.reviews import Reviews
 from .feature_preparation import add_features
-from .settings import FeatureSettings, PreparationSettings
+from .settings import PreparationSettings
 from .text_preparation import write_texts
 
 
 def prepare(
     source: TokenSource | TextSource,
     out: str | Path,
-    settings: FeatureSettings | None = None,
+    settings: PreparationSettings | None = None,
     *,
     overwrite: bool = False,
     shard_bytes: int = SHARD_BYTES,
@@ -30,14 +30,14 @@ def prepare(
 ) -> Dataset:
     """Write a source's reviews into a new dataset directory `out`, and return it.
 
-    `settings` are PreparationSettings for texts, or FeatureSettings; only the latter count for a source
-    of ids. A shard ends with the record that fills `shard_bytes`.
+    Those of `settings.TEXTS_ONLY` mean nothing for a source of ids. A shard ends with the record that
+    fills `shard_bytes`.
 
     Nothing appears under the name `out` before it is whole. `overwrite` replaces only a dataset that is
     not an input, and `report` gets a line about it. Raises OutputExists, OutputError (a full disk),
     SettingsError, DataError (no reviews in a split, one label, a bad row).
     """
-    settings = PreparationSettings(**vars(settings)) if settings else PreparationSettings()
+    settings = settings or PreparationSettings()
     inputs = [*getattr(source, "inputs", ()), *([settings.vocabulary] if settings.vocabulary else [])]
     with new_directory(
         Path(out), DATASET, overwrite=overwrite, inputs=inputs, report=report

@@ -19,9 +19,16 @@ def _megabytes(text: str) -> int:
     return int(float(text) * MB)
 
 
+TEXTS_ONLY = ("tokenizer", "vocabulary", "max_vocabulary", "skip_bad_rows")
+"""Settings that mean nothing for a source of token ids."""
+
+
 @dataclass(frozen=True)
-class FeatureSettings(Settings):
-    """What a model is to read of a review; each setting but `workers` changes what is written."""
+class PreparationSettings(Settings):
+    """How texts become a dataset, and what a model is to read of a review.
+
+    Each setting but `workers` changes what is written.
+    """
 
     ngrams: int = setting(
         1,
@@ -60,21 +67,6 @@ class FeatureSettings(Settings):
         None, "processes; changes no byte of the result (default: one per processor)", at_least=1
     )
 
-    @property
-    def ranked_by(self) -> str:
-        """The ranking, its default filled in."""
-        return self.rank or (EVIDENCE if self.ngrams > 1 else FREQUENCY)
-
-    @property
-    def wanted(self) -> bool:
-        """Whether a model is to read anything but words in the order of their frequency."""
-        return (self.ngrams, self.ranked_by) != (1, FREQUENCY)
-
-
-@dataclass(frozen=True)
-class PreparationSettings(FeatureSettings):
-    """How texts become a dataset; beside `workers`, each setting changes what is written."""
-
     tokenizer: str | None = setting(
         None,
         "what makes words of a text. unicode: lower case, and boundaries at spaces, punctuation, dashes "
@@ -103,3 +95,13 @@ class PreparationSettings(FeatureSettings):
         read=BAD_ROWS,
         at_least=0,
     )
+
+    @property
+    def ranked_by(self) -> str:
+        """The ranking, its default filled in."""
+        return self.rank or (EVIDENCE if self.ngrams > 1 else FREQUENCY)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a model is to read anything but words in the order of their frequency."""
+        return (self.ngrams, self.ranked_by) != (1, FREQUENCY)

@@ -1,19 +1,8 @@
 """Divide reviews into training and test split so that each label has the same share in both."""
 
 from array import array
-from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
-
-
-class Undecided(NamedTuple):
-    """The reviews of a chunk whose split is not decided yet, in order."""
-
-    hashes: np.ndarray
-    """uint64[reviews]: of a review's words, so that two texts with the same words have the same."""
-    labels: np.ndarray
-    """uint16[reviews]: places in the chunk's labels."""
 
 
 class Stratification:
@@ -21,19 +10,19 @@ class Stratification:
 
     def __init__(self) -> None:
         self._hashes, self._labels = array("Q"), array("H")
-        self._counts: list[int] = []  # of each chunk
-        self._numbers: dict[str, int] = {}
-        self._in_test: np.ndarray | None = None
+        self._ends: list[int] = []  # of each chunk
 
-    def add(self, names: list[str], undecided: Undecided) -> None:
-        """Add the reviews of the next chunk; `names` are the chunk's labels."""
-        numbers = [self._numbers.setdefault(name, len(self._numbers)) for name in names]
-        self._hashes.frombytes(undecided.hashes.astype(np.uint64).tobytes())
-        self._labels.frombytes(np.array(numbers, np.uint16)[undecided.labels].tobytes())
-        self._counts.append(len(undecided.labels))
+    def __len__(self) -> int:
+        return len(self._hashes)
 
-    def decide(self, test_share: float, seed: int) -> None:
-        """Choose the test reviews: of each label `test_share`, to the nearest whole review.
+    def add(self, hashes: np.ndarray, labels: np.ndarray) -> None:
+        """Add the reviews of the next chunk: uint64 hashes of their words, and int[reviews] labels."""
+        self._hashes.frombytes(hashes.astype(np.uint64).tobytes())
+        self._labels.frombytes(labels.astype(np.uint16).tobytes())
+        self._ends.append(len(self._hashes))
+
+    def decide(self, test_share: float, seed: int) -> list[np.ndarray]:
+        """Return bool[reviews] of each chunk, the test reviews: `test_share` of each label, rounded.
 
         At least one, and not all, where a label has two or more. Reviews with the same words are in one
         split; where they have several labels, or are more than a label's whole share, shares differ by
@@ -45,20 +34,10 @@ class Stratification:
         labels = np.frombuffer(self._labels, np.uint16)[first]
         order = np.argsort(_shuffled(hashes[first], seed), kind="stable")
         in_test = np.zeros(len(first), bool)
-        for label in range(len(self._numbers)):
+        for label in np.unique(labels):
             texts = order[labels[order] == label]
             in_test[_choose(texts, sizes[texts], test_share)] = True
-        self._in_test = in_test[group]
-
-    def masks(self) -> Iterator[np.ndarray | None]:
-        """Yield bool[reviews] for each chunk in order: which are in the test split; None: undecided."""
-        start = 0
-        if self._in_test is None:
-            yield from [None] * len(self._counts)
-            return
-        for count in self._counts:
-            yield self._in_test[start : start + count]
-            start += count
+        return np.split(in_test[group], self._ends[:-1])
 
 
 def _choose(texts: np.ndarray, sizes: np.ndarray, test_share: float) -> np.ndarray:
