@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from helpers import PATIENCE, run_cli
 
+from lowmem_sentiment.cli import main
 from lowmem_sentiment.model.keras_model import build_model
 from lowmem_sentiment.model.optimizer import TableAdam
 from lowmem_sentiment.runs.configuration import TrainingSettings
@@ -34,6 +35,23 @@ def test_a_plan_grows_with_what_it_is_made_of(dataset):
     smaller = plan(dataset, TrainingSettings(batch_size=8, window_bytes=1))
     assert 0 < smaller.window < least.window / 4
     assert least.needed < least.resident
+
+
+@pytest.mark.slow
+def test_memory_stays_within_the_plan_with_many_and_with_long_labels(tmp_path):
+    """Anonymous memory of processes of their own; what differs from two labels is what is planned."""
+    over = {}
+    for count, length in ((2, 1), (77, 1), (1_000, 1), (1_000, 2_000)):
+        names = [f"{nth:04d}{'n' * length}" for nth in range(count)]
+        rows = [f"some word{nth % 50} of text {nth % 7},{names[nth % count]}" for nth in range(4_000)]
+        file, data = tmp_path / "rows.csv", tmp_path / f"{count}-{length}"
+        file.write_text("\n".join(["text,label", *rows]))
+        assert main(["prepare", "files", str(file), "--split", "stratified", "--out", str(data)]) == 0
+        options = ("--epochs", 2, "--validation-split", 0.1, "--keep-best")
+        done = run_cli("train", data, "--run", tmp_path / f"run-{count}-{length}", *options, "--json")
+        summary = json.loads(done.stdout)
+        over[count, length] = summary["peak_anonymous_bytes"] - summary["predicted_anonymous_bytes"]
+    assert max(over.values()) < over[2, 1] + 8 * MB
 
 
 def test_a_worker_takes_its_share_of_a_batch_and_what_speaking_takes(dataset):

@@ -24,6 +24,7 @@ def figures(
         "weights": planned.weights,
         "batches": planned.batches,
         "window": planned.window,
+        "labels": planned.labels,
         "anonymous": planned.anonymous,
         "libraries": LIBRARIES,
         "resident": planned.resident,
@@ -49,12 +50,15 @@ def lines(figures: dict[str, Any]) -> list[str]:
         "weights": f"{figures['parameters']:,} parameters, gradients, Adam's moments, copies when saved",
         "batches": "rows in flight",
         "window": "records that are shuffled together",
+        "labels": "counts of validation reviews by label, and their picture",
         "anonymous": "together: what the kernel cannot reclaim",
         "libraries": "pages of libraries, dropped when memory is short",
         "resident": "peak resident set where memory is plenty",
         "needed": "the least limit that training runs well in",
         "disk": "the run directory",
     }
+    if figures["labels_bytes"] < MB // 20:  # a few labels
+        del parts["labels"]
     rows = {name: f"{figures[f'{name}_bytes'] / MB:8,.1f} MB  {what}" for name, what in parts.items()}
     rows["limit"] = f"{figures['limit_bytes'] / MB:8,.1f} MB  {figures['limit_source']}"
     if "seconds" in figures:

@@ -48,6 +48,13 @@ RECORD_OVERHEAD = 300
 # A worker takes this much more than a single process: gradients in transit, gRPC.
 WORKER = 46 * MB
 
+# Copies of the counts of validation reviews by true and predicted label, int32[labels, labels], and of
+# their picture: 24 MB at 1,000 labels, which is what it takes.
+COUNT_COPIES = 6
+
+# Copies of the labels' names.
+NAME_COPIES = 2
+
 # The smaller windows that `fit_to` tries.
 _WINDOWS = [1 << shift for shift in range(25, 19, -1)]  # 32 MiB down to 1 MiB
 
@@ -62,6 +69,8 @@ class Plan:
     """Rows in flight."""
     window: int
     """Serialised reviews that are shuffled together."""
+    labels: int
+    """Counts of validation reviews by label, their picture, and the labels' names."""
     disk: int
     """The run directory, without event files."""
     workers: int = 0
@@ -70,7 +79,7 @@ class Plan:
     @property
     def anonymous(self) -> int:
         """What the kernel cannot reclaim."""
-        return FLOOR + self.weights + self.batches + self.window + self.workers
+        return FLOOR + self.weights + self.batches + self.window + self.labels + self.workers
 
     @property
     def resident(self) -> int:
@@ -106,6 +115,7 @@ def plan(dataset: Dataset, settings: TrainingSettings, workers: int = 1) -> Plan
         weights=(WEIGHT_COPIES + (GRADIENT_COPIES_OF_WORKER if workers > 1 else 0)) * parameters,
         batches=round((settings.prefetch + BATCH_COPIES_BESIDE_PREFETCH) * batch),
         window=size + RECORD_OVERHEAD * records,
+        labels=COUNT_COPIES * 4 * len(dataset.labels) ** 2 + NAME_COPIES * sum(map(len, dataset.labels)),
         disk=2 * 3 * parameters + 3 * parameters + parameters,  # two states, model, weights
         workers=WORKER if workers > 1 else 0,
     )
