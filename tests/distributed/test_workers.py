@@ -280,30 +280,6 @@ def test_a_worker_that_never_comes_ends_the_start(dataset, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-PLAIN_FIT = """
-import keras, numpy as np, tensorflow as tf
-strategy = tf.distribute.MultiWorkerMirroredStrategy()
-with strategy.scope():
-    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
-    network.compile("adam", "mse")
-network.fit(tf.data.Dataset.from_tensors((np.ones((8, 4), "f"), np.ones((8, 1), "f"))), verbose=0)
-"""
-
-
-def test_keras_own_fit_still_fails_with_several_workers():
-    """When it does not any more, `strategy.py` can do with less: see keras-team/keras#20585."""
-    cluster = {"worker": free_addresses(2)}
-    processes = [
-        subprocess.Popen([sys.executable, "-c", PLAIN_FIT], stderr=subprocess.PIPE, text=True,
-                         env=with_cluster(cluster, index))
-        for index in range(2)
-    ]  # fmt: skip
-    for process in processes:
-        _, errors = process.communicate(timeout=600)
-        assert process.returncode == 1
-        assert re.search("ValueError: Attempt to convert a value .PerReplica", errors)
-
-
 MIRRORED = """
 import sys
 from lowmem_sentiment.model.tensorflow import tf

@@ -1,63 +1,76 @@
+"""What importing TensorFlow and setting its threads do to a process, in two processes of their own."""
+
+import json
 import os
 import subprocess
 import sys
 
 import pytest
 
-START = "import gc, sys; from lowmem_sentiment.model import tensorflow as startup; "
+pytestmark = pytest.mark.slow
+
+IMPORT = """
+import gc, json, os, sys
+from lowmem_sentiment.model.tensorflow import set_threads, tf
+found = {"frozen": gc.get_freeze_count(), "collecting": gc.isenabled()}
+found["hidden"] = sorted({"sklearn", "matplotlib"} & set(sys.modules))
+import sklearn
+threads = tf.config.threading
+
+def threads_after(multiplications):
+    set_threads(multiplications)
+    both = threads.get_inter_op_parallelism_threads(), threads.get_intra_op_parallelism_threads()
+    if found.get("running") is None:
+        threads.set_inter_op_parallelism_threads(0)
+        threads.set_intra_op_parallelism_threads(0)
+    return both
+
+found["small"] = threads_after(32 * 505_201)
+found["large"] = threads_after(1_024 * 505_201)
+os.environ |= {"TF_NUM_INTEROP_THREADS": "2", "TF_NUM_INTRAOP_THREADS": "4"}
+found["chosen"] = threads_after(1)
+del os.environ["TF_NUM_INTEROP_THREADS"], os.environ["TF_NUM_INTRAOP_THREADS"]
+found["running"] = bool(tf.constant(1) + 1 == 2)
+found["late"] = threads_after(1)
+print(json.dumps(found))
+"""
 
 
-def run(code, **environment):
-    command = [sys.executable, "-c", START + code]
-    environment = {
-        name: value for name, value in {**os.environ, **environment}.items() if value is not None
-    }
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+@pytest.fixture
+def environment(monkeypatch):
+    for name in ("TF_NUM_INTEROP_THREADS", "TF_NUM_INTRAOP_THREADS"):
+        monkeypatch.delenv(name, raising=False)
 
 
-@pytest.mark.slow
-def test_tensorflow_is_left_out_of_garbage_collection_and_the_rest_is_not():
-    assert run("print(gc.get_freeze_count() > 100_000, gc.isenabled())") == "True True"
-
-
-@pytest.mark.slow
-def test_packages_that_keras_imports_where_they_are_installed_stay_out(tmp_path):
-    for name in ("sklearn", "matplotlib"):
+def test_the_import_is_lean_and_threads_are_set_by_the_step_until_tensorflow_runs(environment, tmp_path):
+    for name in ("sklearn", "matplotlib"):  # what Keras imports where it is installed
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("")
-    code = "print({'sklearn', 'matplotlib'} & set(sys.modules)); import sklearn; print(sklearn.__name__)"
-    assert run(code, PYTHONPATH=str(tmp_path)) == "set()\nsklearn"
+    variables = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True, env=variables)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found.pop("frozen") > 100_000
+    assert found == {
+        "collecting": True,
+        "hidden": [],
+        "small": [1, 1],
+        "large": [1, 0],  # all threads for each operation
+        "chosen": [0, 0],
+        "running": True,
+        "late": [0, 0],
+    }
 
 
-THREADS = "import tensorflow as tf; read = tf.config.threading; "
-UNSET = {"TF_NUM_INTEROP_THREADS": None, "TF_NUM_INTRAOP_THREADS": None}
-TELL = "; print(read.get_inter_op_parallelism_threads(), read.get_intra_op_parallelism_threads())"
-
-
-@pytest.mark.slow
-def test_a_small_step_runs_on_one_thread_and_a_large_one_on_all_for_each_operation():
-    assert run(f"{THREADS}startup.set_threads(32 * 505_201){TELL}", **UNSET) == "1 1"
-    assert run(f"{THREADS}startup.set_threads(1_024 * 505_201){TELL}", **UNSET) == "1 0"
-
-
-@pytest.mark.slow
-def test_the_threads_that_tensorflows_variables_ask_for_are_left():
-    environment = {"TF_NUM_INTEROP_THREADS": "2", "TF_NUM_INTRAOP_THREADS": "4"}
-    assert run(f"{THREADS}startup.set_threads(1){TELL}", **environment) == "0 0"
-
-
-@pytest.mark.slow
-def test_threads_stay_as_they_are_once_tensorflow_runs():
-    code = f"{THREADS}tf.constant(1) + 1; startup.set_threads(1); startup.set_threads(1 << 30){TELL}"
-    assert run(code, **UNSET) == "0 0"
-
-
-@pytest.mark.slow
-def test_train_from_python_sets_them_by_its_batches_and_imports_as_the_command_does(dataset, tmp_path):
-    folders = str(dataset.directory), str(tmp_path / "run")
-    code = f"from lowmem_sentiment import train; train(*{folders!r})"
-    code += f"; import gc; {THREADS}print(gc.get_freeze_count() > 100_000){TELL}"
+def test_train_from_python_imports_and_sets_threads_as_the_command_does(environment, dataset, tmp_path):
+    code = f"""
+import gc
+from lowmem_sentiment import train
+train({str(dataset.directory)!r}, {str(tmp_path / "run")!r})
+import tensorflow as tf
+threads = tf.config.threading
+print(gc.get_freeze_count() > 100_000)
+print(threads.get_inter_op_parallelism_threads(), threads.get_intra_op_parallelism_threads())
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-2:] == ["True", "1 1"]

@@ -3,8 +3,7 @@
 `DistributedStrategy` has the methods of `training.single_process.SingleProcess`, and the training loop is
 the same. Each worker gets its own share of each batch, and runs the model's own step on every replica
 with `strategy.run`. (Keras' `fit` fails under `MultiWorkerMirroredStrategy`, keras-team/keras#20585, from
-Keras 3 in TensorFlow 2.16 on: it makes a tensor of a batch that is spread over replicas.
-`tests/distributed/test_workers.py` fails when Keras is mended.)
+Keras 3 in TensorFlow 2.16 on: it makes a tensor of a batch that is spread over replicas.)
 
 Variables of the model and the optimizer are the strategy's (mirrored). Those of the metrics are plain
 ones: each worker adds its share, and after each execution all hold the sum over all workers, so logs,
