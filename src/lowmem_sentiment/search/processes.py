@@ -178,8 +178,10 @@ class Trainer:
                         training.process.terminate()
                 while not stopping and waiting and self._fits(waiting[0], running):
                     training = waiting.pop(0)
-                    finished = training.finished and not overwrite
-                    training.error = None if finished else self._too_large(training)
+                    finished, training.error = training.finished and not overwrite, None
+                    if self.memory_limit and not finished:
+                        limit = Limit(self.memory_limit, "--memory-limit")
+                        training.error = too_large(plan(self.dataset, training.settings), limit)
                     if finished or training.error:
                         done.append(training)
                     elif admit(training):
@@ -208,10 +210,3 @@ class Trainer:
             return False
         planned = (plan(self.dataset, each.settings).resident for each in [*running, training])
         return sum(planned) <= self.memory_limit
-
-    def _too_large(self, training: Training) -> str | None:
-        """Return why a run can never be trained within the limit; None if it can."""
-        if not self.memory_limit:
-            return None
-        limit = Limit(self.memory_limit, "--memory-limit")
-        return too_large(plan(self.dataset, training.settings), limit)

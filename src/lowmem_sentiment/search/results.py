@@ -2,10 +2,10 @@
 
 import csv
 import io
-import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 from ..dataset.reader import Dataset
@@ -102,8 +102,8 @@ class TuningResult:
         settings, content = self.settings, vars(self).copy()
         del content["settings"]
         if accuracies := content.pop("test_accuracies"):
-            content["test_accuracy_mean"] = statistics.fmean(accuracies)
-            content["test_accuracy_sd"] = statistics.stdev(accuracies)
+            content["test_accuracy_mean"] = fmean(accuracies)
+            content["test_accuracy_sd"] = stdev(accuracies)
         names = ("metric", "prefer", "seed", "validation_split", "minutes", "runs")
         content |= {name: getattr(settings, name) for name in names}
         if settings.grid:
@@ -144,7 +144,7 @@ def rank(state: TuneState, trials: Mapping[int, Trial], dataset: Dataset) -> lis
     groups: dict[int, list[Result]] = {}  # by candidate
     for run in sorted(best):
         groups.setdefault(trials[run].candidate, []).append(best[run])
-    means = {number: _mean(each.value for each in results) for number, results in groups.items()}
+    means = {number: fmean(each.value for each in results) for number, results in groups.items()}
     ranked = sorted(groups, key=lambda number: (-sign * means[number], number))
     table = []
     for place, number in enumerate(ranked, 1):
@@ -157,22 +157,18 @@ def rank(state: TuneState, trials: Mapping[int, Trial], dataset: Dataset) -> lis
                 candidate=number,
                 kind=trial.kind,
                 value=means[number],
-                deviation=statistics.stdev(values) if len(values) > 1 else None,
-                standard_error=_mean(each.standard_error for each in results),
+                deviation=stdev(values) if len(values) > 1 else None,
+                standard_error=fmean(each.standard_error for each in results),
                 epochs=first.kept_epoch or first.epochs,
                 settings=trial.settings,
-                metrics={name: _mean(each.metrics[name] for each in results) for name in first.metrics},
-                epoch_seconds=_mean(each.epoch_seconds for each in results),
+                metrics={name: fmean(each.metrics[name] for each in results) for name in first.metrics},
+                epoch_seconds=fmean(each.epoch_seconds for each in results),
                 peak_resident_bytes=max(each.peak_resident_bytes for each in results),
                 model_bytes=model_bytes(trial.settings, dataset),
                 runs=sum(trials[each.candidate].candidate == number for each in state.results),
             )
         )
     return table
-
-
-def _mean(values: Iterable[float]) -> float:
-    return statistics.fmean(values)
 
 
 def choose(table: list[Candidate], settings: TuneSettings) -> tuple[Candidate, Candidate]:

@@ -16,16 +16,7 @@ from ..runs.recipes import RECIPES, recipe_settings
 from ..system.errors import SettingsError
 from ..system.memory import MB, Limit
 from ..system.settings import plain
-from .ranges import (
-    BATCH_SIZES,
-    HIDDEN,
-    LEARNING_RATES,
-    LEAST_WORDS,
-    MOST_DROPOUT,
-    REVIEWS_OF_FIRST_RUNG,
-    RUNGS,
-    UNBALANCED,
-)
+from . import ranges
 from .settings import parse_grid
 
 _MOST_DRAWS = 1_000
@@ -48,8 +39,8 @@ class Trial:
 def rungs(dataset: Dataset, validation_split: float) -> list[int]:
     """Return the epochs after which candidates are measured."""
     reviews = max(1, num_reviews(dataset, "train", validation_split))
-    factor = min(16, max(1, round(REVIEWS_OF_FIRST_RUNG / reviews)))
-    return [factor * epochs for epochs in RUNGS]
+    factor = min(16, max(1, round(ranges.REVIEWS_OF_FIRST_RUNG / reviews)))
+    return [factor * epochs for epochs in ranges.RUNGS]
 
 
 def model_bytes(settings: TrainingSettings, dataset: Dataset) -> int:
@@ -135,10 +126,10 @@ class SearchSpace(dict[int, Trial]):
 
     def _draw(self, generator: np.random.Generator) -> dict[str, Any]:
         most = self._dataset.num_inputs
-        num_words = min(most, _two_digits(_log_uniform(generator, min(LEAST_WORDS, most), most)))
-        hidden = HIDDEN[generator.integers(len(HIDDEN))]
-        rate = round(generator.uniform(0, MOST_DROPOUT), 2)
-        learning_rate = float(f"{_log_uniform(generator, *LEARNING_RATES):.2g}")
+        num_words = min(most, _two_digits(_log_uniform(generator, min(ranges.LEAST_WORDS, most), most)))
+        hidden = ranges.HIDDEN[generator.integers(len(ranges.HIDDEN))]
+        rate = round(generator.uniform(0, ranges.MOST_DROPOUT), 2)
+        learning_rate = float(f"{_log_uniform(generator, *ranges.LEARNING_RATES):.2g}")
         batch_size = int(generator.choice(self._batch_sizes()))
         lazy, balanced = generator.integers(2, size=2)
         return {
@@ -153,11 +144,11 @@ class SearchSpace(dict[int, Trial]):
 
     def _batch_sizes(self) -> list[int]:
         most = num_reviews(self._dataset, "train", self._base.validation_split) // 10
-        return [size for size in BATCH_SIZES if size <= max(most, BATCH_SIZES[0])]
+        return [size for size in ranges.BATCH_SIZES if size <= max(most, ranges.BATCH_SIZES[0])]
 
     def _is_unbalanced(self) -> bool:
         counts = [count for count in self._dataset.label_counts("train") if count]
-        return max(counts) >= UNBALANCED * min(counts)
+        return max(counts) >= ranges.UNBALANCED * min(counts)
 
 
 def _log_uniform(generator: np.random.Generator, low: float, high: float) -> float:

@@ -5,7 +5,7 @@ import shlex
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..dataset.reader import Dataset
@@ -47,9 +47,10 @@ def tune(
     split. Without a grid, settings are drawn at random and halved successively, the tutorial's first; a
     candidate that is out keeps its weights, curves and metrics, a tenth of a run's bytes. A grid is
     trained whole, and keeps whole runs. The winner is trained again on all training reviews, with the
-    epochs that were best, and then evaluated on the test split. The same call resumes a search that was
-    killed: with the same `runs` it ends with the same table. A run that fails stops no other. When `stop`
-    is set, every running process saves its state, and Resumable is raised.
+    epochs that were best, and then evaluated on the test split, as is each of its runs if a grid has
+    several seeds. The same call resumes a search that was killed: with the same `runs` it ends with the
+    same table. A run that fails stops no other. When `stop` is set, every running process saves its
+    state, and Resumable is raised.
 
     Raises SettingsError for an unknown metric, or limits that no settings fit, OutputExists for a search
     with other settings in `out`, and CheckFailed when no run can be trained, or the winner cannot.
@@ -70,82 +71,81 @@ def tune(
         return search.finish()
 
 
+@dataclass
 class _Search:
     """A search in progress: the runs to try, the measurements so far, the budget left."""
 
-    def __init__(
-        self,
-        dataset: Dataset,
-        out: Path,
-        state: TuneState,
-        lock: int,
-        progress: Progress,
-        report: Callable[[str], None],
-        stopped: Callable[[], bool],
-        clock: Callable[[], float],
-    ):
-        self._dataset, self._out, self._state, self._lock = dataset, out, state, lock
-        self._progress, self._report, self._stopped = progress, report, stopped
-        self._settings = settings = state.settings
+    dataset: Dataset
+    out: Path
+    state: TuneState
+    lock: int
+    progress: Progress
+    report: Callable[[str], None]
+    stopped: Callable[[], bool]
+    clock: Callable[[], float]
+
+    def __post_init__(self) -> None:
+        self.settings = settings = self.state.settings
         base = TrainingSettings(seed=settings.seed, validation_split=settings.validation_split)
-        self._trials: dict[int, Trial]
-        self._refused: dict[str, str] = {}
+        self.trials: dict[int, Trial]
+        self.refused: dict[str, str] = {}
         if settings.grid:
-            self._trials = grid_trials(dataset, base, settings.grid, settings.seeds)
+            self.trials = grid_trials(self.dataset, base, settings.grid, settings.seeds)
         else:
-            self._trials = space = SearchSpace(dataset, base, state.memory_bytes, settings.model_size)
-            self._refused = space.refused
-        self._runs = len(self._trials) if settings.grid else settings.runs
-        for name, reason in self._refused.items():
-            report(f"the {name} settings are not tried: {reason}")
-        self._rungs = rungs(dataset, settings.validation_split)
-        self._trainer = Trainer(dataset, lock, settings.memory_limit, self._is_over, report)
-        self._budget = Budget(dataset, state, self._trials, self._trainer.width, clock)
+            memory_bytes = self.state.memory_bytes
+            self.trials = space = SearchSpace(self.dataset, base, memory_bytes, settings.model_size)
+            self.refused = space.refused
+        for name, reason in self.refused.items():
+            self.report(f"the {name} settings are not tried: {reason}")
+        self.runs = len(self.trials) if settings.grid else settings.runs
+        self.rungs = rungs(self.dataset, settings.validation_split)
+        self.trainer = Trainer(self.dataset, self.lock, settings.memory_limit, self._is_over, self.report)
+        self.budget = Budget(self.dataset, self.state, self.trials, self.trainer.width, self.clock)
 
     def _is_over(self) -> bool:
-        return self._stopped() or self._budget.is_over()
+        return self.stopped() or self.budget.is_over()
 
     # --- the search ---
 
     def run(self) -> None:
         """Train and measure all runs of a grid, or random ones until the budget is spent."""
-        if not self._settings.grid:
+        if not self.settings.grid:
             self._halve()
             return
-        several = self._settings.seeds > 1
-        combinations = plural(len(self._trials) // self._settings.seeds, "combination")
-        self._report(f"{combinations}, {plural(len(self._trials), 'run')}" if several else combinations)
-        self._train([self._training(number) for number in self._trials], "grid")
+        several = self.settings.seeds > 1
+        combinations = plural(len(self.trials) // self.settings.seeds, "combination")
+        self.report(f"{combinations}, {plural(len(self.trials), 'run')}" if several else combinations)
+        self._train([self._training(number) for number in self.trials], "grid")
 
     def _halve(self) -> None:
         """Go through the brackets, those of an earlier process first."""
-        first, nth, brackets = 1, 0, self._state.brackets
+        first, nth, brackets = 1, 0, self.state.brackets
         while not self._is_over():
             if nth == len(brackets):
-                size = bracket_size(self._budget.runs_left(), len(self._rungs))
+                size = bracket_size(self.budget.runs_left(), len(self.rungs))
                 if not size:
                     break
                 brackets.append(size)
-            before = len(self._state.results)
+            before = len(self.state.results)
             candidates = range(first, first + brackets[nth])
             first, nth = first + brackets[nth], nth + 1
             # The tutorial's settings have its 2 epochs, whatever they are worth after one.
-            default = [1] if self._trials[1].kind == "default" else []
-            halve(candidates, self._rungs, self._measure, default, self._rungs[1])
-            if any(self._state.find(each, self._rungs[-1]) for each in candidates):
+            default = [1] if self.trials[1].kind == "default" else []
+            halve(candidates, self.rungs, self._measure, default, self.rungs[1])
+            if any(self.state.find(each, self.rungs[-1]) for each in candidates):
                 for candidate in candidates:  # none of them is trained further
                     self._directory(candidate).remove_states()
-            if len(self._state.results) == before and nth == len(brackets):
+            if len(self.state.results) == before and nth == len(brackets):
                 break  # nothing more fits the time that is left
 
     def _measure(self, candidates: Sequence[int], epochs: int) -> dict[int, float]:
         """Train candidates up to some epochs, and return the worth of those that could be measured."""
-        left = [each for each in candidates if not self._state.find(each, epochs)]
-        if self._runs is not None:
-            left = left[: max(0, self._runs - len(self._state.results))]
+        left = [each for each in candidates if not self.state.find(each, epochs)]
+        if self.runs is not None:
+            left = left[: max(0, self.runs - len(self.state.results))]
         self._train([self._training(each, epochs) for each in left], plural(epochs, "epoch"), ["epochs"])
-        found = [self._state.find(candidate, epochs) for candidate in candidates]
-        sign = self._settings.sign
+        found = [self.state.find(candidate, epochs) for candidate in candidates]
+        sign = self.settings.sign
         return {each.candidate: sign * each.value for each in found if each and each.error is None}
 
     def _train(self, runs: Sequence[Training], what: str, may_differ: Sequence[str] = ()) -> None:
@@ -154,44 +154,44 @@ class _Search:
         Raises OutputExists, before any is trained, if one's directory holds a run with other settings.
         """
         for run in runs:
-            if other := run.differs(self._dataset, may_differ):
+            if other := run.differs(self.dataset, may_differ):
                 raise OutputExists(
                     f"{run.directory.path} holds a run with a different {', '.join(other)}; choose "
                     "another --out"
                 )
-        self._trainer.run(
-            [run for run in runs if not self._state.find(run.number, run.settings.epochs)],
-            admit=lambda run: self._budget.admits(run.number, run.settings.epochs),
+        self.trainer.run(
+            [run for run in runs if not self.state.find(run.number, run.settings.epochs)],
+            admit=lambda run: self.budget.admits(run.number, run.settings.epochs),
             ended=self._ended,
             tick=lambda: self._show(what),
         )
         self._save()
 
     def _training(self, number: int, epochs: int | None = None) -> Training:
-        settings = self._trials[number].settings
+        settings = self.trials[number].settings
         if epochs is not None:
             settings = replace(settings, epochs=epochs)
         return Training(settings, self._directory(number), number)
 
     def _directory(self, number: int) -> RunDirectory:
-        return RunDirectory(self._out / self._trials[number].directory)
+        return RunDirectory(self.out / self.trials[number].directory)
 
     def _ended(self, run: Training) -> None:
-        self._state.results.append(self._result(run))
+        self.state.results.append(self._result(run))
         self._save()
 
     def _save(self) -> None:
-        self._state.seconds = self._budget.spent
-        self._state.write(self._out)
+        self.state.seconds = self.budget.spent
+        self.state.write(self.out)
 
     def _result(self, run: Training) -> Result:
         """Measure a run that has ended."""
-        number, epochs, metric = run.number, run.settings.epochs, self._settings.metric
+        number, epochs, metric = run.number, run.settings.epochs, self.settings.metric
         if run.error:
             return Result(number, epochs, run.error)
         try:
             model = NumpyModel.load(run.directory)
-            batches = dataset_batches(self._dataset, "validation", self._settings.validation_split)
+            batches = dataset_batches(self.dataset, "validation", self.settings.validation_split)
             (tally,) = score([model], batches)
             summary = run.directory.summary()
         except LowmemError as error:
@@ -199,7 +199,7 @@ class _Search:
         values = metric_values(tally)
         if math.isnan(values[metric]):
             return Result(number, epochs, f"its {metric} is not a number")
-        seconds = summary["seconds"]["epochs"][self._state.epochs_before(number, epochs) :]
+        seconds = summary["seconds"]["epochs"][self.state.epochs_before(number, epochs) :]
         return Result(
             number,
             epochs,
@@ -214,30 +214,30 @@ class _Search:
 
     def _show(self, what: str) -> None:
         """Report how far the search is: by time, or by runs."""
-        runs, sign = len(self._state.results), self._settings.sign
-        if values := [sign * result.value for result in self._state.measured()]:
-            what += f", best {self._settings.metric} {sign * max(values):.4f}"
-        if self._budget.total is not None:
-            what = f"{duration(max(0.0, self._budget.total - self._budget.spent))} left, {what}"
-        unit = "run" if (self._runs or runs) == 1 else "runs"
-        self._progress("tune", runs, self._runs, what, unit=unit)
+        runs, sign = len(self.state.results), self.settings.sign
+        if values := [sign * result.value for result in self.state.measured()]:
+            what += f", best {self.settings.metric} {sign * max(values):.4f}"
+        if self.budget.total is not None:
+            what = f"{duration(max(0.0, self.budget.total - self.budget.spent))} left, {what}"
+        unit = "run" if (self.runs or runs) == 1 else "runs"
+        self.progress("tune", runs, self.runs, what, unit=unit)
 
     # --- the winner ---
 
     def finish(self) -> TuningResult:
         """Train the winner on all training reviews, evaluate it on the test split, and report."""
-        state, dataset, settings = self._state, self._dataset, self._settings
-        if self._stopped():
+        state, dataset, settings = self.state, self.dataset, self.settings
+        if self.stopped():
             raise self._interrupted()
         failed = [result for result in state.results if result.error]
         if not state.measured():
             first = f"every run failed, the first of {len(failed)}: {failed[0].error}" if failed else ""
             raise CheckFailed(f"{first or 'no run was made'}; the same command tries again")
-        table = rank(state, self._trials, dataset)
+        table = rank(state, self.trials, dataset)
         winner, cheapest = choose(table, settings)
         training = self._train_winner(winner)
         test = evaluate(training.directory.path, dataset)
-        runs = [number for number, trial in self._trials.items() if trial.candidate == winner.candidate]
+        runs = [number for number, trial in self.trials.items() if trial.candidate == winner.candidate]
         measured = {result.candidate for result in state.measured()}.intersection(runs)
         paths = [self._directory(number).path for number in sorted(measured) if len(measured) > 1]
         self._save()
@@ -248,11 +248,11 @@ class _Search:
             data=dataset.source["description"],
             settings=settings,
             ranked_with_validation=ranked_with_held_out(dataset, settings.validation_split) is not None,
-            rungs=self._rungs,
+            rungs=self.rungs,
             trained=len(state.results),
             candidates=table,
             failed=failed,
-            not_tried=self._refused,
+            not_tried=self.refused,
             winner=winner,
             cheapest=cheapest,
             seconds=state.seconds,
@@ -263,19 +263,19 @@ class _Search:
         )
 
     def _interrupted(self) -> Resumable:
-        runs = plural(len(self._state.results), "run")
+        runs = plural(len(self.state.results), "run")
         return Resumable(f"stopped after {runs} of the search; the same command resumes it")
 
     def _train_winner(self, winner: Candidate) -> Training:
         settings = replace(
             winner.settings, epochs=winner.epochs, validation_split=0.0, early_stopping=0, keep_best=False
         )
-        training = Training(settings, RunDirectory(self._out / WINNER))
+        training = Training(settings, RunDirectory(self.out / WINNER))
         # A longer search, or a different --prefer, may have a different winner.
-        overwrite = bool(training.differs(self._dataset))
-        trainer = Trainer(self._dataset, self._lock, None, self._stopped, self._report)
+        overwrite = bool(training.differs(self.dataset))
+        trainer = Trainer(self.dataset, self.lock, None, self.stopped, self.report)
         trainer.run([training], overwrite=overwrite, tick=lambda: self._show("train the winner"))
-        if self._stopped() and not training.finished:
+        if self.stopped() and not training.finished:
             raise self._interrupted()
         if training.error:
             raise CheckFailed(
