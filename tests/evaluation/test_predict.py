@@ -14,7 +14,7 @@ from lowmem_sentiment.evaluation.predict import UNKNOWN, Predictor, predict
 from lowmem_sentiment.model.numpy_model import load_with_vocabulary
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.system.errors import DataError, InputMissing, SettingsError
-from lowmem_sentiment.text.tokenizer import PIECE_BYTES, tokenise, tokenise_in_pieces
+from lowmem_sentiment.text.tokenizer import tokenise
 
 
 @pytest.fixture(params=[2, 3], ids=["two labels", "three labels"])
@@ -66,13 +66,6 @@ def test_the_network_without_hidden_layers_is_run(tmp_path):
 def test_one_text_is_not_taken_for_its_letters(run):
     assert len(predict(run.path, "a great film")) == len(predict(run.path, b"a great film")) == 1
     assert predict(run.path, []) == []
-
-
-def test_a_text_longer_than_a_piece_has_the_same_words():
-    text = b"Great film,worst\x0bplot " * 5 + b"x" * PIECE_BYTES + b" a " * PIECE_BYTES + b"end"
-    pieces = list(tokenise_in_pieces(text))
-    assert [word for piece in pieces for word in piece] == tokenise(text)
-    assert len(pieces) > 3
 
 
 def test_a_long_text_is_predicted_as_a_short_one_with_its_words(run):

@@ -1,12 +1,8 @@
-import os
-import threading
 from dataclasses import replace
-
-import pytest
 
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
-from lowmem_sentiment.search.processes import Trainer, Training
+from lowmem_sentiment.search.processes import Training
 
 
 def test_a_run_is_resumed_with_its_epochs_also_where_train_has_them_by_default(dataset, trained):
@@ -21,20 +17,3 @@ def test_a_run_that_is_not_there_is_made_and_another_one_replaced(dataset, train
     assert new[-4:] == ["--run", str(tmp_path / "new"), "--epochs", "3"]
     other = Training(TrainingSettings(), RunDirectory(trained)).command(dataset, overwrite=True)
     assert other[-3:] == ["--run", str(trained), "--overwrite"]
-
-
-@pytest.mark.slow
-def test_a_process_that_is_stopped_saves_its_state(dataset, tmp_path):
-    """It is asked once: a second signal would end it at once."""
-    run, stop = RunDirectory(tmp_path / "run"), threading.Event()
-    training = Training(TrainingSettings(epochs=100_000, num_words=20, batch_size=8), run)
-    lock = os.open(tmp_path, os.O_RDONLY)
-
-    def tick() -> None:
-        if run.state_file.exists():
-            stop.set()
-
-    Trainer(dataset, lock, None, stop.is_set, print).run([training], tick=tick)
-    os.close(lock)
-    assert training.process.returncode == 75, training.error
-    assert "saved; resume with" in training.error
