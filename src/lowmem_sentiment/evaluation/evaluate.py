@@ -93,7 +93,7 @@ def evaluate_runs(
         groups = [group_of_texts(scored, live, files)]
     else:
         groups = group_by_dataset(scored, live, reviews, settings.split)
-    for run in scored:
+    for run in scored if limits else ():
         check_metrics(limits, run.labels)
     _set_thresholds(scored, live, settings, progress)
     return [_evaluate_group(each, live, settings, limits, predictions, progress) for each in groups]

@@ -4,18 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..system.errors import SettingsError
-
-LOWER_IS_BETTER = ("loss", "brier", "calibration_error")
-
-_BY_LABEL = ("precision", "recall", "f1")
-
-
-def metric_names(labels: Sequence[str]) -> list[str]:
-    """Return the names of the metrics that an evaluation with these labels has."""
-    binary = len(labels) == 2
-    means = _BY_LABEL if binary else [f"{m}_{n}" for m in ("macro", "weighted") for n in _BY_LABEL]
-    names = ["loss", "accuracy", *means, *(["auc"] if binary else []), "brier", "calibration_error"]
-    return [*names, *(f"{name}:{label}" for name in _BY_LABEL for label in labels)]
+from .scoring import Tally, named_by_label
 
 
 def parse_limit(text: str) -> tuple[str, float]:
@@ -38,7 +27,9 @@ def parse_limit(text: str) -> tuple[str, float]:
 
 def check_metrics(names: Iterable[str], labels: Sequence[str]) -> None:
     """Raise SettingsError for the first name that is not a metric of these labels."""
-    known = metric_names(labels)
+    metrics, by_label = Tally(labels).metrics()
+    auc = ["auc"] if len(labels) == 2 else []  # not defined without reviews of both labels
+    known = [*metrics, *auc, *named_by_label(by_label)]
     for name in names:
         if name not in known:
             shown = known if len(known) <= 60 else [*known[:60], "..."]
@@ -51,7 +42,7 @@ def missed(metrics: Mapping[str, float], limits: Mapping[str, float]) -> list[st
     for name, limit in limits.items():
         if name not in metrics:  # AUC where all reviews have one label
             continue
-        value, lower = metrics[name], name in LOWER_IS_BETTER
+        value, lower = metrics[name], name in ("loss", "brier", "calibration_error")
         by = value - limit if lower else limit - value
         if not by <= 0:  # so that one that is not a number is missed
             lines.append(f"{name} is {value:.5f}, {by:.5f} {'above' if lower else 'below'} {limit}")

@@ -113,7 +113,13 @@ class LabelledTexts:
                 self._digest.update(len(part).to_bytes(8, "big") + part)
             number = self._number_of.get(label)
             if number is None:
-                self._count_unknown(label)
+                self.unknown_labels[label] += 1
+                if len(self.unknown_labels) > _MAX_UNKNOWN:
+                    raise DataError(
+                        f"{self.description} has over {_MAX_UNKNOWN:,} labels that the run does not "
+                        f"know, such as {label!r}; expected {', '.join(self._number_of)}: is this the "
+                        "right label column?"
+                    )
                 continue
             texts.append(text)
             labels.append(number)
@@ -148,14 +154,6 @@ class LabelledTexts:
             return self._encoders[nth].encode(texts)
 
         return Batch(np.array(labels, np.int64), encode, lambda nth: texts[nth])
-
-    def _count_unknown(self, label: str) -> None:
-        self.unknown_labels[label] += 1
-        if len(self.unknown_labels) > _MAX_UNKNOWN:
-            raise DataError(
-                f"{self.description} has over {_MAX_UNKNOWN:,} labels that the run does not know, such "
-                f"as {label!r}; expected {', '.join(self._number_of)}: is this the right label column?"
-            )
 
 
 class RecordedSource(NamedTuple):

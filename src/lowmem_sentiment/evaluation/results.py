@@ -8,7 +8,7 @@ import numpy as np
 
 from .intervals import Interval
 from .predictions import SurestMistake
-from .scoring import LabelMetrics
+from .scoring import LabelMetrics, named_by_label
 from .significance import PairedTest
 from .thresholds import ChosenThreshold
 
@@ -43,7 +43,7 @@ class Evaluation:
     reviews: int
     labels: list[str]
     metrics: dict[str, float]
-    """"loss", "accuracy" and further metrics by name (`gates.metric_names`)."""
+    """"loss", "accuracy" and further metrics by name (`Tally.metrics`)."""
     by_label: dict[str, LabelMetrics]
     confusion_matrix: np.ndarray
     """uint32[labels, labels], reviews by true label and predicted label."""
@@ -84,11 +84,7 @@ class Evaluation:
 
     def label_metrics(self) -> dict[str, float]:
         """Return each label's metrics by name, such as "recall:spam"."""
-        return {
-            f"{name}:{label}": getattr(metrics, name)
-            for label, metrics in self.by_label.items()
-            for name in ("precision", "recall", "f1")
-        }
+        return named_by_label(self.by_label)
 
     def confusions(self, most: int = CONFUSIONS) -> list[Confusion]:
         """Return the most frequent confusions, the most frequent first.

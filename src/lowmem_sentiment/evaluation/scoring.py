@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -69,6 +69,15 @@ class LabelMetrics:
     f1: float
     reviews: int
     """How many reviews have the label."""
+
+
+def named_by_label(by_label: Mapping[str, LabelMetrics]) -> dict[str, float]:
+    """Return each label's metrics by name, such as "recall:spam"."""
+    return {
+        f"{name}:{label}": getattr(metrics, name)
+        for name in ("precision", "recall", "f1")
+        for label, metrics in by_label.items()
+    }
 
 
 class Tally:

@@ -12,7 +12,7 @@ from ..dataset.reader import Dataset
 from ..dataset.splits import ranked_with_held_out, validation_warnings
 from ..evaluation.evaluate import evaluate
 from ..evaluation.intervals import standard_error
-from ..evaluation.scoring import Tally, dataset_batches, score
+from ..evaluation.scoring import Tally, dataset_batches, named_by_label, score
 from ..model.numpy_model import NumpyModel
 from ..runs.configuration import TrainingSettings
 from ..runs.run_directory import RunDirectory
@@ -287,5 +287,5 @@ class _Search:
 def metric_values(tally: Tally) -> dict[str, float]:
     """Return the metrics that a search may go by, by name."""
     metrics, by_label = tally.metrics()
-    f1 = {f"f1:{label}": each.f1 for label, each in by_label.items()}
-    return {**metrics, "macro_f1": sum(f1.values()) / len(f1), **f1}
+    macro_f1 = sum(each.f1 for each in by_label.values()) / len(by_label)
+    return {**metrics, "macro_f1": macro_f1, **named_by_label(by_label)}
