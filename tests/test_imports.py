@@ -132,7 +132,7 @@ def test_no_other_module_imports_one_of_those_on_the_way():
 def test_one_process_trains_without_the_folder_of_several_machines():
     """It could be deleted: only the command that trains, and finds TF_CONFIG, knows it."""
     users = {path for path in modules() if any(folder(each) == "distributed" for each in imported(path))}
-    assert {folder(path) for path in users} - {"distributed"} <= {"cli", "evaluation", "search"}
+    assert {folder(path) for path in users} - {"distributed"} <= {"cli", "search"}
 
 
 def test_every_package_that_is_imported_is_declared():

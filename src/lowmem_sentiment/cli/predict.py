@@ -130,7 +130,7 @@ def _blocks_of_rows(options: argparse.Namespace, settings: ReaderSettings) -> It
     if sys.stdin is None:
         raise InputMissing("there are no texts: standard input is closed; name some, or a --file")
     if sys.stdin.isatty():
-        report("reading texts from standard input, one a line; Ctrl-D ends")
+        report("reading texts from standard input, one per line; Ctrl-D ends")
     return read(sys.stdin.buffer)
 
 
@@ -195,8 +195,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="texts (default: standard input, one text per line, answered as they come)",
     )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print one JSON object a text")
-    form.add_argument("--csv", action="store_true", help="print CSV: a header, and a row a text")
+    form.add_argument("--json", action="store_true", help="print one JSON object per text")
+    form.add_argument("--csv", action="store_true", help="print CSV: a header, and one row per text")
     add(
         "--keep",
         nargs="+",
