@@ -36,16 +36,6 @@ _MAX_UNKNOWN = 1_000
 """Unknown labels that are counted; with more of them the label column is most likely the wrong one."""
 
 
-def _require_clear(names: dict[str, str], labels: Sequence[str]) -> None:
-    """Raise SettingsError if a label could be a name before renaming or after it."""
-    if both := [label for label in labels if label in names and names[label] != label]:
-        renamed, kept = plain(names), plain({label: label for label in labels})
-        raise SettingsError(
-            f"the labels of the run's data were renamed ({renamed}), so {both[0]!r} may mean two things; "
-            f"expected --label-map {renamed} for labels as they were, or {kept} for labels as the model's"
-        )
-
-
 class LabelledTexts:
     """Batches of labelled texts for models that each have an encoder of their own."""
 
@@ -70,7 +60,14 @@ class LabelledTexts:
         self.label_map = {} if settings.label_map else dict(recorded_map or {})
         """The recorded map, if it is used."""
         if self.label_map:
-            _require_clear(self.label_map, labels)
+            both = [label for label in labels if self.label_map.get(label, label) != label]
+            if both:
+                renamed, kept = plain(self.label_map), plain({label: label for label in labels})
+                raise SettingsError(
+                    f"the labels of the run's data were renamed ({renamed}), so {both[0]!r} may mean two "
+                    f"things; expected --label-map {renamed} for labels as they were, or {kept} for "
+                    "labels as the model's"
+                )
             settings = replace(settings, label_map=self.label_map)
         if recorded_normalise:
             settings = replace(settings, normalise_labels=True)
