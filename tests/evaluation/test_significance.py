@@ -24,7 +24,7 @@ def test_the_test_is_the_exact_binomial_one(b, c):
 
 
 @pytest.mark.parametrize("tosses", [0, 1, 7, 60])
-@pytest.mark.parametrize("chance", [0.0, 0.1, 0.5, 0.83, 1.0])
+@pytest.mark.parametrize("chance", [0.1, 0.5, 0.83])
 def test_the_binomial_tail_is_the_sum_of_its_terms(tosses, chance):
     terms = [math.comb(tosses, k) * chance**k * (1 - chance) ** (tosses - k) for k in range(tosses + 1)]
     for at_least in range(tosses + 2):

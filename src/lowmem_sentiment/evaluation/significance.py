@@ -90,18 +90,14 @@ def two_sided_p_value(one: int, other: int) -> float:
 def binomial_tail(at_least: int, tosses: int, chance: float = 0.5) -> float:
     """Return the probability of `at_least` successes or more in `tosses`, each with `chance`.
 
-    Sums the smaller tail from its largest term until a term changes nothing: about ten times the square
-    root of `tosses` terms.
+    `chance` is above 0 and below 1. Sums the smaller tail from its largest term until a term changes
+    nothing: about ten times the square root of `tosses` terms.
 
     >>> binomial_tail(4, 5)
     0.1875
     """
-    if at_least <= 0 or tosses == 0:
+    if at_least <= 0 or at_least > tosses:
         return 1.0 if at_least <= 0 else 0.0
-    if at_least > tosses or chance <= 0:
-        return 0.0
-    if chance >= 1:
-        return 1.0
     if at_least <= tosses * chance:
         return 1.0 - binomial_tail(tosses - at_least + 1, tosses, 1 - chance)
     log_ways = math.lgamma(tosses + 1) - math.lgamma(at_least + 1) - math.lgamma(tosses - at_least + 1)
