@@ -1,6 +1,7 @@
 import pytest
 
 from lowmem_sentiment.evaluation.gates import check_metrics, missed, parse_limit
+from lowmem_sentiment.evaluation.scoring import Tally
 from lowmem_sentiment.system.errors import SettingsError
 
 

@@ -57,7 +57,9 @@ def test_the_metric_of_a_search_is_what_it_is_called():
     assert values["f1:c"] == pytest.approx(2 * 1 / (2 + 3))
     assert values["macro_f1"] == pytest.approx((2 / 3 + 0 + 2 / 5) / 3)
     assert values["accuracy"] == pytest.approx(3 / 6) and "auc" not in values
-    assert "auc" in metric_values(Tally(["a", "b"]))
+    two_labels = Tally(["a", "b"])
+    two_labels.add(np.array([0, 1]), np.eye(2, dtype=np.float32), np.zeros(2, np.float32))
+    assert metric_values(two_labels)["auc"] == 1
 
 
 # --- the state ---

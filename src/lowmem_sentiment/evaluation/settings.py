@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ..system.errors import SettingsError
 from ..system.settings import Settings, setting
-from ..text.reader_settings import read_bad_rows
+from ..text.reader_settings import BAD_ROWS
 
 EVALUATED_SPLITS = ("test", "train", "validation")
 
@@ -48,7 +48,7 @@ class EvaluationSettings(Settings):
         "skip bad rows of up to N lines in --file, or all of them",
         metavar="N",
         at_least=0,
-        read=(read_bad_rows, "a whole number, 0 or more, or all"),
+        read=BAD_ROWS,
     )
     mistakes: int = setting(
         0,

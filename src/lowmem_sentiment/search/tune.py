@@ -197,14 +197,15 @@ class _Search:
         except LowmemError as error:
             return Result(number, epochs, str(error))
         values = metric_values(tally)
-        if math.isnan(values[metric]):
+        value = values.get(metric, math.nan)  # AUC is not defined for reviews of one label
+        if math.isnan(value):
             return Result(number, epochs, f"its {metric} is not a number")
         seconds = summary["seconds"]["epochs"][self.state.epochs_before(number, epochs) :]
         return Result(
             number,
             epochs,
             kept_epoch=summary["epoch"] if summary["epoch"] != epochs else 0,
-            value=values[metric],
+            value=value,
             standard_error=standard_error(tally, metric),
             metrics={name: values[name] for name in ("accuracy", "loss", "macro_f1")},
             epoch_seconds=sum(seconds) / len(seconds),
