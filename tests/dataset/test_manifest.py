@@ -99,7 +99,7 @@ def test_every_key_is_required(copy):
         (("splits", "train", "shards", 0, "records"), 2**40, "1099511627776 records in"),
         (("vocabulary", "words"), 2**40, "vocabulary.words is 1099511627776"),
         (("vocabulary", "words"), 10**9, "cannot hold 1,000,000,000 words"),
-        (("vocabulary", "words"), 21, "has 22 words, the manifest says 21"),
+        (("vocabulary", "words"), 21, "has 22 lines, the manifest says 21"),
         (("source",), {}, "source.description is missing"),
         (("source", "description"), ["a"], "source.description is missing"),
         (("length", "mean"), 10**400, "length.mean is"),

@@ -202,6 +202,21 @@ def test_a_record_holds_its_features_in_order_of_rank(with_features):
         assert [picked[nth][0].tolist() for nth in numbers] == [expected[nth] for nth in numbers]
 
 
+def test_records_of_a_validation_split_hold_their_features_too(tmp_path):
+    class Divided(Source):
+        def blocks(self):
+            for split, block in super().blocks():
+                yield split, block
+                yield "validation", block
+
+    dataset = prepare(
+        Divided(handmade(60)._items, ["a", "b"]), tmp_path / "x", PreparationSettings(ngrams=2)
+    )
+    found = [inputs.split() for _, inputs in dataset.read_with_inputs("validation")]
+    assert sum(map(len, found)) == dataset.num_reviews("validation") == 60
+    assert sum(explore(dataset).reviews.values()) == 120
+
+
 def test_words_labels_and_their_order_are_as_without_features(with_features, tmp_path):
     plain = prepare(handmade(120), tmp_path / "plain", shard_bytes=1_000)
     for split in ("train", "test"):

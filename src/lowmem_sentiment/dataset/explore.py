@@ -92,9 +92,18 @@ def explore(
         raise SettingsError(f"top is {top}, expected 0 or more")
     vocabulary = dataset.vocabulary()
     words = WordCounter(dataset.num_ids, num_words, len(dataset.labels))
+    features = None
+    if dataset.features:
+        known = min(num_words, dataset.num_inputs)
+        features = WordCounter(dataset.num_inputs, known, len(dataset.labels))
     lengths, duplicates = LengthHistogram(), DuplicateCounter()
-    _count(dataset, words, lengths, duplicates, progress)
+    _count(dataset, words, features, lengths, duplicates, progress)
     copies = duplicates.summary()
+    leaning_features = None
+    if features:
+        dataset.input_scales(dataset.num_inputs)  # its digest is checked
+        reviews = [sum(counts) for counts in zip(*map(dataset.label_counts, dataset.splits), strict=True)]
+        leaning_features = features.leaning(dataset.input_vocabulary(), dataset.labels, top, reviews)
     return Exploration(
         dataset=str(dataset.directory),
         data=dataset.source["description"],
@@ -111,7 +120,7 @@ def explore(
         most_frequent=words.most_frequent(vocabulary, top),
         leaning=words.leaning(vocabulary, dataset.labels, top),
         features=dataset.features,
-        leaning_features=_leaning_features(dataset, num_words, top) if dataset.features else None,
+        leaning_features=leaning_features,
         empty=lengths.empty,
         duplicates=copies,
         checked_bytes=_size(dataset),
@@ -128,20 +137,10 @@ def check_num_words(num_words: int | None, dataset: Dataset) -> int:
     return min(num_words, dataset.num_ids)
 
 
-def _leaning_features(dataset: Dataset, num_words: int, top: int) -> dict[str, list[LeaningWord]]:
-    num_features = min(num_words, dataset.num_inputs)
-    features = WordCounter(dataset.num_inputs, num_features, len(dataset.labels))
-    for split in dataset.splits:
-        for block in dataset.read(split, "features"):
-            features.add(block)
-    dataset.input_scales(dataset.num_inputs)  # its digest is checked
-    reviews = [sum(counts) for counts in zip(*map(dataset.label_counts, dataset.splits), strict=True)]
-    return features.leaning(dataset.input_vocabulary(), dataset.labels, top, reviews)
-
-
 def _count(
     dataset: Dataset,
     words: WordCounter,
+    features: WordCounter | None,
     lengths: LengthHistogram,
     duplicates: DuplicateCounter,
     progress: Progress,
@@ -150,10 +149,12 @@ def _count(
     total, done = sum(map(dataset.num_reviews, dataset.splits)), 0
     for split in dataset.splits:
         labels, tokens = np.zeros(len(dataset.labels), np.int64), 0
-        for reviews in dataset.read(split):
+        for reviews, inputs in dataset.read_with_inputs(split):
             labels += np.bincount(reviews.labels, minlength=len(labels))
             tokens += len(reviews.token_ids)
             words.add(reviews)
+            if features:
+                features.add(inputs)
             lengths.add(reviews.lengths)
             duplicates.add(reviews, int(split != "train"))
             done += len(reviews.lengths)

@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from ..system.errors import DataError, plural, printable
-from ..system.files import open_regular, read_regular
+from ..system.errors import DataError, listed, plural, printable
+from ..system.files import open_regular, read_regular, sha256
 from ..text.reviews import Reviews
 from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
 from . import records
@@ -128,12 +128,13 @@ class Dataset:
 
     def vocabulary(self) -> Vocabulary:
         """Return the full vocabulary, read and checked against the manifest."""
-        path = self.directory / VOCABULARY
-        vocabulary = Vocabulary.load(path, self._manifest.vocabulary.sha256)
-        if len(vocabulary) != self.num_words:
-            raise DataError(
-                f"{path} has {plural(len(vocabulary), 'word')}, the manifest says {self.num_words:,}"
-            )
+        return self._load(VOCABULARY, self._manifest.vocabulary.sha256, self.num_words)
+
+    def _load(self, name: str, sha256: str, lines: int) -> Vocabulary:
+        vocabulary = Vocabulary.load(self.directory / name, sha256)
+        if len(vocabulary) != lines:
+            found = plural(len(vocabulary), "line")
+            raise DataError(f"{self.directory / name} has {found}, the manifest says {lines:,}")
         return vocabulary
 
     @property
@@ -155,14 +156,7 @@ class Dataset:
         """Return what the ids in `inputs` stand for, read and checked against the manifest."""
         if not self.features:
             return self.vocabulary()
-        path = self.directory / FEATURES
-        vocabulary = Vocabulary.load(path, self.features.sha256)
-        if len(vocabulary) != self.features.features:
-            raise DataError(
-                f"{path} has {plural(len(vocabulary), 'feature')}, the manifest says "
-                f"{self.features.features:,}"
-            )
-        return vocabulary
+        return self._load(FEATURES, self.features.sha256, self.features.features)
 
     def input_scales(self, num_inputs: int) -> np.ndarray | None:
         """Return float32[num_inputs], what training multiplies each input by; None for no scales.
@@ -200,6 +194,16 @@ class Dataset:
         """Yield the reviews of a split's `nth` shard, checked as in `read`."""
         for numbers, block in self._records(split, nth):
             yield self._decode(block, split, nth, numbers, ids)
+
+    def read_with_inputs(self, split: str) -> Iterator[tuple[Reviews, Reviews]]:
+        """Yield what `read` yields as token ids, and the same reviews as what a model reads of them."""
+        for nth in range(len(self.shards(split))):
+            for numbers, block in self._records(split, nth):
+                words = self._decode(block, split, nth, numbers, "tokens")
+                if not self.features:
+                    yield words, words
+                else:
+                    yield words, self._decode(block, split, nth, numbers, "features")
 
     def pick(
         self, split: str, numbers: Iterable[int], ids: str = "tokens"
@@ -249,11 +253,7 @@ class Dataset:
     def verify(self, split: str) -> None:
         """Raise DataError for the first shard whose SHA-256 is not the manifest's; decodes nothing."""
         for shard, path in zip(self.shards(split), self.paths(split), strict=True):
-            with open_regular(path) as file:
-                digest = hashlib.sha256()
-                while block := file.read(1 << 20):
-                    digest.update(block)
-            if digest.hexdigest() != shard.sha256:
+            if sha256(path) != shard.sha256:
                 raise _wrong_digest(path)
 
     def imbalance(self) -> str | None:
@@ -272,32 +272,22 @@ class Dataset:
         """Return a line for each thing in the manifest that hints at a mistake in the data."""
         recorded = self.source.get("warnings", [])
         warnings = [*map(str, recorded)] if isinstance(recorded, list) else []
-        warnings += [line for line in (self.imbalance(), self._rare_labels()) if line]
-        for split in self.splits:
-            counts = zip(self.labels, self.label_counts(split), strict=True)
-            absent = [printable(label, 60) for label, count in counts if not count]
-            if absent:
-                more = f" and {len(absent) - 5:,} more" if len(absent) > 5 else ""
+        warnings += [line] if (line := self.imbalance()) else []
+        by_split = {split: self.label_counts(split) for split in self.splits}
+        counts = zip(self.labels, map(sum, zip(*by_split.values(), strict=True)), strict=True)
+        if rare := [(label, count) for label, count in counts if count < FEW_REVIEWS]:
+            shown = listed([f"'{printable(label, 60)}' ({count})" for label, count in rare], 5)
+            warnings.append(
+                f"{plural(len(rare), 'label')} with fewer than {FEW_REVIEWS} reviews: {shown}; look for "
+                "a row that was misread or a header taken as data, and rename or leave out labels with "
+                "--label-map"
+            )
+        for split, of_split in by_split.items():
+            counts = zip(self.labels, of_split, strict=True)
+            if absent := [printable(label, 60) for label, count in counts if not count]:
                 names = "label" if len(absent) == 1 else "labels"
-                warnings.append(f"no {split} review has the {names} {', '.join(absent[:5])}{more}")
+                warnings.append(f"no {split} review has the {names} {listed(absent, 5)}")
         return warnings
-
-    def _rare_labels(self, shown: int = 5) -> str | None:
-        """Return a line that names the labels with fewer than 5 reviews, the first `shown` of them."""
-        counts = [sum(counts) for counts in zip(*map(self.label_counts, self.splits), strict=True)]
-        rare = [
-            f"'{printable(label, 60)}' ({count})"
-            for label, count in zip(self.labels, counts, strict=True)
-            if count < FEW_REVIEWS
-        ]
-        if not rare:
-            return None
-        more = f" and {len(rare) - shown:,} more" if len(rare) > shown else ""
-        return (
-            f"{plural(len(rare), 'label')} with fewer than {FEW_REVIEWS} reviews: "
-            f"{', '.join(rare[:shown])}{more}; look for a row that was misread or a header taken as "
-            "data, and rename or leave out labels with --label-map"
-        )
 
 
 def _wrong_digest(path: Path) -> DataError:

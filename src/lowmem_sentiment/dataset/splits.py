@@ -3,7 +3,7 @@
 from fractions import Fraction
 from typing import Any
 
-from ..system.errors import plural, printable
+from ..system.errors import listed, plural, printable
 from .manifest import EVIDENCE, VALIDATION
 from .reader import FEW_REVIEWS, Dataset
 
@@ -90,8 +90,8 @@ def few_held_out(dataset: Dataset, validation_split: float) -> str | None:
     held_out = num_reviews(dataset, split, validation_split)
     if held_out >= FEW_HELD_OUT and not rare:
         return None
-    more = f" and {len(rare) - 5:,} more labels" if len(rare) > 5 else ""
-    has = ", ".join([plural(held_out, "review"), *rare[:5]]) + more
+    has = ", ".join([plural(held_out, "review"), *([listed(rare, 5)] if rare else [])])
+    has += " labels" if len(rare) > 5 else ""
     return (
         f"the {split} split has {has}: metrics on so few are mostly chance; expected {FEW_HELD_OUT} or "
         f"more, {FEW_REVIEWS} of each label ({mend})"

@@ -24,7 +24,6 @@ from ..model.metrics import (
     score_bins,
 )
 from ..system.progress import Progress
-from ..text.reviews import Reviews
 
 if TYPE_CHECKING:
     from ..model.keras_scores import KerasModel
@@ -199,7 +198,7 @@ def dataset_batches(
 
     on_disk, share = split_on_disk(dataset, split, validation_split)
     first = 0
-    for blocks in _read(dataset, on_disk):
+    for blocks in dataset.read_with_inputs(on_disk):
         labels = blocks[0].labels
         held_out = is_held_out(np.arange(first, first + len(labels)), share)
         first += len(labels)
@@ -209,11 +208,3 @@ def dataset_batches(
             chosen = keep[at : at + BATCH_REVIEWS]
             tokens, inputs = ([each[nth] for nth in chosen] for each in reviews)
             yield batch_of(tokens, inputs, labels[chosen])
-
-
-def _read(dataset: Dataset, split: str) -> Iterator[tuple[Reviews, Reviews]]:
-    """Yield blocks of reviews as token ids, and as the ids that a model reads."""
-    if not dataset.features:
-        yield from ((block, block) for block in dataset.read(split))
-        return
-    yield from zip(dataset.read(split), dataset.read(split, dataset.inputs), strict=True)

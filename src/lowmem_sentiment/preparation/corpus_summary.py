@@ -13,7 +13,7 @@ from ..dataset.duplicates import DuplicateCounter
 from ..dataset.manifest import MAX_LABELS
 from ..sources.labels import label_warnings, normalised
 from ..sources.source import TextSource
-from ..system.errors import DataError, SettingsError, plural, printable
+from ..system.errors import DataError, SettingsError, listed, plural, printable
 from ..text.rows import BadRow
 from ..text.vocabulary import Vocabulary
 from .chunk_tasks import UNDECIDED_SPLIT, NumberedChunk, Spill, TokenisedChunk
@@ -244,9 +244,7 @@ def _left_out(label: str) -> str:
 
 def _listed(labels: Iterable[str], limit: int = 20) -> str:
     """Return labels for a message, sorted, the first `limit` of them."""
-    names = [printable(label, 60) for label in sorted(labels, key=_label_order)]
-    more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
+    return listed([printable(label, 60) for label in sorted(labels, key=_label_order)], limit)
 
 
 def _label_order(label: str) -> tuple[bool, float, str]:

@@ -15,7 +15,6 @@ from ..dataset.manifest import (
     GIVEN,
     MANIFEST,
     SCALES,
-    SPLITS,
     VERSION_WITH_FEATURES,
     FeaturesFile,
     Shard,
@@ -124,10 +123,10 @@ def _write_shards(
 
     Returns what the manifest lists, and int64[labels], how many reviews of each label were counted.
     """
-    places = [(split, nth) for split in SPLITS for nth in range(len(dataset.shards(split)))]
-    written: dict[str, list[Shard]] = {split: [] for split in SPLITS}
+    places = [(split, nth) for split in dataset.splits for nth in range(len(dataset.shards(split)))]
+    written: dict[str, list[Shard]] = {split: [] for split in dataset.splits}
     encoded = workers.in_order(encoder, places, processes)
-    done, total = 0, sum(map(dataset.num_reviews, SPLITS))
+    done, total = 0, sum(map(dataset.num_reviews, dataset.splits))
     labels = np.zeros(len(dataset.labels), np.int64)
     for (split, nth), (blocks, counted, counted_labels) in zip(places, encoded, strict=True):
         shard, path = dataset.shards(split)[nth], dataset.paths(split)[nth]

@@ -4,7 +4,7 @@ The library raises these; only `cli.command_line.run` turns one into a line and 
 64 on have the meaning that BSD's ``sysexits.h`` gives them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class LowmemError(Exception):
@@ -90,6 +90,12 @@ def plural(count: int, noun: str) -> str:
     ('1 row', '2,000 rows')
     """
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def listed(names: Sequence[str], limit: int) -> str:
+    """Return names for a message: "a, b and 3 more" for more than `limit`."""
+    more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
