@@ -251,13 +251,6 @@ def test_scale_is_extrapolated_from_the_larger_row(results):
     assert "take 45 GB for the dataset" in text and "5.6 hours to prepare" in text
 
 
-def test_blocks_without_results_say_so(tmp_path):
-    for name, (needed, _) in report.BLOCKS.items():
-        assert report.block(name, tmp_path) == (
-            f"Not measured yet: `python scripts/benchmark.py {needed}`."
-        )
-
-
 def test_missing_marker_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="scale: end"):
         report.fill(readme().replace("<!-- scale: end -->", ""), tmp_path)

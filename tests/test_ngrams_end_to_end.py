@@ -188,14 +188,6 @@ def test_tensorboard_shows_what_ngrams_do_in_the_reviews_that_are_most_wrong(ngr
     assert "**" in shown.splitlines()[-1]
 
 
-def test_exported_weights_are_all_that_predict_needs(run, tmp_path):
-    out = export(run, tmp_path / "small", format="weights")
-    texts = hard_texts()
-    np.testing.assert_array_equal(
-        Predictor(out).probabilities(texts), Predictor(run).probabilities(texts)
-    )
-
-
 @pytest.mark.slow
 def test_the_saved_model_gives_what_predict_gives(run, tmp_path):
     """Without this package too: see tests/model/test_export.py."""
@@ -206,25 +198,6 @@ def test_the_saved_model_gives_what_predict_gives(run, tmp_path):
     assert signature(texts=tf.constant([], tf.string))["label"].shape == [0]
     served = signature(texts=tf.constant(texts))["probabilities"]
     np.testing.assert_allclose(served, Predictor(run).probabilities(texts), atol=1e-5)
-
-
-def test_a_run_of_words_has_no_trace_of_ngrams(trained):
-    from lowmem_sentiment.model.weights import read_weights
-
-    run = RunDirectory(trained)
-    assert run.ngrams() is None and "ngrams" not in run.config()["vocabulary"]
-    with np.load(run.weights_file) as arrays:
-        assert b"ngrams" not in arrays["metadata"].tobytes()
-    assert read_weights(run.weights_file)[0].ngrams is None
-
-
-@pytest.mark.slow
-def test_a_resumed_run_on_ngrams_ends_with_the_same_weights(ngram_dataset, run, tmp_path):
-    path = tmp_path / "resumed"
-    train(ngram_dataset, path, replace(SETTINGS, num_words=120, epochs=2))
-    train(ngram_dataset, path, replace(SETTINGS, num_words=120), resume=True)
-    with np.load(path / "weights.npz") as one, np.load(run / "weights.npz") as other:
-        assert all(np.array_equal(one[name], other[name]) for name in other.files)
 
 
 @pytest.mark.slow
