@@ -25,8 +25,9 @@ class Columns:
 
     def text(self, cells: Sequence[str]) -> str:
         """Return the text of a row."""
-        first, *others = self.texts
-        return " ".join(filter(None, [cells[index] for index in self.texts])) if others else cells[first]
+        if len(self.texts) == 1:
+            return cells[self.texts[0]]
+        return " ".join(filter(None, [cells[index] for index in self.texts]))
 
     def described(self) -> dict[str, Any]:
         """Return the names of the columns, or their numbers from 1, as JSON can hold them."""

@@ -59,7 +59,7 @@ class CsvFile:
         if len(cells) != columns.count:
             has = plural(len(cells), "column")
             return BadRow(place, f"has {has}, expected {columns.count:,} as in the first row", lines)
-        if cells[self._telling].strip() in self._header and self._is_header(cells):
+        if cells[self._telling] in self._header and self._is_header(cells):
             if all(cell.strip() == name for cell, name in zip(cells, columns.names, strict=True)):
                 return PassedOver(place, "a repeated header")
             raise DataError(

@@ -42,7 +42,8 @@ def _rows(table: Any, pyarrow: Any, name: str, reading: Reading) -> Iterator[Any
     schema = table.schema_arrow
     columns, _ = find_columns(schema.names, name, reading.settings, reading.fields)
     reading.report_columns(name, columns.described())
-    wanted = list(dict.fromkeys([*columns.texts, *filter(None.__ne__, [columns.label]), *columns.kept]))
+    label_columns = [] if columns.label is None else [columns.label]
+    wanted = list(dict.fromkeys([*columns.texts, *label_columns, *columns.kept]))
     for index in wanted:
         kind = schema.field(index).type
         if pyarrow.types.is_nested(kind):
