@@ -61,34 +61,25 @@ exit codes:
 """
 
 
-class Help(argparse.RawDescriptionHelpFormatter):
-    """Keep the lines of a description, in at most 80 columns."""
-
-    def __init__(self, prog: str):
-        super().__init__(prog, width=min(80, terminal_size(sys.stdout).columns) - 2)
+def _help_formatter(prog: str) -> argparse.HelpFormatter:
+    width = min(80, terminal_size(sys.stdout).columns) - 2
+    return argparse.RawDescriptionHelpFormatter(prog, width=width)
 
 
 class Parser(argparse.ArgumentParser):
     """Report a wrong argument in one line, as every other error is."""
 
     advice = ""
-    """What to try instead of a choice that there is not."""
+    """What to try instead, in every error."""
 
     def __init__(self, **options: Any):
-        super().__init__(allow_abbrev=False, formatter_class=Help, **options)
+        super().__init__(allow_abbrev=False, formatter_class=_help_formatter, **options)
         self.set_defaults(parser=self)  # the parser of the innermost command, after parsing
 
     def error(self, message: str) -> NoReturn:
         """Report what is wrong, and where help is; exit with 2."""
-        self.exit(2, f"lowmem-sentiment: error: {printable(message, LINE)}; see {self.prog} --help\n")
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        # argparse's own lists the choices, and suggests none
-        if action.choices is not None and value not in action.choices:
-            choices = list(map(str, action.choices))
-            hint = did_you_mean(str(value), choices)
-            message = f"it is {value!r}, expected one of {', '.join(choices)}{hint}{self.advice}"
-            raise argparse.ArgumentError(action, message)
+        line = f"lowmem-sentiment: error: {printable(message, LINE)}{self.advice}"
+        self.exit(2, f"{line}; see {self.prog} --help\n")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         """Exit with `status` also where nobody reads the help."""
@@ -142,6 +133,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         parser.exit(2, parser.format_help())
     if name in GONE:
         parser.error(f"the command {name} is gone, use {GONE[name]}")
+    if name and name not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        parser.error(f"COMMAND is {name!r}, expected one of {known}{did_you_mean(name, COMMANDS)}")
     options, rest = parser.parse_known_args(arguments)
     end = rest.index("--") if "--" in rest else len(rest)
     wrong = [part for part in rest[:end] if part.startswith("-")]
@@ -157,22 +151,17 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def run(options: argparse.Namespace) -> int:
     """Run one command and return its exit code; KeyboardInterrupt is for the caller."""
     bar = Bar()
-
-    def end(error: LowmemError) -> int:
-        bar.clear()
-        write_error(f"lowmem-sentiment: error: {printable(error, LINE)}\n")
-        return error.exit_code
-
     try:
         _require_address_space()
         options.command(options, bar)
         return 0
-    except LowmemError as error:
-        return end(error)
-    except (MemoryError, OSError, ImportError) as error:
-        if explained := _explain(error):
-            return end(explained)
-        raise
+    except (LowmemError, MemoryError, OSError, ImportError) as error:
+        explained = error if isinstance(error, LowmemError) else _explain(error)
+        if explained is None:
+            raise
+        bar.clear()
+        write_error(f"lowmem-sentiment: error: {printable(explained, LINE)}\n")
+        return explained.exit_code
     finally:
         bar.clear()
 

@@ -3,27 +3,48 @@
 import argparse
 import shutil
 import textwrap
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..system.errors import printable
 from ..system.progress import Bar
+from ..system.settings import Settings, setting
 from ..text.vocabulary import DEFAULT_NUM_WORDS
-from .options import add_json
+from .options import add_json, add_settings, given
 from .output import answer, report, table
 
 if TYPE_CHECKING:
     from ..dataset.explore import Exploration
 
 
+@dataclass(frozen=True)
+class _Options(Settings):
+    num_words: int | None = setting(
+        None,
+        "ids below N are known words, as in Keras "
+        f"(default: {DEFAULT_NUM_WORDS}, or all if there are fewer)",
+    )
+    top: int = setting(20, "how many words to list", at_least=0)
+    show: int | None = setting(
+        None,
+        "print review N of --split instead, counted from 0: label, ids, and text with # for every "
+        "unknown word",
+    )
+    split: str = setting("test", "whose reviews --show counts", choices=("test", "train", "validation"))
+
+
 def run(options: argparse.Namespace, bar: Bar) -> None:
     """Print the statistics of a dataset, or one review."""
-    if options.show is not None:
-        _show(options)
-        return
-    from ..dataset.explore import explore
+    from ..dataset.explore import explore, show
 
-    found = explore(options.dataset, num_words=options.num_words, top=options.top, progress=bar)
+    chosen = _Options(**given(options, _Options))
+    if chosen.show is not None:
+        review = show(options.dataset, chosen.show, split=chosen.split, num_words=chosen.num_words)
+        label = f"Label: {review.label} ({review.label_name})"
+        answer(options, review.to_json(), lambda: [label, f"{review.ids}", review.text])
+        return
+    found = explore(options.dataset, num_words=chosen.num_words, top=chosen.top, progress=bar)
     bar.clear()
     if options.tensorboard:
         from ..monitoring.exploration_events import write_exploration
@@ -34,50 +55,33 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
         report(f"TensorBoard shows it: lowmem-sentiment tensorboard {options.tensorboard}")
 
 
-def _show(options: argparse.Namespace) -> None:
-    from ..dataset.explore import show
-
-    review = show(options.dataset, options.show, split=options.split, num_words=options.num_words)
-    label = f"Label: {review.label} ({review.label_name})"
-    answer(options, review.to_json(), lambda: [label, f"{review.ids}", review.text])
-
-
 def _lines(found: "Exploration") -> list[str]:
-    """Return what `explore` found, a histogram among it."""
+    """Return what `explore` found, with a histogram."""
     length, copies = found.length, found.duplicates
-    lines = table(
-        {
-            "data": found.data,
-            "reviews": f"{sum(found.reviews.values()):,} "
-            f"({', '.join(f'{count:,} {split}' for split, count in found.reviews.items())})",
-            **{
-                f"label {nth}": f"{label}: {sum(counts.values()):,} "
-                f"({', '.join(f'{count:,} {split}' for split, count in counts.items())})"
-                for nth, (label, counts) in enumerate(found.labels.items())
-            },
-            "words": f"{found.words:,}",
-            "unique words": f"{found.distinct_ids:,} ids of the {found.num_words:,} of --num-words",
-            "unknown words": ", ".join(
-                f"{share:.1%} with {size if size == 'all' else f'{int(size):,}'}"
-                for size, share in found.out_of_vocabulary.items()
-            ),
-            "length": f"mean {length.mean:.5f}, standard deviation "
-            f"{length.standard_deviation:.3f}, {length.min:,} to {length.max:,}",
-            "quantiles": ", ".join(
-                f"{float(share):.0%} {value:,}" for share, value in length.quantiles.items()
-            ),
-            "duplicates": f"{'' if copies.exact else 'about '}{copies.reviews:,} reviews repeat "
-            "another's words",
-            "empty": f"{found.empty:,} reviews",
-            "checked": f"{found.checked_bytes:,} bytes, all as recorded",
-        }
+    unknown = (
+        f"{share:.1%} with {size if size == 'all' else f'{int(size):,}'}"
+        for size, share in found.out_of_vocabulary.items()
     )
+    quantiles = (f"{float(share):.0%} {value:,}" for share, value in length.quantiles.items())
+    rows = {"data": found.data, "reviews": _counts(found.reviews)}
+    for nth, (label, counts) in enumerate(found.labels.items()):
+        rows[f"label {nth}"] = f"{label}: {_counts(counts)}"
+    rows |= {
+        "words": f"{found.words:,}",
+        "unique words": f"{found.distinct_ids:,} ids of the {found.num_words:,} of --num-words",
+        "unknown words": ", ".join(unknown),
+        "length": f"mean {length.mean:.5f}, standard deviation {length.standard_deviation:.3f}, "
+        f"{length.min:,} to {length.max:,}",
+        "quantiles": ", ".join(quantiles),
+        "duplicates": f"{'' if copies.exact else 'about '}{copies.reviews:,} reviews repeat another's "
+        "words",
+        "empty": f"{found.empty:,} reviews",
+        "checked": f"{found.checked_bytes:,} bytes, all as recorded",
+    }
+    lines = table(rows)
     lines += ["", "reviews by length", *_histogram_lines(length.histogram)]
-    lines += [
-        "",
-        "most frequent words",
-        *_wrapped([printable(word.word) for word in found.most_frequent]),
-    ]
+    words = [printable(word.word) for word in found.most_frequent]
+    lines += ["", "most frequent words", *_wrapped(words)]
     for noun, leaning in (("words", found.leaning), ("n-grams", found.leaning_features or {})):
         for label, words in leaning.items():
             shown = [f"{printable(word.word)} {word.log_odds:+.2f}" for word in words]
@@ -85,6 +89,11 @@ def _lines(found: "Exploration") -> list[str]:
     if found.warnings:
         lines += ["", *(f"warning: {warning}" for warning in found.warnings)]
     return lines
+
+
+def _counts(counts: dict[str, int]) -> str:
+    by_split = ", ".join(f"{count:,} {split}" for split, count in counts.items())
+    return f"{sum(counts.values()):,} ({by_split})"
 
 
 def _wrapped(items: list[str]) -> list[str]:
@@ -114,25 +123,5 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
     add = parser.add_argument
     add("dataset", type=Path, metavar="DATASET", help="a dataset directory")
-    add(
-        "--num-words",
-        type=int,
-        metavar="N",
-        help="ids below N are known words, as in Keras "
-        f"(default: {DEFAULT_NUM_WORDS}, or all if there are fewer)",
-    )
-    add("--top", type=int, default=20, metavar="N", help="how many words to list (default: %(default)s)")
-    add(
-        "--show",
-        type=int,
-        metavar="N",
-        help="print review N of --split instead, counted from 0: "
-        "label, ids, and text with # for every unknown word",
-    )
-    add(
-        "--split",
-        choices=("test", "train", "validation"),
-        default="test",
-        help="whose reviews --show counts (default: %(default)s)",
-    )
+    add_settings(parser, _Options)
     add("--tensorboard", type=Path, metavar="DIR", help="also write the statistics there for TensorBoard")

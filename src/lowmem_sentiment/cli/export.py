@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ..system.progress import Bar
-from .options import add_json
+from .options import add_json, add_output
 from .output import answer, report, table
 
 
@@ -39,5 +39,4 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "texts, for TensorFlow Serving; weights: all that predict reads; keras: model.keras and "
         "the words of its columns (default: %(default)s)",
     )
-    add("--out", type=Path, required=True, metavar="DIR", help="the directory to make")
-    add("--overwrite", action="store_true", help="replace DIR if it exists")
+    add_output(parser, "the directory to make")

@@ -4,12 +4,13 @@ import argparse
 import dataclasses
 import functools
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from ..system.errors import SettingsError
 from ..system.settings import plain, plain_type, read_value
 
-_SECOND_NAMES = {"num_words": "--num-features"}
+_SECOND_NAMES = {("TrainingSettings", "num_words"): "--num-features"}
 
 
 def add_settings(
@@ -41,7 +42,7 @@ def add_settings(
             text += f" (default: {plain(field.default)})"
         usual = f"{{{','.join(choices)}}}" if choices else "N" if kind is int else None
         parser.add_argument(
-            *filter(None, (option, _SECOND_NAMES.get(field.name))),
+            *filter(None, (option, _SECOND_NAMES.get((settings.__name__, field.name)))),
             dest=field.name,
             default=argparse.SUPPRESS,
             metavar=field.metadata["metavar"] or usual,
@@ -60,6 +61,14 @@ def _read(settings: type, name: str, text: str) -> Any:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add --json."""
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def add_output(parser: argparse.ArgumentParser, help: str, default: str | None = None) -> None:
+    """Add --out, which is required without a default, and --overwrite."""
+    shown = f"{help} (default: {default})" if default else help
+    required = default is None
+    parser.add_argument("--out", type=Path, default=default, required=required, metavar="DIR", help=shown)
+    parser.add_argument("--overwrite", action="store_true", help="replace DIR if it exists")
 
 
 def given(options: argparse.Namespace, settings: type) -> dict[str, Any]:
