@@ -43,12 +43,14 @@ def test_memory_stays_within_the_plan_with_many_and_with_long_labels(tmp_path):
     over = {}
     for count, length in ((2, 1), (77, 1), (1_000, 1), (1_000, 2_000)):
         names = [f"{nth:04d}{'n' * length}" for nth in range(count)]
-        rows = [f"some word{nth % 50} of text {nth % 7},{names[nth % count]}" for nth in range(4_000)]
+        rows = [f"some words of text {nth},{names[nth % count]}" for nth in range(5_000)]
         file, data = tmp_path / "rows.csv", tmp_path / f"{count}-{length}"
         file.write_text("\n".join(["text,label", *rows]))
         assert main(["prepare", "files", str(file), "--split", "stratified", "--out", str(data)]) == 0
         options = ("--epochs", 2, "--validation-split", 0.1, "--keep-best")
-        done = run_cli("train", data, "--run", tmp_path / f"run-{count}-{length}", *options, "--json")
+        run = tmp_path / f"run-{count}-{length}"
+        user = {name: os.environ[name] for name in ("HOME", "PATH")}
+        done = run_cli("train", data, "--run", run, *options, "--json", env=user)
         summary = json.loads(done.stdout)
         over[count, length] = summary["peak_anonymous_bytes"] - summary["predicted_anonymous_bytes"]
     assert max(over.values()) < over[2, 1] + 8 * MB
