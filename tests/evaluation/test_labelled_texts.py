@@ -8,9 +8,13 @@ from helpers import run_cli
 
 from lowmem_sentiment.evaluation import scored_runs
 from lowmem_sentiment.evaluation.evaluate import evaluate, evaluate_runs
-from lowmem_sentiment.evaluation.labelled_texts import LabelledTexts, RecordedSource, recorded_source
+from lowmem_sentiment.evaluation.labelled_texts import (
+    LabelledTexts,
+    RecordedSource,
+    TextFiles,
+    recorded_source,
+)
 from lowmem_sentiment.evaluation.results import Evaluation
-from lowmem_sentiment.evaluation.scored_runs import TextFiles
 from lowmem_sentiment.evaluation.scoring import score
 from lowmem_sentiment.evaluation.settings import EvaluationSettings
 from lowmem_sentiment.model.numpy_model import load_with_vocabulary
@@ -153,9 +157,7 @@ def test_memory_does_not_grow_with_the_file(run, tmp_path):
         path = tmp_path / f"{megabytes}.csv"
         row = "a great film " * 80 + ",positive\n"
         path.write_text("text,label\n" + row * (megabytes * 1_000_000 // len(row)))
-        texts = LabelledTexts(
-            [str(path)], FilesSettings(), model.labels, [text_encoder(vocabulary, None)]
-        )
+        texts = LabelledTexts(TextFiles([str(path)]), model.labels, [text_encoder(vocabulary, None)])
         tracemalloc.start()
         score([model], texts.batches())
         peaks.append(tracemalloc.get_traced_memory()[1])

@@ -31,7 +31,7 @@ _PREPARE_ONLY = ("test", "validation", "test_fraction", "split", "seed", "labels
 def run(options: argparse.Namespace, bar: Bar) -> None:
     from ..evaluation.evaluate import evaluate_runs, save
     from ..evaluation.gates import parse_limit
-    from ..evaluation.scored_runs import TextFiles
+    from ..evaluation.labelled_texts import TextFiles
 
     late = [path for path in options.data if (path / "config.json").exists()]  # runs after --data
     runs, datasets = [*options.runs, *late], [path for path in options.data if path not in late]

@@ -21,10 +21,11 @@ from ..system.progress import Progress, no_progress
 from . import thresholds
 from .gates import check_metrics, missed
 from .intervals import intervals
+from .labelled_texts import TextFiles
 from .predict import check_threshold
 from .predictions import SurestMistakes, predictions_format, write_predictions
 from .results import Comparison, Evaluation
-from .scored_runs import ReviewGroup, ScoredRun, TextFiles, group_by_dataset, group_of_texts
+from .scored_runs import ReviewGroup, ScoredRun, group_by_dataset, group_of_texts
 from .scoring import Batch, Observer, Scores, score, with_progress
 from .settings import EvaluationSettings
 from .significance import paired_test
@@ -89,8 +90,7 @@ def evaluate_runs(
     scored = [ScoredRun(RunDirectory(path)) for path in dict.fromkeys(map(Path, runs))]
     live = None if baseline is None else ScoredRun(RunDirectory(baseline))
     if isinstance(reviews, TextFiles):
-        files = reviews._replace(skip_bad_rows=settings.skip_bad_rows or reviews.skip_bad_rows)
-        groups = [group_of_texts(scored, live, files)]
+        groups = [group_of_texts(scored, live, reviews, settings.skip_bad_rows)]
     else:
         groups = group_by_dataset(scored, live, reviews, settings.split)
     for run in scored if limits else ():

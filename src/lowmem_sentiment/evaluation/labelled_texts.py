@@ -36,28 +36,42 @@ _MAX_UNKNOWN = 1_000
 """Unknown labels that are counted; with more of them the label column is most likely the wrong one."""
 
 
+class TextFiles(NamedTuple):
+    """Files of labelled text to evaluate on, and how to read them."""
+
+    paths: Sequence[str]
+    settings: FilesSettings = FilesSettings()
+
+
+class RecordedSource(NamedTuple):
+    """How a run's data was read."""
+
+    fields: WantedFields = USUAL_FIELDS
+    """Its columns or fields of text and label, before the usual ones."""
+    label_map: Mapping[str, str] = {}
+    """How its labels were renamed; empty if they were not."""
+    normalise_labels: bool = False
+    """Whether labels that look alike were merged."""
+
+
 class LabelledTexts:
     """Batches of labelled texts for models that each have an encoder of their own."""
 
     def __init__(
         self,
-        paths: Sequence[str],
-        settings: FilesSettings,
+        files: TextFiles,
         labels: Sequence[str],
         encoders: Sequence[TextEncoder],
-        fields: WantedFields = USUAL_FIELDS,
-        recorded_map: Mapping[str, str] | None = None,
-        recorded_normalise: bool = False,
-        *,
+        recorded: RecordedSource,
         skip_bad_rows: int = 0,
     ):
         """Find every file; InputMissing when one is not there, SettingsError for an unclear format.
 
-        `fields` are the usual names of columns. `recorded_map` renames labels unless the settings do;
-        SettingsError asks which labels the files have if it renames one of the models'.
-        `recorded_normalise` merges labels that look alike, as the run's data was prepared.
+        The files are read as the run's data was by `recorded`, unless their settings say otherwise;
+        SettingsError asks which labels they have if one of the models' labels was renamed.
         """
-        self.label_map = {} if settings.label_map else dict(recorded_map or {})
+        settings = files.settings
+        self.label_map = {} if settings.label_map else dict(recorded.label_map)
         """The recorded map, if it is used."""
         if self.label_map:
             both = [label for label in labels if self.label_map.get(label, label) != label]
@@ -69,14 +83,14 @@ class LabelledTexts:
                     "labels as the model's"
                 )
             settings = replace(settings, label_map=self.label_map)
-        if recorded_normalise:
-            settings = replace(settings, normalise_labels=True)
-        self.paths = list(map(str, paths))
+        normalise = settings.normalise_labels or recorded.normalise_labels
+        settings = replace(settings, normalise_labels=normalise, test_fraction=0.0)
+        self.paths = list(map(str, files.paths))
         self._skip_bad_rows = skip_bad_rows
         self.bad_rows: list[BadRow] = []
         """The first bad rows that were skipped."""
         self.num_bad_rows = 0
-        self._source = FilesSource(paths, replace(settings, test_fraction=0.0), fields=fields)
+        self._source = FilesSource(self.paths, settings, fields=recorded.fields)
         self._number_of = {label: number for number, label in enumerate(labels)}
         self._encoders = encoders
         self._digest = hashlib.sha256()
@@ -151,17 +165,6 @@ class LabelledTexts:
             return self._encoders[nth].encode(texts)
 
         return Batch(np.array(labels, np.int64), encode, lambda nth: texts[nth])
-
-
-class RecordedSource(NamedTuple):
-    """How a run's data was read."""
-
-    fields: WantedFields
-    """Its columns or fields of text and label, before the usual ones."""
-    label_map: dict[str, str]
-    """How its labels were renamed; empty if they were not."""
-    normalise_labels: bool = False
-    """Whether labels that look alike were merged."""
 
 
 def recorded_source(run: RunDirectory) -> RecordedSource:

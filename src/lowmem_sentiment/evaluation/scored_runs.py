@@ -8,16 +8,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ..dataset.reader import Dataset
 from ..dataset.splits import num_reviews
 from ..model.numpy_model import load_with_vocabulary
 from ..runs.run_directory import RunDirectory
-from ..sources.settings import FilesSettings
 from ..system.errors import DataError, SettingsError
 from ..text.encoders import TextEncoder, text_encoder
-from .labelled_texts import LabelledTexts, recorded_source
+from .labelled_texts import LabelledTexts, TextFiles, recorded_source
 from .scoring import Batch, dataset_batches
 from .thresholds import ChosenThreshold
 
@@ -85,15 +84,6 @@ class ScoredRun:
                 f"there; expected {config['dataset']['path']}"
             )
         return share
-
-
-class TextFiles(NamedTuple):
-    """Files of labelled text to evaluate on, and how to read them."""
-
-    paths: Sequence[str]
-    settings: FilesSettings = FilesSettings()
-    skip_bad_rows: int = 0
-    """Lines of bad rows to skip at most."""
 
 
 @dataclass
@@ -178,7 +168,7 @@ def _check_baseline(baseline: ScoredRun, dataset: Dataset, share: float) -> None
 
 
 def group_of_texts(
-    runs: Sequence[ScoredRun], baseline: ScoredRun | None, files: TextFiles
+    runs: Sequence[ScoredRun], baseline: ScoredRun | None, files: TextFiles, skip_bad_rows: int
 ) -> ReviewGroup:
     """Return labelled text in files with all runs; each reads it with its own vocabulary.
 
@@ -194,9 +184,6 @@ def group_of_texts(
                 f"{each.run.path} has the labels {', '.join(each.labels)} and {scored[0].run.path} has "
                 f"{', '.join(labels)}; expected runs with the same labels"
             )
-    encoders = [each.encoder for each in scored]
-    recorded = recorded_source(runs[0].run)
-    texts = LabelledTexts(
-        files.paths, files.settings, labels, encoders, *recorded, skip_bad_rows=files.skip_bad_rows
-    )
+    encoders, recorded = [each.encoder for each in scored], recorded_source(runs[0].run)
+    texts = LabelledTexts(files, labels, encoders, recorded, skip_bad_rows)
     return ReviewGroup(texts.description, texts.batches, texts=texts, runs=list(runs))
