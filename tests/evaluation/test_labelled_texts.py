@@ -157,7 +157,8 @@ def test_memory_does_not_grow_with_the_file(run, tmp_path):
         path = tmp_path / f"{megabytes}.csv"
         row = "a great film " * 80 + ",positive\n"
         path.write_text("text,label\n" + row * (megabytes * 1_000_000 // len(row)))
-        texts = LabelledTexts(TextFiles([str(path)]), model.labels, [text_encoder(vocabulary, None)])
+        encoders, files = [text_encoder(vocabulary, None)], TextFiles([str(path)])
+        texts = LabelledTexts(files, model.labels, encoders, RecordedSource())
         tracemalloc.start()
         score([model], texts.batches())
         peaks.append(tracemalloc.get_traced_memory()[1])

@@ -59,6 +59,11 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
         except OutputError as error:
             unsaved.append(error)
     print_text(_text(options, comparisons, evaluations))
+    _finish(evaluations, unsaved)
+
+
+def _finish(evaluations: "list[Evaluation]", unsaved: list[OutputError]) -> None:
+    """Report what was left out; raise CheckFailed or OutputError for what failed."""
     failed = []
     for evaluation in evaluations:
         where = f"{evaluation.run}: " if len(evaluations) > 1 else ""
