@@ -6,6 +6,7 @@ Only a run whose model NumPy cannot run (it has no `weights.npz`) goes through T
 import platform
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from .predict import check_threshold
 from .predictions import SurestMistakes, predictions_format, write_predictions
 from .results import Comparison, Evaluation
 from .scored_runs import ReviewGroup, ScoredRun, group_by_dataset, group_of_texts
-from .scoring import Batch, Observer, Scores, score, with_progress
+from .scoring import Batch, Observer, Scores, Tally, score, with_progress
 from .settings import EvaluationSettings
 from .significance import paired_test
 
@@ -182,46 +183,48 @@ def _evaluate_group(
         reviews = tallies[0].reviews
         if not reviews:
             raise _no_reviews(group, labels)
-    texts, evaluations = group.texts, []
-    for nth, run in enumerate(group.runs):
-        tally, test, failed = tallies[nth], None, []
+    evaluations = []
+    for nth, (run, tally) in enumerate(zip(group.runs, tallies, strict=False)):
+        evaluation, test, failed = _evaluation(run, tally, group), None, []
         if nth != reference:
             path, accuracy = str(scored[reference].run.path), tallies[reference].accuracy
             one, other = pairs[nth].tolist()
             test = paired_test(path, accuracy, one, other, reviews, settings.alpha)
             if baseline and test.significantly_worse:
                 failed = [f"significantly worse than {path}"]
-        metrics, by_label = tally.metrics()
-        of_metrics, of_labels = intervals(tally)
-        evaluation = Evaluation(
-            run=str(run.run.path),
-            data=group.data,
-            dataset=str(group.dataset.directory) if group.dataset else None,
-            split=group.split,
-            fingerprint=group.fingerprint,
-            reviews=reviews,
-            labels=tally.labels,
-            metrics=metrics,
-            by_label=by_label,
-            confusion_matrix=tally.counts,
-            intervals=of_metrics,
-            label_intervals=of_labels,
-            versions=_versions(run),
-            time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            threshold=None if tally.bins is None else tally.threshold,
-            threshold_chosen=run.threshold_chosen,
-            files=texts.paths if texts else None,
-            label_map=texts.label_map if texts else {},
-            unknown_labels=dict(texts.unknown_labels) if texts else {},
-            skipped_rows=texts.num_bad_rows if texts else 0,
-            bad_rows=list(map(str, texts.bad_rows)) if texts else [],
-            mistakes=mistakes[nth].surest if mistakes else None,
-            failed=failed,
-            baseline=test,
-        )
-        evaluation.failed.extend(missed(metrics | evaluation.label_metrics(), limits))
-        evaluations.append(evaluation)
+        failed += missed(evaluation.metrics | evaluation.label_metrics(), limits)
+        surest = mistakes[nth].surest if mistakes else None
+        evaluations.append(replace(evaluation, mistakes=surest, failed=failed, baseline=test))
     return Comparison(evaluations, _differing_settings([each.settings() for each in group.runs]))
+
+
+def _evaluation(scored: ScoredRun, tally: Tally, group: ReviewGroup) -> Evaluation:
+    metrics, by_label = tally.metrics()
+    of_metrics, of_labels = intervals(tally)
+    texts = group.texts
+    return Evaluation(
+        run=str(scored.run.path),
+        data=group.data,
+        dataset=str(group.dataset.directory) if group.dataset else None,
+        split=group.split,
+        fingerprint=group.fingerprint,
+        reviews=tally.reviews,
+        labels=tally.labels,
+        metrics=metrics,
+        by_label=by_label,
+        confusion_matrix=tally.counts,
+        intervals=of_metrics,
+        label_intervals=of_labels,
+        versions=_versions(scored),
+        time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        threshold=None if tally.bins is None else tally.threshold,
+        threshold_chosen=scored.threshold_chosen,
+        files=texts.paths if texts else None,
+        label_map=texts.label_map if texts else {},
+        unknown_labels=dict(texts.unknown_labels) if texts else {},
+        skipped_rows=texts.num_bad_rows if texts else 0,
+        bad_rows=list(map(str, texts.bad_rows)) if texts else [],
+    )
 
 
 def _no_reviews(group: ReviewGroup, labels: list[str]) -> DataError:

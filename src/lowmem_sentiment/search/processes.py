@@ -176,17 +176,8 @@ class Trainer:
                     stopping = True
                     for training in running:  # once: a second signal would end it at once
                         training.process.terminate()
-                while not stopping and waiting and self._fits(waiting[0], running):
-                    training = waiting.pop(0)
-                    finished, training.error = training.finished and not overwrite, None
-                    if self.memory_limit and not finished:
-                        limit = Limit(self.memory_limit, "--memory-limit")
-                        training.error = too_large(plan(self.dataset, training.settings), limit)
-                    if finished or training.error:
-                        done.append(training)
-                    elif admit(training):
-                        training.start(self.dataset, self.lock, overwrite)
-                        running.append(training)
+                if not stopping:
+                    done += self._start(waiting, running, overwrite, admit)
                 for training in done:  # while the next process trains
                     if training.error and stopping:
                         continue
@@ -201,6 +192,28 @@ class Trainer:
             for training in running:
                 training.process.wait()
             raise
+
+    def _start(
+        self,
+        waiting: list[Training],
+        running: list[Training],
+        overwrite: bool,
+        admit: Callable[[Training], bool],
+    ) -> list[Training]:
+        """Move the trainings that fit from `waiting` to `running`; return those that ended unstarted."""
+        done: list[Training] = []
+        while waiting and self._fits(waiting[0], running):
+            training = waiting.pop(0)
+            finished, training.error = training.finished and not overwrite, None
+            if self.memory_limit and not finished:
+                limit = Limit(self.memory_limit, "--memory-limit")
+                training.error = too_large(plan(self.dataset, training.settings), limit)
+            if finished or training.error:
+                done.append(training)
+            elif admit(training):
+                training.start(self.dataset, self.lock, overwrite)
+                running.append(training)
+        return done
 
     def _fits(self, training: Training, running: Sequence[Training]) -> bool:
         """Return whether a process fits beside those that run: by cores, and by the memory planned."""
