@@ -1,13 +1,14 @@
 """The tokenizers "unicode", "unicode-punctuation" and "characters", in ten scripts."""
 
 import hashlib
+import unicodedata
 
 import numpy as np
 import pytest
 
 from lowmem_sentiment.text import unicode_words
 from lowmem_sentiment.text.tokenizer import PIECE_BYTES, tokenise, tokenise_in_pieces
-from lowmem_sentiment.text.tokenizer_names import KERAS, TOKENIZERS
+from lowmem_sentiment.text.tokenizer_names import KERAS, TOKENIZERS, UNICODE
 
 SPLITS = {
     "L’été — «ÉPATANT»… aujourd'hui, qu'il": "l été épatant aujourd'hui qu il",
@@ -38,7 +39,7 @@ def test_a_text_is_split_as_a_person_would(text):
     ("text", "expected"),
     [
         ("我喜欢 Ab1, don't", "我 喜 欢 a b 1 d o n t"),
-        ("วัสดี नि e\u0301", "วั ส ดี नि e\u0301"),
+        ("วัสดี नि e\u0301", "วั ส ดี नि é"),
         ("😀𠮷𠮷.", "😀 𠮷 𠮷"),
     ],
 )
@@ -103,6 +104,18 @@ def test_a_long_text_without_spaces_is_cut_between_characters(tokenizer):
     assert b"".join(word for piece in pieces for word in piece) == text
 
 
+def test_accents_of_their_own_are_composed():
+    text = "Phở việt: ếếế, positivité, Ǖ, ガギ, क़ की, Ёлка, ΐ"
+    for form in ("NFC", "NFD"):
+        assert tokenise(unicodedata.normalize(form, text).encode(), UNICODE) == tokenise(
+            unicodedata.normalize("NFC", text).encode(), UNICODE
+        )
+    assert tokenise("positivite\u0301 e\u0301\u0301".encode(), UNICODE) == [
+        "positivité".encode(),
+        "é\u0301".encode(),
+    ]
+
+
 SCRIPTS = (
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "àâçéèêëîïôùûüœÀÂÇÉÈÊËÎÏÔÙÛÜŒßẞſİıŁøÞĲǅŉ",
     "αβγδεσςΑΒΓΔΕΣάέήώΆΈΏΐΪᾳᾼὝ", "абвгдеёжзийАБВГДЕЁЖЗИЙґЇєІЀҐԱԲևֆ", "אבגדהשלוםךףץ׳״־",
@@ -110,7 +123,8 @@ SCRIPTS = (
     "我喜欢这个电影太好了。，！《》", "あいうえおアイウエオー・ｱＡａ",
     "한국어영화재미있다", "აბგდᲐᲑႠႡ", "😀😂👍🏽❤️🇫🇷👩\u200d👧☺™°½²Ⅷⓐ Ⓐ", "𠮷𐐀𐐨𝐀𝒳𞤀𞤢",
 )  # fmt: skip
-SIGNS = " '’‘“”«»„—–-…!?.,;:/()\t\n\u00a0\u2009\u3000\u200b\u00ad\ufeff\u0301\x85\x00\u2028´`ʼ＇₽€"
+SIGNS = " '’‘“”«»„—–-…!?.,;:/()\t\n\u00a0\u2009\u3000\u200b\u00ad\ufeff\x85\x00\u2028´`ʼ＇₽€"
+SIGNS += "\u0301\u0302\u0308\u0323\u3099\u093c"  # accents
 
 
 def texts_in_ten_scripts(count: int, seed: int = 5) -> list[bytes]:

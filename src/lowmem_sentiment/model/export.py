@@ -137,12 +137,30 @@ def graph_tokenizer(name: str) -> Callable[[Any], Any]:
     return tokenise
 
 
+def _composed(codes: Any, rows: Any) -> tuple[Any, Any]:
+    """Return the characters of texts, and their texts' numbers, as `text.unicode_words` composes them."""
+    from .tensorflow import tf
+
+    pairs, composed = map(tf.constant, unicode_words.compositions())
+    for _ in range(unicode_words.COMPOSITION_ROUNDS):
+        wide = tf.cast(codes, tf.int64)
+        wanted = wide[:-1] * (1 << 32) + wide[1:]
+        place = tf.minimum(tf.searchsorted(pairs, wanted), tf.size(pairs) - 1)
+        found = (tf.gather(pairs, place) == wanted) & (rows[:-1] == rows[1:])
+        first = tf.concat([found, tf.zeros_like(rows[:1], tf.bool)], axis=0)
+        follows = tf.concat([tf.zeros_like(rows[:1], tf.bool), found], axis=0)
+        place = tf.concat([place, tf.zeros_like(codes[:1])], axis=0)
+        codes = tf.where(first, tf.gather(composed, place), codes)
+        codes, rows = tf.boolean_mask(codes, ~follows), tf.boolean_mask(rows, ~follows)
+    return codes, rows
+
+
 def _unicode_words(texts: Any, tokenizer: str) -> Any:
     """Return the words of `text.unicode_words.split`, by its table and its patterns."""
     from .tensorflow import tf
 
     codes = tf.strings.unicode_decode(texts, "UTF-8")
-    rows, codes = codes.value_rowids(), codes.values
+    codes, rows = _composed(codes.values, codes.value_rowids())
     table = tf.constant(unicode_words.character_table(tokenizer))
     size = unicode_words.TABLE_SIZE
     beyond = codes | unicode_words.letter_flags(tokenizer)

@@ -17,8 +17,9 @@ Apostrophes (', ’, ‘, ´ and others) are one character. One between two lett
 
 Categories are those of Unicode 3.2, which each Python has beside its own, and lower case is of blocks
 that had their letters before Python 3.10 (Unicode 13): no table changes with the version of Python.
-Scripts that are younger than 3.2 are split at spaces and known punctuation. A letter and its accent as
-two characters (NFD) are another word than the one character (NFC).
+Scripts that are younger than 3.2 are split at spaces and known punctuation.
+
+Before that a letter and its accent as two characters (NFD) become the one character (NFC).
 """
 
 import functools
@@ -111,6 +112,50 @@ def letter_flags(tokenizer: str) -> int:
 
 
 @functools.cache
+def compositions() -> tuple[np.ndarray, np.ndarray]:
+    """Return what a character and the accent after it become, as in Unicode's NFC.
+
+    int64[pairs], ascending: character << 32 | accent; and int32[pairs], the one character for both.
+    """
+    found = []
+    for code in itertools.chain.from_iterable(itertools.starmap(range, _CLASSED)):
+        parts = unicodedata.ucd_3_2_0.decomposition(chr(code)).split()
+        if len(parts) != 2 or parts[0].startswith("<"):
+            continue
+        if unicodedata.ucd_3_2_0.normalize("NFC", chr(code)) == chr(code):  # some stay two characters
+            found.append((int(parts[0], 16) << 32 | int(parts[1], 16), code))
+    pairs, composed = zip(*sorted(found), strict=True)
+    return np.array(pairs, np.int64), np.array(composed, np.int32)
+
+
+COMPOSITION_ROUNDS = 3
+"""Accents on one character, each composed with what the ones before it made: Vietnamese has two."""
+
+
+@functools.cache
+def _accents() -> np.ndarray:
+    """Return bool[TABLE_SIZE], which characters are composed with the one before them."""
+    accents = np.zeros(TABLE_SIZE, bool)
+    accents[compositions()[0] & 0xFFFFFFFF] = True
+    return accents
+
+
+def _composed(codes: np.ndarray) -> np.ndarray:
+    """Return a text's characters, int32, with accents of their own composed with what they follow."""
+    pairs, composed = compositions()
+    for _ in range(COMPOSITION_ROUNDS):
+        if not _accents().take(codes, mode="clip")[1:].any():
+            break
+        wanted = codes[:-1].astype(np.int64) << 32 | codes[1:]
+        place = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
+        found = np.flatnonzero(pairs[place] == wanted)
+        codes = codes.copy()
+        codes[found] = composed[place[found]]
+        codes = np.delete(codes, found + 1)
+    return codes
+
+
+@functools.cache
 def _ascii_table(tokenizer: str) -> bytes:
     return bytes((character_table(tokenizer)[:128] & 0x7F).tolist()) + bytes(128)
 
@@ -143,6 +188,7 @@ def split(text: bytes, tokenizer: str) -> list[bytes]:
 def _mapped(text: bytes, tokenizer: str) -> bytes:
     """Return the text with each character replaced by what the table says: 16 bytes a character."""
     codes = np.frombuffer(text.decode("utf-8", "replace").encode("utf-32-le"), np.int32)
+    codes = _composed(codes)
     entries: np.ndarray = character_table(tokenizer).take(codes, mode="clip")
     if codes.max(initial=0) >= TABLE_SIZE:
         entries = np.where(codes < TABLE_SIZE, entries, codes | letter_flags(tokenizer))
