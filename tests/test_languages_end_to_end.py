@@ -34,7 +34,8 @@ def data(tmp_path_factory):
         lines = [f"{text} {nth}" for text in of_label for nth in range(8)]
         (folder / f"{label}.txt").write_text("\n".join(lines), encoding="utf-8")
     files = [f"{folder / label}.txt={label}" for label in ("good", "bad")]
-    assert main(["prepare", "files", *files, "--split", "stratified", "--out", str(folder / "data")]) == 0
+    options = ["--recipe", "tutorial", "--split", "stratified", "--out", str(folder / "data")]
+    assert main(["prepare", "files", *files, *options]) == 0
     return folder / "data"
 
 

@@ -15,7 +15,7 @@ from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.preparation.settings import PreparationSettings
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.memory_plan import count_parameters, plan
-from lowmem_sentiment.runs.recipes import RECIPES, recipe_settings
+from lowmem_sentiment.runs.recipes import settings_by_recipe
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.sources.files import FilesSource
 from lowmem_sentiment.sources.imdb import ImdbSource
@@ -219,11 +219,10 @@ def test_a_run_on_ngrams_is_trained_on_with_new_texts(ngram_dataset, run, tmp_pa
 
 
 def test_a_recipe_takes_no_more_features_than_there_are(ngram_dataset):
-    settings = recipe_settings("wide", ngram_dataset)
-    assert settings == {**RECIPES["wide"], "num_words": 154}
-    assert TrainingSettings(**settings).num_words_for(ngram_dataset) == 154
-    with pytest.raises(SettingsError, match="recipe is 'deep', expected one of wide"):
-        recipe_settings("deep", ngram_dataset)
+    settings = settings_by_recipe(ngram_dataset, "ngrams")
+    assert settings.num_words == settings.num_words_for(ngram_dataset) == ngram_dataset.num_inputs
+    with pytest.raises(SettingsError, match="recipe is 'deep', expected one of tutorial, ngrams"):
+        settings_by_recipe(ngram_dataset, "deep")
 
 
 def test_a_damaged_feature_list_is_reported_with_its_record(ngram_dataset):

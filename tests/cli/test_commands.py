@@ -271,7 +271,13 @@ def test_a_run_to_resume_knows_its_dataset(trained, tmp_path, capsys):
 def test_a_run_from_another_takes_over_its_settings_but_those_given(
     dataset, trained, tmp_path, monkeypatch
 ):
-    own = {"optimizer": "lazy-adam", "class_weight": "balanced", "best_by": "loss", "dropout": (0.1,)}
+    own = {
+        "optimizer": "lazy-adam",
+        "learning_rate_schedule": "linear",
+        "class_weight": "balanced",
+        "best_by": "loss",
+        "dropout": (0.1,),
+    }
     parent = replace(RunDirectory(trained).settings(), **own)
     monkeypatch.setattr(RunDirectory, "settings", lambda self: parent)
     command = ["train", str(dataset.directory), "--run", str(tmp_path / "run"), "--from", str(trained)]

@@ -16,8 +16,8 @@ from lowmem_sentiment.dataset.explore import explore
 from lowmem_sentiment.dataset.manifest import FeaturesFile
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.dataset.splits import num_reviews, number_in_split
-from lowmem_sentiment.preparation import lossy_counting
-from lowmem_sentiment.preparation.feature_selection import MIN_REVIEWS, select_features
+from lowmem_sentiment.preparation import feature_selection, lossy_counting
+from lowmem_sentiment.preparation.feature_selection import select_features
 from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.preparation.settings import PreparationSettings
 from lowmem_sentiment.sources.imdb import ImdbSource
@@ -93,7 +93,12 @@ def select(dataset: Dataset, **options) -> tuple[list[bytes], FeaturesFile]:
 
 
 def expected_ranking(
-    dataset: Dataset, longest: int, rank: str, min_count: int = 1, held_out: Collection[int] = ()
+    dataset: Dataset,
+    longest: int,
+    rank: str,
+    min_count: int = 1,
+    held_out: Collection[int] = (),
+    least: int = 1,
 ) -> list[bytes]:
     """Return every candidate by rank, from counts made review by review."""
     whole, by_label, totals = Counter(), Counter(), np.zeros(len(dataset.labels), int)
@@ -106,7 +111,7 @@ def expected_ranking(
             by_label[ngram, label] += 1
     scores = {}
     for ngram, number in whole.items():
-        if number < max(min_count, MIN_REVIEWS if b" " in ngram else 1):
+        if number < max(min_count, least if b" " in ngram else 1):
             continue
         score = float(number)
         if rank == "evidence":
@@ -150,6 +155,16 @@ def test_reviews_that_validate_have_no_part_in_the_selection(words_only, rank, s
 
 def test_min_count_leaves_out_what_stands_in_fewer_reviews(words_only):
     assert select(words_only, min_count=6)[0] == expected_ranking(words_only, 3, "evidence", 6)
+
+
+def test_ngrams_of_large_data_are_longer_and_stand_in_two_reviews_at_least(words_only, monkeypatch):
+    longest = {
+        tokens: PreparationSettings(recipe="ngrams").ngrams_of(tokens) for tokens in (999_999, 10**6)
+    }
+    assert list(longest.values()) == [2, 3]
+    monkeypatch.setattr(feature_selection, "MANY_TOKENS", 1)
+    expected = expected_ranking(words_only, 3, "evidence", least=feature_selection.MIN_REVIEWS)
+    assert select(words_only)[0] == expected
 
 
 def test_the_number_of_processes_changes_nothing_even_when_memory_is_full(words_only, monkeypatch):

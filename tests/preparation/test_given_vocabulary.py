@@ -35,11 +35,41 @@ def load(path, **settings):
 
 
 def test_files_are_split_by_unicode_and_the_manifest_records_it(tmp_path):
-    dataset = prepared(tmp_path, "unicode")
+    dataset = prepared(tmp_path, "unicode", recipe="tutorial")
     assert json.loads((tmp_path / "unicode" / "dataset.json").read_text())["tokenizer"] == "unicode"
     assert dataset.tokenizer == "unicode"
     assert {b"l", "été".encode(), "était".encode(), b"a"} <= set(dataset.vocabulary().words)
     assert show(dataset, 0, split="train").text.startswith("# l été était ")
+
+
+def test_files_are_prepared_for_ngrams_with_punctuation_and_the_manifest_records_it(tmp_path):
+    dataset = prepared(tmp_path, "ngrams")
+    assert (dataset.recipe, dataset.tokenizer) == ("ngrams", "unicode-punctuation")
+    assert show(dataset, 0, split="train").text.startswith("# l été était « ")
+    assert (dataset.features.ngrams, dataset.features.rank) == (2, "evidence")
+    assert "« a".encode() in dataset.input_vocabulary().words
+
+
+@pytest.mark.parametrize(
+    ("settings", "ngrams", "tokenizer"),
+    [
+        ({"ngrams": 1}, 1, "unicode-punctuation"),
+        ({"ngrams": 3, "tokenizer": "unicode"}, 3, "unicode"),
+        ({"recipe": "tutorial", "ngrams": 2}, 2, "unicode"),
+        ({"recipe": "tutorial"}, None, "unicode"),
+    ],
+)
+def test_a_setting_that_is_given_overrides_the_recipe(tmp_path, settings, ngrams, tokenizer):
+    dataset = prepared(tmp_path, "out", **settings)
+    assert dataset.recipe == settings.get("recipe", "ngrams")
+    assert dataset.tokenizer == tokenizer
+    assert (dataset.features.ngrams if dataset.features else None) == ngrams
+
+
+def test_words_that_are_given_are_for_the_tutorials_model(tmp_path):
+    prepared(tmp_path, "words", recipe="tutorial")
+    dataset = prepared(tmp_path, "out", vocabulary=tmp_path / "words")
+    assert (dataset.recipe, dataset.features) == ("tutorial", None)
 
 
 def test_a_manifest_without_a_tokenizer_is_of_keras(tmp_path):
@@ -58,7 +88,9 @@ def test_the_words_of_a_dataset_come_with_its_tokenizer(tmp_path):
 
 def test_another_tokenizer_than_the_recorded_one_is_refused(tmp_path):
     prepared(tmp_path, "given")
-    with pytest.raises(SettingsError, match="tokenizer is 'keras', but .* has words of 'unicode'"):
+    with pytest.raises(
+        SettingsError, match="tokenizer is 'keras', but .* has words of 'unicode-punctuation'"
+    ):
         prepared(tmp_path, "out", vocabulary=tmp_path / "given", tokenizer="keras")
 
 

@@ -273,7 +273,7 @@ def test_a_min_count_that_leaves_no_word_is_refused(tmp_path):
 
 
 def test_texts_without_any_word_are_refused(tmp_path):
-    source = csv_of(tmp_path / "r.csv", [f"{'!' * (nth + 1)},{nth % 2}" for nth in range(50)])
+    source = csv_of(tmp_path / "r.csv", [f"{chr(0x200B) * (nth + 1)},{nth % 2}" for nth in range(50)])
     with pytest.raises(DataError, match="no training review has a word"):
         prepare(source, tmp_path / "out")
 

@@ -12,16 +12,15 @@ BASE = TrainingSettings(validation_split=0.1)
 PLENTY = 8 << 30
 
 
-def test_the_tutorials_settings_are_the_first_and_the_recipes_follow(dataset):
+def test_the_recipe_of_the_dataset_is_the_first(dataset):
     space = SearchSpace(dataset, BASE, PLENTY)
-    assert [space[number].kind for number in (1, 2, 3)] == ["default", "wide", "random"]
+    assert [space[number].kind for number in (1, 2)] == ["tutorial", "random"]
     assert space[1].settings == replace(BASE, num_words=dataset.num_inputs)
-    assert space[2].settings.hidden == (32,) and space[2].settings.num_words == dataset.num_inputs
 
 
 def test_what_is_drawn_lies_in_the_ranges_and_depends_on_seed_and_number_alone(dataset):
     space = SearchSpace(dataset, BASE, PLENTY)
-    drawn = [space[number].settings for number in range(3, 60)]
+    drawn = [space[number].settings for number in range(2, 60)]
     for settings in drawn:
         assert settings.num_words == dataset.num_inputs  # there are fewer than 5,000
         assert settings.hidden in HIDDEN and len(settings.dropout) == len(settings.hidden)
@@ -31,16 +30,16 @@ def test_what_is_drawn_lies_in_the_ranges_and_depends_on_seed_and_number_alone(d
         assert settings.class_weight == "none"  # as many of each label
     assert {settings.hidden for settings in drawn} == set(HIDDEN)
     again = SearchSpace(dataset, BASE, PLENTY)
-    assert [again[number].settings for number in range(3, 60)] == drawn
+    assert [again[number].settings for number in range(2, 60)] == drawn
     other = SearchSpace(dataset, replace(BASE, seed=1), PLENTY)
-    assert [other[number].settings for number in range(3, 60)] != drawn
+    assert [other[number].settings for number in range(2, 60)] != drawn
 
 
 def test_nothing_is_tried_that_does_not_fit(dataset):
     whole = plan(dataset, BASE).needed
     space = SearchSpace(dataset, BASE, whole, model_size=2_000)
-    assert len(space) == 0 and "--model-size" in space.refused["default"]
-    for number in range(3, 30):
+    assert len(space) == 0 and "--model-size" in space.refused["tutorial"]
+    for number in range(2, 30):
         assert model_bytes(space[number].settings, dataset) <= 2_000
         assert plan(dataset, space[number].settings).needed <= whole
 

@@ -15,11 +15,12 @@ from lowmem_sentiment.cli import main
 from lowmem_sentiment.evaluation.scoring import Tally, dataset_batches, score
 from lowmem_sentiment.model.numpy_model import NumpyModel
 from lowmem_sentiment.preparation.prepare import prepare
+from lowmem_sentiment.preparation.settings import PreparationSettings
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.search.results import choose, rank
 from lowmem_sentiment.search.settings import TuneSettings
-from lowmem_sentiment.search.space import SearchSpace
+from lowmem_sentiment.search.space import SearchSpace, model_bytes
 from lowmem_sentiment.search.state import FILE, FORMAT, Result, TuneState, open_state
 from lowmem_sentiment.search.tune import _Search, metric_values, tune
 from lowmem_sentiment.sources.files import FilesSource
@@ -102,8 +103,8 @@ def test_candidates_are_ranked_by_their_best_epochs(dataset):
     results.append(Result(3, 16, "failed"))
     table = rank(state_of(TuneSettings(), *results), space_of(dataset), dataset)
     assert [(each.kind, each.epochs, each.runs) for each in table] == [
-        ("wide", 16, 1),
-        ("default", 16, 2),
+        ("random", 16, 1),
+        ("tutorial", 16, 2),
     ]
 
 
@@ -111,16 +112,17 @@ def test_of_the_loss_less_is_better(dataset):
     settings = TuneSettings(metric="loss")
     results = [Result(1, 16, value=0.8), Result(1, 32, value=0.7), Result(2, 16, value=0.9)]
     table = rank(state_of(settings, *results), space_of(dataset), dataset)
-    assert [(each.kind, each.value) for each in table] == [("default", 0.7), ("wide", 0.9)]
+    assert [(each.kind, each.value) for each in table] == [("tutorial", 0.7), ("random", 0.9)]
 
 
-@pytest.mark.parametrize(("error", "cheapest"), [(0.02, "wide"), (0.005, "default")])
+@pytest.mark.parametrize(("error", "cheapest"), [(0.02, "random"), (0.005, "tutorial")])
 def test_the_smallest_model_within_one_standard_error_is_found(dataset, error, cheapest):
-    """The recipe has one layer of 32, the default three of 50."""
-    results = [Result(1, 16, value=0.9, standard_error=error), Result(2, 16, value=0.89)]
-    table = rank(state_of(TuneSettings(), *results), space_of(dataset), dataset)
+    space = space_of(dataset)
+    small = min(range(2, 30), key=lambda number: model_bytes(space[number].settings, dataset))
+    results = [Result(1, 16, value=0.9, standard_error=error), Result(small, 16, value=0.89)]
+    table = rank(state_of(TuneSettings(), *results), space, dataset)
     chosen, smallest = choose(table, TuneSettings())
-    assert (chosen.kind, smallest.kind) == ("default", cheapest)
+    assert (chosen.kind, smallest.kind) == ("tutorial", cheapest)
     chosen, _ = choose(table, TuneSettings(prefer="cheap"))
     assert chosen.kind == cheapest
 
@@ -158,7 +160,8 @@ def three_labels(tmp_path_factory):
     train, test = folder / "train.tsv", folder / "test.tsv"
     write_noisy_reviews(train, labels, 7_500)
     write_noisy_reviews(test, labels, 300, seed=2)
-    return prepare(FilesSource([train], FilesSettings(test=(str(test),))), folder / "data")
+    source = FilesSource([train], FilesSettings(test=(str(test),)))
+    return prepare(source, folder / "data", PreparationSettings(recipe="tutorial"))
 
 
 @pytest.fixture(scope="module")

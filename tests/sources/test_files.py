@@ -386,7 +386,7 @@ def test_vocabulary_is_of_the_training_split_alone(tmp_path):
     dataset = prepared(train, tmp_path / "out", test=(str(test),))
     assert dataset.vocabulary().words == [b"b", b"a", b"rare"]
     assert decoded(dataset, "test") == [("# a", "pos")]
-    settings = PreparationSettings(min_count=3)
+    settings = PreparationSettings(min_count=3, recipe="tutorial")
     dataset = prepared(train, tmp_path / "two", test=(str(test),), settings=settings)
     assert dataset.vocabulary().words == [b"b"]
 

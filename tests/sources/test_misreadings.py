@@ -48,7 +48,9 @@ def prepared(paths, out, *, skip_bad_rows=0, **options) -> Dataset:
     source = FilesSource(
         paths if isinstance(paths, list) else [paths], FilesSettings(**options), warn=warned.append
     )
-    dataset = prepare(source, out, PreparationSettings(skip_bad_rows=skip_bad_rows, workers=1))
+    dataset = prepare(
+        source, out, PreparationSettings(skip_bad_rows=skip_bad_rows, recipe="tutorial", workers=1)
+    )
     assert_accounted(dataset)
     dataset.warned = [*warned, *dataset.warnings()]
     return dataset

@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..dataset.manifest import RECIPES
 from ..runs.configuration import SaveEvery, TrainingSettings
+from ..runs.recipes import recipe_settings, settings_by_recipe
 from ..system.errors import SettingsError
 from ..system.memory import MB, Limit, find_limit
 from ..system.progress import Bar
@@ -13,11 +15,10 @@ from ..system.settings import SIZE, Settings, parse_size, setting
 from ..system.signals import stop_on_signals
 from .options import add_json, add_settings, given
 from .output import answer, report, warn
-from .training_options import add_recipe, chosen_settings
 
 _OF_PARENT = (
-    "num_words", "hidden", "dropout", "learning_rate", "batch_size", "optimizer", "class_weight",
-    "best_by",
+    "num_words", "hidden", "dropout", "learning_rate", "learning_rate_schedule", "batch_size",
+    "optimizer", "class_weight", "best_by",
 )  # fmt: skip
 """The settings that a run takes over from its parent, whose weights it starts from."""
 
@@ -184,9 +185,14 @@ def _dataset(options: argparse.Namespace) -> Any:
 
 def _settings(options: argparse.Namespace, dataset: Any) -> TrainingSettings:
     """Return the settings from the options, a recipe, and the run to resume or to start from."""
+    from ..dataset.splits import own_validation_split
     from ..runs.run_directory import RunDirectory
 
-    chosen = chosen_settings(options, dataset)
+    chosen = given(options, TrainingSettings)
+    if own := own_validation_split(dataset):
+        chosen = {"validation_split": own, **chosen}
+    if options.recipe and (options.resume or options.start_from):
+        chosen = {**recipe_settings(options.recipe, dataset), **chosen}
     if options.resume:
         return replace(RunDirectory(options.resume).settings(), **chosen)
     if options.start_from:
@@ -196,7 +202,7 @@ def _settings(options: argparse.Namespace, dataset: Any) -> TrainingSettings:
         if (parent.num_words or 0) > dataset.num_inputs:
             run.require_words_of(dataset, as_inputs=True)
         return TrainingSettings(**{**{name: getattr(parent, name) for name in _OF_PARENT}, **chosen})
-    return TrainingSettings(**chosen)
+    return settings_by_recipe(dataset, options.recipe, **chosen)
 
 
 def _fit_to_memory(
@@ -267,5 +273,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "not exact",
     )
     add_settings(parser, _Control)
-    add_recipe(parser)
+    parser.add_argument(
+        "--recipe",
+        choices=RECIPES,
+        help="the settings to start from; the options below override them (default: what the dataset was "
+        "prepared for). tutorial: the defaults below. ngrams: one hidden layer, and a learning rate that "
+        "falls to zero over as many steps as the length of the texts and the number of labels need",
+    )
     add_settings(parser, TrainingSettings)

@@ -41,6 +41,9 @@ VALIDATION = "validation"
 
 MAX_LABELS = 1_000  # with more, the label column is most likely the wrong one
 
+TUTORIAL, NGRAMS = RECIPES = ("tutorial", "ngrams")
+"""What a dataset is prepared for, and what `train` does with it by default (`runs/recipes.py`)."""
+
 EVIDENCE, FREQUENCY = "evidence", "frequency"
 
 GIVEN = "given"
@@ -126,6 +129,8 @@ class Manifest:
     checksum: str
     features: FeaturesFile | None = None
     """None in version 1."""
+    recipe: str = TUTORIAL
+    """One of `RECIPES`; older manifests have none."""
     tokenizer: str = KERAS
     """How texts were split into words; manifests without one are from Keras' tokenizer."""
 
@@ -181,6 +186,8 @@ def _check(manifest: Manifest, where: str) -> None:
         wrong(f"features.validation_split is {share}, expected 0 to below 1")
     if manifest.tokenizer not in TOKENIZERS:
         wrong(f"tokenizer is {_shown(manifest.tokenizer)}, expected one of {', '.join(TOKENIZERS)}")
+    if manifest.recipe not in RECIPES:
+        wrong(f"recipe is {_shown(manifest.recipe)}, expected one of {', '.join(RECIPES)}")
     if set(manifest.splits) - {VALIDATION} != set(SPLITS):
         wrong(f"the splits are {_shown(list(manifest.splits))}, expected {', '.join(SPLITS)}")
     for name, split in manifest.splits.items():

@@ -49,7 +49,8 @@ FEW_REVIEWS = 5  # a label with fewer is most likely a bad row's
 class Dataset:
     """A finished dataset directory.
 
-    `labels`, `name`, `source`, `tokenizer` and `length` are the manifest's; opening one reads only that.
+    `labels`, `name`, `source`, `recipe`, `tokenizer` and `length` are the manifest's; opening a dataset
+    reads only that.
 
     >>> dataset = Dataset("data/imdb")  # doctest: +SKIP
     >>> dataset.num_reviews("train"), dataset.labels  # doctest: +SKIP
@@ -68,6 +69,7 @@ class Dataset:
         self.name: str = self._manifest.name
         self.source: dict[str, Any] = self._manifest.source
         self.labels: list[str] = self._manifest.labels
+        self.recipe: str = self._manifest.recipe
         self.tokenizer: str = self._manifest.tokenizer
         self.length: Lengths = self._manifest.length
         self._splits: dict[str, Split] = self._manifest.splits

@@ -16,7 +16,17 @@ from ..text.tokenizer_names import KERAS
 from ..text.vocabulary import Vocabulary
 from . import records
 from .lengths import LengthMoments
-from .manifest import FORMAT, MANIFEST, MAX_LABELS, VALIDATION, VERSION, VOCABULARY, Shard, Split
+from .manifest import (
+    FORMAT,
+    MANIFEST,
+    MAX_LABELS,
+    TUTORIAL,
+    VALIDATION,
+    VERSION,
+    VOCABULARY,
+    Shard,
+    Split,
+)
 
 # A shard is the unit of shuffling: small enough that several fit any memory, large enough
 # that reading one is one sequential read. 1.5 MiB is about 4,000 IMDb reviews.
@@ -183,7 +193,9 @@ class DatasetWriter:
         for writer in self._splits.values():
             writer.close_files()
 
-    def finish(self, name: str, source: dict[str, Any], tokenizer: str = KERAS) -> None:
+    def finish(
+        self, name: str, source: dict[str, Any], tokenizer: str = KERAS, recipe: str = TUTORIAL
+    ) -> None:
         """Write vocabulary and manifest; `source` says where the reviews came from."""
         self._vocabulary.save(self._directory / VOCABULARY)
         splits = {split: writer.close() for split, writer in self._splits.items()}
@@ -200,5 +212,6 @@ class DatasetWriter:
             "tokens": sum(split.tokens for split in splits.values()),
             "splits": {split: asdict(content) for split, content in splits.items()},
             **({} if tokenizer == KERAS else {"tokenizer": tokenizer}),
+            **({} if recipe == TUTORIAL else {"recipe": recipe}),
         }
         write_json(self._directory / MANIFEST, manifest)

@@ -23,10 +23,10 @@ from ..text.ngrams import extend
 from ..text.reviews import Reviews
 from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
 from .lossy_counting import DocumentCounts, first_of_each
-from .settings import PreparationSettings
+from .settings import MANY_TOKENS, PreparationSettings
 
 MIN_REVIEWS = 2
-"""An n-gram of several words in fewer training reviews is not a candidate: 1.4 million of IMDb's 1.9
+"""In large data an n-gram of several words in fewer reviews is not a candidate: 1.4 million of IMDb's 1.9
 million pairs stand in a single review, and only tell that review's label."""
 
 _DENSE = 1 << 20  # counts of n-grams by label at a time, 8 bytes each and some six copies
@@ -56,7 +56,8 @@ def select_features(
     """
     found: list[_Candidates] = []
     error_bound = 0
-    for _ in range(settings.ngrams):
+    ngrams = settings.ngrams_of(dataset.num_tokens("train"))
+    for _ in range(ngrams):
         candidates, bound = _count(dataset, [each.keys for each in found], settings, progress)
         found.append(candidates)
         error_bound = max(error_bound, bound)
@@ -72,7 +73,7 @@ def select_features(
     return features, FeaturesFile(
         len(features),
         features.sha256,
-        settings.ngrams,
+        ngrams,
         settings.ranked_by,
         num_candidates,
         error_bound,
@@ -96,7 +97,8 @@ def _count(
             counts.add(*blocks.pop(0))
         done += shard.records
         progress(f"count {size}-grams", done, dataset.num_reviews("train"))
-    least = max(settings.min_count, 1 if size == 1 else MIN_REVIEWS)
+    few = size == 1 or dataset.num_tokens("train") < MANY_TOKENS
+    least = max(settings.min_count, 1 if few else MIN_REVIEWS)
     keys, rows, label, count = counts.finish(least)
     scores = _scores(rows, label, count, totals, settings.ranked_by)
     return _Candidates(task.unpack(keys), scores), counts.error_bound

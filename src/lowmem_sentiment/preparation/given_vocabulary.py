@@ -71,7 +71,7 @@ def load_vocabulary(settings: PreparationSettings) -> GivenVocabulary:
         )
     if given.features:
         _check_ngrams(given.features, file.parent, given.ngrams)
-        if settings.ngrams not in (1, given.ngrams) or settings.rank:
+        if settings.ngrams not in (None, 1, given.ngrams) or settings.rank:
             raise SettingsError(
                 f"ngrams is {settings.ngrams} and rank is {settings.rank}, but {path} has "
                 f"{len(given.features):,} n-grams of 1 to {given.ngrams} words; expected no --ngrams and "

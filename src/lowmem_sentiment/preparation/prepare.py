@@ -1,11 +1,12 @@
 """Source -> dataset directory, in bounded memory."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from ..dataset.manifest import DATASET, SPLITS
+from ..dataset.manifest import DATASET, NGRAMS, SPLITS, TUTORIAL
 from ..dataset.reader import Dataset
 from ..dataset.writer import SHARD_BYTES, DatasetWriter
 from ..sources.source import TextSource, TokenSource
@@ -13,7 +14,9 @@ from ..system.directories import new_directory
 from ..system.errors import DataError, printable
 from ..system.progress import Progress, no_progress
 from ..text.reviews import Reviews
+from ..text.tokenizer_names import KERAS, PUNCTUATION, UNICODE
 from .feature_preparation import add_features
+from .given_vocabulary import GivenVocabulary, load_vocabulary
 from .settings import PreparationSettings
 from .text_preparation import write_texts
 
@@ -38,15 +41,17 @@ def prepare(
     SettingsError, DataError (no reviews in a split, one label, a bad row).
     """
     settings = settings or PreparationSettings()
+    tokenizer = KERAS if isinstance(source, TokenSource) else source.tokenizer
+    given = load_vocabulary(settings) if settings.vocabulary else None
+    settings = _fill_in(settings, tokenizer, given)
     inputs = [*getattr(source, "inputs", ()), *([settings.vocabulary] if settings.vocabulary else [])]
     with new_directory(
         Path(out), DATASET, overwrite=overwrite, inputs=inputs, report=report
     ) as directory:
-        given = None
         if isinstance(source, TokenSource):
-            _write_tokens(source, directory, shard_bytes, progress)
+            _write_tokens(source, directory, str(settings.recipe), shard_bytes, progress)
         else:
-            given = write_texts(source, directory, settings, shard_bytes, progress)
+            write_texts(source, directory, settings, given, shard_bytes, progress)
         dataset = Dataset(directory)
         _check_splits(dataset)
         if settings.wanted or (given and given.features):
@@ -54,7 +59,24 @@ def prepare(
     return Dataset(out)
 
 
-def _write_tokens(source: TokenSource, directory: Path, shard_bytes: int, progress: Progress) -> None:
+def _fill_in(
+    settings: PreparationSettings, tokenizer: str, given: GivenVocabulary | None
+) -> PreparationSettings:
+    """Return settings with recipe and tokenizer filled in, for a source whose usual one is `tokenizer`.
+
+    What is Keras' is for the tutorial, and so are words that are given.
+    """
+    of_words = tokenizer == KERAS or (given is not None and given.features is None)
+    recipe = settings.recipe or (TUTORIAL if of_words else NGRAMS)
+    if recipe == NGRAMS and tokenizer == UNICODE:
+        tokenizer = PUNCTUATION
+    tokenizer = given.tokenizer if given else settings.tokenizer or tokenizer
+    return replace(settings, recipe=recipe, tokenizer=tokenizer)
+
+
+def _write_tokens(
+    source: TokenSource, directory: Path, recipe: str, shard_bytes: int, progress: Progress
+) -> None:
     vocabulary, description = source.vocabulary(), source.describe()
     with DatasetWriter(directory, source.labels, vocabulary, shard_bytes) as writer:
         done = 0
@@ -63,7 +85,7 @@ def _write_tokens(source: TokenSource, directory: Path, shard_bytes: int, progre
             writer.write(split, reviews)
             done += len(reviews.lengths)
             progress("write shards", done, description.get("reviews"))
-        writer.finish(source.name, description)
+        writer.finish(source.name, description, recipe=recipe)
 
 
 def _check_block(reviews: Reviews, num_ids: int, num_labels: int, name: str) -> None:

@@ -15,7 +15,7 @@ from ..system import workers
 from ..system.progress import Progress
 from .chunk_tasks import SPLITS_READ, ChunkEncoder, Spill, tokenise_chunk
 from .corpus_summary import CorpusSummary
-from .given_vocabulary import GivenVocabulary, load_vocabulary
+from .given_vocabulary import GivenVocabulary
 from .settings import PreparationSettings
 
 # Shards that training reviews are spread over at a time, at most: 128 open files, 200 MB of
@@ -27,12 +27,15 @@ def write_texts(
     source: TextSource,
     directory: Path,
     settings: PreparationSettings,
+    given: GivenVocabulary | None,
     shard_bytes: int,
     progress: Progress,
-) -> GivenVocabulary | None:
-    """Write a source's texts into an empty directory as a dataset; return the vocabulary it was given."""
-    given = load_vocabulary(settings) if settings.vocabulary else None
-    tokenizer = given.tokenizer if given else settings.tokenizer or source.tokenizer
+) -> None:
+    """Write a source's texts into an empty directory as a dataset, with the words that are `given`.
+
+    `settings` have recipe and tokenizer filled in.
+    """
+    tokenizer, recipe = str(settings.tokenizer), str(settings.recipe)
     processes = settings.workers or workers.available()
     with tempfile.TemporaryFile(dir=directory) as file:
         spill, summary = Spill(file), CorpusSummary(source, settings, directory)
@@ -54,5 +57,4 @@ def write_texts(
                     writer.append(split, block)
                     done += len(block.sizes)
                 progress("write shards", done, summary.num_read)
-            writer.finish(source.name, summary.describe(), tokenizer)
-    return given
+            writer.finish(source.name, summary.describe(), tokenizer, recipe)

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from ..dataset.manifest import RECIPES
 from ..dataset.reader import Dataset
 from ..evaluation.results import Evaluation
 from ..runs.configuration import TrainingSettings
@@ -30,7 +31,7 @@ class Candidate:
     candidate: int
     """Its number, from 1, in the order in which it was tried."""
     kind: str
-    """"default", a recipe's name, "random" or "grid"."""
+    """A recipe's name, "random" or "grid"."""
     value: float
     """The search's metric; with several seeds the mean."""
     deviation: float | None
@@ -94,8 +95,8 @@ class TuningResult:
 
     @property
     def default(self) -> Candidate | None:
-        """The candidate with the tutorial's settings."""
-        return next((each for each in self.candidates if each.kind == "default"), None)
+        """The candidate with the recipe's settings."""
+        return next((each for each in self.candidates if each.kind in RECIPES), None)
 
     def to_json(self) -> dict[str, Any]:
         """Return what ``tune --json`` prints."""

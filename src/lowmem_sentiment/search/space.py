@@ -2,17 +2,18 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from ..dataset.manifest import NGRAMS
 from ..dataset.reader import Dataset
 from ..dataset.splits import num_reviews
 from ..runs.configuration import TrainingSettings
 from ..runs.memory_plan import count_parameters, fit_to
-from ..runs.recipes import RECIPES, recipe_settings
+from ..runs.recipes import recipe_settings
 from ..system.errors import SettingsError
 from ..system.memory import MB, Limit
 from ..system.settings import plain
@@ -33,7 +34,7 @@ class Trial:
     candidate: int
     """The number of the candidate, from 1; several seeds of a grid are one candidate."""
     kind: str
-    """"default", a recipe's name, "random" or "grid"."""
+    """A recipe's name, "random" or "grid"."""
 
 
 def rungs(dataset: Dataset, validation_split: float) -> list[int]:
@@ -87,16 +88,17 @@ class SearchSpace(dict[int, Trial]):
         self._dataset, self._base = dataset, base
         self._limit, self._model_size = Limit(memory_bytes, "--memory-limit"), model_size
         self.refused: dict[str, str] = {}
-        """Why known settings are not among the candidates, by name."""
-        for name, values in self._known_settings():
-            try:
-                self._add(len(self) + 1, name, self.fit(replace(base, **values)))
-            except SettingsError as error:
-                self.refused[name] = str(error)
+        """Why the recipe's settings are not the first candidate, by its name."""
+        try:
+            recipe = recipe_settings(dataset.recipe, dataset)
+            self._add(1, dataset.recipe, self.fit(replace(base, **recipe)))
+        except SettingsError as error:
+            self.refused[dataset.recipe] = str(error)
 
-    def _known_settings(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        yield "default", {}
-        yield from ((name, recipe_settings(name, self._dataset)) for name in RECIPES)
+    @property
+    def around_recipe(self) -> bool:
+        """Whether candidates are drawn around the recipe's settings, and trained for their own epochs."""
+        return self._dataset.recipe == NGRAMS
 
     def _add(self, number: int, kind: str, settings: TrainingSettings) -> Trial:
         self[number] = Trial(settings, f"{number:03d}", number, kind)
@@ -124,7 +126,24 @@ class SearchSpace(dict[int, Trial]):
             )
         return fit_to(self._limit, self._dataset, settings)
 
+    def _draw_around_recipe(self, generator: np.random.Generator) -> dict[str, Any]:
+        recipe = recipe_settings(NGRAMS, self._dataset)
+
+        def around(value: float, factor: float) -> float:
+            return _log_uniform(generator, value / factor, value * factor)
+
+        return {
+            **recipe,
+            "epochs": max(1, round(around(recipe["epochs"], 2))),
+            "num_words": min(self._dataset.num_inputs, _two_digits(around(recipe["num_words"], 3))),
+            "learning_rate": float(f"{around(recipe['learning_rate'], 3):.2g}"),
+            "hidden": (round(around(recipe["hidden"][0], 2)),),
+            "dropout": (round(generator.uniform(0.2, 0.8), 2),),
+        }
+
     def _draw(self, generator: np.random.Generator) -> dict[str, Any]:
+        if self.around_recipe:
+            return self._draw_around_recipe(generator)
         most = self._dataset.num_inputs
         num_words = min(most, _two_digits(_log_uniform(generator, min(ranges.LEAST_WORDS, most), most)))
         hidden = ranges.HIDDEN[generator.integers(len(ranges.HIDDEN))]

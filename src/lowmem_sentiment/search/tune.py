@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..dataset.manifest import TUTORIAL
 from ..dataset.reader import Dataset
 from ..dataset.splits import ranked_with_held_out, validation_warnings
 from ..evaluation.evaluate import evaluate
@@ -94,7 +95,7 @@ class _Search:
         else:
             memory_bytes = self.state.memory_bytes
             self.trials = space = SearchSpace(self.dataset, base, memory_bytes, settings.model_size)
-            self.refused = space.refused
+            self.refused, self.around_recipe = space.refused, space.around_recipe
         for name, reason in self.refused.items():
             self.report(f"the {name} settings are not tried: {reason}")
         self.runs = len(self.trials) if settings.grid else settings.runs
@@ -110,12 +111,25 @@ class _Search:
     def run(self) -> None:
         """Train and measure all runs of a grid, or random ones until the budget is spent."""
         if not self.settings.grid:
-            self._halve()
+            (self._train_whole if self.around_recipe else self._halve)()
             return
         several = self.settings.seeds > 1
         combinations = plural(len(self.trials) // self.settings.seeds, "combination")
         self.report(f"{combinations}, {plural(len(self.trials), 'run')}" if several else combinations)
         self._train([self._training(number) for number in self.trials], "grid")
+
+    def _train_whole(self) -> None:
+        """Train candidates for their own epochs: the recipe, so that its time is known, then others."""
+        first = 1
+        while not self._is_over() and self.budget.runs_left() >= 1:
+            count = self.trainer.width if first > 1 else 1
+            if self.runs is not None:
+                count = min(count, self.runs - len(self.state.results))
+            candidates = [self._training(number) for number in range(first, first + count)]
+            self._train(candidates, "around the recipe")
+            first += count
+            if not any(self.state.find(each.number, each.settings.epochs) for each in candidates):
+                break  # nothing more fits the time that is left
 
     def _halve(self) -> None:
         """Go through the brackets, those of an earlier process first."""
@@ -130,7 +144,7 @@ class _Search:
             candidates = range(first, first + brackets[nth])
             first, nth = first + brackets[nth], nth + 1
             # The tutorial's settings have its 2 epochs, whatever they are worth after one.
-            default = [1] if self.trials[1].kind == "default" else []
+            default = [1] if self.trials[1].kind == TUTORIAL else []
             halve(candidates, self.rungs, self._measure, default, self.rungs[1])
             if any(self.state.find(each, self.rungs[-1]) for each in candidates):
                 for candidate in candidates:  # none of them is trained further

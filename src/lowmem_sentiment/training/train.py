@@ -14,6 +14,7 @@ from ..model.tensorflow import keras, tf
 from ..model.weights import to_arrays
 from ..runs.configuration import SaveEvery, TrainingSettings
 from ..runs.memory_plan import plan
+from ..runs.recipes import settings_by_recipe
 from ..runs.run_directory import NoRunDirectory, RunDirectory
 from ..runs.summary import Seconds, TrainingSummary, best_epoch, has_ended, kept_epoch
 from ..system import memory
@@ -88,7 +89,7 @@ def train(
     """
     dataset = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
     strategy, stop = strategy or SingleProcess(), stop or threading.Event()
-    settings = settings or TrainingSettings()
+    settings = settings or settings_by_recipe(dataset)
     if own := own_validation_split(dataset):
         if settings.validation_split not in (0.0, own):
             report("the dataset has a validation split of its own; nothing is held out of training")
