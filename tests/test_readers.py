@@ -15,6 +15,7 @@ from lowmem_sentiment.evaluation.predict import Predictor
 from lowmem_sentiment.model.export import export
 from lowmem_sentiment.monitoring.event_reader import read_curves
 from lowmem_sentiment.preparation.given_vocabulary import load_vocabulary
+from lowmem_sentiment.preparation.settings import PreparationSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.system.errors import DataError, InputMissing
 
@@ -25,7 +26,7 @@ def verify(path):
 
 
 def words(path):
-    load_vocabulary(path, None)
+    load_vocabulary(PreparationSettings(vocabulary=path))
 
 
 def copy(path, format):

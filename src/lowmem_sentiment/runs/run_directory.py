@@ -70,6 +70,7 @@ class RunDirectory:
             self.summary_file,
         )  # fmt: skip
         self._checksums = Checksums(self.path, tuple(file.name for file in checked))
+        self._config: tuple[object, dict[str, Any]] | None = None
 
     def create(
         self,
@@ -148,15 +149,21 @@ class RunDirectory:
             path.write_bytes(to_json(content))
 
     def config(self) -> dict[str, Any]:
-        """Read config.json; InputMissing or DataError when this is no run of ours."""
+        """Read config.json; InputMissing or DataError when this is no run of ours.
+
+        It is read again only after it changed: with 1,000 labels of 5,000 characters it has 5 MB.
+        """
         if not self.path.is_dir():
             raise no_directory(self.path, "run", "train")
         if not os.path.lexists(self.config_file):
             raise InputMissing(f"{self.path} holds no run: it has no {self.config_file.name}")
-        config = read_json(self.config_file)
-        check_config(config, str(self.config_file))
-        self.check(self.config_file)
-        return config
+        before = _identity(self.config_file)
+        if self._config is None or self._config[0] != before:
+            config = read_json(self.config_file)
+            check_config(config, str(self.config_file))
+            self.check(self.config_file)
+            self._config = before, config
+        return dict(self._config[1])
 
     def settings(self) -> TrainingSettings:
         """Read the run's settings; DataError where this version does not know one of them."""
@@ -359,6 +366,15 @@ class RunDirectory:
         except _UNLOADABLE as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DataError(f"{self.model_file} cannot be loaded: {reason}") from error
+
+
+def _identity(file: Path) -> object:
+    """Return what differs where a file was replaced or changed; None where it cannot be looked at."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 class NoRunDirectory(RunDirectory):
