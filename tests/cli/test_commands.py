@@ -89,7 +89,7 @@ def test_answers_for_a_person(imdb_files, trained, dataset, tmp_path, capsys):
         ("evaluate {run} --fail-under loss", 2, "fail_under is 'loss', expected METRIC=NUMBER"),
         ("prepare imdb --out {data} --npz {none}", 73, "exists and is not empty"),
         ("prepare imdb --out {out} --npz {none}", 66, "is missing; expected Keras' imdb.npz"),
-        ("prepare imdb --out {out} --npz {file}", 65, "is no .npz file"),
+        ("prepare imdb --out {out} --npz {file}", 65, "is not an .npz file"),
         ("tensorboard {none}", 66, "holds no run"),
         ("tensorboard {empty}", 66, "holds no run"),
     ],

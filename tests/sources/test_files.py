@@ -195,7 +195,7 @@ def test_a_quote_that_is_never_closed_costs_its_line_alone(size):
                 bad.append(str(row))
             else:
                 good += 1
-    assert len(bad) == 1 and bad[0].startswith("r.csv:3: is no CSV: the quote that begins a field here")
+    assert len(bad) == 1 and bad[0].startswith("r.csv:3: is not CSV: the quote that begins a field here")
     assert good > 20_000
 
 
@@ -205,7 +205,7 @@ def test_one_open_quote_loses_one_review_and_not_the_file(tmp_path):
     path = write(tmp_path / "r.csv", "text,label\n" + "\n".join(lines))
     dataset = prepared(path, tmp_path / "out", settings=PreparationSettings(skip_bad_rows=1))
     assert dataset.num_reviews("train") + dataset.num_reviews("test") == 199
-    assert (dataset.directory / SKIPPED_ROWS).read_text().startswith(f"{path}:52: is no CSV: the quote")
+    assert (dataset.directory / SKIPPED_ROWS).read_text().startswith(f"{path}:52: is not CSV: the quote")
 
 
 def test_quotes_in_tsv_are_characters_where_they_hold_whole_rows(tmp_path):
@@ -416,13 +416,13 @@ BAD_ROWS = [
     ("csv", "text,label\ngood,pos\nbad\n", ":3: has 1 column, expected 2"),
     ("csv", b"text,label\ngood,pos\ncaf\xe9,neg\n", ":3: is not UTF-8"),
     ("csv", "text,label\nä,pos\n".encode() + "ä,neg\n".encode("latin-1"), ":3: is not UTF-8"),
-    ("csv", "text,label\ngood,pos\nb\0d,neg\n", ":3: (holds a NUL byte|is no CSV: line contains NUL)"),
+    ("csv", "text,label\ngood,pos\nb\0d,neg\n", ":3: (holds a NUL byte|is not CSV: line contains NUL)"),
     (
         "csv",
         'text,label\ngood,pos\n"never closed,neg\n',
-        ":3: is no CSV: the quote that begins a field here is never closed",
+        ":3: is not CSV: the quote that begins a field here is never closed",
     ),
-    ("csv", 'text,label\ngood,pos\n"bad"quote,neg\n', ":3: is no CSV"),
+    ("csv", 'text,label\ngood,pos\n"bad"quote,neg\n', ":3: is not CSV"),
     ("csv", "text,label\ngood,pos\n" + "x" * (17 << 20) + ",neg\n", ":3: is longer than 16 MiB"),
     ("jsonl", '{"text": "a", "label": "b"}\n{"text": \n', ":2: is not JSON"),
     ("jsonl", "[1]\n", ": item 1: is not a JSON object but a number"),

@@ -141,7 +141,7 @@ def test_files_that_are_no_npz_are_refused(tmp_path):
     whole = npz.read_bytes()
     for content in (b"", b"no zip", whole[:-30], whole[: len(whole) // 2]):
         npz.write_bytes(content)
-        with pytest.raises(DataError, match=r"imdb\.npz is no \.npz file, or cut short"):
+        with pytest.raises(DataError, match=r"imdb\.npz is not an \.npz file, or cut short"):
             ImdbSource(npz, index)
 
 

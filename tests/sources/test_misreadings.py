@@ -521,7 +521,7 @@ def test_files_that_are_not_read_say_what_they_are(tmp_path):
             b"ARROW1\0\0" + bytes(20),
             "is an Arrow file, which is not read; write it as Parquet",
         ),
-        "a.pkl": (b"\x80\x04\x95" + bytes(20), "is a pickle, which is not read; which is never run"),
+        "a.pkl": (b"\x80\x04\x95" + bytes(20), "is a pickle, which is not read; as it could run code"),
         "a.lz4": (b"\x04\x22\x4d\x18" + bytes(20), "is lz4, which is not read; unpack it"),
         "a.xls": (b"\xd0\xcf\x11\xe0" + bytes(20), "is an old Excel or Word file"),
         "a.pdf": (b"%PDF-1.7", "is a PDF"),

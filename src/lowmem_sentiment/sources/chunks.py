@@ -10,7 +10,7 @@ from ..text.rows import MAX_TEXT_BYTES, BadRow, Block, PassedOver, Row
 from .labels import normalised
 
 UNDECIDED = "undecided"
-"""The split of a review for which all reviews together decide."""
+"""The split of a review until all reviews are read, and divided by label."""
 
 
 class Review(NamedTuple):
@@ -25,9 +25,9 @@ class Review(NamedTuple):
     place: str
     """Where it stands: "reviews.csv:17"."""
     hash: bytes
-    """8 bytes that depend on the text alone, on any machine (BLAKE2b)."""
+    """8 bytes of BLAKE2b, which depend only on the text."""
     label_read: str
-    """As it stands in the source, before the user's label map."""
+    """As the source has it, before the user's label map."""
     split_given: bool = False
     """Whether the source has the split, so that equal texts may be in several."""
 
@@ -42,7 +42,7 @@ class Chunk(Protocol):
 
 @dataclass(frozen=True)
 class ReviewRules:
-    """What makes a review out of a row."""
+    """How a row becomes a review."""
 
     test_fraction: float = 0.0
     label_map: dict[str, str] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class ReviewRules:
     def review(self, row: Row) -> Review | BadRow:
         """Return the Review, or the BadRow that says why the row was rejected.
 
-        Without a split it is the text's hash that decides: equal texts are always in one split.
+        Without a split the text's hash decides, so equal texts share a split.
         """
         text, label, place, split, _ = row
         label = label.strip() if label else ""

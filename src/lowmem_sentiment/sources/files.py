@@ -32,7 +32,7 @@ class _File(NamedTuple):
     path: str
     split: str | None = None
     label: str | None = None
-    """Of all its texts, one per line; None: the file says it."""
+    """Of all its texts, one per line; None: the file has labels."""
 
 
 class FilesSource:
@@ -243,7 +243,7 @@ def _without_compression(path: str) -> str:
 
 
 def _expand(paths: Sequence[str | Path]) -> list[_File]:
-    """Return the files with globs filled in; InputMissing for what is not there."""
+    """Return the files, with globs expanded; InputMissing for what is not there."""
     found: list[_File] = []
     for path in map(str, paths):
         if path == STDIN or os.path.exists(path):

@@ -22,7 +22,7 @@ def find_imdb_source(
 ) -> TokenSource | TextSource:
     """Find IMDb reviews: "npz" (50,000), "pypi" (25,000), or "auto", the first that is available.
 
-    `report` gets a line where "auto" does not take the first. A file that is given is never replaced
+    `report` receives a line if "auto" does not take the first. A file that is given is never replaced
     by something else. Raises Unavailable where there are none.
     """
     if source == "pypi":

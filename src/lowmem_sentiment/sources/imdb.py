@@ -31,7 +31,7 @@ def assign_splits(count: int, split: str) -> np.ndarray:
     """Return uint8[count], for each review in order: 0 not used, 1 train, 2 test.
 
     The first fifth is the test split. "described" trains on the rest, as the tutorial
-    says; "tutorial" on the last fifth alone, as its printed code (``data[40000:]``) does.
+    says; "tutorial" only on the last fifth, as its printed code (``data[40000:]``) does.
     """
     if split not in IMDB_SPLITS:
         raise SettingsError(f"split is {split!r}, expected one of {', '.join(IMDB_SPLITS)}")

@@ -93,7 +93,7 @@ class KerasNpz:
             _check_directory(self._path)
             return zipfile.ZipFile(self._path)
         except (zipfile.BadZipFile, OSError) as error:
-            raise DataError(f"{self._path} is no .npz file, or cut short ({error})") from error
+            raise DataError(f"{self._path} is not an .npz file, or cut short ({error})") from error
 
 
 class _Inert:

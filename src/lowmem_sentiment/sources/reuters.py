@@ -1,7 +1,7 @@
 """Reuters newswires as token ids: Keras' ``reuters.npz``, and its word index.
 
 The published file has 11,228 newswires and 46 topics. It could not be downloaded where this was written:
-what is known of its form is what ``keras.datasets.reuters`` reads, and the tests' files have that form.
+its form is known from ``keras.datasets.reuters``, and the tests' files have that form.
 """
 
 from collections.abc import Iterator

@@ -11,7 +11,7 @@ SPLIT_RULES = ("hash", "stratified")
 
 
 def read_label_map(text: str) -> dict[str, str]:
-    """Return the map that "OLD=NEW,..." says; ValueError for anything else."""
+    """Return the map "OLD=NEW,..." as a dictionary; ValueError for anything else."""
     pairs = [part.partition("=") for part in text.split(",") if part.strip()]
     if not all(equals for _, equals, _ in pairs):
         raise ValueError(text)
@@ -28,7 +28,7 @@ class FilesSettings(ReaderSettings):
     """Files of the validation split, which `train` validates on."""
     test_fraction: float = setting(
         0.2,
-        "share of the texts to test on where neither --test nor a folder says it",
+        "share of the texts to test on without --test and without a folder named for it",
         metavar="SHARE",
         at_least=0,
         below=1,

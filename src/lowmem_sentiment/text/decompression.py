@@ -1,4 +1,4 @@
-"""Streams that may be gzip, bzip2, xz or zstd, known by their first bytes and checked to the last.
+"""Streams that may be gzip, bzip2, xz or zstd: detected from the first bytes, checked to the last.
 
 The standard library's file objects pass over what follows a bzip2 or xz stream, so a second stream
 with a damaged head would be lost silently. Here everything up to the end of the file must be a whole
@@ -13,8 +13,7 @@ from typing import Any
 
 from ..system.errors import DataError, Unavailable
 
-# Of compressed bytes at a time; what they expand to is bounded by what is asked for.
-_INPUT_BYTES = 1 << 18
+_INPUT_BYTES = 1 << 18  # compressed, at a time; the size of the output is bounded separately
 
 # xz -9 needs 65 MiB; a stream may ask for 4 GiB.
 _XZ_MEMORY = 128 << 20
@@ -63,30 +62,19 @@ class _Zstandard:
 def _zstd() -> Any:
     try:
         from compression import zstd  # from Python 3.14 on
-
-        return zstd.ZstdDecompressor()
     except ImportError:
-        pass
-    try:
         import zstandard
-    except ImportError:
-        raise Unavailable(
-            "zstd needs Python 3.14 or the package zstandard: pip install zstandard; or zstd -dc FILE | "
-            "lowmem-sentiment ... -"
-        ) from None
-    return _Zstandard(zstandard)
+
+        return _Zstandard(zstandard)
+    return zstd.ZstdDecompressor()
 
 
 def _zstd_error() -> Any:
     try:
         from compression import zstd
-
-        return zstd.ZstdError
     except ImportError:
-        _zstd()
-        import zstandard
-
-        return zstandard.ZstdError
+        import zstandard as zstd
+    return zstd.ZstdError
 
 
 _ERRORS: tuple[type[Exception], ...] = (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)
@@ -111,9 +99,15 @@ class Decompressed(io.RawIOBase):
         """Decompress a binary stream, which has `read1`, of the kind that `magic` begins."""
         super().__init__()
         self._kind, self._new = _KINDS[magic]
-        self._errors = (*_ERRORS, _zstd_error()) if self._new is _zstd else _ERRORS
         self._stream, self._magic, self._name = stream, magic, name
-        self._decompressor = self._new()
+        try:
+            self._decompressor = self._new()
+            self._errors = (*_ERRORS, _zstd_error()) if self._new is _zstd else _ERRORS
+        except ImportError:
+            raise Unavailable(
+                f"{name} is compressed by zstd, which Python reads from 3.14 on; expected the package "
+                "zstandard: pip install 'lowmem-sentiment[zstd]'"
+            ) from None
         self._input = b""  # compressed and not yet used
         self._ended = False
 
@@ -144,7 +138,7 @@ class Decompressed(io.RawIOBase):
 
     def _expand(self, size: int) -> bytes:
         data: bytes = self._decompressor.decompress(self._input, size)
-        # zlib hands back what it has not used; the other two keep it
+        # zlib hands back unused input; the others keep it
         self._input = getattr(self._decompressor, "unconsumed_tail", b"")
         if self._decompressor.eof:
             self._input = self._decompressor.unused_data

@@ -55,7 +55,7 @@ class WordEncoder:
 
 
 class NgramEncoder:
-    """N-grams of neighbouring words by their ids; what is no feature has none.
+    """N-grams of neighbouring words by their ids; words outside the features have no id.
 
     Costs its table (`ngrams.FeatureTable`): 6 MB at 100,000 features of IMDb.
     """

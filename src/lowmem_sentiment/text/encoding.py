@@ -19,7 +19,7 @@ _HALVES = re.compile("[\ud800-\udfff]")
 _REPLACEMENT = {"replace": "\ufffd", "ignore": ""}
 
 DECODE_ERRORS = {"strict": "surrogateescape", "replace": "replace", "ignore": "ignore"}
-"""How to decode a block of which each field is checked later (`checked`)."""
+"""How to decode a block whose fields are checked later (`checked`)."""
 
 
 def _mark(error: Any) -> tuple[str, int]:
@@ -30,13 +30,13 @@ codecs.register_error("lowmem_sentiment.mark", _mark)
 
 
 class NotText(ValueError):
-    """Bytes that are no text; the message completes "this row ..."."""
+    """Bytes that are not text; the message completes "this row ..."."""
 
 
 def checked(text: str, settings: ReaderSettings) -> bytes:
     """Return a text as UTF-8, without NUL and half surrogates; NotText where `errors` is strict.
 
-    Bytes that are not UTF-8 stand in `text` as "surrogateescape" makes them.
+    Bytes that are not UTF-8 are in `text` as "surrogateescape" decodes them.
     """
     try:
         if "\0" not in text:

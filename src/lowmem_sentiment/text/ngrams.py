@@ -1,7 +1,7 @@
 """Words -> n-gram features, for prepare and predict alike.
 
 A feature is one word, or several neighbouring words of a text (an n-gram), written with a space between
-two. The features of a text are the distinct ones that stand in it, in the order of their rank, with ids
+two. The features of a text are the distinct ones that occur in it, in the order of their rank, with ids
 as `Vocabulary` numbers them: 4 for the first. No n-gram reaches over the edge of a text.
 """
 
@@ -95,7 +95,7 @@ def extend(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return where the n-grams of `size` words in `keys` begin, and which they are.
 
-    `at` and `nodes` are where those of one word less begin, and which they are.
+    `at` and `nodes` are the same for the n-grams with one word less.
     """
     last = at + size - 1
     fits = last < len(numbers)

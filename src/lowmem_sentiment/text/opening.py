@@ -31,9 +31,9 @@ _OTHERS = {
     b"{\\rtf": ("RTF", "save it as text"),
     b"Rar!\x1a": ("a RAR archive", "unpack it"),
     b"7z\xbc\xaf": ("a 7z archive", "unpack it"),
-    b"\x04\x22\x4d\x18": ("lz4", "unpack it: lz4 -dc FILE | lowmem-sentiment ... -"),
+    b"\x04\x22\x4d\x18": ("lz4", "unpack it: lz4 -d"),
     b"Obj\x01": ("an Avro file", "write it as Parquet"),
-    **{bytes([0x80, nth]): ("a pickle", f"which is never run; {_CSV}") for nth in range(2, 6)},
+    **{bytes([0x80, nth]): ("a pickle", f"as it could run code; {_CSV}") for nth in range(2, 6)},
 }
 
 _MARKS = {

@@ -68,8 +68,8 @@ class ReaderSettings(Settings):
     )
     label_folder: int | None = setting(
         None,
-        "in folders and archives, which folder is the label where texts stand in folders of folders. 1: "
-        "the one that a text stands in; 2: the one above it",
+        "in folders and archives with folders of folders, which folder is the label. 1: the one that "
+        "holds the text; 2: the one above it",
         at_least=1,
     )
     header: bool = setting(False, "the first row is a header, though the columns are given by number")
@@ -97,7 +97,7 @@ class ReaderSettings(Settings):
             )
         if self.delimiter is not None and not _can_delimit(self.delimiter):
             raise SettingsError(
-                f"delimiter is {self.delimiter!r}, expected one ASCII character that is no letter, "
+                f"delimiter is {self.delimiter!r}, expected one ASCII character, but no letter, "
                 "digit, quote or line end"
             )
         if self.table is not None and self.query is not None:
@@ -107,7 +107,7 @@ class ReaderSettings(Settings):
     def encoding_name(self) -> str:
         """Python's own name of the encoding ("unknown": it has none for text of that name)."""
         try:
-            "".encode(self.encoding)  # refuses what is no encoding of text, like "hex"
+            "".encode(self.encoding)  # refuses codecs that are not for text, like "hex"
             return codecs.lookup(self.encoding).name
         except (LookupError, ValueError):
             return "unknown"
@@ -165,7 +165,7 @@ def _can_delimit(character: str) -> bool:
 
 
 def format_by_name(path: str) -> str | None:
-    """Return the format that a file's suffix names, below that of a compression; None if it names none.
+    """Return the format that a file's suffix names, ignoring a compression's suffix; None if unknown.
 
     >>> format_by_name("reviews.csv.gz")
     'csv'

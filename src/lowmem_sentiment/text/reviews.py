@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Reviews(NamedTuple):
-    """A block of reviews: 4 bytes a token, 16 a review."""
+    """A block of reviews: 4 bytes per token, 16 per review."""
 
     token_ids: np.ndarray
     """int32[sum of lengths]: the reviews' ids, one after the other."""

@@ -16,7 +16,7 @@ TOO_LONG = f"is longer than {MAX_TEXT_BYTES >> 20} MiB"
 
 
 class Row(NamedTuple):
-    """A text as it stands in a file."""
+    """A text, as a file has it."""
 
     text: bytes
     """UTF-8."""
@@ -25,7 +25,7 @@ class Row(NamedTuple):
     place: str
     """Where it stands: "reviews.csv:17". Printable (`system.errors.printable`)."""
     split: str | None = None
-    """"train" or "test", where a folder's name says it."""
+    """"train", "test" or "validation", if a folder is named so."""
     kept: tuple[Any, ...] = ()
     """Values of the columns that are to be kept."""
 

@@ -33,11 +33,11 @@ PIECE_BYTES = 1 << 20  # 9 MB of words while they are Python objects
 
 
 def tokenise_in_pieces(text: bytes, tokenizer: str = KERAS) -> Iterator[list[bytes]]:
-    """Yield the words of a long text, those of about `PIECE_BYTES` at a time.
+    """Yield the words of a long text, about `PIECE_BYTES` at a time.
 
     A word costs eight times its bytes as an object: a text of 100 MB would take 900 MB at once. Pieces
-    end at ASCII white space. Where there is none in a whole piece, a word of "unicode" ends there too, as
-    if a space stood between the two characters.
+    end at ASCII white space. A piece without white space ends between two characters,
+    which also ends a word of "unicode".
     """
     if tokenizer != KERAS:
         start = 0

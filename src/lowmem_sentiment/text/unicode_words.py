@@ -63,7 +63,7 @@ _CLASSED = ((0x0000, 0x3400), (0xA000, 0xAC00), (0xF900, 0x10450), (0x1D000, 0x1
 # From here on, the text has a space at either end, and spaces for separators. RE2 and Python read these
 # patterns alike.
 QUOTES = "'*[ ][ ']*|'{2,}[ ']*"
-"""Spaces and apostrophes that are no apostrophes within a word; a space takes their place."""
+"""Spaces, and apostrophes outside a word; they become one space."""
 
 ELISIONS = (
     " (l|d|j|m|t|s|n|c|v|qu|jusqu|lorsqu|puisqu|quoiqu|quelqu|presqu"
@@ -186,7 +186,7 @@ def split(text: bytes, tokenizer: str) -> list[bytes]:
 
 
 def _mapped(text: bytes, tokenizer: str) -> bytes:
-    """Return the text with each character replaced by what the table says: 16 bytes a character."""
+    """Return the text with each character replaced by its entry in the table; 16 bytes per character."""
     codes = np.frombuffer(text.decode("utf-8", "replace").encode("utf-32-le"), np.int32)
     codes = _composed(codes)
     entries: np.ndarray = character_table(tokenizer).take(codes, mode="clip")

@@ -1,6 +1,6 @@
 """Words and their ids, as Keras' ``imdb.load_data`` numbers them.
 
-Id 0 is padding, 1 the start of a review, 2 a word out of the vocabulary, 3 is never used,
+Id 0 is padding, 1 the start of a review, 2 a word outside the vocabulary, 3 is never used,
 and the word of rank r (1: the most frequent) has id r + 3.
 """
 
@@ -55,7 +55,7 @@ class Vocabulary:
         return [START_ID, *(get(word, OUT_OF_VOCABULARY_ID) for word in words)]
 
     def decode(self, ids: Iterable[int], unknown: str = "#") -> str:
-        """Return the text of token ids, with `unknown` for every id that is no word."""
+        """Return the text of token ids, with `unknown` for every id that is not a word."""
         words, first, end = self.words, FIRST_WORD_ID, self.num_ids
         return " ".join(
             words[id_ - first].decode("utf-8", "replace") if first <= id_ < end else unknown

@@ -117,8 +117,8 @@ def test_quoted_text_of_a_csv_may_have_lines():
     ("content", "error"),
     [
         (b"id,txt\n1,good\n", "the first row has 'id', 'txt'"),
-        (b'text\ngood\n"never closed\nmore\n', "input:3: is no CSV: the quote that begins a field"),
-        (b'text\ngood\n"bad" quote\n', "input:3: is no CSV: ',' expected after"),
+        (b'text\ngood\n"never closed\nmore\n', "input:3: is not CSV: the quote that begins a field"),
+        (b'text\ngood\n"bad" quote\n', "input:3: is not CSV: ',' expected after"),
         (b"id,text\n1,good\n2\n", "input:3: has 1 column, expected 2"),
     ],
 )

@@ -1,7 +1,7 @@
-"""Rows of CSV and TSV: one parser says where they end, and a block of them is parsed where it goes.
+"""Rows of CSV and TSV: one parser decides where they end; a worker parses a block of them.
 
-A row that is no CSV ends at its line, and the next line begins another. In TSV quotes are most often
-characters: a row that reads as whole rows without its quotes is read so.
+A row that is not valid CSV ends at its line, and the next line begins another. In TSV quotes are mostly
+characters: where the lines of a quoted text are rows themselves, they are read as rows.
 """
 
 import csv
@@ -185,7 +185,7 @@ class RowParser:
                 return
 
     def _given_lines(self) -> Iterator[str]:
-        """Yield lines from `start` on; csv.Error in the place of one that makes a row too long."""
+        """Yield lines from `start` on; csv.Error instead of a line that makes a row too long."""
         self._end, self._lines, self._out_of_lines = self.start, 0, False
         errors, nul = DECODE_ERRORS[self._file.settings.errors], self._file.settings.errors != "strict"
         rows_of_tsv = self._file.lines_are_rows and self._file.columns.count > 0
@@ -205,7 +205,7 @@ class RowParser:
         self._out_of_lines = True
 
     def _look_for_rows(self, line: str) -> None:
-        """Raise _Literal when the lines of what is quoted are rows themselves.
+        """Raise _Literal if the lines of a quoted text are rows themselves.
 
         A text of several lines has no tab in most of them: if it is the last column, its first line
         has all columns and no other has; if not, no line in its middle has.
@@ -225,7 +225,7 @@ class RowParser:
         return len(self._data) - self.start <= MAX_TEXT_BYTES
 
     def _refused(self, error: Exception) -> Iterator[tuple[int, int, list[str] | str]]:
-        """Yield a row that ends with its first line, and is no CSV."""
+        """Yield a row that ends with its first line, since it is not valid CSV."""
         line, text = self.line, self._data[self.start : self._first_end]
         self._advance(self._first_end, 1)
         if self._out_of_lines and not self._at_end:
@@ -236,7 +236,7 @@ class RowParser:
             errors = DECODE_ERRORS[self._file.settings.errors]
             yield line, 1, text.decode("utf-8", errors).rstrip("\r\n").split("\t")
         else:
-            yield line, 1, f"is no CSV: {_explain(str(error))}"
+            yield line, 1, f"is not CSV: {_explain(str(error))}"
 
     def _advance(self, end: int, lines: int) -> None:
         self.start, self.line = end, self.line + lines

@@ -119,7 +119,7 @@ def _last_row_end(data: bytes, file: CsvFile) -> int | None:
             ends = np.flatnonzero(text[:end] == _LINE_END)
             if len(quotes) > count or (np.searchsorted(quotes, ends) % 2).any():
                 return None
-    # to the parser a return alone is a line end
+    # to the parser a single return is a line end
     returns = np.flatnonzero(text[:end] == _RETURN)
     return None if (text[returns + 1] != _LINE_END).any() else end
 
@@ -155,7 +155,7 @@ def _open(rest: _Rest, name: str, reading: Reading, format_: str) -> CsvFile | N
 
 
 def _first_row(rest: _Rest, file: CsvFile) -> tuple[tuple[int, int, list[str] | str] | None, RowParser]:
-    """Return the first row that is not empty (None: there is none), and the parser behind it."""
+    """Return the first row that is not empty (None if all are), and the parser after it."""
     while True:
         parser = RowParser(rest.data, rest.line, file, rest.at_end)
         if found := next(parser.cells(), None):

@@ -1,6 +1,6 @@
 """A folder of texts by label, ``train/pos/0_9.txt``; archives hold texts in the same way.
 
-The folder that a text stands in is its label. A folder above named train, test or validation (or as in
+The folder that holds a text is its label. A folder above it named train, test or validation (or as in
 `_SPLITS`) is its split. Other files are passed over and counted: those of other names, hidden ones, and
 texts without a label's folder, such as ``train/urls_pos.txt`` of IMDb's own tar.
 """
@@ -39,7 +39,7 @@ LINK = "is a link, which is not followed (--follow-links follows it)"
 
 
 class Found(NamedTuple):
-    """What the path of a text says of it."""
+    """Label and split of a text, from its path."""
 
     label: str
     split: str | None

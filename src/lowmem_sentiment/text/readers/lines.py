@@ -14,11 +14,10 @@ from ..reader_settings import ReaderSettings
 from ..rows import MAX_TEXT_BYTES, TOO_LONG, AnyRow, BadRow, Block, ParsedRows, Row
 
 Read = Callable[[], bytes]
-"""Returns the next bytes of a stream, and none at its end. The caller decides how many there are, and
-whether to wait for more than what is there."""
+"""Returns the next bytes of a stream, and none at its end."""
 
 ParseLine = Callable[[bytes, ReaderSettings], tuple[bytes, str | None, tuple[Any, ...]]]
-"""Returns text, label and kept values of a line without its end; ValueError says why it cannot."""
+"""Returns text, label and kept values of a line without its end; raises ValueError with the reason."""
 
 
 _LINE_END = re.compile(rb"\r\n?|\n")

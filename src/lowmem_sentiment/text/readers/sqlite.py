@@ -15,7 +15,7 @@ from .columns import Columns, find_columns
 
 
 def sqlite_rows(file: Input, reading: Reading) -> Iterator[AnyRow]:
-    """Yield the rows in the order in which SQLite finds them; DataError where there is no such table."""
+    """Yield the rows in SQLite's order; DataError where there is no such table."""
     if file.path is None:
         raise SettingsError(f"{file.name} is an SQLite file, which cannot be read from a pipe; save it")
     uri = f"{Path(file.path).absolute().as_uri()}?mode=ro"

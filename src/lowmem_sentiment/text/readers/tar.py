@@ -175,7 +175,7 @@ class _Archive:
             self._left -= len(self._read(min(self._left, _READ_BYTES)))
 
     def _read(self, size: int) -> bytes:
-        """Return exactly `size` bytes: what is there is read in parts before more is asked for."""
+        """Return exactly `size` bytes, read in parts: a false size takes no memory."""
         parts, left = [], size
         while left and (data := self._stream.read(min(left, _READ_BYTES))):
             parts.append(data)
