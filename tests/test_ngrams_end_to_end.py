@@ -227,7 +227,7 @@ def test_a_recipe_takes_no_more_features_than_there_are(ngram_dataset):
 
 def test_a_damaged_feature_list_is_reported_with_its_record(ngram_dataset):
     from lowmem_sentiment.dataset import records
-    from lowmem_sentiment.dataset.examples import Bounds, decode
+    from lowmem_sentiment.dataset.records import Bounds, decode
 
     path = ngram_dataset.paths("test")[0]
     with open(path, "rb") as file:

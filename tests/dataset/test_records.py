@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lowmem_sentiment.dataset import records
-from lowmem_sentiment.dataset.examples import Bounds, decode
+from lowmem_sentiment.dataset.records import Bounds, decode
 from lowmem_sentiment.system.errors import DataError
 from lowmem_sentiment.system.tfrecord import crc32c, frame, masked
 from lowmem_sentiment.text.reviews import Reviews

@@ -6,9 +6,10 @@ The manifest is written last, so a directory without one is unfinished.
 import re
 import stat
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from ..system.directories import Kind, no_directory
 from ..system.errors import DataError, printable
@@ -153,7 +154,8 @@ def read_manifest(directory: Path) -> tuple[Manifest, dict[str, Any]]:
     content = read_json(path)
     check_format(content, str(path), FORMAT, VERSION, VERSION_WITH_FEATURES)
     manifest = parse(Manifest, content, str(path))
-    _check(manifest, str(path))
+    for problem in _contradictions(manifest):
+        raise DataError(f"{path}: {problem}; prepare the data again")
     return manifest, content
 
 
@@ -161,58 +163,50 @@ def _shown(value: Any) -> str:
     return printable(repr(value), 60)
 
 
-def _check(manifest: Manifest, where: str) -> None:
-    """Raise DataError where the values contradict each other, or name files elsewhere."""
-
-    def wrong(what: str) -> NoReturn:
-        raise DataError(f"{where}: {what}; prepare the data again")
-
-    labels = manifest.labels
+def _contradictions(manifest: Manifest) -> Iterator[str]:
+    """Yield what values contradict each other, or name files elsewhere."""
+    labels, features, most = manifest.labels, manifest.features, (1 << 31) - 1
     if not 1 <= len(labels) <= MAX_LABELS:
-        wrong(f"there are {len(labels):,} labels, expected 1 to {MAX_LABELS:,}")
+        yield f"there are {len(labels):,} labels, expected 1 to {MAX_LABELS:,}"
     for label, count in Counter(labels).items():
         if count > 1 or not is_unicode(label):
-            wrong(f"the label {_shown(label)} is there twice or is not valid Unicode")
+            yield f"the label {_shown(label)} is there twice or is not valid Unicode"
     if not isinstance(manifest.source.get("description"), str):
-        wrong("source.description is missing, expected a text")
-    if not 0 <= manifest.vocabulary.words < 1 << 31:
-        wrong(f"vocabulary.words is {manifest.vocabulary.words}, expected 0 to {(1 << 31) - 1:,}")
-    if (manifest.features is not None) != (manifest.version == VERSION_WITH_FEATURES):
-        wrong(f"version {manifest.version} with or without features, expected them only in version 2")
-    if manifest.features and not 0 < manifest.features.features < 1 << 31:
-        wrong(f"features.features is {manifest.features.features}, expected 1 to {(1 << 31) - 1:,}")
-    if manifest.features and not 0 <= manifest.features.validation_split < 1:
-        share = manifest.features.validation_split
-        wrong(f"features.validation_split is {share}, expected 0 to below 1")
+        yield "source.description is missing, expected a text"
+    if not 0 <= manifest.vocabulary.words <= most:
+        yield f"vocabulary.words is {manifest.vocabulary.words}, expected 0 to {most:,}"
+    if (features is not None) != (manifest.version == VERSION_WITH_FEATURES):
+        yield f"version {manifest.version} with or without features, expected them only in version 2"
+    if features and not 0 < features.features <= most:
+        yield f"features.features is {features.features}, expected 1 to {most:,}"
+    if features and not 0 <= features.validation_split < 1:
+        yield f"features.validation_split is {features.validation_split}, expected 0 to below 1"
     if manifest.tokenizer not in TOKENIZERS:
-        wrong(f"tokenizer is {_shown(manifest.tokenizer)}, expected one of {', '.join(TOKENIZERS)}")
+        yield f"tokenizer is {_shown(manifest.tokenizer)}, expected one of {', '.join(TOKENIZERS)}"
     if manifest.recipe not in RECIPES:
-        wrong(f"recipe is {_shown(manifest.recipe)}, expected one of {', '.join(RECIPES)}")
+        yield f"recipe is {_shown(manifest.recipe)}, expected one of {', '.join(RECIPES)}"
     if set(manifest.splits) - {VALIDATION} != set(SPLITS):
-        wrong(f"the splits are {_shown(list(manifest.splits))}, expected {', '.join(SPLITS)}")
+        yield f"the splits are {_shown(list(manifest.splits))}, expected {', '.join(SPLITS)}"
     for name, split in manifest.splits.items():
-        if problem := _problem(name, split, len(labels)):
-            wrong(f"splits.{name}: {problem}")
+        yield from (f"splits.{name}: {each}" for each in _split_contradictions(name, split, len(labels)))
 
 
-def _problem(name: str, split: Split, num_labels: int) -> str | None:
-    """Return what contradicts itself in a split."""
+def _split_contradictions(name: str, split: Split, num_labels: int) -> Iterator[str]:
     for shard in split.shards:
         named = _SHARD_NAME.fullmatch(shard.file)
         if not named or named[1] != name:
             expected = f"{name}-00000-of-{len(split.shards):05d}.tfrecord or alike"
-            return f"the shard's name is {_shown(shard.file)}, expected {expected}"
+            yield f"the shard's name is {_shown(shard.file)}, expected {expected}"
         if not (shard.records > 0 and 16 * shard.records <= shard.bytes):
-            return f"{shard.file} has {shard.records} records in {shard.bytes} bytes"
+            yield f"{shard.file} has {shard.records} records in {shard.bytes} bytes"
     if len({shard.file for shard in split.shards}) < len(split.shards):
-        return "a shard is listed twice"
+        yield "a shard is listed twice"
     if len(split.labels) != num_labels:
-        return f"labels has {len(split.labels)} counts, expected {num_labels}"
+        yield f"labels has {len(split.labels)} counts, expected {num_labels}"
     if min(split.labels) < 0:
-        return f"labels has a count of {min(split.labels)}, expected 0 or more"
+        yield f"labels has a count of {min(split.labels)}, expected 0 or more"
     if not split.reviews == sum(split.labels) == sum(shard.records for shard in split.shards):
-        return f"reviews is {split.reviews}, expected the sum of the labels and of the records"
-    return None
+        yield f"reviews is {split.reviews}, expected the sum of the labels and of the records"
 
 
 def check_file(path: Path, expected: int | None = None) -> int:

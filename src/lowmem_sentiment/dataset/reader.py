@@ -28,7 +28,6 @@ from ..system.files import open_regular, read_regular, sha256
 from ..text.reviews import Reviews
 from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
 from . import records
-from .examples import Bounds, decode
 from .manifest import (
     FEATURES,
     SCALES,
@@ -249,8 +248,8 @@ class Dataset:
     def _decode(
         self, block: list[bytes], split: str, nth: int, numbers: Sequence[int], ids: str
     ) -> Reviews:
-        bounds = Bounds(self.num_ids if ids == "tokens" else self.num_inputs, len(self.labels))
-        return decode(block, str(self.paths(split)[nth]), numbers, bounds, ids)
+        bounds = records.Bounds(self.num_ids if ids == "tokens" else self.num_inputs, len(self.labels))
+        return records.decode(block, str(self.paths(split)[nth]), numbers, bounds, ids)
 
     def verify(self, split: str) -> None:
         """Raise DataError for the first shard whose SHA-256 is not the manifest's; decodes nothing."""

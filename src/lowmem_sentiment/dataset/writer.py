@@ -20,6 +20,7 @@ from .manifest import (
     FORMAT,
     MANIFEST,
     MAX_LABELS,
+    SPLITS,
     TUTORIAL,
     VALIDATION,
     VERSION,
@@ -56,24 +57,21 @@ class _OpenShard:
     """A shard that is being written, under a temporary name."""
 
     def __init__(self, path: Path):
-        self._file = open(path, "xb")  # noqa: SIM115
+        self.file = open(path, "xb")  # noqa: SIM115
         self._digest = hashlib.sha256()
-        self.name, self.records, self.bytes = path.name, 0, 0
+        self.records = self.bytes = 0
 
     def append(self, data: bytes | memoryview, records: int) -> None:
-        self._file.write(data)
+        self.file.write(data)
         self._digest.update(data)
         self.bytes += len(data)
         self.records += records
 
     def finish(self) -> Shard:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        return Shard(self.name, self.records, self.bytes, self._digest.hexdigest())
-
-    def close(self) -> None:
-        self._file.close()
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()
+        return Shard(Path(self.file.name).name, self.records, self.bytes, self._digest.hexdigest())
 
 
 class _SplitWriter:
@@ -83,10 +81,8 @@ class _SplitWriter:
     written meanwhile, however the source was sorted.
     """
 
-    def __init__(
-        self, directory: Path, split: str, num_labels: int, shard_bytes: int, open_shards: int = 1
-    ):
-        self._directory, self._split, self._shard_bytes = directory, split, shard_bytes
+    def __init__(self, prefix: Path, num_labels: int, shard_bytes: int, open_shards: int = 1):
+        self._prefix, self._shard_bytes = prefix, shard_bytes
         self._open: list[_OpenShard | None] = [None] * open_shards
         self._opened = self._reviews = self._tokens = 0
         self._closed: list[Shard] = []
@@ -94,61 +90,47 @@ class _SplitWriter:
 
     def append(self, block: EncodedReviews) -> None:
         """Append a block of reviews."""
-        if len(self._open) == 1:
-            self._append_to(0, memoryview(block.data), block.sizes)
-        else:
-            self._spread(block)
-        self._reviews += len(block.sizes)
-        self._label_counts += np.bincount(block.labels, minlength=len(self._label_counts))
-        self._tokens += int(block.lengths.sum())
-
-    def _spread(self, block: EncodedReviews) -> None:
-        count = len(self._open)
-        ends = np.cumsum(block.sizes).tolist()
+        count, ends = len(self._open), np.cumsum(block.sizes).tolist()
         starts = [0, *ends[:-1]]
         for nth in range(min(count, len(ends))):
             records = zip(starts[nth::count], ends[nth::count], strict=True)
             data = b"".join([block.data[start:end] for start, end in records])
             self._append_to((self._reviews + nth) % count, memoryview(data), block.sizes[nth::count])
+        self._reviews += len(block.sizes)
+        self._label_counts += np.bincount(block.labels, minlength=len(self._label_counts))
+        self._tokens += int(block.lengths.sum())
 
     def _append_to(self, nth: int, data: memoryview, sizes: np.ndarray) -> None:
         """Append records to the `nth` open shard, and to new ones as it fills."""
         ends, start, first = np.cumsum(sizes), 0, 0
         while first < len(sizes):
-            shard = self._open[nth] or self._open_shard(nth)
+            shard = self._open[nth]
+            if shard is None:
+                path = self._prefix.with_name(f"{self._prefix.name}-{self._opened:05d}{UNFINISHED}")
+                self._open[nth] = shard = _OpenShard(path)
+                self._opened += 1
             # up to and with the record that fills the shard
             room = self._shard_bytes - shard.bytes
             last = min(int(np.searchsorted(ends, start + room)), len(sizes) - 1)
             shard.append(data[start : ends[last]], last + 1 - first)
             start, first = int(ends[last]), last + 1
             if shard.bytes >= self._shard_bytes:
-                self._close_shard(nth)
-
-    def _open_shard(self, nth: int) -> _OpenShard:
-        name = f"{self._split}-{self._opened:05d}{UNFINISHED}"
-        self._open[nth] = shard = _OpenShard(self._directory / name)
-        self._opened += 1
-        return shard
-
-    def _close_shard(self, nth: int) -> None:
-        if shard := self._open[nth]:
-            self._closed.append(shard.finish())
-            self._open[nth] = None
+                self._closed.append(shard.finish())
+                self._open[nth] = None
 
     def close_files(self) -> None:
         """Close what is open."""
         for shard in filter(None, self._open):
-            shard.close()
+            shard.file.close()
 
-    def close(self) -> Split:
+    def finish(self) -> Split:
         """Rename the shards to their final names, and return the manifest's entry of the split."""
-        for nth in range(len(self._open)):
-            self._close_shard(nth)
-        shards = []
+        self._closed += [shard.finish() for shard in self._open if shard]
+        shards, prefix = [], self._prefix
         for nth, shard in enumerate(self._closed):
-            name = f"{self._split}-{nth:05d}-of-{len(self._closed):05d}.tfrecord"
-            os.rename(self._directory / shard.file, self._directory / name)
-            shards.append(replace(shard, file=name))
+            path = prefix.with_name(f"{prefix.name}-{nth:05d}-of-{len(self._closed):05d}.tfrecord")
+            os.rename(prefix.with_name(shard.file), path)
+            shards.append(replace(shard, file=path.name))
         return Split(self._reviews, self._tokens, self._label_counts.tolist(), shards)
 
 
@@ -170,9 +152,10 @@ class DatasetWriter:
         self._directory, self._labels, self._vocabulary = directory, labels, vocabulary
         self._lengths = LengthMoments()
         self._splits = {
-            "train": _SplitWriter(directory, "train", len(labels), shard_bytes, open_shards),
-            "test": _SplitWriter(directory, "test", len(labels), shard_bytes),
-            VALIDATION: _SplitWriter(directory, VALIDATION, len(labels), shard_bytes),
+            split: _SplitWriter(
+                directory / split, len(labels), shard_bytes, open_shards if split == "train" else 1
+            )
+            for split in (*SPLITS, VALIDATION)
         }
 
     def write(self, split: str, reviews: Reviews) -> None:
@@ -198,7 +181,7 @@ class DatasetWriter:
     ) -> None:
         """Write vocabulary and manifest; `source` says where the reviews came from."""
         self._vocabulary.save(self._directory / VOCABULARY)
-        splits = {split: writer.close() for split, writer in self._splits.items()}
+        splits = {split: writer.finish() for split, writer in self._splits.items()}
         if not splits[VALIDATION].reviews:
             del splits[VALIDATION]
         manifest = {

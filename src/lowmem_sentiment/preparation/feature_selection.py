@@ -6,7 +6,8 @@ out, so nothing is lost that would be kept, and IMDb has 3.1 million candidates 
 5.6 million.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -22,15 +23,12 @@ from ..system.progress import Progress, no_progress
 from ..text.ngrams import extend
 from ..text.reviews import Reviews
 from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
-from .lossy_counting import DocumentCounts, first_of_each
+from .lossy_counting import DocumentCounts, first_of_each, label_bits
 from .settings import MANY_TOKENS, PreparationSettings
 
 MIN_REVIEWS = 2
 """In large data an n-gram of several words in fewer reviews is not a candidate: 1.4 million of IMDb's 1.9
 million pairs stand in a single review, and only tell that review's label."""
-
-_DENSE = 1 << 20  # counts of n-grams by label at a time, 8 bytes each and some six copies
-
 
 _LINES = 1 << 13  # features made at a time: as Python's numbers they take ten times their arrays
 
@@ -86,22 +84,33 @@ def _count(
 ) -> tuple[_Candidates, int]:
     """Return the n-grams one word longer than `shorter`, and by how much a frequency may be too low."""
     size = len(shorter) + 1
-    task = CountTask(dataset, shorter, settings.validation_split)
-    totals = np.zeros(len(dataset.labels), np.int64)
-    counts = DocumentCounts(task.label_bits, settings.vocabulary_memory)
+    task = CountTask(dataset, shorter, validation_share(settings.validation_split))
+    counts = DocumentCounts(len(dataset.labels), settings.vocabulary_memory)
     done, shards = 0, dataset.shards("train")
     counted = workers.in_order(task, range(len(shards)), settings.workers or workers.available())
-    for shard, (labels, blocks) in zip(shards, counted, strict=True):
-        totals += labels
+    for shard, blocks in zip(shards, counted, strict=True):
         while blocks:
-            counts.add(*blocks.pop(0))
+            labels, keys, reviews = blocks.pop(0)
+            counts.reviews += labels
+            counts.add(keys, reviews)
         done += shard.records
         progress(f"count {size}-grams", done, dataset.num_reviews("train"))
     few = size == 1 or dataset.num_tokens("train") < MANY_TOKENS
     least = max(settings.min_count, 1 if few else MIN_REVIEWS)
-    keys, rows, label, count = counts.finish(least)
-    scores = _scores(rows, label, count, totals, settings.ranked_by)
+    keys, by_label = counts.finish(least)
+    scores = _scores(len(keys), by_label, counts.reviews, settings.ranked_by)
     return _Candidates(task.unpack(keys), scores), counts.error_bound
+
+
+def blocks_to_count(
+    dataset: Dataset, split: str, shard: int, held_out: Fraction
+) -> Iterator[tuple[Reviews, np.ndarray]]:
+    """Yield the reviews of a shard in blocks, and bool[reviews], which are not held out."""
+    first = sum(each.records for each in dataset.shards(split)[:shard])
+    for reviews in dataset.read_shard(split, shard):
+        index = np.arange(first, first + len(reviews.lengths))
+        first += len(index)
+        yield reviews, ~is_held_out(index, held_out)
 
 
 class CountTask:
@@ -110,10 +119,9 @@ class CountTask:
     Instances hold the tables of the shorter ones (8 bytes each), which forks share.
     """
 
-    def __init__(self, dataset: Dataset, shorter: list[np.ndarray], validation_split: float = 0.0):
-        self._dataset, self._shorter = dataset, shorter
-        self._held_out = validation_share(validation_split)
-        self.label_bits = max(1, (len(dataset.labels) - 1).bit_length())
+    def __init__(self, dataset: Dataset, shorter: list[np.ndarray], held_out: Fraction):
+        self._dataset, self._shorter, self._held_out = dataset, shorter, held_out
+        self._label_bits = label_bits(len(dataset.labels))
         self._word_bits = (dataset.num_ids - 1).bit_length()
         self._node_bits = 0
         if shorter:
@@ -126,18 +134,14 @@ class CountTask:
             return keys
         return keys >> self._word_bits << 32 | keys & ((1 << self._word_bits) - 1)
 
-    def __call__(self, shard: int) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
-        """Return int64[labels], how many reviews of a shard are ranked, and `count` of each block."""
-        shards = self._dataset.shards("train")
-        first = sum(each.records for each in shards[:shard])
-        totals, blocks = np.zeros(len(self._dataset.labels), np.int64), []
-        for reviews in self._dataset.read_shard("train", shard):
-            index = np.arange(first, first + len(reviews.lengths))
-            first += len(index)
-            ranked = reviews.select(~is_held_out(index, self._held_out)) if self._held_out else reviews
-            totals += np.bincount(ranked.labels, minlength=len(totals))
-            blocks.append(self.count(ranked))
-        return totals, blocks
+    def __call__(self, shard: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Return int64[labels], how many reviews are ranked, and `count` of them, for each block."""
+        blocks = []
+        for reviews, chosen in blocks_to_count(self._dataset, "train", shard, self._held_out):
+            ranked = reviews.select(chosen) if self._held_out else reviews
+            labels = np.bincount(ranked.labels, minlength=len(self._dataset.labels))
+            blocks.append((labels, *self.count(ranked)))
+        return blocks
 
     def count(self, reviews: Reviews) -> tuple[np.ndarray, np.ndarray]:
         """Return int64[n] distinct ascending keys, and int32[n], in how many of `reviews` each stands.
@@ -146,13 +150,13 @@ class CountTask:
         """
         text, ngrams = self._ngrams(reviews)
         text_bits = max(1, len(reviews.lengths) - 1).bit_length()
-        if self._node_bits + self._word_bits + self.label_bits + text_bits > 63:
+        if self._node_bits + self._word_bits + self._label_bits + text_bits > 63:
             raise SettingsError(
                 "there are too many n-grams, words and labels to number; expected a higher min_count, or "
                 "fewer ngrams"
             )
         # one sort of whole numbers finds what is distinct in a review, and counts reviews
-        pairs = (ngrams << self.label_bits | reviews.labels[text]) << text_bits | text
+        pairs = (ngrams << self._label_bits | reviews.labels[text]) << text_bits | text
         pairs.sort()
         pairs = pairs[first_of_each(pairs)] >> text_bits
         starts = np.flatnonzero(first_of_each(pairs))
@@ -179,11 +183,11 @@ class CountTask:
 
 
 def _scores(
-    rows: np.ndarray, label: np.ndarray, count: np.ndarray, totals: np.ndarray, rank: str
+    size: int, by_label: Iterable[tuple[slice, np.ndarray]], totals: np.ndarray, rank: str
 ) -> np.ndarray:
-    """Return float64[n], what n-grams are ranked by, from what `DocumentCounts.finish` returns."""
-    scores, labels = np.empty(len(rows)), len(totals)
-    for some, dense in counts_by_label(rows, label, count, labels):
+    """Return float64[size], what n-grams are ranked by, from what `DocumentCounts.finish` returns."""
+    scores, labels = np.empty(size), len(totals)
+    for some, dense in by_label:
         whole = dense.sum(axis=0)
         if rank == FREQUENCY:
             scores[some] = whole
@@ -195,22 +199,6 @@ def _scores(
         scores[some] = np.max(each, axis=0)
     # the last bits of a logarithm differ between processors; rounded, they decide no order
     return np.round(scores, 6)
-
-
-def counts_by_label(
-    rows: np.ndarray, label: np.ndarray, count: np.ndarray, labels: int
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield some n-grams at a time, and float64[labels, some], the reviews of each label they stand in.
-
-    The counts are what `DocumentCounts.finish` returns.
-    """
-    ends, size = np.cumsum(rows), max(1, _DENSE // labels)
-    for first in range(0, len(rows), size):
-        last = min(len(rows), first + size)
-        some = slice(ends[first] - rows[first], ends[last - 1])
-        dense = np.zeros((labels, last - first))
-        dense[label[some], np.repeat(np.arange(last - first), rows[first:last])] = count[some]
-        yield slice(first, last), dense
 
 
 def _lines(found: list[_Candidates], order: np.ndarray, vocabulary: Vocabulary) -> list[bytes]:

@@ -14,6 +14,7 @@ and each occurrence counted adds 1.
 """
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -28,6 +29,8 @@ WORD_BYTES = 160
 # A row (one n-gram and one label): key 8 bytes, count 4, error 4. Taking in new rows copies one of the
 # three arrays at a time, so that some 8 bytes more are in use meanwhile.
 ROW_BYTES = 24
+
+_DENSE = 1 << 20  # counts of n-grams by label at a time, 8 bytes each and some six copies
 
 
 def least_bound(upper: np.ndarray, costs: np.ndarray, room: float) -> int:
@@ -47,7 +50,6 @@ class WordCounts:
         self.counts: dict[bytes, int] = {}
         self._errors: dict[bytes, int] = {}  # of words that entered after some were dropped
         self.error_bound = 0
-        self.total = 0
 
     def add(self, words: list[bytes], counts: list[int]) -> None:
         """Add words, and how often each occurred (0: not at all)."""
@@ -64,7 +66,6 @@ class WordCounts:
                     self._drop()
                     ours = self.counts
                     get = ours.get
-        self.total += sum(counts)
 
     def _enter(self, word: bytes) -> None:
         self._used += WORD_BYTES + len(word)
@@ -104,15 +105,14 @@ class DocumentCounts:
     n-gram's frequency over all labels. IMDb's training split has 2.2 million rows of two words: 53 MB.
     """
 
-    def __init__(self, label_bits: int, memory: int):
-        self._label_bits, self._capacity = label_bits, max(1, memory // ROW_BYTES)
+    def __init__(self, num_labels: int, memory: int):
+        self._label_bits, self._capacity = label_bits(num_labels), max(1, memory // ROW_BYTES)
+        self.reviews = np.zeros(num_labels, np.int64)
+        """How many reviews of each label were counted; those who add n-grams add them."""
         self._keys: np.ndarray = np.empty(0, np.int64)
         self._counts: np.ndarray = np.empty(0, np.int32)
         self._errors: np.ndarray | None = None  # once some were dropped: what each row may lack
         self.error_bound = 0
-
-    def __len__(self) -> int:
-        return len(self._keys)
 
     def add(self, keys: np.ndarray, counts: np.ndarray) -> None:
         """Add int64[n] distinct ascending keys, and int32[n], in how many more reviews each stands."""
@@ -139,13 +139,9 @@ class DocumentCounts:
         there[inside] = self._keys[place[inside]] >> self._label_bits == ngrams[inside]
         return np.where(there, 0, self.error_bound).astype(np.int32)
 
-    def _starts(self) -> np.ndarray:
-        """Return int64, the first row of each n-gram."""
-        return np.flatnonzero(first_of_each(self._keys >> self._label_bits))
-
     def _drop(self) -> None:
         """Raise the bound until the n-grams above it take 3/4 of the rows; drop the others."""
-        starts = self._starts()
+        starts = np.flatnonzero(first_of_each(self._keys >> self._label_bits))
         rows = np.diff(starts, append=len(self._keys))
         upper = np.add.reduceat(self._counts, starts)
         if self._errors is not None:
@@ -155,31 +151,45 @@ class DocumentCounts:
         errors = np.zeros(len(kept), np.int32) if self._errors is None else self._errors
         self._keys, self._counts, self._errors = self._keys[kept], self._counts[kept], errors[kept]
 
-    def finish(self, frequency: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def finish(self, frequency: int) -> tuple[np.ndarray, Iterator[tuple[slice, np.ndarray]]]:
         """Return the n-grams that stand in at least so many reviews, and empty the table.
 
-        int64[n] ascending keys without the label, int64[n] how many rows each has, and of each row
-        int32[rows] the label and int32[rows] the count.
+        int64[n] ascending keys without the label, and, for some of them at a time, float64[labels, some],
+        the reviews of each label they stand in.
         """
         keys, counts = self._keys, self._counts
         self._keys, self._counts, self._errors = keys[:0], counts[:0], None
         if not len(keys):
-            return keys, keys, counts, counts
+            return keys, iter(())
         # rows first: what is left is half of it, and everything after costs half as much
-        kept = self._rows_at_least(keys, counts, frequency)
+        first = first_of_each(keys >> self._label_bits)
+        frequent = np.add.reduceat(counts, np.flatnonzero(first)) >= frequency
+        nth = np.cumsum(first, dtype=np.int32)
+        nth -= 1
+        kept = frequent[nth]
+        del first, nth
         keys, counts = keys[kept], counts[kept]
         labels = (keys & ((1 << self._label_bits) - 1)).astype(np.int32)
         keys >>= self._label_bits
         starts = np.flatnonzero(first_of_each(keys))
-        return keys[starts], np.diff(starts, append=len(keys)), labels, counts
+        return keys[starts], self._by_label(starts, labels, counts)
 
-    def _rows_at_least(self, keys: np.ndarray, counts: np.ndarray, frequency: int) -> np.ndarray:
-        """Return bool[rows]: whether the row's n-gram stands in at least so many reviews."""
-        first = first_of_each(keys >> self._label_bits)
-        kept = np.add.reduceat(counts, np.flatnonzero(first)) >= frequency
-        nth = np.cumsum(first, dtype=np.int32)
-        nth -= 1
-        return kept[nth]
+    def _by_label(
+        self, starts: np.ndarray, labels: np.ndarray, counts: np.ndarray
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        ends, size = np.append(starts[1:], len(labels)), max(1, _DENSE // len(self.reviews))
+        for first in range(0, len(starts), size):
+            last = min(len(starts), first + size)
+            rows, some = slice(starts[first], ends[last - 1]), slice(first, last)
+            dense = np.zeros((len(self.reviews), last - first))
+            ngram = np.repeat(np.arange(last - first), ends[some] - starts[some])
+            dense[labels[rows], ngram] = counts[rows]
+            yield some, dense
+
+
+def label_bits(num_labels: int) -> int:
+    """Return how many bits a label takes in a key of `DocumentCounts`."""
+    return max(1, (num_labels - 1).bit_length())
 
 
 def first_of_each(values: np.ndarray) -> np.ndarray:

@@ -1,7 +1,9 @@
 """Source -> dataset directory, in bounded memory."""
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +12,21 @@ from ..dataset.manifest import DATASET, NGRAMS, SPLITS, TUTORIAL
 from ..dataset.reader import Dataset
 from ..dataset.writer import SHARD_BYTES, DatasetWriter
 from ..sources.source import TextSource, TokenSource
+from ..system import workers
 from ..system.directories import new_directory
 from ..system.errors import DataError, printable
 from ..system.progress import Progress, no_progress
 from ..text.reviews import Reviews
 from ..text.tokenizer_names import KERAS, PUNCTUATION, UNICODE
+from .chunk_tasks import SPLITS_READ, ChunkEncoder, Spill, tokenise_chunk
+from .corpus_summary import CorpusSummary
 from .feature_preparation import add_features
 from .given_vocabulary import GivenVocabulary, load_vocabulary
 from .settings import PreparationSettings
-from .text_preparation import write_texts
+
+# Shards that training reviews are spread over at a time, at most: 128 open files, 200 MB of
+# reviews. Where a source sorted by label is larger, shards differ, and their random order mixes them.
+_MAX_OPEN_SHARDS = 128
 
 
 def prepare(
@@ -51,7 +59,7 @@ def prepare(
         if isinstance(source, TokenSource):
             _write_tokens(source, directory, str(settings.recipe), shard_bytes, progress)
         else:
-            write_texts(source, directory, settings, given, shard_bytes, progress)
+            _write_texts(source, directory, settings, given, shard_bytes, progress)
         dataset = Dataset(directory)
         _check_splits(dataset)
         if settings.wanted or (given and given.features):
@@ -86,6 +94,45 @@ def _write_tokens(
             done += len(reviews.lengths)
             progress("write shards", done, description.get("reviews"))
         writer.finish(source.name, description, recipe=recipe)
+
+
+def _write_texts(
+    source: TextSource,
+    directory: Path,
+    settings: PreparationSettings,
+    given: GivenVocabulary | None,
+    shard_bytes: int,
+    progress: Progress,
+) -> None:
+    """Write a source's texts into an empty directory, with the words that are `given`.
+
+    `settings` have recipe and tokenizer filled in. Texts are read once, and wait as numbers on the disk
+    until the vocabulary is known. The number of processes changes neither the chunks nor the order in
+    which the parent takes the results, and so not a byte of the dataset.
+    """
+    tokenizer, recipe = str(settings.tokenizer), str(settings.recipe)
+    processes = settings.workers or workers.available()
+    with tempfile.TemporaryFile(dir=directory) as file:
+        spill, summary = Spill(file), CorpusSummary(source, settings, directory)
+        tokenise = partial(tokenise_chunk, tokenizer=tokenizer)
+        for chunk in workers.in_order(tokenise, source.chunks(), processes):
+            summary.add(chunk)
+            spill.append(chunk.numbered)
+            done, share = summary.num_read, source.share()
+            progress("read texts", done, int(done / share) if share else None)
+        spill.flush()
+        decisions, labels = summary.decide(spill), summary.ordered_labels()
+        vocabulary = given.words if given else summary.take_vocabulary()
+        open_shards = min(_MAX_OPEN_SHARDS, summary.training_bytes // shard_bytes + 1)
+        encoder = ChunkEncoder(spill, vocabulary, labels)
+        with DatasetWriter(directory, labels, vocabulary, shard_bytes, open_shards=open_shards) as writer:
+            done = 0
+            for blocks in workers.in_order(encoder, enumerate(decisions), processes):
+                for split, block in zip(SPLITS_READ, blocks, strict=False):
+                    writer.append(split, block)
+                    done += len(block.sizes)
+                progress("write shards", done, summary.num_read)
+            writer.finish(source.name, summary.describe(), tokenizer, recipe)
 
 
 def _check_block(reviews: Reviews, num_ids: int, num_labels: int, name: str) -> None:
