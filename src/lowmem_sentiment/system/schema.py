@@ -71,58 +71,54 @@ def _object(schema: type, content: Any, where: str, key: str) -> Any:
 
 
 def _value(kind: Any, value: Any, where: str, key: str) -> Any:
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if kind is Any:
-        return value
-    if origin in (typing.Union, types.UnionType):
-        for choice in arguments:
-            if _is_a(choice, value):
-                return _value(choice, value, where, key)
-    elif not _is_a(kind, value):
-        pass
-    elif origin in (list, tuple):
-        return origin(
-            _value(arguments[0], each, where, f"{key}[{nth}]") for nth, each in enumerate(value)
-        )
-    elif origin is dict:
+    found = next((each for each in _choices(kind) if _is_a(each, value)), None)
+    if found is None:
+        raise _wrong(where, key, value, " or ".join(map(_describe, _choices(kind))))
+    outer, arguments = typing.get_origin(found) or found, typing.get_args(found)
+    if outer in (list, tuple):
+        return outer(_value(arguments[0], each, where, f"{key}[{nth}]") for nth, each in enumerate(value))
+    if outer is dict:
         return {name: _value(arguments[1], each, where, f"{key}.{name}") for name, each in value.items()}
-    elif isinstance(kind, type) and dataclasses.is_dataclass(kind):
-        return _object(kind, value, where, key)
-    else:
-        return float(value) if kind is float else value
-    raise _wrong(where, key, value, _describe(kind))
+    if dataclasses.is_dataclass(outer):
+        return _object(found, value, where, key)
+    return float(value) if outer is float else value
+
+
+def _choices(kind: Any) -> tuple[Any, ...]:
+    """Return the types of a union, or the type itself."""
+    union = typing.get_origin(kind) in (typing.Union, types.UnionType)
+    return typing.get_args(kind) if union else (kind,)
 
 
 def _is_a(kind: Any, value: Any) -> bool:
     """Return whether a JSON value may be of a type, by its outermost level only."""
     outer = typing.get_origin(kind) or kind
-    if outer in (types.NoneType, None):
-        return value is None
     if outer is Any:
         return True
-    if outer is float:  # a whole number of hundreds of digits would not fit
-        return isinstance(value, float) or _is_a(int, value)
-    if outer is int:
-        return isinstance(value, int) and not isinstance(value, bool) and -_INT64 <= value < _INT64
+    if outer in (int, float):  # a whole number of hundreds of digits would not fit
+        whole = isinstance(value, int) and not isinstance(value, bool) and -_INT64 <= value < _INT64
+        return whole or (outer is float and isinstance(value, float))
     if outer is tuple:
         return isinstance(value, list | tuple)
-    if dataclasses.is_dataclass(outer):
-        return isinstance(value, dict)
-    return isinstance(value, outer)
+    return isinstance(value, dict if dataclasses.is_dataclass(outer) else outer)
 
 
-_NAMES = {str: "a text", int: "a whole number of 64 bits", float: "a number", bool: "true or false"}
+_NAMES = {
+    str: "a text",
+    int: "a whole number of 64 bits",
+    float: "a number",
+    bool: "true or false",
+    types.NoneType: "null",
+}
 
 
 def _describe(kind: Any) -> str:
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join(map(_describe, arguments))
-    if origin in (list, tuple):
-        return f"a list, each of it {_describe(arguments[0])}"
-    if origin is dict or dataclasses.is_dataclass(kind):
+    if typing.get_origin(kind) in (list, tuple):
+        each = " or ".join(map(_describe, _choices(typing.get_args(kind)[0])))
+        return f"a list, each of it {each}"
+    if typing.get_origin(kind) is dict or dataclasses.is_dataclass(kind):
         return "an object"
-    return "null" if kind is types.NoneType else _NAMES.get(kind, str(kind))
+    return _NAMES.get(kind, str(kind))
 
 
 def _wrong(where: str, key: str, value: Any, expected: str) -> DataError:
