@@ -7,6 +7,7 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from lowmem_sentiment.cli import evaluate as cli_evaluate
@@ -160,10 +161,24 @@ def test_a_check_counts_and_the_result_is_saved_when_nobody_reads_the_answer(run
 def test_a_label_that_is_hardly_found_is_noted():
     labels = {"rare": (20, 0.29), "few": (19, 0.0), "found": (20, 0.3)}
     by_label = {name: LabelMetrics(0.5, recall, 0.5, n) for name, (n, recall) in labels.items()}
-    (note,) = cli_evaluate._notes(SimpleNamespace(by_label=by_label, labels=[*labels]))
+    evaluation = SimpleNamespace(
+        by_label=by_label, labels=[*labels], accuracy=0.5, confusion_matrix=np.eye(3, dtype=np.uint32)
+    )
+    (note,) = cli_evaluate._notes(evaluation)
     assert note.startswith(
         "note: rare is found in 29% of its reviews; train with --class-weight balanced"
     )
+
+
+def test_a_model_that_predicts_one_label_is_noted():
+    by_label = {name: LabelMetrics(0.5, 0.5, 0.5, n) for name, n in {"good": 30, "bad": 10}.items()}
+    matrix = np.array([[30, 0], [10, 0]], np.uint32)
+    evaluation = SimpleNamespace(
+        by_label=by_label, labels=[*by_label], accuracy=0.75, confusion_matrix=matrix, metrics={"auc": 1}
+    )
+    worse, only = cli_evaluate._notes(evaluation)
+    assert worse.startswith("note: accuracy 0.7500 is no better than always answering 'good', 0.7500")
+    assert only == "note: only good is predicted"
 
 
 def test_unknown_labels_are_named_and_escaped(runs, tmp_path, capsys):

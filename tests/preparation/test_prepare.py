@@ -272,6 +272,24 @@ def test_a_min_count_that_leaves_no_word_is_refused(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "settings", "warned"),
+    [
+        ("这家店的味道很好", {}, True),
+        ("ร้านนี้อร่อยมาก", {"recipe": "tutorial"}, True),
+        ("这家店的味道很好", {"tokenizer": "characters"}, False),
+        ("이 식당은 맛있어요", {}, False),
+        ("a fine 店 in town", {}, False),
+    ],
+)
+def test_scripts_without_spaces_are_warned_of(tmp_path, text, settings, warned):
+    source = csv_of(tmp_path / "r.csv", [f"{text}{nth % 7},{nth % 2}" for nth in range(50)])
+    lines = []
+    prepare(source, tmp_path / "out", PreparationSettings(**settings), report=lines.append)
+    assert [line for line in lines if "--tokenizer characters" in line] == lines[: int(warned)]
+    assert any("without spaces" in line for line in lines) == warned
+
+
 def test_texts_without_any_word_are_refused(tmp_path):
     source = csv_of(tmp_path / "r.csv", [f"{chr(0x200B) * (nth + 1)},{nth % 2}" for nth in range(50)])
     with pytest.raises(DataError, match="no training review has a word"):

@@ -202,12 +202,20 @@ def _confusion_lines(evaluation: "Evaluation") -> list[str]:
 
 def _notes(evaluation: "Evaluation") -> list[str]:
     """Return a line for what is not defined, and for each label that the model hardly ever finds."""
+    from ..runs.diagnosis import no_better_than_one_label
+
     notes = []
     if len(evaluation.labels) == 2 and "auc" not in evaluation.metrics:
         notes.append("note: auc is not defined for reviews of one label, and no --fail-under checks it")
+    counts = [each.reviews for each in evaluation.by_label.values()]
+    if worse := no_better_than_one_label(evaluation.accuracy, evaluation.labels, counts):
+        notes.append(f"note: {worse}; train with --recipe ngrams")
+    predicted = evaluation.confusion_matrix.sum(axis=0)
+    if (predicted > 0).sum() == 1 and len(counts) - counts.count(0) > 1:
+        notes.append(f"note: only {printable(evaluation.labels[int(predicted.argmax())])} is predicted")
     return notes + [
         f"note: {printable(label)} is found in {metrics.recall:.0%} of its reviews; train with "
-        "--class-weight balanced, and --best-by f1"
+        "--class-weight balanced, which costs accuracy, and --best-by f1"
         for label, metrics in evaluation.by_label.items()
         if metrics.reviews >= ENOUGH and metrics.recall < HARDLY
     ]

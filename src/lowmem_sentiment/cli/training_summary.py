@@ -20,10 +20,11 @@ def summary_lines(summary: dict[str, Any], settings: TrainingSettings, too_good:
         f"{held_out} loss": f"{summary['val_loss']:.4f}",
         "train accuracy": f"{summary['accuracy']:.4f}",
         **({"note": VALIDATION_TOO_GOOD} if too_good else {}),
-        **epoch_row(summary, settings.keep_best),
+        **epoch_row(summary, settings.keep_best, settings.learning_rate_schedule == "constant"),
         "time": f"{summary['seconds']['training']:.1f} s for {plural(epochs, 'epoch')}, "
         f"{summary['reviews_per_second']:,.0f} reviews/s" + _waiting(summary["seconds"]),
         "peak memory": _memory(summary),
+        **({"warning": "; ".join(lines)} if (lines := summary.get("warnings")) else {}),
         "run": summary["run"],
         "watch": f"lowmem-sentiment tensorboard {summary['run']}",
     }
@@ -50,16 +51,18 @@ def _waiting(seconds: dict[str, Any]) -> str:
     return f", {min(seconds['waiting_for_data'] / seconds['training'], 1):.0%} waiting for data"
 
 
-def epoch_row(summary: dict[str, Any], keep_best: bool) -> dict[str, str]:
-    """Return a row on the epoch that is kept, or a hint that fewer or more may be better, or no row."""
+def epoch_row(summary: dict[str, Any], keep_best: bool, constant: bool) -> dict[str, str]:
+    """Return a row on the epoch that is kept, or a hint that fewer may be better, or no row.
+
+    Where the learning rate is not `constant`, the last epochs decide labels better, surer than they
+    should be: accuracy stays while the loss rises.
+    """
     epoch, epochs = summary["epoch"], summary["epochs"]
     # older runs have neither of these
     best_by, least = summary.get("best_by", "accuracy"), summary.get("least_loss_epoch", epochs)
     if epoch != epochs:
         return {"epoch": f"{epoch} of {epochs} is kept, the best by {best_by} in validation"}
-    if least < epochs and not keep_best:
+    if least < epochs and constant and not keep_best:
         rose = f"{summary['validated_on']} loss rose after epoch {least}"
         return {"overfitting": f"{rose} (--keep-best --best-by loss)"}
-    if epochs > 1 and summary["best_epoch"] == epochs:
-        return {"epochs": "the last was the best so far: more may be better (--epochs)"}
     return {}

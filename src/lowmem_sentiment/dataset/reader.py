@@ -266,7 +266,8 @@ class Dataset:
             return None
         return (
             f"{share:.1%} of the training reviews are '{printable(self.labels[largest])}', so always "
-            "answering that is as accurate; look at each label's recall, and try --class-weight balanced"
+            "answering that is as accurate; look at each label's recall; --class-weight balanced finds "
+            "rare labels at the cost of accuracy"
         )
 
     def warnings(self) -> list[str]:

@@ -1,5 +1,6 @@
 """Source -> dataset directory, in bounded memory."""
 
+import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -62,6 +63,8 @@ def prepare(
             _write_texts(source, directory, settings, given, shard_bytes, progress)
         dataset = Dataset(directory)
         _check_splits(dataset)
+        if warning := _script_without_spaces(dataset):
+            report(f"warning: {warning}")
         if settings.wanted or (given and given.features):
             add_features(dataset, settings, progress, given)
     return Dataset(out)
@@ -80,6 +83,26 @@ def _fill_in(
         tokenizer = PUNCTUATION
     tokenizer = given.tokenizer if given else settings.tokenizer or tokenizer
     return replace(settings, recipe=recipe, tokenizer=tokenizer)
+
+
+# Thai and Lao, Burmese, Khmer, Japanese, Chinese
+_NO_SPACES = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
+)
+
+
+def _script_without_spaces(dataset: Dataset) -> str | None:
+    """Return a line of warning where many words are whole sentences of a script without spaces."""
+    if dataset.tokenizer not in (UNICODE, PUNCTUATION):
+        return None
+    words = dataset.vocabulary().words[:10_000]
+    sentences = sum(bool(_NO_SPACES.search(word.decode("utf-8", "replace"))) for word in words)
+    if 3 * sentences < len(words):
+        return None
+    return (
+        "a third of the words or more are in a script without spaces between words, so that whole "
+        "sentences are taken for words; prepare with --tokenizer characters"
+    )
 
 
 def _write_tokens(

@@ -74,7 +74,9 @@ class TrainingSettings(Settings):
     )
     class_weight: str = setting(
         "none",
-        "balanced: every label has the same weight in the loss, however few its reviews",
+        "balanced: every label has the same weight in the loss, however few its reviews; rare labels are "
+        "found more often, and accuracy falls (on one set of five labels F1 rose from 0.30 to 0.39, and "
+        "accuracy fell from 0.67 to 0.53)",
         choices=CLASS_WEIGHTS,
     )
     """"balanced": a review's weight in the loss is (reviews / labels) / reviews of its label."""

@@ -5,7 +5,7 @@ The first two depend only on the epochs' metrics, so a resumed run needs nothing
 """
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from ..system.schema import parse
@@ -88,6 +88,8 @@ class TrainingSummary:
     """The epoch with the least validation loss."""
     parent: str | None = None
     """The run whose weights this one started from."""
+    warnings: list[str] = field(default_factory=list)
+    """What is wrong with the model, and the command that mends it (`diagnosis.py`)."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that summary.json holds, and `train --json` prints."""
@@ -101,7 +103,10 @@ class TrainingSummary:
         )  # fmt: skip
         content |= metrics
         content = {name: content.pop(name) for name in order} | content
-        return {name: value for name, value in content.items() if value is not None}
+        content = {name: value for name, value in content.items() if value is not None}
+        if not self.warnings:
+            del content["warnings"]
+        return content
 
     @classmethod
     def from_json(cls, content: Any, where: str) -> "TrainingSummary":

@@ -13,6 +13,7 @@ from ..model.numpy_model import NumpyModel
 from ..model.tensorflow import keras, tf
 from ..model.weights import to_arrays
 from ..runs.configuration import SaveEvery, TrainingSettings
+from ..runs.diagnosis import diagnose
 from ..runs.memory_plan import plan
 from ..runs.recipes import settings_by_recipe
 from ..runs.run_directory import NoRunDirectory, RunDirectory
@@ -247,4 +248,5 @@ def _summarise(
         peak_anonymous_bytes=peak_anonymous,
         predicted_resident_bytes=planned.resident,
         predicted_anonymous_bytes=planned.anonymous,
+        warnings=diagnose(job.dataset, settings, position.epochs, kept["epoch"], job.steps),
     )

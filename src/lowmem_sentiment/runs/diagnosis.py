@@ -1,0 +1,58 @@
+"""What is wrong with a trained model, with the command that mends it; nothing where all is well."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..dataset.manifest import NGRAMS
+from ..dataset.reader import Dataset
+from ..system.errors import printable
+from .configuration import TrainingSettings
+from .recipes import settings_by_recipe
+
+STILL_FALLING = 0.85
+"""A validation loss below this share of the epoch's before has not come to its end."""
+
+FEW_STEPS = 300
+"""After fewer steps a model has hardly begun to learn: IMDb's 2 epochs have 2,500."""
+
+
+def no_better_than_one_label(accuracy: float, labels: Sequence[str], counts: Sequence[int]) -> str | None:
+    """Return a line where a model is right no more often than one that always answers the largest label.
+
+    `counts` are the reviews of each label that `accuracy` is of.
+    """
+    largest = max(range(len(counts)), key=counts.__getitem__)
+    share = counts[largest] / max(1, sum(counts))
+    if accuracy > share or share == 1:
+        return None
+    return (
+        f"accuracy {accuracy:.4f} is no better than always answering '{printable(labels[largest], 60)}', "
+        f"{share:.4f}"
+    )
+
+
+def diagnose(
+    dataset: Dataset, settings: TrainingSettings, epochs: Sequence[dict[str, Any]], kept: int, steps: int
+) -> list[str]:
+    """Return a line for each thing that is wrong with a run.
+
+    `epochs` are its lines of metrics.jsonl, `kept` the number of the epoch that is kept, from 1, and
+    `steps` those of an epoch.
+    """
+    mend = f"train {dataset.directory} --run NEW"
+    by_recipe = settings_by_recipe(dataset, NGRAMS)
+    if settings.learning_rate_schedule == "constant":
+        mend += f" --recipe {NGRAMS}"
+    else:
+        mend += f" --epochs {max(by_recipe.epochs, 2 * settings.epochs)}"
+    split = "test" if settings.validated_on == "test" else "train"  # its labels are known, as are theirs
+    accuracy = epochs[kept - 1]["val_accuracy"]
+    lines = []
+    if worse := no_better_than_one_label(accuracy, dataset.labels, dataset.label_counts(split)):
+        lines.append(f"{worse} ({mend}; if that is no better, look at the labels: explore --show 0)")
+    if steps * settings.epochs < min(FEW_STEPS, steps * by_recipe.epochs):
+        lines.append(f"training had only {steps * settings.epochs:,} steps ({mend})")
+    elif len(epochs) > 1 and epochs[-1]["val_loss"] < STILL_FALLING * epochs[-2]["val_loss"]:
+        fell = 1 - epochs[-1]["val_loss"] / epochs[-2]["val_loss"]
+        lines.append(f"the loss still fell by {fell:.0%} in the last epoch ({mend})")
+    return lines

@@ -1,0 +1,51 @@
+"""A model that is bad is named, with the command that mends it, and a good one is not."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from lowmem_sentiment.runs.configuration import TrainingSettings
+from lowmem_sentiment.runs.diagnosis import diagnose, no_better_than_one_label
+
+DATASET = SimpleNamespace(
+    directory=Path("data/mine"),
+    labels=["bad", "good"],
+    length=SimpleNamespace(mean=20.0),
+    num_inputs=1_000,
+    label_counts={"train": [700, 300], "test": [70, 30]}.__getitem__,
+    num_reviews={"train": 8_000, "test": 100}.__getitem__,
+)
+
+CONSTANT = TrainingSettings()
+LINEAR = TrainingSettings(epochs=10, learning_rate_schedule="linear")
+
+
+def told(settings=CONSTANT, accuracy=0.9, losses=(0.5, 0.45), steps=250):
+    epochs = [{"val_accuracy": accuracy, "val_loss": loss} for loss in losses]
+    return diagnose(DATASET, settings, epochs, len(epochs), steps)
+
+
+def test_nothing_is_said_where_all_is_well():
+    assert told() == told(LINEAR) == []
+
+
+@pytest.mark.parametrize("accuracy", [0.5, 0.7])
+def test_a_model_that_is_no_better_than_the_largest_label_is_named(accuracy):
+    (line,) = told(accuracy=accuracy)
+    assert line.startswith(f"accuracy {accuracy:.4f} is no better than always answering 'bad', 0.7000")
+    assert "train data/mine --run NEW --recipe ngrams" in line
+    assert "--epochs 20" in told(LINEAR, accuracy)[0]
+
+
+def test_too_few_steps_are_named():
+    assert told(steps=50) == ["training had only 100 steps (train data/mine --run NEW --recipe ngrams)"]
+
+
+def test_a_loss_that_still_falls_steeply_is_named():
+    (line,) = told(losses=(0.6, 0.3))
+    assert line.startswith("the loss still fell by 50% in the last epoch (train data/mine")
+
+
+def test_reviews_of_a_single_label_say_nothing():
+    assert no_better_than_one_label(1.0, ["bad", "good"], [10, 0]) is None
