@@ -185,6 +185,35 @@ def test_a_package_that_is_not_installed_is_one_line(trained, monkeypatch, capsy
     assert "tensorboard" in line and "which this command needs" in line
 
 
+@pytest.mark.parametrize(("command", "kilobytes"), [("predict", 150_000), ("evaluate", 150_000),
+                                                    ("train", 1_000_000)])  # fmt: skip
+def test_too_few_addresses_are_one_line(command, kilobytes, trained):
+    """OpenBLAS and LLVM would end the process, without a line or with code 1."""
+    arguments = {"train": ["--resume", trained, "--epochs", 9], "predict": [trained, "good"]}
+    given = " ".join(map(str, arguments.get(command, [trained])))
+    shell = f"ulimit -v {kilobytes}; exec {sys.executable} -m lowmem_sentiment {command} {given}"
+    result = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
+    assert "out of memory: this process may not use" in one_line(result, 71)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (MemoryError(), 71, "out of memory"),
+        (ImportError("libx.so: failed to map segment from shared object"), 71, "out of memory"),
+        (OSError(12, "Cannot allocate memory"), 71, "out of memory"),
+        (PermissionError(13, "Permission denied", "a/b"), 66, "cannot open a/b: Permission denied"),
+        (OSError(24, "Too many open files", "a/b"), 74, "the system refused: a/b: Too many open files"),
+    ],
+)
+def test_what_the_system_refuses_anywhere_is_one_line(error, code, message, capsys):
+    def refused(options, bar):
+        raise error
+
+    assert command_line.run(argparse.Namespace(command=refused)) == code
+    assert message in capsys.readouterr().err
+
+
 def test_what_train_refuses_or_finds_done_is_said_without_tensorflow(dataset, trained, tmp_path):
     run = shutil.copytree(trained, tmp_path / "run")
     train = ["train", str(dataset.directory), "--run"]

@@ -7,7 +7,6 @@ and `run(options, bar)`, which calls a library function and prints its answer.
 import argparse
 import errno
 import importlib
-import mmap
 import os
 import re
 import sys
@@ -152,7 +151,9 @@ def run(options: argparse.Namespace) -> int:
     """Run one command and return its exit code; KeyboardInterrupt is for the caller."""
     bar = Bar()
     try:
-        _require_address_space()
+        from ..system.memory import require_addresses  # help needs none
+
+        require_addresses(_OF_NUMPY)
         options.command(options, bar)
         return 0
     except (LowmemError, MemoryError, OSError, ImportError) as error:
@@ -164,14 +165,6 @@ def run(options: argparse.Namespace) -> int:
         return explained.exit_code
     finally:
         bar.clear()
-
-
-def _require_address_space() -> None:
-    """Raise OutOfMemory where NumPy cannot be imported: its OpenBLAS ends the process with code 1."""
-    try:
-        mmap.mmap(-1, _ADDRESS_SPACE).close()
-    except OSError as error:
-        raise OutOfMemory(_OUT_OF_MEMORY) from error
 
 
 def _explain(error: MemoryError | OSError | ImportError) -> LowmemError | None:
@@ -195,8 +188,7 @@ def _explain(error: MemoryError | OSError | ImportError) -> LowmemError | None:
     return OutputError(f"the system refused: {what}")
 
 
-_ADDRESS_SPACE = 160 << 20
-"""Bytes that must be free: NumPy takes 130 MB of addresses on 2 cores, of which 15 MB become memory."""
+_OF_NUMPY = 160 << 20  # bytes of addresses, on 2 cores; 15 MB of them become memory
 
 _OUT_OF_MEMORY = (
     "out of memory: the system refused more to this process; expected a higher limit (ulimit -v, the "

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..system.errors import Unavailable
-from ..system.memory import limit_heaps
+from ..system.memory import limit_heaps, require_addresses
 from ..system.signals import interruptible
 from ..system.workarounds import UNUSED_BY_KERAS, hidden
 
@@ -131,7 +131,10 @@ def _lean_import() -> Iterator[None]:
         yield
 
 
+_OF_TENSORFLOW = 1_500 << 20  # bytes of addresses, on 2 cores: threads' stacks and heaps, mostly
+
 _require_avx()
+require_addresses(_OF_TENSORFLOW)
 _limit_arenas()
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # real errors arrive as exceptions
 try:

@@ -6,13 +6,14 @@ anonymous memory it cannot give to anyone else (`proc(5)`: VmRSS, VmHWM, RssAnon
 """
 
 import contextlib
-import ctypes
 import functools
 import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from .errors import OutOfMemory
 
 MB = 1_000_000
 
@@ -76,10 +77,30 @@ def limit_heaps(count: int) -> None:
     _call_glibc("mallopt", _M_ARENA_MAX, count)
 
 
+def require_addresses(size: int) -> None:
+    """Raise OutOfMemory where this process may not use `size` more bytes of addresses (`ulimit -v`).
+
+    OpenBLAS and LLVM end the process, with code 1 or a core dump, where they get none.
+    """
+    import mmap
+
+    try:
+        # What cannot be written is not counted as memory, so only the limit on addresses can refuse it.
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        mmap.mmap(-1, size, flags=flags, prot=mmap.PROT_READ).close()
+    except OSError as error:
+        raise OutOfMemory(
+            f"out of memory: this process may not use {size // MB:,} MB more of addresses; expected a "
+            "higher limit (ulimit -v)"
+        ) from error
+
+
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
 
 
 def _call_glibc(name: str, *arguments: int) -> None:
+    import ctypes  # 2 ms, and every command imports this module
+
     with contextlib.suppress(OSError, AttributeError):  # another C library
         getattr(ctypes.CDLL(None), name)(*arguments)
 
