@@ -14,7 +14,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from benchmarks import contenders, limits, report, scaling
+from benchmarks import contenders, limits, other_data, report, scaling
 from benchmarks.measuring import RESULTS
 
 from lowmem_sentiment.system.errors import LowmemError
@@ -60,6 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "time and memory by words, batch size and reviews",
         scaling.add_options,
         scaling.run,
+    )
+    add_measuring(
+        "other-data",
+        "accuracy on other people's text, of this software as first typed and of what others document",
+        other_data.add_options,
+        other_data.run,
     )
     add("report", "write README's figures from the JSON", report.add_options, report.run)
     options = parser.parse_args(arguments)
