@@ -40,6 +40,13 @@ def test_csv_answers_have_the_kept_columns_and_each_probability(run, table, caps
         ]  # fmt: skip
 
 
+def test_a_kept_cell_that_a_spreadsheet_takes_for_a_formula_is_not_changed(run, tmp_path, capsys):
+    path, cells = tmp_path / "r.csv", ["=1+1", "+1", "-1", "@a"]
+    path.write_text("id,text\n" + "".join(f"{cell},good\n" for cell in cells))
+    assert main(["predict", run, "--file", str(path), "--csv", "--keep", "id"]) == 0
+    assert [row[1] for row in csv.reader(io.StringIO(capsys.readouterr().out))] == ["id", *cells]
+
+
 def test_kept_fields_of_json_lines_keep_their_types(run, tmp_path, capsys):
     path = tmp_path / "r.jsonl"
     path.write_text(

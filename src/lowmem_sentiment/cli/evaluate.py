@@ -276,7 +276,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--predictions",
         type=Path,
         metavar="FILE",
-        help="write each review's label, predicted label and probabilities to a .csv or .jsonl file",
+        help="write each review's label, predicted label and probabilities to a .csv or .jsonl file; "
+        "import labels that begin with = + - @ into a spreadsheet as text",
     )
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument(

@@ -196,7 +196,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON object per text")
-    form.add_argument("--csv", action="store_true", help="print CSV: a header, and one row per text")
+    form.add_argument(
+        "--csv",
+        action="store_true",
+        help="print CSV: a header, and one row per text; cells kept from FILE are not changed, so import "
+        "them into a spreadsheet as text: it takes one that begins with = + - @ for a formula",
+    )
     add(
         "--keep",
         nargs="+",
