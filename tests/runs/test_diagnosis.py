@@ -10,6 +10,7 @@ from lowmem_sentiment.runs.diagnosis import diagnose, no_better_than_one_label
 
 DATASET = SimpleNamespace(
     directory=Path("data/mine"),
+    recipe="ngrams",
     labels=["bad", "good"],
     length=SimpleNamespace(mean=20.0),
     num_inputs=1_000,

@@ -44,9 +44,10 @@ def test_units_and_rate_follow_the_labels(labels, units, rate):
     assert settings.learning_rate_schedule == "linear"
 
 
-def test_the_first_ngrams_by_rank_are_read():
-    assert settings_by_recipe(dataset(inputs=400_004)).num_words == 100_000
-    assert settings_by_recipe(dataset(inputs=70)).num_words == 70
+def test_all_ngrams_are_read_that_the_data_was_prepared_with_for_the_recipe():
+    assert settings_by_recipe(dataset(inputs=400_004)).num_words == 400_004
+    others = (dataset(inputs=inputs, recipe="tutorial") for inputs in (400_004, 70))
+    assert [settings_by_recipe(each, "ngrams").num_words for each in others] == [100_000, 70]
 
 
 def test_the_tutorials_settings_are_the_defaults():

@@ -62,7 +62,7 @@ def select_features(
         trim_heap()  # 30 MB that glibc would keep
     scores = np.concatenate([each.scores for each in found])
     # ties: fewer words, then frequent words
-    order = np.argsort(-scores, kind="stable")[: settings.max_features]
+    order = np.argsort(-scores, kind="stable")[: settings.num_features]
     num_candidates = len(scores)
     if not num_candidates:
         raise SettingsError("no n-gram stands in the training reviews; expected one at least")

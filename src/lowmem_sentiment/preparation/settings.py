@@ -58,7 +58,13 @@ class PreparationSettings(Settings):
         "frequency for words)",
         choices=RANKS,
     )
-    max_features: int = setting(400_000, "keep the K first n-grams", metavar="K", at_least=1)
+    max_features: int | None = setting(
+        None,
+        "keep the K first n-grams; the recipe ngrams trains on all of them (default: 100,000 by this "
+        "recipe, 400,000 by the recipe tutorial)",
+        metavar="K",
+        at_least=1,
+    )
     vocabulary_memory: int = setting(
         256 * MB,
         "for counting words and n-grams; when it is full, the rarest are dropped (default: 256)",
@@ -122,6 +128,11 @@ class PreparationSettings(Settings):
         if self.ngrams or self.recipe != NGRAMS:
             return self.ngrams or 1
         return 2 if training_tokens < MANY_TOKENS else 3
+
+    @property
+    def num_features(self) -> int:
+        """How many n-grams to keep, the default filled in."""
+        return self.max_features or (100_000 if self.recipe == NGRAMS else 400_000)
 
     @property
     def wanted(self) -> bool:

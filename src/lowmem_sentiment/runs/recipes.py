@@ -41,7 +41,7 @@ def _ngram_settings(dataset: Dataset) -> dict[str, Any]:
     rate = 0.001 * min(3.0, max(1.0, math.sqrt(num_labels / 8)))
     return {
         "epochs": max(2, min(100, math.ceil(32 * steps / dataset.num_reviews("train")))),
-        "num_words": min(100_000, dataset.num_inputs),
+        "num_words": dataset.num_inputs if dataset.recipe == NGRAMS else min(100_000, dataset.num_inputs),
         "learning_rate": round(rate, 5),
         "learning_rate_schedule": "linear",
         "hidden": (min(128, max(16, 2 * num_labels)),),
