@@ -53,10 +53,12 @@ def adam_slots(optimizer: Any, variable: Any) -> tuple[Any, Any] | None:
     return by_name[f"{name}_momentum"], by_name[f"{name}_velocity"]
 
 
-def _warn(what: str, effect: str) -> None:
-    """Warn, once for each text, that a name which Keras does not promise is gone."""
+def _warn(what: str, effect: str, library: str = "Keras") -> None:
+    """Warn, once for each text, that a name which a library does not promise is gone."""
     warnings.warn(
-        f"this version of Keras has a different name for {what}: {effect}", RuntimeWarning, stacklevel=3
+        f"this version of {library} has a different name for {what}: {effect}",
+        RuntimeWarning,
+        stacklevel=3,
     )
 
 
@@ -174,7 +176,14 @@ def board_with_run_names(name_of: Callable[[str], str]) -> type:
     TensorBoard names them by where the files stand. Delete when its command line has an option for it.
     """
     from tensorboard import program
-    from tensorboard.backend.event_processing.data_ingester import LocalDataIngester
+
+    try:
+        from tensorboard.backend.event_processing.data_ingester import LocalDataIngester
+
+        _ = program.TensorBoard._make_data_ingester, LocalDataIngester.deprecated_multiplexer
+    except (ImportError, AttributeError):
+        _warn("how runs are loaded", "they are named by their folders", "TensorBoard")
+        return program.TensorBoard  # type: ignore[no-any-return]
 
     class Board(program.TensorBoard):  # type: ignore[misc]
         """TensorBoard with other names for runs."""
@@ -197,7 +206,11 @@ def without_pictures() -> None:
     """
     from tensorboard import plugin_util
 
-    plugin_util._ALLOWED_TAGS = [tag for tag in plugin_util._ALLOWED_TAGS if tag != "img"]
+    allowed = getattr(plugin_util, "_ALLOWED_TAGS", None)
+    if allowed is None:
+        _warn("the tags of Markdown", "texts of the data may show pictures", "TensorBoard")
+        return
+    plugin_util._ALLOWED_TAGS = [tag for tag in allowed if tag != "img"]
 
 
 def show_what_varies() -> None:
@@ -207,7 +220,12 @@ def show_what_varies() -> None:
     """
     from tensorboard.plugins.hparams import backend_context, metadata
 
-    original = backend_context.Context.experiment_from_metadata
+    try:
+        original = backend_context.Context.experiment_from_metadata
+        _ = backend_context.Context._compute_hparam_infos
+    except AttributeError:
+        _warn("its columns of hyperparameters", "all are shown", "TensorBoard")
+        return
 
     def experiment_from_metadata(  # type: ignore[no-untyped-def]
         self, ctx, experiment_id, include_metrics, contents, *rest, **options
