@@ -202,7 +202,8 @@ def test_memory_does_not_grow_with_the_bad_rows(tmp_path):
             assert sum(1 for _ in file) == blocks * 12_500
         return size
 
-    assert peak(6) < 1.1 * peak(2)
+    peak(3)  # includes what is made once
+    assert peak(8) < 1.1 * peak(4)
 
 
 # --- what is printed ---
