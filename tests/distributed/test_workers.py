@@ -82,11 +82,14 @@ class Workers:
         return self.folder / f"worker-{index}.npz"
 
     def end(self, index, code=0):
-        """Wait for a worker, check its exit code, and give what it wrote to standard error."""
+        """Wait for a worker, check its exit code, and return what it wrote to standard error.
+
+        It also writes that it waits for another, if that one is slow to start.
+        """
         out, errors = self.processes[index].communicate(timeout=600)
         assert self.processes[index].returncode == code, errors
         assert code == 0 or out == ""
-        return errors
+        return re.sub("lowmem-sentiment: waiting for worker .*\n", "", errors)
 
     def end_all(self, code=0):
         return [self.end(index, code) for index in range(len(self.processes))]
