@@ -100,10 +100,10 @@ def come_together(clusters, seconds=100):
 
     def come(nth, cluster):
         try:
-            with wait_for_workers(cluster, seconds, lambda line: None):
-                servers.append(socket.create_server(("", port(cluster.workers[cluster.index]))))
-                threading.Thread(target=answer_as_grpc, args=(servers[-1],), daemon=True).start()
-                ends[nth] = cluster.index
+            wait_for_workers(cluster, seconds, lambda line: None)
+            servers.append(socket.create_server(("", port(cluster.workers[cluster.index]))))
+            threading.Thread(target=answer_as_grpc, args=(servers[-1],), daemon=True).start()
+            ends[nth] = cluster.index
         except Exception as error:
             ends[nth] = error
 
@@ -139,11 +139,8 @@ def test_a_worker_that_never_comes_is_named_after_the_timeout():
     workers, said = free_addresses(3), []
     with socket.create_server(("127.0.0.1", port(workers[1]))) as server:
         threading.Thread(target=answer_as_grpc, args=(server,), daemon=True).start()
-        with (
-            pytest.raises(Unavailable) as raised,
-            wait_for_workers(Cluster(workers, 0), 0.6, said.append),
-        ):
-            pass
+        with pytest.raises(Unavailable) as raised:
+            wait_for_workers(Cluster(workers, 0), 0.6, said.append)
     absent = f"worker 2 ({workers[2]})"
     assert str(raised.value).startswith(f"{absent} did not answer within 0.6 s (--cluster-timeout)")
     assert said == [f"waiting for {absent}"]
@@ -161,11 +158,8 @@ def test_a_frozen_worker_or_another_server_is_none(says):
 
         connections = []
         threading.Thread(target=answer, daemon=True).start()
-        with (
-            pytest.raises(Unavailable, match="worker 1"),
-            wait_for_workers(Cluster(workers, 0), 0.5, lambda line: None),
-        ):
-            pass
+        with pytest.raises(Unavailable, match="worker 1"):
+            wait_for_workers(Cluster(workers, 0), 0.5, lambda line: None)
     for connection in connections:
         connection.close()
 
@@ -184,12 +178,9 @@ def test_a_port_that_is_taken_is_told():
     workers = free_addresses(2)
     with (
         socket.create_server(("127.0.0.1", port(workers[0]))),
-        pytest.raises(
-            Unavailable, match=f"port {port(workers[0])}, this worker's own in TF_CONFIG, cannot"
-        ),
-        wait_for_workers(Cluster(workers, 0), 1, lambda line: None),
+        pytest.raises(Unavailable, match=f"port {port(workers[0])}, this worker's own in TF_CONFIG"),
     ):
-        pass
+        wait_for_workers(Cluster(workers, 0), 1, lambda line: None)
 
 
 def test_only_the_address_that_is_named_is_listened_at():
@@ -205,8 +196,8 @@ def test_a_name_that_is_no_address_of_this_machine_is_listened_for_everywhere():
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_lost_just_after_its_answer_is_reported(dataset, tmp_path):
-    """Once TensorFlow waits for it, only another process can write the line."""
+def test_a_start_ends_where_a_worker_is_lost_just_after_its_answer(dataset, tmp_path):
+    """Once TensorFlow waits for it, only the kernel can end the process."""
     workers = free_addresses(2)
 
     def greet_once():
@@ -221,5 +212,4 @@ def test_a_worker_that_is_lost_just_after_its_answer_is_reported(dataset, tmp_pa
         env={**os.environ, "TF_CONFIG": json.dumps(task)},
     )  # fmt: skip
     assert done.returncode == -signal.SIGALRM
-    assert "error: a worker was lost just after it had answered" in done.stderr.splitlines()[-1]
     assert not (tmp_path / "run").exists()

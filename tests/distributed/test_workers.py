@@ -7,18 +7,22 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from helpers import free_addresses, run_cli, wait_for
 from verify_resume import digests
 
+from lowmem_sentiment.distributed.strategy import DistributedStrategy
+from lowmem_sentiment.distributed.tf_config import Cluster
 from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.sources.imdb import ImdbSource
-from lowmem_sentiment.system.errors import DataError
+from lowmem_sentiment.system.errors import DataError, LowmemError, SettingsError
 from lowmem_sentiment.training.job import Job
 from lowmem_sentiment.training.train import train
 
@@ -59,15 +63,15 @@ def with_cluster(cluster, index):
 class Workers:
     """Processes that train together, each given the same command."""
 
-    def __init__(self, count, dataset, folder, settings, *options, datasets=None):
+    def __init__(self, count, dataset, folder, settings, *options):
         self.folder, self.run = folder, folder / "run"
         addresses = free_addresses(count)
         self.processes = []
         folder.mkdir(exist_ok=True)
         for index in range(count):
-            directory = (datasets or {}).get(index, dataset).directory
-            command = [sys.executable, "-c", WORKER, str(self._file(index)), "train", str(directory)]
-            command += ["--run", str(self.run), *settings.options(), *map(str, options)]
+            command = [sys.executable, "-c", WORKER, str(self._file(index)), "train"]
+            command += [str(dataset.directory), "--run", str(self.run)]
+            command += [*settings.options(), *map(str, options)]
             self.processes.append(
                 subprocess.Popen(
                     command,
@@ -235,12 +239,65 @@ def test_whatever_ends_a_worker_ends_all_and_the_same_command_resumes(dataset, p
         np.testing.assert_array_equal(seeds[variable], expected)
 
 
-def test_the_same_command_answers_when_the_run_is_finished(dataset, pair, tmp_path):
-    workers = Workers(2, dataset, pair.folder, RANDOM, "--json")
-    for process in workers.processes:
-        out, errors = process.communicate(timeout=600)
-        assert process.returncode == 0, errors
-        assert json.loads(out)["epochs"] == 6
+class Sums:
+    """The sum over all workers, where they are threads."""
+
+    def __init__(self, workers):
+        self._parts, self._barrier = [None] * workers, threading.Barrier(workers)
+
+    def add(self, worker, array):
+        self._parts[worker] = array
+        self._barrier.wait()
+        total = sum(self._parts)
+        self._barrier.wait()
+        return total
+
+
+def train_in_threads(datasets, run, settings):
+    """Train with workers that are threads of this process, as far as they need no tensors.
+
+    Return what each ends with: its summary, or the error that it raised.
+    """
+    cluster, sums, ends = free_addresses(len(datasets)), Sums(len(datasets)), {}
+
+    class Worker(DistributedStrategy):
+        def all_reduce(self, array):
+            return sums.add(self.worker, array)
+
+    def work(index, dataset):
+        replicas = SimpleNamespace(num_replicas_in_sync=len(datasets))
+        try:
+            ends[index] = train(
+                dataset, run, settings, strategy=Worker(replicas, Cluster(cluster, index))
+            )
+        except LowmemError as error:
+            ends[index] = error
+
+    threads = [threading.Thread(target=work, args=each) for each in enumerate(datasets)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [ends[index] for index in range(len(datasets))]
+
+
+def test_the_same_command_answers_when_the_run_is_finished(dataset, pair):
+    one, other = train_in_threads([dataset] * 2, pair.run, RANDOM)
+    assert one == other and one.epochs == 6
+
+
+def test_other_data_on_one_worker_is_refused_by_all(imdb_files, dataset, tmp_path):
+    other = prepare(ImdbSource(*imdb_files, split="tutorial"), tmp_path / "other")
+    for error in train_in_threads([dataset, other], tmp_path / "run", RANDOM):
+        assert type(error) is DataError
+        assert re.match(r"worker 1 \(127.0.0.1:\d+\) has a different dataset: ", str(error))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_mistake_that_the_chief_finds_is_told_by_all(dataset, pair):
+    for error in train_in_threads([dataset] * 2, pair.run, replace(RANDOM, batch_size=8)):
+        assert type(error) is SettingsError
+        assert str(error) == "batch_size is 8, the run to resume has 7"
 
 
 def test_another_number_of_workers_is_refused_unless_forced(dataset, pair, tmp_path):
@@ -252,20 +309,6 @@ def test_another_number_of_workers_is_refused_unless_forced(dataset, pair, tmp_p
     said = []
     assert train(dataset, run, longer, resume=True, force=True, report=said.append).epochs == 7
     assert "the result is not exact" in said[0]
-
-
-def test_other_data_on_one_worker_is_refused_by_all(imdb_files, dataset, tmp_path):
-    other = prepare(ImdbSource(*imdb_files, split="tutorial"), tmp_path / "other")
-    workers = Workers(2, dataset, tmp_path, RANDOM, datasets={1: other})
-    for errors in workers.end_all(65):
-        assert re.search(r"error: worker 1 \(127.0.0.1:\d+\) has a different dataset: ", errors)
-    assert not workers.run.exists()
-
-
-def test_a_mistake_that_the_chief_finds_is_told_by_all(dataset, pair, tmp_path):
-    workers = Workers(2, dataset, pair.folder, replace(RANDOM, batch_size=8))
-    for errors in workers.end_all(2):
-        assert errors == "lowmem-sentiment: error: batch_size is 8, the run to resume has 7\n"
 
 
 def test_a_worker_that_never_comes_ends_the_start(dataset, tmp_path):

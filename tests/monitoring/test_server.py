@@ -37,7 +37,7 @@ def serving(logdir):
         process.wait()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def board(trained):
     """Our TensorBoard on the handmade run: its address and its process."""
     with serving(trained) as started:
@@ -287,11 +287,11 @@ def test_the_first_charts_span_their_data(write, tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_it_with_one_line(board):
-    _, process = board
-    process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 130
-    assert process.stderr.read() == "lowmem-sentiment: stopped\n"
+def test_ctrl_c_ends_it_with_one_line(trained):
+    with serving(trained) as (_, process):
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+        assert process.stderr.read() == "lowmem-sentiment: stopped\n"
 
 
 def test_a_taken_port_is_told(trained):

@@ -17,6 +17,7 @@ from helpers import run_cli, wait_for
 from verify_resume import digests, verify_resume
 
 from lowmem_sentiment.model.keras_model import build_model
+from lowmem_sentiment.monitoring.event_reader import read_curves
 from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.runs.configuration import SaveEvery, TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
@@ -32,7 +33,7 @@ from lowmem_sentiment.system.errors import (
 )
 from lowmem_sentiment.system.files import locked
 from lowmem_sentiment.training import checkpoint
-from lowmem_sentiment.training.callbacks import SaveState
+from lowmem_sentiment.training.callbacks import SaveRun
 from lowmem_sentiment.training.train import train as train_in_long_executions
 
 SETTINGS = TrainingSettings(epochs=3, batch_size=8, hidden=(6, 4), learning_rate=0.02)
@@ -73,17 +74,27 @@ def train_until(dataset, run, reports, settings=SETTINGS, **options):
 
 
 @pytest.mark.slow
-# An epoch reports 7 times while it trains and 2 times while it validates.
-@pytest.mark.parametrize("reports", [1, 7, 9, 19])
-def test_a_run_stopped_anywhere_and_resumed_ends_identical(
-    dataset, undisturbed, tmp_path, reports, monkeypatch
+def test_a_run_stopped_anywhere_again_and_again_ends_identical(
+    dataset, undisturbed, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(SaveState, "PATIENCE", 0.0)
-    run = tmp_path / "run"
-    with pytest.raises(Resumable, match=r"stopped at epoch ., step .* of 20.*--resume .*/run"):
-        train_until(dataset, run, reports)
+    """An epoch reports 7 times while it trains and 2 times while it validates."""
+    monkeypatch.setattr(SaveRun, "PATIENCE", 1e-6)  # over at the second of two batches
+    run, stays = tmp_path / "run", "step 20 of 20; the last saved state stays"
+    stops = [
+        (1, "epoch 1, step 3 of 20, saved"), (6, f"epoch 1, {stays}"), (7, f"epoch 1, {stays}"),
+        (19, "epoch 3, step 6 of 20, saved"), (5, f"epoch 3, {stays}"),
+    ]  # fmt: skip
+    for nth, (reports, where) in enumerate(stops):
+        with pytest.raises(Resumable, match=f"stopped at {where}.*--resume .*/run"):
+            train_until(dataset, run, reports, resume=nth > 0)
+    # what a killed process wrote after its last saved state
+    left = run / "tensorboard" / "train" / "events.out.tfevents.9.left"
+    left.write_bytes(b"half a record")
     train(dataset, run, SETTINGS, resume=True)
     assert digests(run) == digests(undisturbed)
+    assert not left.exists()
+    (curve,) = (each for each in read_curves(run) if (each.part, each.tag) == ("train", "epoch_loss"))
+    assert curve.steps == [step + epoch * 20 for epoch in range(3) for step in (3, 6, 9, 12, 15, 18, 20)]
 
 
 @pytest.mark.slow
@@ -93,15 +104,6 @@ def test_a_run_stopped_in_validation_saves_its_epoch(dataset, undisturbed, tmp_p
     train(dataset, tmp_path / "first", SETTINGS, resume=True)
     train_until(dataset, tmp_path / "last", 26)  # nothing is left to train
     assert digests(tmp_path / "first") == digests(tmp_path / "last") == digests(undisturbed)
-
-
-@pytest.mark.slow
-def test_a_validation_pass_that_takes_long_is_ended(dataset, undisturbed, tmp_path, monkeypatch):
-    monkeypatch.setattr(SaveState, "PATIENCE", 1e-6)  # over at the second of two batches
-    with pytest.raises(Resumable, match="stopped at epoch 1, step 20 of 20; the last saved state stays"):
-        train_until(dataset, tmp_path / "run", 8)
-    train(dataset, tmp_path / "run", SETTINGS, resume=True)
-    assert digests(tmp_path / "run") == digests(undisturbed)
 
 
 @pytest.mark.slow
@@ -141,39 +143,6 @@ def test_a_run_resumes_with_a_model_that_takes_rows_over_all_words_when_forced(d
         train(dataset, run, SETTINGS, model=own, resume=True)
     summary = train(dataset, run, SETTINGS, model=own, resume=True, force=True)
     assert summary.epochs == SETTINGS.epochs
-
-
-@pytest.mark.slow
-def test_a_run_stopped_in_its_last_validation_or_again_and_again_ends_identical(
-    dataset, undisturbed, tmp_path
-):
-    run, options = tmp_path / "run", {}
-    for _ in range(4):
-        with pytest.raises(Resumable):
-            train_until(dataset, run, 3, **options)
-        options = {"resume": True}
-    train(dataset, run, SETTINGS, resume=True)
-    assert digests(run) == digests(undisturbed)
-
-
-@pytest.mark.slow
-def test_each_step_of_a_resumed_curve_is_drawn_once_and_in_order(dataset, tmp_path):
-    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
-
-    run = tmp_path / "run"
-    with pytest.raises(Resumable):
-        train_until(dataset, run, 12)
-    # what a killed process wrote after its last saved state
-    (run / "tensorboard" / "train" / "events.out.tfevents.9.left").write_bytes(b"half a record")
-    train(dataset, run, SETTINGS, resume=True)
-    steps = [
-        event.step
-        for file in sorted((run / "tensorboard" / "train").iterdir())
-        for event in EventFileLoader(str(file)).Load()
-        for value in event.summary.value
-        if value.tag == "epoch_loss"
-    ]
-    assert steps == [step + epoch * 20 for epoch in range(3) for step in (3, 6, 9, 12, 15, 18, 20)]
 
 
 @pytest.mark.slow

@@ -3,8 +3,6 @@
 import contextlib
 import errno
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -41,7 +39,10 @@ def join(cluster: Cluster, timeout: float, report: Callable[[str], None]) -> Dis
 
     Raises Unavailable, with the addresses that do not answer, after `timeout` seconds.
     """
-    with wait_for_workers(cluster, timeout, report), _ended_by_signals(timeout):
+    wait_for_workers(cluster, timeout, report)
+    # TensorFlow's constructor keeps Python from running anything while it waits for the others: if one is
+    # lost in that moment, only the kernel can end it.
+    with ended_by_interrupts(max(1, int(timeout))):
         try:
             return DistributedStrategy(tf.distribute.MultiWorkerMirroredStrategy(), cluster)
         except (tf.errors.OpError, RuntimeError, ValueError) as error:
@@ -49,14 +50,12 @@ def join(cluster: Cluster, timeout: float, report: Callable[[str], None]) -> Dis
             raise Unavailable(f"the workers do not come together: {reason}") from error
 
 
-@contextlib.contextmanager
-def wait_for_workers(cluster: Cluster, timeout: float, report: Callable[[str], None]) -> Iterator[None]:
-    """Wait until every worker answers at its address, then run the block that starts TensorFlow's server.
+def wait_for_workers(cluster: Cluster, timeout: float, report: Callable[[str], None]) -> None:
+    """Wait until every worker answers at its address.
 
     TensorFlow waits for its peers within one call that neither ends, nor lets a signal or another
     thread of Python in. Therefore each worker greets at its own address first and waits, in Python,
-    until all the others do: those it has heard are there, or TensorFlow's server already is. A
-    process that is frozen, or a foreign one, is not heard.
+    until all the others do: those it has heard are there, or TensorFlow's server already is.
 
     Raises Unavailable, which names the addresses, after `timeout` seconds, and SettingsError for a
     worker that has a different index.
@@ -75,7 +74,6 @@ def wait_for_workers(cluster: Cluster, timeout: float, report: Callable[[str], N
                 report(f"waiting for {names}")
                 report_at = until
             time.sleep(0.1)
-    yield
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
@@ -90,18 +88,17 @@ def _listen(host: str, port: int) -> socket.socket:
     TensorFlow's server will.
     """
     try:
-        [(family, *_, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        return socket.create_server(address[:2], family=family)
+        try:
+            [(family, *_, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            return socket.create_server(address[:2], family=family)
+        except OSError as error:
+            if not isinstance(error, socket.gaierror) and error.errno != errno.EADDRNOTAVAIL:
+                raise
+        return socket.create_server(("", port))
     except OSError as error:
-        reason = error
-    try:
-        if isinstance(reason, socket.gaierror) or reason.errno == errno.EADDRNOTAVAIL:
-            return socket.create_server(("", port))
-    except OSError as error:
-        reason = error
-    raise Unavailable(
-        f"port {port}, this worker's own in {VARIABLE}, cannot be opened: {reason.strerror}"
-    ) from reason
+        raise Unavailable(
+            f"port {port}, this worker's own in {VARIABLE}, cannot be opened: {error.strerror}"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -141,26 +138,3 @@ def _answers(cluster: Cluster, index: int) -> bool:
             "expected the same cluster on all, and on each a task.index of its own"
         )
     return heard.startswith(_GREETING) or heard[3:4] == _GRPC
-
-
-@contextlib.contextmanager
-def _ended_by_signals(timeout: float) -> Iterator[None]:
-    """Let Ctrl-C end the block, and SIGALRM if a worker dies just before it; main thread only.
-
-    TensorFlow's constructor keeps Python from running anything while it waits for the others, and
-    takes SIGTERM for itself: only what the kernel does by itself can end it, and only another process
-    (10 MB, gone when the block ends) can say why.
-    """
-    seconds = max(1, int(timeout))
-    line = (
-        f"lowmem-sentiment: error: a worker was lost just after it had answered; no answer from it for "
-        f"{seconds} s (--cluster-timeout); resume with the same command on every worker\n"
-    )
-    wait_and_report = (
-        "import select, sys; end, *_ = select.select([sys.stdin], [], [], float(sys.argv[1])); "
-        "end or sys.stderr.write(sys.argv[2])"
-    )
-    command = [sys.executable, "-I", "-S", "-c", wait_and_report, str(seconds - 0.5), line]
-    # Leaving the block closes the process's input.
-    with subprocess.Popen(command, stdin=subprocess.PIPE), ended_by_interrupts(seconds):
-        yield

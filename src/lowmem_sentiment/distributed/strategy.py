@@ -20,7 +20,6 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..model.keras_model import compile_model
-from ..model.optimizer import FusedAdam
 from ..model.tensorflow import keras, tf
 from ..system import errors
 from ..system.errors import DataError, LowmemError, Resumable, SettingsError
@@ -44,25 +43,8 @@ _WORKER_LOST = (
 )
 
 
-class ShareAdam(FusedAdam):
-    """Adam that scales a replica's loss by its share of the batch.
-
-    Keras takes each replica's mean loss over the number of replicas, which is right where all have the
-    same number of reviews.
-    """
-
-    loss_share: Any = 1.0
-    """While a step is traced: replicas * reviews of this one / reviews in the batch."""
-
-    def scale_loss(self, loss):
-        """Return a loss whose gradients, added up over the replicas, are the whole batch's."""
-        return super().scale_loss(loss) * self.loss_share
-
-
 class DistributedStrategy(SingleProcess):
     """Training over all replicas of a strategy: a replica each GPU, or each worker without one."""
-
-    dense_adam = ShareAdam
 
     def __init__(self, strategy: tf.distribute.Strategy, cluster: Cluster | None = None):
         self.strategy, self._cluster = strategy, cluster
@@ -95,7 +77,10 @@ class DistributedStrategy(SingleProcess):
         def step_of_replica(batch: Any, reviews_in_batch: tf.Tensor) -> None:
             batch = self._of_replica(batch)
             here = tf.cast(tf.size(batch[1]) * self.replicas, tf.float32)
-            model.optimizer.loss_share = here / tf.cast(reviews_in_batch, tf.float32)
+            share = here / tf.cast(reviews_in_batch, tf.float32)
+            # Keras takes each replica's mean loss over the number of replicas, as if all had as many
+            # reviews: scaled, the gradients add up to the whole batch's.
+            model.optimizer.scale_loss = lambda loss: loss * share
             step(batch)
 
         @tf.function
@@ -154,14 +139,14 @@ class DistributedStrategy(SingleProcess):
                 is_state = isinstance(result, State)
                 content = b"S" + result.to_bytes() if is_state else b"J" + json.dumps(result).encode()
             except LowmemError as error:
-                result, content = error, b"E" + json.dumps([type(error).__name__, str(error)]).encode()
+                content = b"E" + json.dumps([type(error).__name__, str(error)]).encode()
         [content] = self._gather(content, 0, 1)
+        kind, content = content[:1], content[1:]
+        if kind == b"E":
+            name, message = json.loads(content)
+            raise getattr(errors, name)(message)
         if not self.is_chief:
-            kind, content = content[:1], content[1:]
             result = State.from_bytes(content) if kind == b"S" else json.loads(content)
-            result = getattr(errors, result[0])(result[1]) if kind == b"E" else result
-        if isinstance(result, LowmemError):
-            raise result
         return result
 
     def require_same(self, values: dict[str, Any]) -> None:
@@ -210,11 +195,6 @@ class DistributedStrategy(SingleProcess):
                 f"{name} is lost: killed, frozen, or not to be reached; the last saved state stays; "
                 "resume with the same command on every worker"
             ) from error
-
-    def resume_command(self, dataset: object, run: object) -> str:
-        if self.workers == 1:
-            return super().resume_command(dataset, run)
-        return "resume with the same command on every worker"
 
 
 @tf.function(reduce_retracing=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..model.metrics import areas_under_roc
+from ..model.metrics import area_under_roc
 from .scoring import Tally
 
 CONFIDENCE = 0.95
@@ -106,7 +106,7 @@ def _resampled_auc(bins: np.ndarray) -> np.ndarray:
     """Return float64[replicates] from int[2, bins], true label by probability."""
     generator = np.random.default_rng(_SEED)
     drawn = (_draw(generator, bins, some) for some in _blocks(bins.size))  # 2 MB at a time
-    return np.concatenate([areas_under_roc(each) for each in drawn])
+    return np.concatenate([area_under_roc(each) for each in drawn])
 
 
 def _resampled_metrics(counts: np.ndarray) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:

@@ -140,7 +140,7 @@ class Tally:
         by_label = {label: LabelMetrics(**each) for label, each in found.pop("by_label").items()}
         metrics = {"loss": self._loss / reviews, **found}
         if self.bins is not None and self.bins.any(axis=1).all():  # of one label it is not defined
-            metrics["auc"] = area_under_roc(self.bins)
+            metrics["auc"] = float(area_under_roc(self.bins))
         metrics["brier"] = self._brier / reviews
         metrics["calibration_error"] = calibration_error(self.confidence)
         return metrics, by_label

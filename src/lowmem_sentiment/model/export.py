@@ -14,7 +14,7 @@ from ..system.workarounds import refused_writes_as_os_errors
 from ..text import unicode_words
 from ..text.tokenizer import FILTERS
 from ..text.tokenizer_names import CHARACTERS, KERAS
-from ..text.vocabulary import FIRST_WORD_ID, OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
+from ..text.vocabulary import FIRST_WORD_ID, OUT_OF_VOCABULARY_ID, START_ID
 from .numpy_model import load_with_vocabulary
 
 EXPORT_FORMATS = ("saved-model", "weights", "keras")
@@ -67,41 +67,29 @@ def export(
 
 
 def _save(run: RunDirectory, directory: Path) -> None:
-    from .tensorflow import tf
-
-    labels, read_from_texts = run.config()["labels"], (run.ngrams(), run.tokenizer())
-    module = _text_model(run.load_model(), run.vocabulary(), labels, *read_from_texts)
-    with refused_writes_as_os_errors(tf.errors.OpError):
-        tf.saved_model.save(module, str(directory), signatures={"serving_default": module.serve})
-
-
-def _text_model(
-    model: Any, vocabulary: Vocabulary, labels: list[str], ngrams: int | None, tokenizer: str
-) -> Any:
-    """Return a tf.Module whose `serve` takes string[batch] and returns probabilities and label.
+    """Write a SavedModel whose `serve` takes string[batch] and returns probabilities and label.
 
     The graph is the run's tokenizer, a hash table of the words or n-grams, and the model.
     """
     from .tensorflow import keras, tf
 
+    model, vocabulary, ngrams = run.load_model(), run.vocabulary(), run.ngrams()
     initializer = tf.lookup.KeyValueTensorInitializer(
         tf.constant(vocabulary.words, tf.string),
         tf.range(FIRST_WORD_ID, vocabulary.num_ids, dtype=tf.int64),
     )
     ids_of = tf.lookup.StaticHashTable(initializer, OUT_OF_VOCABULARY_ID)
     encoding = keras.layers.CategoryEncoding(vocabulary.num_ids, output_mode="multi_hot")
-    tokenise = graph_tokenizer(tokenizer)
-    names = tf.constant(labels)
+    tokenise, names = graph_tokenizer(run.tokenizer()), tf.constant(run.config()["labels"])
 
     def encode(words: tf.RaggedTensor) -> tf.RaggedTensor:
-        if ngrams is None:
-            ids = tf.ragged.map_flat_values(ids_of.lookup, words)
-            start = tf.fill([tf.shape(words.row_splits)[0] - 1, 1], tf.constant(START_ID, tf.int64))
-            return tf.concat([start, ids], axis=1)
-        ids = tf.ragged.map_flat_values(
-            ids_of.lookup, tf.strings.ngrams(words, [*range(1, ngrams + 1)], " ")
-        )
-        return tf.ragged.boolean_mask(ids, ids != OUT_OF_VOCABULARY_ID)
+        if ngrams:
+            words = tf.strings.ngrams(words, [*range(1, ngrams + 1)], " ")
+        ids = tf.ragged.map_flat_values(ids_of.lookup, words)
+        if ngrams:
+            return tf.ragged.boolean_mask(ids, ids != OUT_OF_VOCABULARY_ID)
+        start = tf.fill([tf.shape(words.row_splits)[0] - 1, 1], tf.constant(START_ID, tf.int64))
+        return tf.concat([start, ids], axis=1)
 
     def serve(texts: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs = model(encoding(encode(tokenise(texts))), training=False)
@@ -119,7 +107,8 @@ def _text_model(
     module = tf.Module()
     module.tracked = [ids_of, [variable.value for variable in model.variables]]
     module.serve = tf.function(serve, input_signature=[tf.TensorSpec([None], tf.string, name="texts")])
-    return module
+    with refused_writes_as_os_errors(tf.errors.OpError):
+        tf.saved_model.save(module, str(directory), signatures={"serving_default": module.serve})
 
 
 def graph_tokenizer(name: str) -> Callable[[Any], Any]:

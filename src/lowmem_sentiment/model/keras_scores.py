@@ -20,13 +20,9 @@ class KerasModel:
         self.labels, self.num_words, self._ngrams = labels, num_words, ngrams
         self.reads_ngrams = bool(ngrams)
         binary = len(labels) == 2
+        specs = [tf.TensorSpec([None, num_words], tf.float32), tf.TensorSpec([None], tf.int64)]
 
-        @tf.function(
-            input_signature=[
-                tf.TensorSpec([None, num_words], tf.float32),
-                tf.TensorSpec([None], tf.int64),
-            ]
-        )
+        @tf.function(input_signature=specs)
         def run(rows: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             outputs = model(rows, training=False)
             if binary:  # the loss as `evaluate` of Keras has it, from the logits where it finds them

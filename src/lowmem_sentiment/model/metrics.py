@@ -60,29 +60,17 @@ def to_confusion_matrix(bins: np.ndarray) -> np.ndarray:
     return np.stack([bins[:, :middle].sum(axis=1), bins[:, middle:].sum(axis=1)], axis=1)
 
 
-def _above(bins: np.ndarray, thresholds: int) -> np.ndarray:
-    """Return int[2, thresholds + 1]: reviews of each label above 0, 1 / thresholds, ..., 1."""
-    groups = bins.reshape(2, thresholds, -1).sum(axis=2)
-    above = np.cumsum(groups[:, ::-1], axis=1)[:, ::-1]
-    return np.concatenate([above, np.zeros((2, 1), above.dtype)], axis=1)
+def area_under_roc(bins: np.ndarray) -> np.ndarray:
+    """Return float64[...], the share of (positive, negative) pairs that stand in the right order.
 
-
-def area_under_roc(bins: np.ndarray) -> float:
-    """Return the share of (positive, negative) pairs that stand in the right order.
-
-    Two in one bin count as half: on IMDb that is in the 6th digit.
+    `bins` is int[..., 2, bins]. Two in one bin count as half: on IMDb that is in the 6th digit. The area
+    is 0 where one label is not there.
     """
-    return float(areas_under_roc(bins[None])[0])
-
-
-def areas_under_roc(bins: np.ndarray) -> np.ndarray:
-    """Return float64[n], the `area_under_roc` of each of [n, 2, bins]; 0 where one label is not there."""
-    negative, positive = bins[:, 0].astype(np.float64), bins[:, 1].astype(np.float64)
-    below = np.cumsum(negative, axis=1) - negative / 2
-    pairs = negative.sum(axis=1) * positive.sum(axis=1)
-    return np.asarray(
-        np.divide((below * positive).sum(axis=1), pairs, out=np.zeros(len(bins)), where=pairs > 0)
-    )
+    negative, positive = np.moveaxis(bins.astype(np.float64), -2, 0)
+    below = np.cumsum(negative, axis=-1) - negative / 2
+    pairs = negative.sum(axis=-1) * positive.sum(axis=-1)
+    right = (below * positive).sum(axis=-1)
+    return np.asarray(np.divide(right, pairs, out=np.zeros_like(pairs), where=pairs > 0))
 
 
 def calibration_error(confidence: np.ndarray, groups: int = 16) -> float:
@@ -110,7 +98,9 @@ def precision_recall(bins: np.ndarray, thresholds: int = 128) -> dict[str, np.nd
 
     Precision is 1 if nothing is above a threshold: the curve ends at recall 0, precision 1.
     """
-    false_positives, true_positives = _above(bins.astype(np.float64), thresholds)
+    groups = bins.astype(np.float64).reshape(2, thresholds, -1).sum(axis=2)
+    above = np.cumsum(groups[:, ::-1], axis=1)[:, ::-1]
+    false_positives, true_positives = np.concatenate([above, np.zeros((2, 1))], axis=1)
     negatives, positives = bins.sum(axis=1)
     predicted = true_positives + false_positives
     return {

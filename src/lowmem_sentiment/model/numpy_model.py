@@ -113,8 +113,7 @@ class NumpyModel:
     def effects(self, ids: np.ndarray, label: int) -> dict[int, float]:
         """Return for each distinct id of a review how much lower the label's log-odds are without it.
 
-        The start of the review is not a word and has no effect. The model runs once without each
-        word, all at once: [words, units] is 28 KB for 140 words.
+        The start of the review is not a word and has no effect.
         """
         words = np.flatnonzero(ids != START_ID)
         effects = self.effects_of(ids, label, words, np.ones(len(words), np.int64))

@@ -16,6 +16,7 @@ import contextlib
 import gc
 import os
 import platform
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -83,29 +84,12 @@ def _quiet_stderr() -> Iterator[None]:
             os.close(kept)
 
 
-@contextlib.contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Do not collect garbage while the block runs, and leave its objects out of later collections.
-
-    TensorFlow's modules are half a million objects that live on; the collector goes through them
-    again and again while they are made: a quarter of the time of the import.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        if enabled:
-            gc.enable()
-
-
 def _require_avx() -> None:
     """Raise Unavailable where TensorFlow would die of "Illegal instruction": on x86 without AVX."""
     cpuinfo = Path("/proc/cpuinfo")
     if platform.machine() == "x86_64" and cpuinfo.exists():
-        flags = next((s for s in cpuinfo.read_text().splitlines() if s.startswith("flags")), "avx")
-        if "avx" not in flags.split(":")[-1].split() and flags != "avx":
+        flags = re.search(r"^flags.*", cpuinfo.read_text(), re.MULTILINE)
+        if flags and "avx" not in flags[0].split():
             raise Unavailable(
                 "this processor has no AVX, which TensorFlow's packages need; predict works "
                 "without TensorFlow, training needs a different machine"
@@ -124,11 +108,23 @@ def _limit_arenas() -> None:
 
 @contextlib.contextmanager
 def _lean_import() -> Iterator[None]:
+    """Import as the module's docstring says.
+
+    TensorFlow's modules are half a million objects that live on; the collector goes through them
+    again and again while they are made: a quarter of the time of the import.
+    """
     if sys.modules.keys() >= {"tensorflow", "keras"}:
         yield
         return
-    with interruptible(), _quiet_stderr(), _no_garbage_collection(), hidden(*UNUSED_BY_KERAS):
-        yield
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        with interruptible(), _quiet_stderr(), hidden(*UNUSED_BY_KERAS):
+            yield
+    finally:
+        gc.freeze()
+        if enabled:
+            gc.enable()
 
 
 _OF_TENSORFLOW = 1_500 << 20  # bytes of addresses, on 2 cores: threads' stacks and heaps, mostly

@@ -67,10 +67,8 @@ def to_arrays(
 
 
 def _is_plain_dense(layer: Any) -> bool:
-    """Whether a Keras layer is a Dense one that `ACTIVATIONS` and two arrays describe."""
-    if type(layer).__name__ != "Dense" or not layer.use_bias:
-        return False
-    return getattr(layer.activation, "__name__", None) in ACTIVATIONS
+    is_dense = type(layer).__name__ == "Dense" and layer.use_bias
+    return is_dense and getattr(layer.activation, "__name__", None) in ACTIVATIONS
 
 
 def read_weights(path: Path) -> tuple[Metadata, list[np.ndarray], list[np.ndarray]]:

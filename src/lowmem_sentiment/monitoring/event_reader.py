@@ -45,7 +45,7 @@ def read_events(path: Path, warn: Warn = lambda line: None) -> Iterator[Any]:
     from google.protobuf.message import DecodeError
     from tensorboard.compat.proto.event_pb2 import Event
 
-    def damaged(start: int, what: str, rest: str) -> None:
+    def damaged(start: int, what: str, rest: str = "it is left out") -> None:
         warn(f"{path} is damaged at byte {start:,}: a record {what}; {rest}")
 
     with open_regular(path) as file:
@@ -55,12 +55,12 @@ def read_events(path: Path, warn: Warn = lambda line: None) -> Iterator[Any]:
             for block in read_blocks(file, MAX_RECORD):
                 for nth, (start, data) in enumerate(zip(block.starts, block.records, strict=True)):
                     if nth in block.damaged:
-                        damaged(start, "has a wrong checksum", "it is left out")
+                        damaged(start, "has a wrong checksum")
                         continue
                     try:
                         yield Event.FromString(data)
                     except DecodeError:
-                        damaged(start, "holds no event", "it is left out")
+                        damaged(start, "holds no event")
         except DamagedRecord as error:
             damaged(error.start, str(error), "nothing after it can be read")
 

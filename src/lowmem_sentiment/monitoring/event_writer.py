@@ -107,51 +107,50 @@ def _file_name() -> str:
 _SCALAR, _TENSOR, _BLOB = 1, 2, 3  # DataClass of summary.proto
 
 
-def _value(tag: str, plugin: str, data_class: int, content: bytes = b"", description: str = "") -> Value:
+def _value(
+    tag: str,
+    plugin: str,
+    data_class: int,
+    tensor: dict[str, Any],
+    content: bytes = b"",
+    description: str = "",
+) -> Value:
     from tensorboard.compat.proto.summary_pb2 import Summary
 
-    value = Summary.Value(tag=tag)
-    value.metadata.plugin_data.plugin_name = plugin
-    value.metadata.plugin_data.content = content
-    value.metadata.data_class = data_class
-    value.metadata.summary_description = description
-    return value
+    metadata = {
+        "plugin_data": {"plugin_name": plugin, "content": content},
+        "data_class": data_class,
+        "summary_description": description,
+    }
+    return Summary.Value(tag=tag, metadata=metadata, tensor=tensor)
 
 
-def _set_array(value: Value, array: np.ndarray) -> Value:
-    from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_FLOAT
-
-    value.tensor.dtype = {"d": DT_DOUBLE, "f": DT_FLOAT}[array.dtype.char]
-    for size in array.shape:
-        value.tensor.tensor_shape.dim.add(size=size)
-    value.tensor.tensor_content = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
-    return value
-
-
-def _set_strings(value: Value, strings: list[bytes]) -> Value:
-    from tensorboard.compat.proto.types_pb2 import DT_STRING
-
-    value.tensor.dtype = DT_STRING
-    value.tensor.string_val.extend(strings)
-    return value
+def _array(array: np.ndarray) -> dict[str, Any]:
+    """Return the fields of a `TensorProto`."""
+    content = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
+    shape = {"dim": [{"size": size} for size in array.shape]}
+    dtype = {"d": "DT_DOUBLE", "f": "DT_FLOAT"}[array.dtype.char]
+    return {"dtype": dtype, "tensor_shape": shape, "tensor_content": content}
 
 
 def scalars(values: Mapping[str, float], descriptions: Mapping[str, str] | None = None) -> list[Value]:
     """Return a point (float32) for each tag; a description is what the page says of its chart."""
-    from tensorboard.compat.proto.types_pb2 import DT_FLOAT
-
-    points = []
-    for tag, number in values.items():
-        value = _value(tag, "scalars", _SCALAR, description=(descriptions or {}).get(tag, ""))
-        value.tensor.dtype = DT_FLOAT
-        value.tensor.float_val.append(number)
-        points.append(value)
-    return points
+    texts = descriptions or {}
+    return [
+        _value(
+            tag,
+            "scalars",
+            _SCALAR,
+            {"dtype": "DT_FLOAT", "float_val": [number]},
+            description=texts.get(tag, ""),
+        )
+        for tag, number in values.items()
+    ]
 
 
 def histogram(tag: str, bins: np.ndarray) -> Value:
     """Return a histogram from float64[bins, 3]: left edge, right edge, count."""
-    return _set_array(_value(tag, "histograms", _TENSOR), bins)
+    return _value(tag, "histograms", _TENSOR, _array(bins))
 
 
 def histogram_bins(array: np.ndarray, count: int = 30) -> np.ndarray:
@@ -168,17 +167,17 @@ def histogram_bins(array: np.ndarray, count: int = 30) -> np.ndarray:
 
 def text(tag: str, markdown: str) -> Value:
     """Return a text."""
-    return _set_strings(_value(tag, "text", _TENSOR), [markdown.encode()])
+    return _value(tag, "text", _TENSOR, {"dtype": "DT_STRING", "string_val": [markdown.encode()]})
 
 
 def image(tag: str, picture: "Image.Image") -> Value:
     """Return an image, as PNG."""
     file = io.BytesIO()
     picture.save(file, "PNG", compress_level=3)  # as small as 6 makes it, in a third of the time
-    sizes = [str(size).encode() for size in picture.size]
-    value = _set_strings(_value(tag, "images", _BLOB), [*sizes, file.getvalue()])
-    value.tensor.tensor_shape.dim.add(size=3)
-    return value
+    strings = [*(str(size).encode() for size in picture.size), file.getvalue()]
+    shape = {"dim": [{"size": 3}]}
+    tensor = {"dtype": "DT_STRING", "tensor_shape": shape, "string_val": strings}
+    return _value(tag, "images", _BLOB, tensor)
 
 
 def precision_recall(tag: str, curve: Mapping[str, np.ndarray]) -> Value:
@@ -186,10 +185,9 @@ def precision_recall(tag: str, curve: Mapping[str, np.ndarray]) -> Value:
     from tensorboard.plugins.pr_curve import metadata
 
     names = [f"{kind}_{of}" for of in ("positives", "negatives") for kind in ("true", "false")]
-    rows = np.stack([curve[name] for name in (*names, "precision", "recall")])
-    described = metadata.create_summary_metadata("", "", rows.shape[1])
-    value = _value(f"{tag}/pr_curves", "pr_curves", _TENSOR, described.plugin_data.content)
-    return _set_array(value, rows.astype(np.float32))
+    rows = np.stack([curve[name] for name in (*names, "precision", "recall")]).astype(np.float32)
+    content = metadata.create_summary_metadata("", "", rows.shape[1]).plugin_data.content
+    return _value(f"{tag}/pr_curves", "pr_curves", _TENSOR, _array(rows), content)
 
 
 def hyperparameters(
@@ -206,12 +204,11 @@ def hyperparameters(
         summary_v2.Metric(tag, group=group, display_name=name) for (group, tag), name in metrics.items()
     ]
     columns = [summary_v2.HParam(name) for name in settings]
-    experiment = summary_v2.hparams_config_pb(columns, shown)
-    start = summary_v2.hparams_pb(dict(settings), trial_id=trial)
-    end = summary.session_end_pb(api_pb2.STATUS_SUCCESS)
+    summaries = (
+        summary_v2.hparams_config_pb(columns, shown),
+        summary_v2.hparams_pb(dict(settings), trial_id=trial),
+        summary.session_end_pb(api_pb2.STATUS_SUCCESS),
+    )
     # In a process that has TensorFlow they are messages of its class, with the same content.
-    return [
-        Summary.Value.FromString(value.SerializeToString())
-        for each in (experiment, start, end)
-        for value in each.value
-    ]
+    content = [value.SerializeToString() for each in summaries for value in each.value]
+    return [Summary.Value.FromString(each) for each in content]

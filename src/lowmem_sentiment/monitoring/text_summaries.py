@@ -40,7 +40,6 @@ def describe_run(dataset: Dataset, settings: TrainingSettings, model: Any) -> st
 
 
 def _describe_data(dataset: Dataset) -> str:
-    """Return where the reviews come from, how many and how long they are."""
     manifest, length = dataset.manifest, dataset.manifest["length"]
     rows = []
     for split, content in manifest["splits"].items():
@@ -62,7 +61,6 @@ def _describe_data(dataset: Dataset) -> str:
 
 
 def _describe_layers(model: Any) -> str:
-    """Return the layers and parameters of a Keras model."""
     rows = []
     for layer in model.layers:
         activation = getattr(getattr(layer, "activation", None), "__name__", "")
@@ -97,12 +95,10 @@ def describe_most_wrong(
     """
     if not most_wrong:
         return "No validation review has a wrong label."
-    split = settings.validated_on
+    split, numbers = settings.validated_on, [each.number for each in most_wrong]
     on_disk, _ = split_on_disk(dataset, split, settings.validation_split)
-    numbers = [
-        each.number if split == on_disk else number_in_split(each.number, settings.validation_split)
-        for each in most_wrong
-    ]
+    if split != on_disk:
+        numbers = [number_in_split(each, settings.validation_split) for each in numbers]
     reviews = dataset.pick(on_disk, numbers)
     inputs = dataset.pick(on_disk, numbers, dataset.inputs) if dataset.features else reviews
     words = dataset.vocabulary() if dataset.features else vocabulary

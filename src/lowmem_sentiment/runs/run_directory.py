@@ -375,13 +375,3 @@ def _identity(file: Path) -> object:
     except OSError:
         return None
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-class NoRunDirectory(RunDirectory):
-    """What stands for the run directory in a worker that is not the chief: it writes nothing."""
-
-    def write_metrics(self, epochs: list[dict[str, Any]]) -> None:
-        """Leave it to the chief."""
-
-    def write_best(self, epoch: int, weights: list[np.ndarray]) -> None:
-        """Leave it to the chief."""

@@ -93,6 +93,11 @@ def _specs(arrays: Iterable) -> list[tuple[tuple[int, ...], tf.DType]]:
     return [(tuple(each.shape), tf.as_dtype(each.dtype)) for each in arrays]
 
 
+def _assign(targets: Iterable, arrays: Iterable[np.ndarray]) -> None:
+    for target, array in zip(targets, arrays, strict=True):
+        target.assign(array)
+
+
 @dataclass
 class State:
     """A state in memory: 6 MB for the default model."""
@@ -114,11 +119,9 @@ class State:
                 "the state is of a different model: its variables have other shapes; resume with the "
                 "model it was trained with"
             )
-        for target, array in zip(targets, arrays, strict=True):
-            target.assign(array)
+        _assign(targets, arrays)
         if _specs(deferred) == _specs(others):
-            for target, array in zip(deferred, others, strict=True):
-                target.assign(array)
+            _assign(deferred, others)
         elif deferred:
             model.optimizer.mark_all_moved()
         return self.position

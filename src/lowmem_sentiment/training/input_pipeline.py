@@ -88,7 +88,7 @@ def encoded_batches(
     worker takes the reviews whose number modulo workers is its own; a batch may contain none of them.
     Each worker reads all records, 400 bytes each, and parses and encodes only its own.
     """
-    records = batched_records(dataset, split, order)
+    records = _records_in_order(dataset, split, order).batch(order.batch_size)
     if share is None:
         rows = records.skip(order.first_step).map(encode)
     else:
@@ -135,7 +135,8 @@ def sparse_encoder(
     columns are cut off: 0.03 ms per batch. Some stay, because oneDNN keeps the compiled code of its last
     1,024 products by shape: 36 MB if nearly every batch had a width of its own.
     """
-    widths = [*_widths(least_width, num_words), num_words]
+    widths = [*itertools.takewhile(num_words.__gt__, (least_width << 2 * n for n in itertools.count()))]
+    widths.append(num_words)
     encodings = [keras.layers.CategoryEncoding(width, output_mode="multi_hot") for width in widths]
 
     @no_autograph
@@ -158,12 +159,6 @@ def sparse_encoder(
 _WIDTH_STEP = 128
 
 
-def _widths(first: int, below: int) -> list[int]:
-    """Return first, 4 * first, 16 * first, ... below `below`."""
-    powers = (first << 2 * n for n in itertools.count())
-    return list(itertools.takewhile(lambda width: width < below, powers))
-
-
 def _parse(
     records: tf.Tensor, num_words: int, num_labels: int, inputs: str
 ) -> tuple[tf.RaggedTensor, tf.Tensor]:
@@ -184,51 +179,13 @@ def _parse(
     return ids.with_values(known), labels
 
 
-def batched_records(dataset: Dataset, split: str, order: Order) -> tf.data.Dataset:
-    """Return string[batch] of serialised reviews, in order."""
-    part = _Part(dataset, split, order.validation_split)
-    shuffle = split == "train" if order.shuffle is None else order.shuffle
-    records = _shuffled(part, order) if shuffle else part.records(tf.range(len(part.shards)))
-    return records.batch(order.batch_size)
-
-
-class _Part:
-    """The serialised reviews of "train", "test", or "validation", shard by shard."""
-
-    def __init__(self, dataset: Dataset, split: str, validation_split: float):
-        on_disk, self._share = split_on_disk(dataset, split, validation_split)
-        self.shards = dataset.shards(on_disk)
-        self._paths = tf.constant([str(path) for path in dataset.paths(on_disk)])
-        counts = [shard.records for shard in self.shards]
-        self._firsts = tf.constant([0, *itertools.accumulate(counts[:-1])], tf.int64)
-        self._held_out = split != on_disk
-
-    def records(self, indices: tf.Tensor) -> tf.data.Dataset:
-        """Return string[] of each review in the shards at `indices`, in order."""
-        paths = tf.gather(self._paths, indices)
-        if not self._share:
-            return tf.data.TFRecordDataset(paths)
-        firsts = tf.gather(self._firsts, indices)
-        return tf.data.Dataset.from_tensor_slices((paths, firsts)).flat_map(self._choose)
-
-    @no_autograph
-    def _choose(self, path: tf.Tensor, first: tf.Tensor) -> tf.data.Dataset:
-        """Return the reviews of one shard that are, or are not, held out: a few hundred at a time."""
-        size = 256
-
-        @no_autograph
-        def choose(nth, records):
-            index = first + nth * size + tf.range(tf.size(records, tf.int64))
-            held_out = is_held_out(index, self._share)
-            return tf.boolean_mask(records, held_out if self._held_out else ~held_out)
-
-        return tf.data.TFRecordDataset(path).batch(size).enumerate().map(choose).unbatch()
-
-
-def _shuffled(part: _Part, order: Order) -> tf.data.Dataset:
-    """Return serialised reviews: shards in random order, shuffled in windows of some shards."""
-    count, width = len(part.shards), window_width(part.shards, order.window_bytes)
-    buffer = width * max(shard.records for shard in part.shards)
+def _records_in_order(dataset: Dataset, split: str, order: Order) -> tf.data.Dataset:
+    """Return string[] of each serialised review: shards in random order, shuffled in windows of some."""
+    shards, records = _part(dataset, split, order.validation_split)
+    count, width = len(shards), window_width(shards, order.window_bytes)
+    if not (split == "train" if order.shuffle is None else order.shuffle):
+        return records(tf.range(count))
+    buffer = width * max(shard.records for shard in shards)
     windows = -(-count // width)
     # tf.data does not say which iteration this is: a variable counts them.
     epochs = tf.Variable(order.first_epoch - 1, dtype=tf.int64, trainable=False)
@@ -237,13 +194,47 @@ def _shuffled(part: _Part, order: Order) -> tf.data.Dataset:
     def window_records(window):
         epoch = epochs.assign_add(tf.where(window == 0, tf.constant(1, tf.int64), 0))
         draw = tf.stack([tf.constant(order.seed, tf.int64), epoch])
-        shards = tf.random.experimental.stateless_shuffle(tf.range(count), draw)
+        shuffled = tf.random.experimental.stateless_shuffle(tf.range(count), draw)
         seeds = tf.random.stateless_uniform([windows], draw, minval=None, maxval=None, dtype=tf.int64)
         ignore_global_seed()
-        here = shards[window * width : (window + 1) * width]
-        return part.records(here).shuffle(buffer, seed=seeds[window])
+        here = shuffled[window * width : (window + 1) * width]
+        return records(here).shuffle(buffer, seed=seeds[window])
 
     return tf.data.Dataset.range(windows).flat_map(window_records)
+
+
+def _part(dataset: Dataset, split: str, validation_split: float) -> tuple[list, Callable]:
+    """Return the shards that hold "train", "test", or "validation", and what reads some of them.
+
+    That is a function from int32[n], their indices, to string[] of each review of the split in them.
+    """
+    on_disk, share = split_on_disk(dataset, split, validation_split)
+    shards = dataset.shards(on_disk)
+    every_path = tf.constant([str(path) for path in dataset.paths(on_disk)])
+    before = itertools.accumulate((shard.records for shard in shards[:-1]), initial=0)
+    every_first = tf.constant([*before], tf.int64)
+    size = 256
+
+    @no_autograph
+    def choose(path, first):
+        """Return the reviews of one shard that are, or are not, held out: a few hundred at a time."""
+
+        @no_autograph
+        def choose_some(nth, records):
+            index = first + nth * size + tf.range(tf.size(records, tf.int64))
+            held_out = is_held_out(index, share)
+            return tf.boolean_mask(records, held_out if split != on_disk else ~held_out)
+
+        return tf.data.TFRecordDataset(path).batch(size).enumerate().map(choose_some).unbatch()
+
+    def records(indices):
+        paths = tf.gather(every_path, indices)
+        if not share:
+            return tf.data.TFRecordDataset(paths)
+        firsts = tf.gather(every_first, indices)
+        return tf.data.Dataset.from_tensor_slices((paths, firsts)).flat_map(choose)
+
+    return shards, records
 
 
 def _options() -> tf.data.Options:

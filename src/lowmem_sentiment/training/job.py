@@ -15,7 +15,7 @@ import numpy as np
 from ..dataset.reader import Dataset
 from ..dataset.splits import num_reviews
 from ..model.keras_model import build_model
-from ..model.optimizer import TableAdam
+from ..model.optimizer import FusedAdam, TableAdam
 from ..model.tensorflow import keras, set_threads, tf
 from ..runs.configuration import TrainingSettings
 from ..runs.memory_plan import count_parameters, distinct_words
@@ -161,7 +161,7 @@ class Job:
             rate = keras.optimizers.schedules.PolynomialDecay(rate, settings.epochs * self.steps, 0.0)
         if self.sparse:
             return TableAdam(rate, lazy=settings.optimizer == "lazy-adam", row_scales=row_scales)
-        return self.strategy.dense_adam(rate, row_scales=row_scales)
+        return FusedAdam(rate, row_scales=row_scales)
 
     def call(self, model: keras.Model) -> Callable[..., tf.Tensor]:
         """Return a function that predicts from the `x` of these batches."""

@@ -36,15 +36,20 @@ def create_run(
 
     `parent_path` is the run whose weights it starts from. Raises OutputExists where a run is.
     """
-    vocabulary, features = job.dataset.input_vocabulary().truncate(job.num_words), job.dataset.features
-    parent = describe_parent(job, parent_path) if parent_path else None
+    config, inputs, features = describe(job), [job.dataset.directory], job.dataset.features
+    if parent_path:
+        parent = RunDirectory(parent_path)
+        read_parent(job, parent)
+        sha256 = parent.config()["vocabulary"]["sha256"]
+        config["parent"] = {"path": str(parent.path.resolve()), "vocabulary_sha256": sha256}
+        inputs.append(parent.path.resolve())
     run.create(
-        describe(job) | ({"parent": parent} if parent else {}),
-        vocabulary,
+        config,
+        job.dataset.input_vocabulary().truncate(job.num_words),
         ngrams=features.ngrams if features else None,
         tokenizer=job.dataset.tokenizer,
         overwrite=overwrite,
-        inputs=[job.dataset.directory, *([parent["path"]] if parent else [])],
+        inputs=inputs,
         report=report,
         held=held,
     )
@@ -91,6 +96,7 @@ def resume_run(
     _require_same_settings(config["settings"], job.settings, force, report)
     state = checkpoint.load(run, report)
     position = state.position if state else Position()
+    ended = has_ended(job.settings, position.epochs)
     if job.settings.epochs < position.epoch:
         raise SettingsError(
             f"epochs is {job.settings.epochs}, the run to resume has trained {position.epoch}"
@@ -98,7 +104,7 @@ def resume_run(
     trained_on = config["dataset"]["fingerprint"]
     then = state.conditions if state else {**job.conditions, "dataset": trained_on}
     _require_same_conditions(then, job.conditions, force, report)
-    if run.finished and state and has_ended(job.settings, position.epochs):
+    if run.finished and state and ended:
         if position.epoch < job.settings.epochs:
             report(
                 f"{run.path} stays as it is: it ended early, after epoch {position.epoch}, as the last "
@@ -109,10 +115,13 @@ def resume_run(
     if state and job.dataset.fingerprint != trained_on:
         position = replace(position, step=0)  # a place in an epoch of other reviews means nothing
         state = replace(state, position=position)
-    if state and not has_ended(job.settings, position.epochs):
+    if state and not ended:
         report(f"{run.path} resumes at epoch {position.epoch + 1}, step {position.step + 1:,}")
     run.resume(job.settings, job.dataset)
-    _rewind(run, position)
+    # Put the run's files where they were when the state was saved.
+    run.write_metrics(position.epochs)
+    run.trim_event_files(position.event_files)
+    run.summary_file.unlink(missing_ok=True)  # for more epochs: unfinished again
     return state
 
 
@@ -121,8 +130,7 @@ def _require_same_settings(
 ) -> None:
     for name, value in asdict(settings).items():
         had = theirs.get(name, getattr(TrainingSettings, name))  # a setting may be younger than the run
-        value = list(value) if isinstance(value, tuple) else value
-        had = list(had) if isinstance(had, tuple) else had
+        had, value = (list(each) if isinstance(each, tuple) else each for each in (had, value))
         if name in ("epochs", "prefetch") or had == value:
             continue
         if name != "optimizer":
@@ -137,34 +145,26 @@ def _require_same_settings(
 def _require_same_conditions(
     then: dict[str, str], now: dict[str, str], force: bool, report: Callable[[str], None]
 ) -> None:
-    changed = []
-    for name in {**now, **then}:
-        # What one process, or a run from before there was a choice, does not mention.
-        usual = "dense" if name == "input" else "1"
-        had, has = then.get(name, usual), now.get(name, usual)
-        if had != has:
-            changed.append(f"{name} ({had} then, {has} now)")
-    if changed and not force:
+    # What one process, or a run from before there was a choice, does not mention.
+    usual = {"input": "dense", "workers": "1", "replicas": "1"}
+    then, now = usual | then, usual | now
+    names = [name for name in {**now, **then} if then.get(name) != now.get(name)]
+    if not names:
+        return
+    changed = ", ".join(f"{name} ({then.get(name)} then, {now.get(name)} now)" for name in names)
+    if not force:
         raise DataError(
-            f"other conditions than the run's: {', '.join(changed)}; they change the result's bits: "
+            f"other conditions than the run's: {changed}; they change the result's bits: "
             "--force resumes all the same"
         )
-    if changed:
-        report(f"warning: other conditions than the run's: {', '.join(changed)}; the result is not exact")
-
-
-def _rewind(run: RunDirectory, position: Position) -> None:
-    """Put the run's files where they were when the state was saved."""
-    run.write_metrics(position.epochs)
-    run.trim_event_files(position.event_files)
-    run.summary_file.unlink(missing_ok=True)  # for more epochs: unfinished again
+    report(f"warning: other conditions than the run's: {changed}; the result is not exact")
 
 
 # --- a parent's weights ---
 
 
-def describe_parent(job: Job, path: str | Path) -> dict[str, Any]:
-    """Return the parent's record in config.json: its path, and the SHA-256 of its vocabulary.
+def read_parent(job: Job, run: RunDirectory) -> NumpyModel:
+    """Return the model whose weights a new run starts from.
 
     Raises DataError unless words and labels of the dataset are the parent's, SettingsError for a model of
     a different shape or several workers, InputMissing for a run that is not finished.
@@ -173,24 +173,17 @@ def describe_parent(job: Job, path: str | Path) -> dict[str, Any]:
         raise SettingsError(
             "a run with a parent (--from) is trained by one worker; expected no TF_CONFIG"
         )
-    _read(job, path)
-    run = RunDirectory(path)
-    return {"path": str(run.path.resolve()), "vocabulary_sha256": run.config()["vocabulary"]["sha256"]}
-
-
-def set_weights_of(model: keras.Model, job: Job, path: str | Path) -> None:
-    """Set a new model to the weights of the parent, 2 MB at 10,000 words; the optimizer starts again."""
-    parent = _read(job, path)
-    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
-    for layer, kernel, bias in zip(layers, parent.kernels, parent.biases, strict=True):
-        layer.set_weights([kernel, bias])
-
-
-def _read(job: Job, path: str | Path) -> NumpyModel:
-    run = RunDirectory(path)
     parent = NumpyModel.load(run)
     run.require_words_of(job.dataset, as_inputs=True)
     if job.own_model:
         raise SettingsError("a run with a parent (--from) has its layers; expected no model of your own")
     parent.require_shape(job.num_words, job.settings.hidden, run.path)
     return parent
+
+
+def set_weights_of(model: keras.Model, job: Job, path: str | Path) -> None:
+    """Set a new model to the weights of the parent, 2 MB at 10,000 words; the optimizer starts again."""
+    parent = read_parent(job, RunDirectory(path))
+    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+    for layer, kernel, bias in zip(layers, parent.kernels, parent.biases, strict=True):
+        layer.set_weights([kernel, bias])

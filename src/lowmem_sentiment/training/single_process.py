@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..model.optimizer import FusedAdam
 from ..model.tensorflow import keras
 from .step import Execute, Step, compile_execution
 
@@ -24,9 +23,6 @@ class SingleProcess:
     worker, workers, replicas = 0, 1, 1
     share: tuple[int, int] | None = None
     """Which of how many workers' parts of each batch `batches` yields; None: whole batches."""
-
-    dense_adam = FusedAdam
-    """The class of Adam for gradients of whole variables."""
 
     @property
     def is_chief(self) -> bool:
@@ -63,7 +59,3 @@ class SingleProcess:
     def translate_worker_loss(self) -> Iterator[None]:
         """Raise Resumable when the block fails because a worker is lost."""
         yield
-
-    def resume_command(self, dataset: object, run: object) -> str:
-        """Return how to resume, for a message."""
-        return f"resume with: lowmem-sentiment train {dataset} --resume {run}"

@@ -11,9 +11,7 @@ training and one at each epoch's end in validation, so that a run of two epochs 
     validation/...                 precision, recall, F1, AUC, PR curve, confusion matrix
     weights/...                    histograms, when asked for
 
-and texts. `write_result` adds a finished run's result:
-its row of the HParams tab, a point in each chart that it belongs to, and the reviews that the model is
-most wrong on.
+and texts. `write_result` adds a finished run's result.
 """
 
 import time
@@ -29,11 +27,7 @@ from ..model.tensorflow import keras
 from ..monitoring import event_writer
 from ..monitoring.confusion_matrix import draw_confusion_matrix
 from ..monitoring.event_writer import EventWriter, Value
-from ..monitoring.text_summaries import (
-    describe_most_wrong,
-    describe_result,
-    describe_run,
-)
+from ..monitoring.text_summaries import describe_most_wrong, describe_result, describe_run
 from ..runs.configuration import TrainingSettings
 from ..runs.run_directory import RunDirectory
 from ..runs.summary import kept_epoch
@@ -45,23 +39,21 @@ from .job import Job
 from .step import GRADIENT_NORM
 from .validation_metrics import ValidationMetrics
 
-DESCRIPTIONS = {
-    f"epoch_{name}": "train: mean of the steps since the point before; validation: all held-out reviews, "
-    "at the end of each epoch; result: the epoch whose weights are kept"
-    for name in ("accuracy", "loss")
-}
-
 WAITING = "process/share_of_time_waiting_for_data"
 
-DESCRIPTIONS["optimizer/gradient_norm"] = (
-    "of all weights together, in the last step of each point's; where it grows from point to point the "
-    "learning rate is too large"
+_POINTS = (
+    "train: mean of the steps since the point before; validation: all held-out reviews, at the end of "
+    "each epoch; result: the epoch whose weights are kept"
 )
 
-DESCRIPTIONS[WAITING] = (
-    "near 0: the processor is what training waits for; near 1: reading and encoding the "
-    "reviews is. Measured on one step of each point's, so that a single point may be off"
-)
+DESCRIPTIONS = {
+    "epoch_accuracy": _POINTS,
+    "epoch_loss": _POINTS,
+    "optimizer/gradient_norm": "of all weights together, in the last step of each point's; where it "
+    "grows from point to point the learning rate is too large",
+    WAITING: "near 0: the processor is what training waits for; near 1: reading and encoding the "
+    "reviews is. Measured on one step of each point's, so that a single point may be off",
+}
 
 MEMORY_WARNING = 0.8  # of the container's limit
 
@@ -183,35 +175,37 @@ class Curves(keras.callbacks.Callback):
         return values
 
     def on_epoch_end(self, epoch, logs=None):
-        logs = logs or {}
-        measures, counts = self._validation.measures(), self._validation.counts()
-        train = {name: logs[name] for name in logs if not name.startswith("val_")}
-        held_out = {name[4:]: logs[name] for name in logs if name.startswith("val_")}
+        train = {name: value for name, value in (logs or {}).items() if not name.startswith("val_")}
         self._write("train", event_writer.scalars(_renamed("per_epoch/", train)))
-        values = _renamed("epoch_", held_out) | _renamed("validation/", measures)
-        values |= _renamed("per_epoch/", held_out)
+        held_out = _held_out(logs or {})
+        values = _result(held_out, self._validation.measures()) | _renamed("per_epoch/", held_out)
         values["per_epoch/generalization_gap"] = held_out["loss"] - train["loss"]
-        points = event_writer.scalars(values, DESCRIPTIONS)
-        self._write("validation", [*points, *_pictures(counts, self._validation.labels)])
+        pictures = _pictures(self._validation.counts(), self._validation.labels)
+        self._write("validation", [*event_writer.scalars(values, DESCRIPTIONS), *pictures])
         if self._settings.histograms:
-            self._write("train", self._histograms())
+            weights = {
+                each.path.removeprefix(f"{self.model.name}/"): event_writer.histogram_bins(each.numpy())
+                for each in self.model.trainable_weights
+            }
+            tags = _renamed("weights/", weights)
+            self._write("train", [event_writer.histogram(tag, bins) for tag, bins in tags.items()])
         self.flush()
-
-    def _histograms(self) -> list[Value]:
-        return [
-            event_writer.histogram(
-                f"weights/{weight.path.removeprefix(f'{self.model.name}/')}",
-                event_writer.histogram_bins(weight.numpy()),
-            )
-            for weight in self.model.trainable_weights
-        ]
 
     def on_train_end(self, logs=None):
         self.flush()
 
 
-def _renamed(prefix: str, values: Mapping[str, float]) -> dict[str, float]:
+def _renamed(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{prefix}{name}": value for name, value in values.items()}
+
+
+def _held_out(logs: Mapping[str, float]) -> dict[str, float]:
+    return {name[4:]: value for name, value in logs.items() if name.startswith("val_")}
+
+
+def _result(held_out: Mapping[str, float], measures: Mapping[str, float]) -> dict[str, float]:
+    """Return what validation measured, by the tags of its charts."""
+    return _renamed("epoch_", held_out) | _renamed("validation/", measures)
 
 
 def _pictures(counts: np.ndarray, labels: list[str]) -> list[Value]:
@@ -226,6 +220,16 @@ def _pictures(counts: np.ndarray, labels: list[str]) -> list[Value]:
 
 
 # --- the result ---
+
+COLUMNS = {
+    "epoch_accuracy": "{} accuracy",
+    "epoch_loss": "{} loss",
+    "validation/f1": "{} F1",
+    "validation/auc": "{} AUC",
+    "process/seconds": "seconds",
+    "process/resident_MB": "peak resident MB",
+}
+"""The columns of the HParams tab; {} is the split that validated."""
 
 
 def write_result(
@@ -243,40 +247,28 @@ def write_result(
     is trained for more epochs leaves behind. Without a `model` (of
     Dense layers only) there are no effects of words. Raises OutputError.
     """
-    settings, dataset = job.settings, job.dataset
+    settings, dataset, writer = job.settings, job.dataset, EventWriter(run.tensorboard)
     epoch, kept = kept_epoch(settings, position.epochs), position.kept
     split, part = settings.validated_on, f"result_{settings.validated_on}"
-    held_out = {name[4:]: value for name, value in epoch.items() if name.startswith("val_")}
-    values = _renamed("epoch_", held_out) | _renamed("validation/", kept.get("measures", {}))
+    measures = kept.get("measures", {})
+    values = _result(_held_out(epoch), measures)
     values["process/seconds"] = sum(position.seconds)
     values["process/resident_MB"] = peak_resident / memory.MB
-    columns = {
-        "epoch_accuracy": f"{split} accuracy",
-        "epoch_loss": f"{split} loss",
-        "validation/f1": f"{split} F1",
-        "validation/auc": f"{split} AUC",
-        "process/seconds": "seconds",
-        "process/resident_MB": "peak resident MB",
-    }
-    metrics = {(part, tag): name for tag, name in columns.items() if tag in values}
-    writer, labels = EventWriter(run.tensorboard), dataset.labels
-    pictures = _pictures(np.array(kept["counts"]), labels) if "counts" in kept else []
+    pictures = _pictures(np.array(kept["counts"]), dataset.labels) if "counts" in kept else []
     writer.write(part, int(epoch["step"]), [*event_writer.scalars(values, DESCRIPTIONS), *pictures])
-    hparams = _hparams(settings, dataset, epoch["epoch"])
+    metrics = {(part, tag): name.format(split) for tag, name in COLUMNS.items() if tag in values}
     trial = f"{run.path.name} ({run.path.parent})"  # the table cuts it; it has to be unique
+    hparams = _hparams(settings, dataset, epoch["epoch"])
     writer.write("", 0, event_writer.hyperparameters(trial, hparams, metrics))
     most_wrong = [Mistake(*each) for each in kept.get("most_wrong", ())]
     wrong = describe_most_wrong(model, dataset, settings, most_wrong, run.vocabulary())
-    result = describe_result(epoch, len(position.epochs), split, kept.get("measures", {}))
+    result = describe_result(epoch, len(position.epochs), split, measures)
     texts = [event_writer.text("result", result), event_writer.text("most wrong", wrong)]
     writer.write("", int(position.epochs[-1]["step"]), texts)
     writer.flush()
 
 
 def _hparams(settings: TrainingSettings, dataset: Dataset, epoch: int) -> dict[str, Any]:
-    hparams = {
-        name: value if isinstance(value, int | float | str) else plain(value)
-        for name, value in vars(settings).items()
-        if name != "histograms"
-    }
-    return {**hparams, "data": dataset.name} | ({"kept epoch": epoch} if settings.keep_best else {})
+    values = {name: value for name, value in vars(settings).items() if name != "histograms"}
+    values |= {n: plain(each) for n, each in values.items() if not isinstance(each, int | float | str)}
+    return {**values, "data": dataset.name} | ({"kept epoch": epoch} if settings.keep_best else {})

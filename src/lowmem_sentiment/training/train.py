@@ -16,14 +16,14 @@ from ..runs.configuration import SaveEvery, TrainingSettings
 from ..runs.diagnosis import diagnose
 from ..runs.memory_plan import plan
 from ..runs.recipes import settings_by_recipe
-from ..runs.run_directory import NoRunDirectory, RunDirectory
+from ..runs.run_directory import RunDirectory
 from ..runs.summary import Seconds, TrainingSummary, best_epoch, has_ended, kept_epoch
 from ..system import memory
 from ..system.errors import Resumable, SettingsError
 from ..system.progress import Progress, as_progress, no_progress
 from ..system.workarounds import save_model
 from . import checkpoint, loop
-from .callbacks import KeepEpochs, ReportProgress, SaveState, ShardCheck
+from .callbacks import ReportProgress, SaveRun, ShardCheck
 from .checkpoint import Position, State
 from .input_pipeline import damaged_shard
 from .job import Job
@@ -99,7 +99,7 @@ def train(
     job = Job(dataset, settings, strategy, own_model=model is not None)
     if model is not None and strategy.replicas > 1:
         raise SettingsError("a model of your own is trained by one process on one device; expected none")
-    directory = RunDirectory(run) if strategy.is_chief else NoRunDirectory(run)
+    directory = RunDirectory(run)
     resume = resume or (strategy.workers > 1 and directory.config_file.exists() and not overwrite)
     if start_from and resume:
         raise SettingsError("a run that is resumed has weights; expected no start_from (--from)")
@@ -147,29 +147,15 @@ def _fit(
     job: Job, model: keras.Model, directory: RunDirectory, position: Position, control: Control
 ) -> None:
     """Run the loop with all callbacks; Resumable where it was stopped, DataError for a damaged shard."""
-    validation, report, chief = (
-        ValidationMetrics(job.dataset.labels),
-        control.report,
-        job.strategy.is_chief,
-    )
+    validation, report = ValidationMetrics(job.dataset.labels), control.report
     curves = Curves(directory, position, job, validation, report)
-    epochs = KeepEpochs(directory, position, job.settings, report)
-
-    def save() -> None:
-        if chief:
-            curves.flush()
-            epochs.write()
-            checkpoint.save(directory, model, position, job.conditions)
-
     stop = job.strategy.agree_on(control.stop)
-    patience = SaveState.PATIENCE if job.strategy.workers == 1 else 0.0
     callbacks = [
-        *([curves] if chief else []),
+        *([curves] if job.strategy.is_chief else []),
         *control.callbacks,
-        epochs,
         ReportProgress(control.progress, position, job.validation_steps),
         ShardCheck(job.dataset),
-        SaveState(save, position, control.save_every, stop, report, patience),
+        SaveRun(job, directory, position, curves, control.save_every, stop, report),
     ]
     try:
         loop.fit(job, model, position, callbacks, validation, control.steps_per_execution)
@@ -178,7 +164,10 @@ def _fit(
             raise damaged from error
         raise
     except Resumable as error:
-        resume = job.strategy.resume_command(job.dataset.directory, directory.path)
+        resume = "resume with the same command on every worker"
+        if job.strategy.workers == 1:
+            place = f"{job.dataset.directory} --resume {directory.path}"
+            resume = f"resume with: lowmem-sentiment train {place}"
         raise Resumable(f"{error}; {resume}") from None
 
 

@@ -36,6 +36,7 @@ class ValidationMetrics:
         codes = SCORE_BINS if len(labels) == 2 else len(labels)
         self._counts = tf.Variable(tf.zeros([len(labels), codes], tf.int32), trainable=False)
         self._seen = tf.Variable(0, trainable=False)
+        # The mistakes that it is surest of; no probability is below 0.
         self._probability = tf.Variable(tf.fill([MOST_WRONG], -1.0), trainable=False)
         self._number = tf.Variable(tf.zeros([MOST_WRONG], tf.int32), trainable=False)
         self._predicted = tf.Variable(tf.zeros([MOST_WRONG], tf.int32), trainable=False)
@@ -54,26 +55,20 @@ class ValidationMetrics:
         Keras' `test_step` does not return its predictions, so it is written out here in Keras' public
         methods. A model that has one of its own keeps it, and predicts a second time.
         """
-        if type(model).test_step is not keras.Model.test_step:
-            return self._beside_its_own(model)
-        [mean_loss] = [metric for metric in model.metrics if metric.name == "loss"]
+        own = type(model).test_step is not keras.Model.test_step
+        mean_loss: Any = next((metric for metric in model.metrics if metric.name == "loss"), None)
 
         def test_step(batch: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
             x, y = batch
             y_pred = call(x, training=False)
+            self._add(y, y_pred)
+            if own:
+                return model.test_step(batch)
             loss = model.compute_loss(x=x, y=y, y_pred=y_pred, training=False)
             if replicas > 1:  # Keras divides a loss by them
                 loss *= replicas
             mean_loss.update_state(loss, sample_weight=tf.shape(y)[0])
-            self._add(y, y_pred)
             return model.compute_metrics(x, y, y_pred)
-
-        return test_step
-
-    def _beside_its_own(self, model: keras.Model) -> Step:
-        def test_step(batch: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-            self._add(batch[1], model(batch[0], training=False))
-            return model.test_step(batch)
 
         return test_step
 
@@ -95,9 +90,7 @@ class ValidationMetrics:
         else:
             codes = predicted
         self._counts.scatter_nd_add(tf.stack([true, codes], 1), tf.ones_like(true))
-        self._keep_most_wrong(predicted, tf.where(predicted == true, -1.0, probability))
-
-    def _keep_most_wrong(self, predicted: tf.Tensor, probability: tf.Tensor) -> None:
+        probability = tf.where(predicted == true, -1.0, probability)
         numbers = self._seen + tf.range(tf.size(predicted))
         best = tf.math.top_k(tf.concat([self._probability, probability], 0), MOST_WRONG)
         self._number.assign(tf.gather(tf.concat([self._number, numbers], 0), best.indices))
@@ -134,7 +127,7 @@ class ValidationMetrics:
         """Return precision, recall and F1 (more than two labels: their averages), and with two AUC."""
         measures = from_confusion_matrix(self.confusion_matrix(), self.labels)
         if len(self.labels) == 2:
-            measures["auc"] = area_under_roc(self.counts())
+            measures["auc"] = float(area_under_roc(self.counts()))
         del measures["accuracy"]
         return {name: value for name, value in measures.items() if isinstance(value, float)}
 
