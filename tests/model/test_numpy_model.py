@@ -1,8 +1,10 @@
 import keras
 import numpy as np
 import pytest
+from helpers import VOCABULARY
 
 from lowmem_sentiment.dataset.splits import number_in_split
+from lowmem_sentiment.model.effects import word_effects
 from lowmem_sentiment.model.keras_model import build_model
 from lowmem_sentiment.model.keras_scores import KerasModel
 from lowmem_sentiment.model.numpy_model import NumpyModel
@@ -54,7 +56,10 @@ def test_a_loss_is_exact_where_the_probability_rounds_to_0(pair):
 def test_effects_are_those_of_the_model_run_without_each_word(pair):
     model, numpy_model = pair
     ids = np.array([1, 5, 5, 9, 30, 40])
-    effects = numpy_model.effects(numpy_model.known_ids(ids), 1)
+    found = word_effects(numpy_model, VOCABULARY, numpy_model.known_ids(ids), 1)
+    names = {"#": 2, VOCABULARY.decode([5]): 5, VOCABULARY.decode([9]): 9}
+    assert [each.effect for each in found] == sorted((each.effect for each in found), reverse=True)
+    effects = {names[each.word]: each.effect for each in found}
     assert effects.keys() == {2, 5, 9}  # words out of the vocabulary are one word
     rows = multi_hot([ids], 20)
     for word, effect in effects.items():

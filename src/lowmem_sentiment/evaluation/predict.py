@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..model.ngram_effects import ngram_effects
+from ..model.effects import Effect, word_effects
 from ..model.numpy_model import load_with_vocabulary
 from ..runs.run_directory import RunDirectory
 from ..system.errors import SettingsError
@@ -18,23 +18,6 @@ UNKNOWN = "#"
 """Stands for all words outside the vocabulary, which are one word to the model."""
 
 _BLOCK = 1_000  # texts at a time; larger blocks are not faster
-
-
-@dataclass(frozen=True)
-class Effect:
-    """The effect of a word in a text."""
-
-    word: str
-    effect: float
-    """How much lower the log-odds of the predicted label are when the word is left out: above 0
-    for a word that counts for the label, below 0 for one that counts against it."""
-    ngrams: list[str] | None = None
-    """For a model that reads n-grams: all those that hold the word, which are left out with it."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what JSON can hold; "ngrams" only for a model that reads them."""
-        ngrams = {} if self.ngrams is None else {"ngrams": self.ngrams}
-        return {"word": self.word, "effect": self.effect, **ngrams}
 
 
 @dataclass(frozen=True)
@@ -114,18 +97,12 @@ class Predictor:
                 chosen = probabilities.argmax(axis=1)
             for ids, label, row in zip(block, chosen.tolist(), probabilities.tolist(), strict=True):
                 named = dict(zip(self.labels, row, strict=True))
-                effects = self._effects(ids, int(label)) if explain else None
+                effects = None
+                if explain:
+                    effects = word_effects(self._model, self._vocabulary, ids, int(label), UNKNOWN)
                 known = bool(((ids >= FIRST_WORD_ID) & (ids < self.num_words)).any())
                 predictions.append(Prediction(self.labels[label], row[label], named, effects, known))
         return predictions
-
-    def _effects(self, ids: np.ndarray, label: int) -> list[Effect]:
-        if self._model.metadata.ngrams is None:
-            effects = self._model.effects(ids, label).items()
-            named = [Effect(self._vocabulary.decode([id_], UNKNOWN), each) for id_, each in effects]
-        else:
-            named = [Effect(*each) for each in ngram_effects(self._model, self._vocabulary, ids, label)]
-        return sorted(named, key=lambda effect: (-effect.effect, effect.word))
 
 
 def check_threshold(threshold: float | None, labels: list[str]) -> None:

@@ -12,8 +12,9 @@ import numpy as np
 SCORE_BINS = 2048
 
 
-def _ratio(part: float, whole: float) -> float:
-    return float(part / whole) if whole else 0.0
+def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Return float64, part / whole, and 0 where `whole` is 0."""
+    return np.asarray(np.divide(part, whole, out=np.zeros(np.shape(whole)), where=whole > 0))
 
 
 def from_confusion_matrix(counts: np.ndarray, labels: list[str]) -> dict[str, Any]:
@@ -22,25 +23,22 @@ def from_confusion_matrix(counts: np.ndarray, labels: list[str]) -> dict[str, An
     Nothing predicted, or nothing there, counts as 0. With two labels the second is the positive one;
     with more there are means over the labels ("macro") and over the reviews ("weighted").
     """
-    every_right, true, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
-    by_label = {}
-    for label, right, here, chosen in zip(labels, every_right, true, predicted, strict=True):
-        precision, recall = _ratio(right, chosen), _ratio(right, here)
-        by_label[label] = {
-            "precision": precision,
-            "recall": recall,
-            "f1": _ratio(2 * precision * recall, precision + recall),
-            "reviews": int(here),
-        }
-    result = {"accuracy": _ratio(every_right.sum(), true.sum())}
-    names = ("precision", "recall", "f1")
-    if len(labels) == 2:
-        result |= {name: by_label[labels[1]][name] for name in names}
-    else:
-        for name in names:
-            values = np.array([metrics[name] for metrics in by_label.values()])
+    right, true, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    precision, recall = ratio(right, predicted), ratio(right, true)
+    f1 = ratio(2 * precision * recall, precision + recall)
+    measures = {"precision": precision, "recall": recall, "f1": f1}
+    result = {"accuracy": float(ratio(right.sum(), true.sum()))}
+    for name, values in measures.items():
+        if len(labels) == 2:
+            result[name] = float(values[1])
+        else:
             result[f"macro_{name}"] = float(values.mean())
-            result[f"weighted_{name}"] = _ratio((values * true).sum(), true.sum())
+            result[f"weighted_{name}"] = float(ratio((values * true).sum(), true.sum()))
+    by_label = {
+        label: {name: float(values[nth]) for name, values in measures.items()}
+        | {"reviews": int(true[nth])}
+        for nth, label in enumerate(labels)
+    }
     return {**result, "by_label": by_label}
 
 
@@ -68,9 +66,7 @@ def area_under_roc(bins: np.ndarray) -> np.ndarray:
     """
     negative, positive = np.moveaxis(bins.astype(np.float64), -2, 0)
     below = np.cumsum(negative, axis=-1) - negative / 2
-    pairs = negative.sum(axis=-1) * positive.sum(axis=-1)
-    right = (below * positive).sum(axis=-1)
-    return np.asarray(np.divide(right, pairs, out=np.zeros_like(pairs), where=pairs > 0))
+    return ratio((below * positive).sum(axis=-1), negative.sum(axis=-1) * positive.sum(axis=-1))
 
 
 def calibration_error(confidence: np.ndarray, groups: int = 16) -> float:
@@ -83,14 +79,7 @@ def calibration_error(confidence: np.ndarray, groups: int = 16) -> float:
     reviews = confidence.sum(axis=0)
     middles = (np.arange(confidence.shape[1]) + 0.5) / confidence.shape[1]
     gaps = (confidence[1] - reviews * middles).reshape(groups, -1).sum(axis=1)
-    return _ratio(np.abs(gaps).sum(), reviews.sum())
-
-
-def f1_scores(counts: np.ndarray) -> np.ndarray:
-    """Return float64[n, labels], each label's F1 from each of [n, labels, labels], as above."""
-    right = np.diagonal(counts, axis1=1, axis2=2).astype(np.float64)
-    either = counts.sum(axis=1) + counts.sum(axis=2)
-    return np.asarray(np.divide(2 * right, either, out=np.zeros_like(right), where=either > 0))
+    return float(ratio(np.abs(gaps).sum(), reviews.sum()))
 
 
 def precision_recall(bins: np.ndarray, thresholds: int = 128) -> dict[str, np.ndarray]:

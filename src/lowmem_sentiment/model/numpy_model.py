@@ -15,7 +15,7 @@ import numpy as np
 from ..runs.run_directory import RunDirectory
 from ..system.directories import no_directory
 from ..system.errors import DataError, InputMissing, SettingsError
-from ..text.vocabulary import MIN_NUM_WORDS, OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
+from ..text.vocabulary import MIN_NUM_WORDS, OUT_OF_VOCABULARY_ID, Vocabulary
 from .weights import Metadata, read_weights
 
 
@@ -109,15 +109,6 @@ class NumpyModel:
         exact = logits.astype(np.float64)
         losses = np.logaddexp.reduce(exact, axis=1) - exact[np.arange(len(labels)), labels]
         return softmax(logits), losses
-
-    def effects(self, ids: np.ndarray, label: int) -> dict[int, float]:
-        """Return for each distinct id of a review how much lower the label's log-odds are without it.
-
-        The start of the review is not a word and has no effect.
-        """
-        words = np.flatnonzero(ids != START_ID)
-        effects = self.effects_of(ids, label, words, np.ones(len(words), np.int64))
-        return dict(zip(ids[words].tolist(), effects.tolist(), strict=True))
 
     def effects_of(
         self, ids: np.ndarray, label: int, left_out: np.ndarray, counts: np.ndarray

@@ -4,12 +4,10 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from ..dataset.reader import Dataset
 from ..dataset.splits import number_in_split, split_on_disk
+from ..model.effects import Effect, word_effects
 from ..model.metrics import Mistake
-from ..model.ngram_effects import ngram_effects
 from ..model.numpy_model import NumpyModel
 from ..runs.configuration import TrainingSettings
 from ..system.errors import printable
@@ -109,13 +107,16 @@ def describe_most_wrong(
     ]
     for each, number in zip(most_wrong, numbers, strict=True):
         ids, label = reviews[number]
-        effects = _effects(model, inputs[number][0], each.predicted, vocabulary)
-        order = sorted(effects, key=effects.__getitem__, reverse=True)
-        towards = [word for word in order[:8] if effects[word] > 0]
-        away = [word for word in order[:-5:-1] if effects[word] < 0]
+        effects: list[Effect] = []
+        if model:
+            known = model.known_ids(inputs[number][0])
+            effects = word_effects(model, vocabulary, known, each.predicted, "·")
+        towards = [effect for effect in effects[:8] if effect.effect > 0]
+        away = [effect for effect in effects[-4:] if effect.effect < 0]
         text = words.decode(ids[1:], unknown="·").split(" ")
-        marked = _mark(text, {**dict.fromkeys(towards, "**"), **dict.fromkeys(away, "*")})
-        weighted = ", ".join(f"{word} {effects[word]:+.2f}" for word in (*towards, *away[::-1]))
+        shown = [*towards, *away]
+        marked = _mark(text, {effect.word: "**" if effect.effect > 0 else "*" for effect in shown})
+        weighted = ", ".join(f"{effect.word} {effect.effect:+.2f}" for effect in shown)
         true, predicted = (printable(dataset.labels[nth], LABEL) for nth in (label, each.predicted))
         lines += [
             f"### {true}, predicted {predicted} at {each.probability:.2%}",
@@ -123,19 +124,6 @@ def describe_most_wrong(
             "> " + " ".join(marked),
         ]
     return "\n\n".join(lines)
-
-
-def _effects(
-    model: NumpyModel | None, ids: np.ndarray, label: int, vocabulary: Vocabulary
-) -> dict[str, float]:
-    """Return what each word, or n-gram, of a review does; without a `model` nothing."""
-    if not model:
-        return {}
-    known = model.known_ids(ids)
-    if model.metadata.ngrams is None:
-        effects = model.effects(known, label)
-        return {vocabulary.decode([id_], "·"): effect for id_, effect in effects.items()}
-    return {each.words: each.effect for each in ngram_effects(model, vocabulary, known, label)}
 
 
 def _mark(words: list[str], marks: dict[str, str]) -> list[str]:

@@ -13,8 +13,8 @@ from ..model.metrics import (
     SCORE_BINS,
     Mistake,
     area_under_roc,
-    f1_scores,
     from_confusion_matrix,
+    ratio,
     to_confusion_matrix,
 )
 from ..model.tensorflow import keras, tf
@@ -133,7 +133,8 @@ class ValidationMetrics:
 
     def macro_f1(self) -> float:
         """Return the mean of the labels' F1, in which a rare label weighs as much as a frequent one."""
-        return float(f1_scores(self.confusion_matrix()[None])[0].mean())
+        counts = self.confusion_matrix()
+        return float(ratio(2 * np.diag(counts), counts.sum(axis=0) + counts.sum(axis=1)).mean())
 
     def most_wrong(self) -> list[Mistake]:
         """Return the wrongly labelled reviews of which the model is surest, the surest first."""

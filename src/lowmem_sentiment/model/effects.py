@@ -1,0 +1,54 @@
+"""What each word, or n-gram, of a review does to a model's prediction."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..text.vocabulary import FIRST_WORD_ID, START_ID, Vocabulary
+from .numpy_model import NumpyModel
+
+
+@dataclass(frozen=True)
+class Effect:
+    """The effect of a word in a text."""
+
+    word: str
+    effect: float
+    """How much lower the log-odds of the predicted label are when the word is left out: above 0
+    for a word that counts for the label, below 0 for one that counts against it."""
+    ngrams: list[str] | None = None
+    """For a model that reads n-grams: all those that hold the word, which are left out with it."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what JSON can hold; "ngrams" only for a model that reads them."""
+        ngrams = {} if self.ngrams is None else {"ngrams": self.ngrams}
+        return {"word": self.word, "effect": self.effect, **ngrams}
+
+
+def word_effects(
+    model: NumpyModel, vocabulary: Vocabulary, ids: np.ndarray, label: int, unknown: str = "#"
+) -> list[Effect]:
+    """Return the effect of each of a review's distinct `ids`, from most for the label to most against it.
+
+    The start of the review is not a word. With n-grams there is also one for each word in them: a word is
+    left out wherever it stands, and with it every n-gram that it is in; what stood before it and after it
+    does not become neighbours. An IMDb review has 230 n-grams of 100,000: [sets, units] is 60 KB.
+    """
+    if model.reads_ngrams:
+        names = [vocabulary.words[id_ - FIRST_WORD_ID] for id_ in ids.tolist()]
+        padded = [b" %b " % name for name in names]
+        items = [*dict.fromkeys([*names, *(word for name in names for word in name.split(b" "))])]
+        left_out = [[nth for nth, name in enumerate(padded) if b" %b " % item in name] for item in items]
+        words = [item.decode("utf-8", "replace") for item in items]
+        texts = [name.decode("utf-8", "replace") for name in names]
+        ngrams: list[Any] = [[texts[nth] for nth in places] for places in left_out]
+    else:
+        left_out = np.flatnonzero(ids != START_ID)[:, None].tolist()
+        words = [vocabulary.decode([ids[nth]], unknown) for [nth] in left_out]
+        ngrams = [None] * len(words)
+    counts = np.array([len(places) for places in left_out], np.int64)
+    flat = np.array([nth for places in left_out for nth in places], np.int64)
+    effects = model.effects_of(ids, label, flat, counts).tolist()
+    found = map(Effect, words, effects, ngrams)
+    return sorted(found, key=lambda each: (-each.effect, each.word))
