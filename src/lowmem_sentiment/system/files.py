@@ -99,10 +99,7 @@ def _make_temporary(path: Path) -> tuple[Path, int]:
 
 def _remove_leftovers(path: Path) -> None:
     """Remove what killed processes left of `path`: names that only `_make_temporary` gives."""
-    # `save_model` adds to the name for a file of its own.
-    ours = re.compile(
-        rf"{re.escape(path.stem)}\.[0-9a-f]{{8}}{UNFINISHED}(\.as-trained)?{re.escape(path.suffix)}"
-    )
+    ours = re.compile(rf"{re.escape(path.stem)}\.[0-9a-f]{{8}}{UNFINISHED}{re.escape(path.suffix)}")
     with os.scandir(path.parent) as entries:
         names = [entry.name for entry in entries if ours.fullmatch(entry.name)]
     for name in names:

@@ -6,13 +6,11 @@ each entry says why it is there, and when it can be deleted. Nothing is imported
 
 import contextlib
 import errno
-import json
 import math
 import os
 import sys
 import types
 import warnings
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -65,37 +63,36 @@ def _warn(what: str, effect: str, library: str = "Keras") -> None:
 def save_model(model: Any, path: Path) -> None:
     """Write a ``.keras`` file that opens without this package.
 
-    In it this package's subclasses of Adam are named as Keras' own: they differ in how a step is
-    computed and in nothing that they hold. The file is a zip whose config.json names the class; an Adam
-    of its own for saving would cost twice the weights, at the moment when memory is at its peak. Any
-    other optimizer is saved as what it is. Delete when the optimizer that is trained with is Keras'.
+    Any optimizer but this package's is saved as what it is.
     """
-    ours = type(model.optimizer).__module__.startswith(f"{__package__.split('.')[0]}.")
-    written = path.with_name(f"{path.stem}.as-trained{path.suffix}")
     _require_space(path, [*model.variables, *model.optimizer.variables])
+    with (
+        _as_plain_adam(model.optimizer),
+        _weights_on_disk(),
+        refused_writes_as_os_errors(RuntimeError),
+    ):
+        model.save(path)
+
+
+@contextlib.contextmanager
+def _as_plain_adam(optimizer: Any) -> Iterator[None]:
+    """Let one of this package's subclasses of Adam be Keras' own while the block runs.
+
+    They differ in how a step is computed and in nothing that they hold; an Adam of its own for saving
+    would cost twice the weights, at the moment when memory is at its peak. Delete when the optimizer that
+    is trained with is Keras'.
+    """
+    kind = type(optimizer)
+    if not kind.__module__.startswith(f"{__package__.split('.')[0]}."):
+        yield
+        return
+    from keras.optimizers import Adam
+
+    object.__setattr__(optimizer, "__class__", Adam)
     try:
-        with _weights_on_disk(), refused_writes_as_os_errors(RuntimeError):
-            model.save(written)
-        with zipfile.ZipFile(written) as source, zipfile.ZipFile(path, "w") as target:
-            for member in source.infolist():
-                if ours and member.filename == "config.json":
-                    target.writestr(member, _as_plain_adam(source.read(member)))
-                    continue
-                with source.open(member) as old, target.open(member, "w", force_zip64=True) as new:
-                    while block := old.read(1 << 20):
-                        new.write(block)
+        yield
     finally:
-        written.unlink(missing_ok=True)
-
-
-def _as_plain_adam(config_json: bytes) -> str:
-    """Return a model's config.json with Keras' Adam for its optimizer."""
-    config = json.loads(config_json)
-    optimizer = config.get("compile_config", {}).get("optimizer")
-    if isinstance(optimizer, dict):
-        optimizer |= {"module": "keras.optimizers", "class_name": "Adam", "registered_name": None}
-        optimizer["config"].pop("lazy", None)
-    return json.dumps(config)
+        object.__setattr__(optimizer, "__class__", kind)
 
 
 def _require_space(path: Path, variables: list[Any]) -> None:
