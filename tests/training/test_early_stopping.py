@@ -120,10 +120,18 @@ def test_best_weights_that_are_damaged_or_gone_are_told(tmp_path):
         run.best(3, [(1000,)])
 
 
+THREE = TrainingSettings(**FAST, epochs=3, keep_best=True, best_by="loss")
+
+
+@pytest.fixture(scope="module")
+def whole(dataset, tmp_path_factory):
+    run = tmp_path_factory.mktemp("whole") / "run"
+    train(dataset, run, THREE)
+    return run
+
+
 @pytest.mark.parametrize("name", ["write_best", "write_metrics"])
-def test_a_write_that_fails_once_loses_nothing(dataset, tmp_path, monkeypatch, name):
-    settings = TrainingSettings(**FAST, epochs=3, keep_best=True, best_by="loss")
-    train(dataset, tmp_path / "whole", settings)
+def test_a_write_that_fails_once_loses_nothing(dataset, whole, tmp_path, monkeypatch, name):
     write, calls, lines = getattr(RunDirectory, name), [], []
 
     def fail(self, *arguments):
@@ -133,15 +141,13 @@ def test_a_write_that_fails_once_loses_nothing(dataset, tmp_path, monkeypatch, n
         write(self, *arguments)
 
     monkeypatch.setattr(RunDirectory, name, fail)
-    train(dataset, tmp_path / "run", settings, report=lines.append)
+    train(dataset, tmp_path / "run", THREE, report=lines.append)
     assert [line for line in lines if "No space left on device; training continues" in line]
     for file in ("weights.npz", "metrics.jsonl"):
-        assert (tmp_path / "run" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+        assert (tmp_path / "run" / file).read_bytes() == (whole / file).read_bytes()
 
 
-def test_no_state_is_saved_whose_best_weights_are_not(dataset, tmp_path, monkeypatch):
-    settings = TrainingSettings(**FAST, epochs=3, keep_best=True, best_by="loss")
-    train(dataset, tmp_path / "whole", settings)
+def test_no_state_is_saved_whose_best_weights_are_not(dataset, whole, tmp_path, monkeypatch):
     run = tmp_path / "run"
 
     def fail(self, *arguments):
@@ -149,6 +155,6 @@ def test_no_state_is_saved_whose_best_weights_are_not(dataset, tmp_path, monkeyp
 
     with monkeypatch.context() as patched, pytest.raises(OutputError, match="No space left"):
         patched.setattr(RunDirectory, "write_best", fail)
-        train(dataset, run, settings)
-    train(dataset, run, settings, resume=True)
-    assert (run / "weights.npz").read_bytes() == (tmp_path / "whole" / "weights.npz").read_bytes()
+        train(dataset, run, THREE)
+    train(dataset, run, THREE, resume=True)
+    assert (run / "weights.npz").read_bytes() == (whole / "weights.npz").read_bytes()

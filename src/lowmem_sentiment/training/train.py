@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..dataset.reader import Dataset
 from ..dataset.splits import own_validation_split
@@ -20,7 +20,7 @@ from ..runs.run_directory import RunDirectory
 from ..runs.summary import Seconds, TrainingSummary, best_epoch, has_ended, kept_epoch
 from ..system import memory
 from ..system.errors import Resumable, SettingsError
-from ..system.progress import Progress, as_progress, no_progress
+from ..system.progress import as_progress, no_progress
 from ..system.workarounds import save_model
 from . import checkpoint, loop
 from .callbacks import ReportProgress, SaveRun, ShardCheck
@@ -32,17 +32,6 @@ from .single_process import SingleProcess
 from .step import STEPS_PER_EXECUTION
 from .tensorboard_callback import Curves, write_result
 from .validation_metrics import ValidationMetrics
-
-
-class Control(NamedTuple):
-    """What watches a training and can stop it; none of it changes the result."""
-
-    callbacks: Sequence[keras.callbacks.Callback]
-    save_every: SaveEvery
-    stop: threading.Event
-    progress: Progress
-    report: Callable[[str], None]
-    steps_per_execution: int
 
 
 def train(
@@ -103,9 +92,6 @@ def train(
     resume = resume or (strategy.workers > 1 and directory.config_file.exists() and not overwrite)
     if start_from and resume:
         raise SettingsError("a run that is resumed has weights; expected no start_from (--from)")
-    control = Control(
-        callbacks, save_every or SaveEvery(), stop, as_progress(progress), report, steps_per_execution
-    )
     job.set_threads()
     with ExitStack() as held, _stopped_by_memory(limit, stop) as watch, strategy.translate_worker_loss():
         job.require_same_on_all_workers()
@@ -124,7 +110,18 @@ def train(
         del opened  # 6 MB
         strategy.vary_dropout_seeds(model)
         if not has_ended(job.settings, position.epochs):  # or it was killed before it was finished
-            _fit(job, model, directory, position, control)
+            validation = ValidationMetrics(dataset.labels)
+            curves = Curves(directory, position, job, validation, report)
+            agreed, every = strategy.agree_on(stop), save_every or SaveEvery()
+            every_callback = [
+                *([curves] if strategy.is_chief else []),
+                *callbacks,
+                ReportProgress(as_progress(progress), position, job.validation_steps),
+                ShardCheck(dataset),
+                SaveRun(job, directory, position, curves, every, agreed, report),
+            ]
+            with _errors_explained(job, directory):
+                loop.fit(job, model, position, every_callback, validation, steps_per_execution)
         summary = strategy.broadcast(
             lambda: _finish(job, model, directory, position, watch.peak_anonymous)
         )
@@ -143,22 +140,11 @@ def _set_weights(
     return Position()
 
 
-def _fit(
-    job: Job, model: keras.Model, directory: RunDirectory, position: Position, control: Control
-) -> None:
-    """Run the loop with all callbacks; Resumable where it was stopped, DataError for a damaged shard."""
-    validation, report = ValidationMetrics(job.dataset.labels), control.report
-    curves = Curves(directory, position, job, validation, report)
-    stop = job.strategy.agree_on(control.stop)
-    callbacks = [
-        *([curves] if job.strategy.is_chief else []),
-        *control.callbacks,
-        ReportProgress(control.progress, position, job.validation_steps),
-        ShardCheck(job.dataset),
-        SaveRun(job, directory, position, curves, control.save_every, stop, report),
-    ]
+@contextmanager
+def _errors_explained(job: Job, directory: RunDirectory) -> Iterator[None]:
+    """Say in Resumable how to resume, and raise DataError that names a damaged shard."""
     try:
-        loop.fit(job, model, position, callbacks, validation, control.steps_per_execution)
+        yield
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
         if damaged := damaged_shard(job.dataset, error):
             raise damaged from error
