@@ -121,7 +121,7 @@ class SaveRun(keras.callbacks.Callback):
         super().__init__()
         self._job, self._run, self._position, self._curves = job, run, position, curves
         self._every, self._stop, self._report = every, stop, report
-        self._metrics_wait = self._reported = False
+        self._metrics_wait = self._reported = self._failed = False
         self._best: tuple[int, list[np.ndarray]] | None = None
         self._asked_at: float | None = None
         self._saved_at, self._saved_step = time.monotonic(), 0
@@ -147,8 +147,9 @@ class SaveRun(keras.callbacks.Callback):
         except OutputError as error:
             if not self._reported:
                 self._report(f"warning: {error}; training continues with the last good state")
-            self._reported = True
+            self._reported = self._failed = True
             return False
+        self._failed = False
         return True
 
     def _due(self) -> bool:
@@ -199,3 +200,5 @@ class SaveRun(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         """Write what is not written yet; OutputError, and the last state saved is that of before."""
         self._write_epochs()
+        if self._failed:
+            self._save()
