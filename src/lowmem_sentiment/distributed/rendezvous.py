@@ -84,8 +84,8 @@ def _host_and_port(address: str) -> tuple[str, int]:
 def _listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens at the address that TF_CONFIG names, and at no other.
 
-    If the name is not an address of this machine (it is behind another's port), at all of its own, as
-    TensorFlow's server will.
+    If the name is not an address of this machine, such as a load balancer's, it listens at all of the
+    machine's addresses, as TensorFlow's server will.
     """
     try:
         try:

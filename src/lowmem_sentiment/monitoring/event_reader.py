@@ -75,7 +75,7 @@ def read_values(run: RunDirectory, warn: Warn = lambda line: None) -> Iterator[t
 
 
 def read_curves(run: str | Path, warn: Warn = lambda line: None) -> list[Curve]:
-    """Return every scalar curve of a run, sorted by tag, from its event files alone.
+    """Return every scalar curve of a run, sorted by tag, from its event files.
 
     `warn` is called where a file is damaged. Raises InputMissing where no curve can be read.
     """
@@ -125,7 +125,7 @@ def default_tags(curves: Iterable[Curve]) -> list[str]:
 
 
 def write_csv(curves: Iterable[Curve], file: TextIO) -> None:
-    """Write a row a point: run, part, tag, step, value."""
+    """Write one row per point: run, part, tag, step, value."""
     writer = csv.writer(file)
     writer.writerow(["run", "part", "tag", "step", "value"])
     for curve in curves:

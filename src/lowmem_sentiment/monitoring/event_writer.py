@@ -4,8 +4,8 @@ Such a file is a TFRecord file (`system/tfrecord.py`) of `Event` protocol buffer
 (tensorboard/compat/proto/event.proto) with a time, a step, and the values of one or more tags. The
 functions of this module that return a `Value` make them; an `EventWriter` writes them.
 
-TensorFlow's own writer costs more: `tf.summary.scalar` is 0.2 ms a tag, of which there are ten 25 times
-an epoch, and `tf.summary.histogram` takes 100 MB of temporaries for the default model's weights.
+TensorFlow's own writer costs more: `tf.summary.scalar` takes 0.2 ms per tag, for ten tags 25 times per
+epoch, and `tf.summary.histogram` takes 100 MB of temporaries for the default model's weights.
 """
 
 import io
@@ -97,7 +97,7 @@ _VERSION = "brain.Event:2"
 
 
 def _file_name() -> str:
-    """Return a new name: those of one directory stand in the order in which they were made."""
+    """Return a new name; in one directory names sort in the order in which they were made."""
     parts = (f"{time.time():.6f}", socket.gethostname(), os.getpid(), next(_numbers))
     return f"events.out.tfevents.{'.'.join(map(str, parts))}"
 

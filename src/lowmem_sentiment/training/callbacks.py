@@ -198,7 +198,7 @@ class SaveRun(keras.callbacks.Callback):
             self._end(saved)
 
     def on_train_end(self, logs=None):
-        """Write what is not written yet; OutputError, and the last state saved is that of before."""
+        """Write what is not written yet; on OutputError the last state stays an earlier one."""
         self._write_epochs()
         if self._failed:
             self._save()

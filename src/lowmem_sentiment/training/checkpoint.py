@@ -150,8 +150,8 @@ def save(run: RunDirectory, model: keras.Model, position: Position, conditions: 
 def _values(variable: Any) -> np.ndarray | npz.Rows:
     """Return a variable's values without a copy; of a large table, some rows at a time.
 
-    A table of which steps read rows is copied when it is read at once, into memory that TensorFlow keeps
-    for the next tensor as large: 64 MB at 500,000 words of 32 weights.
+    TensorFlow copies a table whose rows are gathered when it is read at once, and keeps that memory for
+    the next tensor as large: 64 MB at 500,000 words of 32 weights.
     """
     shape, dtype = tuple(variable.shape), tf.as_dtype(variable.dtype).as_numpy_dtype
     if len(shape) != 2 or math.prod(shape) < _LARGE_TABLE:

@@ -244,8 +244,8 @@ def write_result(
     The points of the result stand in a run of their own, named by the split they were scored on, so
     that HParams never ranks validation and test in one column; each is drawn into the chart that it
     belongs to, at the step of the epoch that is kept. All are in files of their own, which a run that
-    is trained for more epochs leaves behind. Without a `model` (of
-    Dense layers only) there are no effects of words. Raises OutputError.
+    is trained for more epochs leaves behind. Without a `model`, which has Dense layers only, the effects
+    of words are left out. Raises OutputError.
     """
     settings, dataset, writer = job.settings, job.dataset, EventWriter(run.tensorboard)
     epoch, kept = kept_epoch(settings, position.epochs), position.kept

@@ -99,7 +99,7 @@ class ValidationMetrics:
         self._seen.assign_add(tf.size(predicted))
 
     def combine(self, strategy: SingleProcess) -> None:
-        """Add up the counts of all workers, each of which has every `workers`-th review."""
+        """Add up the counts of all workers; each has every `workers`-th review."""
         if strategy.workers == 1:
             return
         self._counts.assign(strategy.all_reduce(self._counts.numpy()))
@@ -137,7 +137,7 @@ class ValidationMetrics:
         return float(ratio(2 * np.diag(counts), counts.sum(axis=0) + counts.sum(axis=1)).mean())
 
     def most_wrong(self) -> list[Mistake]:
-        """Return the wrongly labelled reviews of which the model is surest, the surest first."""
+        """Return the wrongly labelled reviews that the model is surest of, the surest first."""
         columns = (self._number, self._predicted, self._probability)
         every = map(Mistake, *(column.numpy().tolist() for column in columns))
         return [wrong for wrong in every if wrong.probability > 0]
