@@ -14,16 +14,11 @@ from .output import answer, print_text, warn
 
 def run(options: argparse.Namespace, bar: Bar) -> None:
     """Draw the curves, or write them as CSV or JSON."""
-    from ..monitoring.event_reader import choose, default_tags, read_curves, write_csv
+    from ..monitoring.event_reader import choose, read_curves, write_csv
     from ..system.files import replace_file
 
     curves = [curve for run in options.runs for curve in read_curves(run, warn)]
-    if options.charts and options.charts != ["all"]:
-        curves = choose(curves, options.charts)
-    elif options.charts or options.json or options.csv:
-        curves = choose(curves, sorted({curve.tag for curve in curves}))
-    else:
-        curves = choose(curves, default_tags(curves))
+    curves = choose(curves, options.charts or (["all"] if options.json or options.csv else []))
     if options.csv:
         with replace_file(options.csv) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
             write_csv(curves, text)

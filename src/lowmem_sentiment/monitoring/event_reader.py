@@ -105,23 +105,21 @@ def _number(value: Any) -> float | None:
     return struct.unpack("<f", content)[0] if len(content) == 4 else None
 
 
-def choose(curves: Iterable[Curve], tags: Iterable[str]) -> list[Curve]:
-    """Return the curves with one of `tags`, in their order; SettingsError for one that no run has."""
-    curves = list(curves)
+def choose(curves: Iterable[Curve], tags: Iterable[str] = ()) -> list[Curve]:
+    """Return the curves with one of `tags`, in their order; SettingsError for one that no run has.
+
+    Without tags they are `CHARTS` where they are there; ["all"] is every tag, sorted.
+    """
+    curves, tags = list(curves), list(tags)
     known = sorted({curve.tag for curve in curves})
-    chosen = []
+    if tags == ["all"]:
+        tags = known
     for tag in tags:
         if tag not in known:
             names = ", ".join(map(printable, known))
             raise SettingsError(f"no curve {printable(tag)!r}, expected one of {names}")
-        chosen += [curve for curve in curves if curve.tag == tag]
-    return chosen
-
-
-def default_tags(curves: Iterable[Curve]) -> list[str]:
-    """Return the tags to draw when none is named: loss and accuracy where they are there."""
-    known = {curve.tag for curve in curves}
-    return [tag for tag in CHARTS if tag in known] or sorted(known)
+    tags = tags or [tag for tag in CHARTS if tag in known] or known
+    return [curve for tag in tags for curve in curves if curve.tag == tag]
 
 
 def write_csv(curves: Iterable[Curve], file: TextIO) -> None:
