@@ -50,11 +50,11 @@ def export(
         files = [run.weights_file, run.vocabulary_file]
     else:
         run.vocabulary()
+        run.require_model()
         if run.weights_file.exists():
             load_with_vocabulary(run)  # nothing that diverged is exported
         labels = run.config()["labels"]
         files = [run.model_file, run.vocabulary_file]
-        run.require_model()
     with new_directory(out, EXPORT, overwrite=overwrite, inputs=[run.path], report=report) as directory:
         if format == "saved-model":
             _save(run, directory)
