@@ -142,7 +142,7 @@ def _set_weights(
 
 @contextmanager
 def _errors_explained(job: Job, directory: RunDirectory) -> Iterator[None]:
-    """Say in Resumable how to resume, and raise DataError that names a damaged shard."""
+    """Add to Resumable how to resume, and raise DataError that names a damaged shard."""
     try:
         yield
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
