@@ -7,6 +7,7 @@ from lowmem_sentiment.search.budget import Budget
 from lowmem_sentiment.search.settings import TuneSettings
 from lowmem_sentiment.search.space import SearchSpace
 from lowmem_sentiment.search.state import FORMAT, Result, TuneState
+from lowmem_sentiment.system.errors import SettingsError
 
 
 def timed(candidate, epochs, epoch_seconds, start_seconds=3.0, value=0.9):
@@ -45,6 +46,13 @@ def budget_of(dataset, clock):
 
 def test_the_first_run_is_made_though_nothing_is_known(budget_of):
     assert budget_of().admits(1, 16) and not budget_of().is_over()
+
+
+def test_a_budget_that_fits_no_run_is_refused_before_it_starts(budget_of):
+    budget_of().refuse_too_short(2)
+    with pytest.raises(SettingsError, match="minutes is 0.1, expected 0.2 or more: one run and"):
+        budget_of(minutes=0.1).refuse_too_short(2)
+    budget_of(timed(1, 16, 0.5), minutes=0.1).refuse_too_short(2)  # it goes on where it was
 
 
 def test_the_winner_has_all_reviews_and_the_test_split_after_each_epoch(budget_of):

@@ -127,6 +127,15 @@ def test_the_smallest_model_within_one_standard_error_is_found(dataset, error, c
     assert chosen.kind == cheapest
 
 
+def test_the_recipe_wins_unless_another_is_better_by_more_than_luck(dataset):
+    def chosen(worth):
+        results = [Result(1, 16, value=0.9, standard_error=0.01), Result(2, 16, value=worth)]
+        first, other = rank(state_of(TuneSettings(), *results), space_of(dataset), dataset)[::-1]
+        return choose([other, replace(first, kind="ngrams")], TuneSettings())[0].kind
+
+    assert (chosen(0.904), chosen(0.906)) == ("ngrams", "random")
+
+
 def test_states_are_removed_of_candidates_that_are_not_trained_on(dataset, tmp_path, monkeypatch):
     state = state_of(TuneSettings(runs=20))
     search = _Search(dataset, tmp_path, state, -1, no_progress, print, lambda: False, time.monotonic)

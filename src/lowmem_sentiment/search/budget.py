@@ -13,12 +13,16 @@ from ..dataset.reader import Dataset
 from ..dataset.splits import num_reviews
 from ..runs.configuration import TrainingSettings
 from ..runs.memory_plan import count_parameters, distinct_words
+from ..system.errors import SettingsError
 from .space import Trial
 from .state import TuneState
 
 # Parts of an epoch in nanoseconds, as measured on 2 cores: for each review, for each step, and for each
 # weight that moves, which belongs to one of the batch's own words and is scattered in memory.
 _REVIEW, _STEP, _WEIGHT = 40_000, 400_000, {"adam": 8, "lazy-adam": 6}
+
+_START = 4.0
+"""Seconds that a training process takes beside its epochs, most of them to import TensorFlow."""
 
 _RECENT = 3
 """How many runs show the machine's speed: for a single one `work` may be off by half."""
@@ -57,6 +61,20 @@ class Budget:
     def spent(self) -> float:
         """Seconds since the search began, without interruptions."""
         return self._clock() - self._began
+
+    def refuse_too_short(self, epochs: int) -> None:
+        """Raise SettingsError if the first candidate's `epochs`, and as many of a winner, do not fit.
+
+        Nothing is measured yet: the estimate is for 2 cores with nothing else to do.
+        """
+        if self.total is None or self._state.results:
+            return
+        least = 2 * (_START + epochs * self._work(1))
+        if least > self.total:
+            raise SettingsError(
+                f"minutes is {self.total / 60:g}, expected {math.ceil(least / 6) / 10:g} or more: one "
+                f"run and the winner take about {math.ceil(least)} s"
+            )
 
     def runs_left(self) -> float:
         """Return how many trainings are left: exact for runs, an estimate for time."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from ..dataset.manifest import RECIPES
+from ..dataset.manifest import NGRAMS, RECIPES
 from ..dataset.reader import Dataset
 from ..evaluation.results import Evaluation
 from ..runs.configuration import TrainingSettings
@@ -179,6 +179,9 @@ def choose(table: list[Candidate], settings: TuneSettings) -> tuple[Candidate, C
     error: Breiman et al., "Classification and Regression Trees", 1984.)
     """
     best = table[0]
+    for each in table:
+        if each.kind == NGRAMS and settings.sign * (best.value - each.value) < each.standard_error / 2:
+            best = each  # the best of many has had luck: without more to show for it the recipe is better
     near = [each for each in table if settings.sign * (best.value - each.value) <= best.standard_error]
     cheapest = min(near, key=lambda each: each.model_bytes)
     return (cheapest if settings.prefer == "cheap" else best), cheapest

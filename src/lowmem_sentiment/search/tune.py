@@ -111,6 +111,8 @@ class _Search:
     def run(self) -> None:
         """Train and measure all runs of a grid, or random ones until the budget is spent."""
         if not self.settings.grid:
+            first = self.trials[1].settings.epochs if self.around_recipe else self.rungs[0]
+            self.budget.refuse_too_short(first)
             (self._train_whole if self.around_recipe else self._halve)()
             return
         several = self.settings.seeds > 1
