@@ -125,6 +125,18 @@ def test_folders_named_for_a_split_are_that_split(tmp_path, kind, names):
     assert counts(prepared(root, tmp_path / "out")) == {"train": 40, "test": 20, "validation": 20}
 
 
+def test_folders_of_a_split_keep_it_beside_test_files(tmp_path):
+    root = folder(tmp_path / "texts", splits=("train", "dev", "test", "train"))
+    test = csv_of(tmp_path / "t.csv", [("other", "pos"), ("more", "neg")])
+    dataset = prepared(root, tmp_path / "out", test=(str(test),))
+    assert counts(dataset) == {"train": 40, "test": 22, "validation": 20}
+
+
+def test_a_split_that_the_data_do_not_have_is_not_blamed_on_chance(tmp_path):
+    error = error_of(folder(tmp_path / "texts", splits=("train", "dev")), tmp_path / "out")
+    assert "no reviews for the test split" in error and error.endswith("--test FILE names others")
+
+
 def test_texts_in_and_out_of_a_split_are_refused(tmp_path):
     root = folder(tmp_path / "texts")
     write(root / "pos" / "x.txt", "one more")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..dataset.duplicates import DuplicateCounter
-from ..dataset.manifest import MAX_LABELS
+from ..dataset.manifest import MAX_LABELS, SPLITS
 from ..sources.labels import label_warnings, normalised
 from ..sources.source import TextSource
 from ..system.errors import DataError, SettingsError, listed, plural, printable
@@ -41,7 +41,7 @@ class CorpusSummary:
         self._undecided = Stratification()
         self._digest = hashlib.sha256()
         self._rows = self._bad_rows = self._bad_lines = self._dropped = 0
-        self._training_tokens = self._count_error_bound = 0
+        self._training_tokens = self._count_error_bound = self._num_given = 0
         self._labels_read: set[str] = set()
         self._passed_over: dict[str, dict[str, Any]] = {}
         self._given = DuplicateCounter()
@@ -62,6 +62,7 @@ class CorpusSummary:
         self._dropped += chunk.dropped
         self._labels_read |= chunk.labels_read
         hashes, splits = chunk.given
+        self._num_given += len(hashes)
         for nth, chosen in enumerate((splits == 0, splits != 0)):
             self._given.add_hashes(hashes[chosen], np.zeros(chosen.sum(), np.int64), nth)
         bad_rows = [row for row in chunk.others if isinstance(row, BadRow)]
@@ -181,6 +182,20 @@ class CorpusSummary:
             )
         return lines
 
+    @property
+    def _by_chance(self) -> bool:
+        """Whether the hashes of texts decided which split they are in."""
+        return self._source.stratified is None and self._num_given < sum(self.reviews)
+
+    def check_splits(self) -> None:
+        """Raise DataError for no reviews to train or to test on."""
+        mend = "--split stratified gives it a share" if self._by_chance else "--test FILE names others"
+        for split, count in zip(SPLITS, self.reviews, strict=False):
+            if not count:
+                raise DataError(
+                    f"no reviews for the {split} split; expected some for train and test: {mend}"
+                )
+
     def ordered_labels(self) -> list[str]:
         """Return the labels: the source's, or those found, sorted (numbers as numbers).
 
@@ -211,7 +226,7 @@ class CorpusSummary:
                 )
             if not self._by_label[label][0]:
                 advice = f"rename it or leave it out: {_left_out(label)}"
-                if self._source.stratified is None and description.get("test_fraction"):
+                if self._by_chance:
                     advice = f"--split stratified gives each label its share; or {advice}"
                 raise DataError(
                     f"{place}: the label '{printable(label)}' is in the test split only, so it cannot be "

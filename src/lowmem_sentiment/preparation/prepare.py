@@ -145,6 +145,7 @@ def _write_texts(
             progress("read texts", done, int(done / share) if share else None)
         spill.flush()
         decisions, labels = summary.decide(spill), summary.ordered_labels()
+        summary.check_splits()
         vocabulary = given.words if given else summary.take_vocabulary()
         open_shards = min(_MAX_OPEN_SHARDS, summary.training_bytes // shard_bytes + 1)
         encoder = ChunkEncoder(spill, vocabulary, labels)
@@ -178,8 +179,7 @@ def _check_splits(dataset: Dataset) -> None:
     """Raise DataError for a split without reviews, or a single label in training."""
     for split in SPLITS:
         if not dataset.num_reviews(split):
-            mend = "; --split stratified gives it a share" if dataset.source.get("test_fraction") else ""
-            raise DataError(f"no reviews for the {split} split; expected some for train and test{mend}")
+            raise DataError(f"no reviews for the {split} split; expected some for train and test")
     counts = dataset.label_counts("train")
     if sum(count > 0 for count in counts) < 2:
         only = printable(dataset.labels[int(np.argmax(counts))])

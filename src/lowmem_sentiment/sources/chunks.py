@@ -89,7 +89,8 @@ class LabelledBlock:
     block: Block
     rules: ReviewRules
     split: str | None = None
-    """Of all rows; None: each row's own, or the hash's."""
+    """Of all rows ("train": of those without a split of their own); None: each row's own, or the
+    hash's."""
     label: str | None = None
     """Of all rows; None: each row's own."""
 
@@ -98,7 +99,8 @@ class LabelledBlock:
         for row in self.block.rows():
             if isinstance(row, Row):
                 if split is not None or label is not None:
-                    row = row._replace(label=label or row.label, split=split or row.split)
+                    own = row.split if split in (None, "train") else None
+                    row = row._replace(label=label or row.label, split=own or split)
                 yield review(row)
             else:
                 yield row

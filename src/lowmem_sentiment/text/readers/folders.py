@@ -63,7 +63,8 @@ class Folders:
         *folders, name = parts
         if any(part.startswith((".", "__MACOSX")) for part in parts):
             return HIDDEN
-        if not fnmatch.fnmatch(_without_compression(name), self._pattern.lower()):
+        names = name.lower(), _without_compression(name)
+        if not any(fnmatch.fnmatch(each, self._pattern.lower()) for each in names):
             return f"not {printable(self._pattern, 60)}"
         places = [nth for nth, folder in enumerate(folders) if folder.lower() in _SPLITS]
         split = _SPLITS[folders[places[-1]].lower()] if places else None
