@@ -51,8 +51,8 @@ class DuplicateCounter:
         )
         self.add_hashes(np.frombuffer(digests, "<u8"), reviews.labels, split)
 
-    def add_hashes(self, hashes: np.ndarray, labels: np.ndarray, split: int) -> None:
-        """Add texts by their hashes, uint64[n], with int64[n] labels."""
+    def add_hashes(self, hashes: np.ndarray, labels: np.ndarray, split: int | np.ndarray) -> None:
+        """Add texts by their hashes, uint64[n], with int64[n] labels; a split of all, or of each."""
         keys = hashes & ~np.uint64(0xFFFF)
         keys |= (np.minimum(labels, 0x7FFF) * 2 + split).astype(np.uint64)
         self._unsorted.append(keys[self._sampled(keys)])

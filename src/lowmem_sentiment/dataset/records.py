@@ -32,10 +32,6 @@ class Bounds(NamedTuple):
     num_labels: int = 1 << 31
 
 
-ID_LISTS = {"tokens": "token id", "features": "feature id"}
-"""The lists of ids that an Example may hold, and what messages call one of them."""
-
-
 def encode(reviews: Reviews, features: Features | None = None) -> tuple[bytes, np.ndarray]:
     """Return a block of reviews as TFRecord bytes, and int64[reviews], each record's size.
 
@@ -148,10 +144,10 @@ def decode(
 ) -> Reviews:
     """Return the reviews of serialised Examples, with every id and label within `bounds`.
 
-    `ids` is the list that becomes the reviews' ids, one of `ID_LISTS`. Raises DataError with the file's
-    `name` and the record's number, one of `numbers`, for a record that holds anything else.
+    `ids` says which list becomes the reviews' ids, "tokens" or "features". Raises DataError with the
+    file's `name` and the record's number, one of `numbers`, for a record that holds anything else.
     """
-    key, called = ids.encode(), ID_LISTS[ids]
+    key, called = ids.encode(), f"{ids[:-1]} id"
 
     def wrong(nth: int, what: object) -> DataError:
         return DataError(f"{name} holds something other than reviews: record {numbers[nth]}: {what}")

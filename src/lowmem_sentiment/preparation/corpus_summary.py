@@ -63,8 +63,7 @@ class CorpusSummary:
         self._labels_read |= chunk.labels_read
         hashes, splits = chunk.given
         self._num_given += len(hashes)
-        for nth, chosen in enumerate((splits == 0, splits != 0)):
-            self._given.add_hashes(hashes[chosen], np.zeros(chosen.sum(), np.int64), nth)
+        self._given.add_hashes(hashes, np.zeros(len(splits), np.int64), splits != 0)
         bad_rows = [row for row in chunk.others if isinstance(row, BadRow)]
         for row in chunk.others:
             if not isinstance(row, BadRow):

@@ -61,17 +61,14 @@ class WordCounts:
                 ours[word] = known + count
             elif count:
                 ours[word] = count
-                self._enter(word)
+                self._used += WORD_BYTES + len(word)
+                if self.error_bound:
+                    self._errors[word] = self.error_bound
+                    self._used += WORD_BYTES
                 if self._used > self._memory:
                     self._drop()
                     ours = self.counts
                     get = ours.get
-
-    def _enter(self, word: bytes) -> None:
-        self._used += WORD_BYTES + len(word)
-        if self.error_bound:
-            self._errors[word] = self.error_bound
-            self._used += WORD_BYTES
 
     def _drop(self) -> None:
         """Raise the bound until the words above it take 3/4 of the memory; drop the others."""
