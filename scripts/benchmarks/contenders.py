@@ -69,8 +69,8 @@ def _program(name: str, *options: str) -> tuple[str, ...]:
 
 def _prepare(split: str = "described", ngrams: int = 1) -> tuple[str, ...]:
     command = (*COMMAND, "prepare", "imdb", "--json", "--split", split, "--out", "{work}/data")
-    # As many as are trained on: 10,000 by default, and README's 100,000 with the recipe.
-    features = {1: (), 2: ("--max-features", "10000"), 3: ("--max-features", "100000")}[ngrams]
+    # as many as are trained on by default
+    features = ("--max-features", "10000")
     return (*command, "--ngrams", str(ngrams), *features) if ngrams > 1 else command
 
 
@@ -111,16 +111,19 @@ CONTENDERS = (
         _read_ours,
     ),
     Contender(
-        "ours-wide",
-        "`lowmem-sentiment`, `--ngrams 3`, `--recipe wide`",
-        _ours("described", 3, "--recipe", "wide"),
+        "ours-recipe",
+        "`lowmem-sentiment`, `--recipe ngrams`",
+        {**_ours("described"), "prepare": (*_prepare(), "--recipe", "ngrams")},
         None,
         _read_ours,
     ),
     Contender(
-        "ours-wide-lazy",
-        "the same, `--optimizer lazy-adam`",
-        _ours("described", 3, "--recipe", "wide", "--optimizer", "lazy-adam"),
+        "ours-recipe-400",
+        "the same, `--max-features 400000`",
+        {
+            **_ours("described"),
+            "prepare": (*_prepare(), "--recipe", "ngrams", "--max-features", "400000"),
+        },
         None,
         _read_ours,
     ),

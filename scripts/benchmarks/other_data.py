@@ -69,7 +69,7 @@ def _measure_ours(data: Path, characters: bool, options: argparse.Namespace) -> 
             run = f"{work}/run-{seed}"
             trained = measure((*COMMAND, "train", f"{work}/data", "--run", run, "--seed", seed))
             found = json.loads(measure((*COMMAND, "evaluate", run, "--json")).output)
-            f1 = statistics.fmean(each["f1"] for each in found["labels"].values())
+            f1 = statistics.fmean(each["f1"] for each in found["by_label"].values())
             seconds = prepared.costs()["seconds"] + trained.costs()["seconds"]
             runs.append({"accuracy": found["accuracy"], "macro_f1": f1, "seconds": seconds})
     return runs

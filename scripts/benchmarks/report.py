@@ -33,8 +33,10 @@ PEERS = {
 TEMPLATES = Path(__file__).parent / "templates"
 FILES = [ROOT / "README.md", Path(__file__).with_name("README.md")]
 FIRST = ("tutorial", "ours-500", OURS, "tutorial-printed", "ours-printed")
-ACCURATE = (OURS, "ours-bigrams", "ours-wide", "ours-wide-lazy", "nb-svm", "vw-bigrams", "tfidf-logistic",
-            "fasttext-bigrams")  # fmt: skip
+ACCURATE = (
+    OURS, "ours-bigrams", "ours-recipe", "ours-recipe-400", "ours-wide", "ours-wide-lazy", "nb-svm",
+    "vw-bigrams", "tfidf-logistic", "fasttext-bigrams",
+)  # fmt: skip
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
