@@ -104,7 +104,7 @@ def test_another_vocabulary_is_refused(trained, tmp_path):
     npz, index = write_imdb(tmp_path)
     index.write_text(index.read_text().replace('"film"', '"movie"'))
     other = prepare(ImdbSource(npz, index), tmp_path / "other")
-    with pytest.raises(DataError, match="has another vocabulary than"):
+    with pytest.raises(DataError, match="has a different vocabulary than"):
         evaluate(trained, other)
 
 

@@ -60,9 +60,9 @@ def test_only_a_directory_of_the_same_kind_is_replaced_and_only_when_asked(tmp_p
     with pytest.raises(OutputExists, match="choose another name or pass --overwrite"):
         make(tmp_path / "box")
     for name in ("bag", "mine", "foreign"):
-        with pytest.raises(OutputExists, match="is no box .*; choose another name$"):
+        with pytest.raises(OutputExists, match="is not a box .*; choose another name$"):
             make(tmp_path / name)
-        with pytest.raises(OutputExists, match="is no box .*, so --overwrite does not replace it"):
+        with pytest.raises(OutputExists, match="is not a box .*, so --overwrite does not replace it"):
             make(tmp_path / name, overwrite=True)
     with pytest.raises(ZeroDivisionError), new_directory(tmp_path / "box", BOX, overwrite=True):
         raise ZeroDivisionError
@@ -286,7 +286,7 @@ def test_a_link_to_a_directory_is_replaced_where_it_points(tmp_path):
 
 def test_only_a_directory_of_the_kind_is_removed(tmp_path):
     make(tmp_path / "out")
-    with pytest.raises(OutputExists, match="is no bag"):
+    with pytest.raises(OutputExists, match="is not a bag"):
         remove_directory(tmp_path / "out", BAG)
     with locked(tmp_path / "out"), pytest.raises(OutputExists, match="in use"):
         remove_directory(tmp_path / "out", BOX)

@@ -79,7 +79,7 @@ def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path):
 @pytest.mark.parametrize("path", ["/dev/null", "."])
 def test_what_is_no_regular_file_is_not_replaced(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(OutputError, match="is no regular file"), replace_file(Path(path)):
+    with pytest.raises(OutputError, match="is not a regular file"), replace_file(Path(path)):
         pass
 
 

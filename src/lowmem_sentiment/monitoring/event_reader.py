@@ -15,7 +15,7 @@ from ..system.files import open_regular
 from ..system.tfrecord import DamagedRecord, read_blocks
 
 CHARTS = ("epoch_loss", "epoch_accuracy")
-"""What is drawn when nothing else is asked for."""
+"""The charts that are drawn by default."""
 
 MAX_RECORD = 64 << 20
 """Bytes; the largest of ours is an image of 20 KB. A damaged length is not allocated."""

@@ -34,7 +34,7 @@ _numbers = itertools.count()
 class EventWriter:
     """The event files of one run: one for each subdirectory, made when it is first written to.
 
-    Events are kept until `flush`: 15 KB an epoch and an image.
+    Events are kept until `flush`: 15 KB per epoch, and an image.
     """
 
     def __init__(self, directory: str | Path):
@@ -56,7 +56,7 @@ class EventWriter:
     def flush(self) -> None:
         """Bring everything written so far to the files; they end with a whole event, also on failure.
 
-        Raises OutputError when the system refuses (a full disk). What could not be written is kept.
+        Raises OutputError when the system refuses (a full disk); events that are not written are kept.
         """
         for name, waiting in self._waiting.items():
             if waiting:
@@ -134,7 +134,7 @@ def _array(array: np.ndarray) -> dict[str, Any]:
 
 
 def scalars(values: Mapping[str, float], descriptions: Mapping[str, str] | None = None) -> list[Value]:
-    """Return a point (float32) for each tag; a description is what the page says of its chart."""
+    """Return one point (float32) per tag; a description is shown beside the tag's chart."""
     texts = descriptions or {}
     return [
         _value(
@@ -154,9 +154,9 @@ def histogram(tag: str, bins: np.ndarray) -> Value:
 
 
 def histogram_bins(array: np.ndarray, count: int = 30) -> np.ndarray:
-    """Return float64[count, 3], the histogram of an array's finite values; of a constant, one bin.
+    """Return float64[count, 3], the histogram of an array's finite values; one bin for a constant.
 
-    `np.histogram` widens a constant by half a unit, which for a bias of one number is not true.
+    `np.histogram` widens a constant by half a unit, which would misstate a bias of a single number.
     """
     finite = array[np.isfinite(array)].ravel()
     if finite.size and finite.min() == finite.max():
@@ -181,7 +181,7 @@ def image(tag: str, picture: "Image.Image") -> Value:
 
 
 def precision_recall(tag: str, curve: Mapping[str, np.ndarray]) -> Value:
-    """Return a precision-recall curve from what `metrics.precision_recall` gives."""
+    """Return a precision-recall curve from the arrays of `metrics.precision_recall`."""
     from tensorboard.plugins.pr_curve import metadata
 
     names = [f"{kind}_{of}" for of in ("positives", "negatives") for kind in ("true", "false")]

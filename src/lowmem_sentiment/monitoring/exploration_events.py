@@ -1,4 +1,4 @@
-"""What `explore` found, as an event file for TensorBoard: a histogram and texts."""
+"""The result of `explore` as an event file for TensorBoard: a histogram and texts."""
 
 from pathlib import Path
 

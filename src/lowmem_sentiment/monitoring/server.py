@@ -1,8 +1,7 @@
 """TensorBoard on a server too small for it, and with settings that suit two epochs as well as fifty.
 
-Only the plugins whose tabs show something of a run are loaded. `Gate` refuses what a page of another
-site asks for, and leads to the page with our settings. `system/workarounds.py` has what is changed
-inside TensorBoard 2.20.
+Only the plugins whose tabs have something to show are loaded. `Gate` refuses requests from pages of
+other sites, and leads to the page with our settings. `system/workarounds.py` changes TensorBoard itself.
 """
 
 import ipaddress
@@ -33,7 +32,7 @@ Application = Callable[..., Iterable[bytes]]
 PINNED = json.dumps([{"plugin": "scalars", "tag": tag} for tag in CHARTS])
 
 ONE_RUN, SEVERAL_RUNS = "regex:(train|validation|result)", "regex:(.+)/(train|validation)"
-"""What gets a colour of its own: each role, or each role of each run."""
+"""Which curves share a colour: those of one role, or of one role of one run."""
 
 STORED = {
     "ignoreOutliers": False,
@@ -41,12 +40,12 @@ STORED = {
     "timeSeriesSettingsPaneOpened": False,
     "timeSeriesCardMinWidth": 440,
 }
-"""What it takes from the browser's storage, unless the user has chosen. Its own clipping leaves out the
-extremes of four points, it does not look for new ones, a third of the width is settings, and of three
-columns of charts the two that are pinned leave one empty."""
+"""Settings that TensorBoard reads from the browser's storage, unless the user has chosen others. By
+default it clips the extremes of four points, never looks for new ones, gives a third of the width to
+settings, and leaves one of three columns of charts empty beside the two pinned ones."""
 
 WIDE_NAMES = {"sideBarWidthInPercent": 30}
-"""The same where there are several runs: at its own 20 the long names of a sweep hide the colours."""
+"""The same for several runs: at the default of 20 the long names of a grid's runs hide the colours."""
 
 
 def serve(logdir: str | Path, host: str, port: int, report: Callable[[str], None]) -> None:
@@ -125,7 +124,7 @@ class Gate:
     ) -> Iterable[bytes]:
         if not self._is_ours(environment.get("HTTP_HOST", "localhost")):
             names = f"localhost, an IP address, {socket.gethostname()}, or what --host names"
-            text = f"This request is for another server; expected as its Host {names}.\n"
+            text = f"This request is for a different server; expected the Host {names}.\n"
             return _respond(start_response, "403 Forbidden", "text/plain", text)
         if environment["PATH_INFO"] not in ("", "/") or environment.get("QUERY_STRING"):
             return self._board(environment, start_response)
@@ -138,7 +137,7 @@ class Gate:
         """Return whether a request's Host names this server.
 
         A page of any site may ask for an address of this machine under a name of its own (DNS rebinding),
-        and would read what is served. A browser sends an IP address only where the user opened that.
+        and would read the answer. A browser sends an IP address only if the user opened that address.
         """
         name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
         if name.lower() in self._names:
@@ -176,10 +175,10 @@ def find_runs(logdir: Path) -> set[Path]:
 
 
 def run_names(logdir: str | Path) -> Callable[[str], str]:
-    """Return what gives a directory of event files the name of its run: "X", "X/train", "X/validation".
+    """Return a function from a directory of event files to its run's name, such as "X" or "X/train".
 
-    TensorBoard's is "X/tensorboard/train". Of names such as a sweep's, "hidden=50-50,epochs=1,seed=0",
-    the parts are left out that every run has that is there now.
+    TensorBoard's name is "X/tensorboard/train". Names of a grid's runs, "hidden=50-50,epochs=1,seed=0",
+    lose the parts that all runs share when the server starts.
     """
     logdir = Path(logdir)
     runs = {run.name for run in find_runs(logdir) if "=" in run.name}
@@ -189,7 +188,7 @@ def run_names(logdir: str | Path) -> Callable[[str], str]:
     def name_of(path: str) -> str:
         directory = Path(path)
         run = _run_of(directory)
-        # Event files that stand in `logdir` itself, or in a part of it, are of a run of its name.
+        # Event files in `logdir` itself, or in a part of it, belong to a run with its name.
         inside = run != logdir and logdir in run.parents
         names = list(run.relative_to(logdir).parts) if inside else [Path(os.path.abspath(run)).name]
         names[-1] = _shorten(names[-1], alike)
@@ -200,7 +199,7 @@ def run_names(logdir: str | Path) -> Callable[[str], str]:
 
 
 def _run_of(directory: Path) -> Path:
-    """Return the run directory that a directory of event files belongs to: that above `tensorboard/`."""
+    """Return the run directory of a directory of event files: the one above `tensorboard/`."""
     for each in (directory, *directory.parents):
         if each.name == "tensorboard":
             return each.parent

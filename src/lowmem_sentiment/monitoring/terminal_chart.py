@@ -9,7 +9,7 @@ from ..system.errors import printable
 from .event_reader import Curve
 
 COLOURS = (36, 33, 35, 32, 34, 31)
-"""ANSI, one a run: cyan, yellow, magenta, green, blue, red."""
+"""ANSI codes, one per run: cyan, yellow, magenta, green, blue, red."""
 
 MARGIN = 11
 """Columns left of a chart: a number of 9 characters, a space and the axis."""
@@ -18,8 +18,8 @@ MARGIN = 11
 def draw(curves: list[Curve], width: int = 80, height: int = 12, colour: bool = False) -> list[str]:
     """Draw the curves of one tag into one chart, and return its lines, of less than `width` characters.
 
-    Run n is the n-th letter, and the n-th colour: small in training, a capital in validation; `*` is the
-    result. Where curves meet, each has every other column. `height` rows are the chart itself.
+    Run n has the n-th letter and colour: a small letter for training, a capital for validation; `*` is
+    the result. Curves that meet take turns, column by column. The chart itself has `height` rows.
 
     >>> curve = Curve("runs/a", "train", "loss", [1, 2, 3], [3, 1, 1])
     >>> print(*draw([curve], 24, 3), sep="\\n")
@@ -79,7 +79,7 @@ def _legend(curves: list[Curve], runs: list[str], width: int, colour: bool) -> l
 
 
 def _short_names(runs: list[str]) -> list[str]:
-    """Return the paths without the folders that they share; of one run nothing has to be said."""
+    """Return the paths without the folders that they share; a single run needs no name."""
     if len(runs) == 1:
         return [""]
     shared = os.path.commonpath([os.path.dirname(os.path.abspath(run)) for run in runs])

@@ -21,7 +21,7 @@ MOST_LABELS, LABEL = 20, 40
 def describe_run(dataset: Dataset, settings: TrainingSettings, model: Any) -> str:
     """Return the command that trains such a run again, its data, settings and layers as Markdown.
 
-    One text a run: TensorBoard repeats each text for every run of a folder.
+    One text per run, because TensorBoard repeats each text for every run of a folder.
     """
     command = shlex.join(["train", str(dataset.directory), "--run", "RUN", *settings.options()])
     rows = [
@@ -70,7 +70,7 @@ def _describe_layers(model: Any) -> str:
 def describe_result(
     epoch: Mapping[str, float], epochs: int, split: str, measures: Mapping[str, float]
 ) -> str:
-    """Return what the kept `epoch` (a line of metrics.jsonl) measured, as Markdown."""
+    """Return the metrics of the kept `epoch`, a line of metrics.jsonl, as Markdown."""
     rows = [["epoch", f"{epoch['epoch']} of {epochs} is kept"]]
     for name, value in epoch.items():
         if name not in ("epoch", "step"):
@@ -89,7 +89,7 @@ def describe_most_wrong(
 ) -> str:
     """Return the reviews whose wrong label the model is surest of, as Markdown.
 
-    `model` weighs the words; None: they are not weighed.
+    `model` computes the words' effects; without one they are left out.
     """
     if not most_wrong:
         return "No validation review has a wrong label."
@@ -127,7 +127,7 @@ def describe_most_wrong(
 
 
 def _mark(words: list[str], marks: dict[str, str]) -> list[str]:
-    """Return the words of a review with a mark around each that is, or is part of, one of `marks`."""
+    """Return the words of a review, marked where they are one of `marks` or a part of one."""
     marked = list(words)
     for item, mark in sorted(marks.items(), key=lambda each: each[0].count(" ")):
         parts = item.split(" ")

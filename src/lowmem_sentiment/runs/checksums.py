@@ -1,7 +1,8 @@
-"""``checksums.json``: the SHA-256 of a run's files, which every reader of one checks.
+"""``checksums.json``: the SHA-256 of a run's files, which every reader checks.
 
-Each writer adds the digest of what it is about to rename into place, and keeps that of what stands
-there: a kill between the two renames leaves a file whose digest is known. SHA-256 takes 1 ms a MB.
+Each writer adds the digest of the file that it is about to rename into place, and keeps the digest of the
+file that is there: a kill between the two renames leaves a file whose digest is known. SHA-256 takes 1 ms
+per MB.
 """
 
 import contextlib
@@ -26,12 +27,12 @@ class _Content:
 
 
 class Checksums:
-    """The digests of the files `names` of a directory; a run made before there were any has none."""
+    """The digests of the files `names` of a directory; an export, or an older run, has none."""
 
     def __init__(self, directory: Path, names: tuple[str, ...]):
         self._directory, self._names = directory, names
         self._path = directory / CHECKSUMS
-        self._written: dict[str, str] = {}  # what stands on disk, by this process's own account
+        self._written: dict[str, str] = {}  # the digests of files that this process wrote
 
     def check(self, file: Path) -> None:
         """Raise InputMissing or DataError unless a file is the one that was written."""
@@ -66,7 +67,7 @@ class Checksums:
         self._written[file.name] = digest
 
     def _standing(self, file: Path, known: dict[str, list[str]]) -> list[str]:
-        """Return the digest of a file as it stands, nothing where it is not a known one."""
+        """Return the digest of a file as it is now; nothing if the digest is not known."""
         digests = known.get(file.name, [])
         if not digests or not file.exists():
             return []

@@ -1,17 +1,17 @@
-"""The run directory: every file name in it, and what reads and writes them.
+"""The run directory: the names of its files, and the functions that read and write them.
 
 config.json      settings, dataset, labels, versions: written first
-vocabulary.txt   the words, or n-grams, that the model knows, one a line
-metrics.jsonl    a line an epoch
+vocabulary.txt   the words, or n-grams, that the model knows, one per line
+metrics.jsonl    one line per epoch
 tensorboard/     event files
-state.npz        what a resumed run starts from (and state.previous.npz)
+state.npz        the state that a resumed run starts from (and state.previous.npz)
 best.npz         the best epoch's weights, with keep_best
 model.keras      the model, for any Keras
-weights.npz      the model, for prediction with NumPy alone
+weights.npz      the model, for prediction with NumPy
 summary.json     accuracy, times, memory: written last, so a run without it is unfinished
 evaluation.json  the last evaluation
 threshold.json   the threshold that an evaluation chose
-checksums.json   the SHA-256 of each of these, but for event files and the last two
+checksums.json   the SHA-256 of all these, except event files and the last two
 """
 
 import contextlib
@@ -45,7 +45,7 @@ _UNLOADABLE = (
     ArithmeticError, AttributeError, EOFError, ImportError, LookupError, NotImplementedError, OSError,
     RuntimeError, TypeError, ValueError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
-"""What Keras, h5py and zipfile raise on a model file of a run that has no checksums."""
+"""Errors of Keras, h5py and zipfile on a damaged model file of a run without checksums."""
 
 
 class RunDirectory:
@@ -127,7 +127,7 @@ class RunDirectory:
                 "--epochs N, choose another name, or pass --overwrite"
             )
         return (
-            f"{self.path} holds an unfinished run; resume it with --resume {self.path} in place of "
+            f"{self.path} holds an unfinished run; resume it with --resume {self.path} instead of "
             f"--run {self.path}, or start over with --overwrite"
         )
 
@@ -149,7 +149,7 @@ class RunDirectory:
             path.write_bytes(to_json(content))
 
     def config(self) -> dict[str, Any]:
-        """Read config.json; InputMissing or DataError when this is no run of ours.
+        """Read config.json; InputMissing or DataError if this is not a run of ours.
 
         It is read again only after it changed: with 1,000 labels of 5,000 characters it has 5 MB.
         """
@@ -176,9 +176,9 @@ class RunDirectory:
     def find_dataset(self, given: Dataset | str | Path | None = None) -> Dataset:
         """Return the dataset that is given, or the one that the run was trained on, wherever it is now.
 
-        It is looked for where it was relative to the run, where it was, and beside the run; the first
-        with the run's fingerprint is it. A dataset that was prepared again where it was serves too.
-        Raises InputMissing when there is none.
+        The places are where it was relative to the run, where it was, and beside the run; the first
+        dataset with the run's fingerprint is taken, or else one that was prepared again in the old
+        place. Raises InputMissing when there is none.
         """
         if given is not None:
             return given if isinstance(given, Dataset) else Dataset(given)
@@ -220,7 +220,7 @@ class RunDirectory:
         self.write_config(config)
 
     def require_model(self) -> None:
-        """Raise InputMissing where there is no model.keras, and DataError where it is damaged."""
+        """Raise InputMissing if there is no model.keras, and DataError if it is damaged."""
         if not os.path.lexists(self.model_file):
             state, train = "is not finished", "resume it"
             if self.finished:
@@ -229,7 +229,7 @@ class RunDirectory:
         self.check(self.model_file)
 
     def remove_states(self) -> None:
-        """Remove what only training on needs, and model.keras: nine tenths of the bytes.
+        """Remove model.keras and the states that only further training needs: nine tenths of the bytes.
 
         The run can still be predicted with and evaluated, and `train --resume` trains it from the start.
         """
@@ -237,7 +237,7 @@ class RunDirectory:
             file.unlink(missing_ok=True)
 
     def ngrams(self) -> int | None:
-        """Return the most words that an n-gram of the vocabulary has; None where it is of words."""
+        """Return the most words that an n-gram of the vocabulary has; None for a vocabulary of words."""
         ngrams: int | None = self.config()["vocabulary"].get("ngrams")
         return ngrams
 
@@ -250,10 +250,10 @@ class RunDirectory:
         return str(self.config()["vocabulary"].get("tokenizer", KERAS))
 
     def require_words_of(self, dataset: Dataset, as_inputs: bool = False) -> None:
-        """Raise DataError unless ids and labels mean in `dataset` what they mean to the model.
+        """Raise DataError unless ids and labels mean the same in `dataset` as to the model.
 
-        A model that reads words finds them beside n-grams, unless it is to read what is trained on there
-        (`as_inputs`).
+        A model that reads words can read those of a dataset with n-grams too, except as its inputs for
+        training (`as_inputs`).
         """
         config, reads_ngrams = self.config(), bool(self.ngrams())
         read = dataset.input_vocabulary if reads_ngrams else dataset.vocabulary
@@ -265,7 +265,7 @@ class RunDirectory:
             differs = f"{prepared} was prepared with --tokenizer {dataset.tokenizer}, {self.path} was "
             differs += f"trained with {self.tokenizer()}"
         elif read().truncate(config["settings"]["num_words"]).words != self.vocabulary().words:
-            differs = f"{prepared} has another vocabulary than {self.path} was trained with"
+            differs = f"{prepared} has a different vocabulary than {self.path} was trained with"
         if differs:
             raise DataError(
                 f"{differs}; expected {config['dataset']['path']}, or data prepared with its vocabulary: "
@@ -279,7 +279,7 @@ class RunDirectory:
             )
 
     def write_metrics(self, epochs: list[dict[str, Any]]) -> None:
-        """Write metrics.jsonl: the metrics of training, a line an epoch."""
+        """Write metrics.jsonl: the metrics of training, one line per epoch."""
         with self._checksums.replace(self.metrics_file) as path:
             path.write_bytes(b"".join(json.dumps(epoch).encode() + b"\n" for epoch in epochs))
 
@@ -291,8 +291,8 @@ class RunDirectory:
     def trim_event_files(self, sizes: dict[str, int]) -> None:
         """Cut event files back to `sizes`, and remove those that are not in it.
 
-        So a resumed run draws each step once: what the killed one wrote after its last saved state
-        is written again.
+        So a resumed run draws each step once: it writes again what the killed one wrote after its last
+        saved state.
         """
         for name, size in self.event_file_sizes().items():
             file = self.path / name
@@ -341,14 +341,14 @@ class RunDirectory:
         self._write_json(self.summary_file, summary)
 
     def summary(self) -> dict[str, Any]:
-        """Read summary.json; InputMissing or DataError if it is not there or not what was written."""
+        """Read summary.json; InputMissing or DataError if it is missing or was changed."""
         summary = read_json(self.summary_file)
         TrainingSummary.from_json(summary, str(self.summary_file))
         self.check(self.summary_file)
         return summary
 
     def write_evaluation(self, evaluation: dict[str, Any]) -> None:
-        """Write evaluation.json, which has its own checksum alone.
+        """Write evaluation.json, which is not in checksums.json and has a checksum of its own.
 
         It is the only file that is written while another process may train in the run, and two
         processes must not write checksums.json.

@@ -1,4 +1,4 @@
-"""What config.json of a run holds, as the classes that it is checked against."""
+"""The schema of a run's config.json."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +45,7 @@ class _Config:
     labels: list[str]
     versions: dict[str, str]
 
-    ignores_unknown_keys = True  # beside the settings, all it tells is where a result came from
+    ignores_unknown_keys = True  # apart from the settings they only describe where a result came from
 
 
 def check_config(content: Any, where: str) -> None:

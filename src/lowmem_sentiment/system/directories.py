@@ -1,9 +1,8 @@
 """Directories that appear under their final name only when they are whole, and replace only their kind.
 
-A directory is made beside its final name, as NAME.unfinished, and locked by the kernel (flock on the
-directory itself, so that the lock survives the rename and a kill lets go of it). What is replaced is
-put aside as NAME.replaced, and removed when the new one stands. Nothing is ever deleted that this
-software did not make.
+A directory is made as NAME.unfinished in the same folder, and locked by the kernel: flock on the
+directory itself survives the rename, and a kill releases it. The directory that it replaces is put aside
+as NAME.replaced, and removed after the rename. Nothing is ever deleted that this software did not make.
 """
 
 import contextlib
@@ -34,7 +33,12 @@ class Kind:
     manifest: str
     """The manifest's file name."""
     format: str
-    """What its key "format" holds."""
+    """The value of the manifest's key "format"."""
+
+    @property
+    def with_article(self) -> str:
+        """The name after "a" or "an"."""
+        return f"{'an' if self.name[0] in 'aeiou' else 'a'} {self.name}"
 
     def recognises(self, directory: Path) -> bool:
         """Whether a directory carries a manifest of this kind, whole or damaged."""
@@ -63,9 +67,9 @@ def refuse_existing(
 ) -> None:
     """Raise OutputExists when something is at `path` that may not be replaced.
 
-    What may be is an empty directory, and with `overwrite` one of the same kind; never one that is or
+    An empty directory may be replaced, and with `overwrite` one of the same kind; never one that is or
     holds the working directory, a home, a root or one of `inputs`, or lies within an input. Raises
-    OutputError where it cannot be looked at.
+    OutputError if the system refuses to look.
     """
     try:
         _refuse_existing(path, kind, overwrite, inputs)
@@ -85,8 +89,8 @@ def _refuse_existing(path: Path, kind: Kind, overwrite: bool, inputs: Iterable[s
     if not kind.recognises(path):
         advice = ", so --overwrite does not replace it" if overwrite else ""
         raise OutputExists(
-            f"{path} exists and is not empty, and it is no {kind.name} (it has no {kind.manifest} of "
-            f"lowmem-sentiment){advice}; choose another name"
+            f"{path} exists and is not empty, and it is not {kind.with_article} (it has no "
+            f"{kind.manifest} of lowmem-sentiment){advice}; choose another name"
         )
     if not overwrite:
         raise OutputExists(f"{path} exists and is not empty; choose another name or pass --overwrite")
@@ -154,7 +158,7 @@ def new_directory(
 
 
 def _make_unfinished(temporary: Path, path: Path, kind: Kind, locks: ExitStack) -> int:
-    """Make or take over an unfinished directory, empty but for its marker, and return its lock."""
+    """Make or take over an unfinished directory, empty except for its marker; return its lock."""
     try:
         temporary.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
@@ -196,7 +200,7 @@ def _remove(path: Path) -> None:
 
 
 def _recover(final: Path, kind: Kind, report: Callable[[str], None]) -> None:
-    """Put back, or remove where it was replaced, what a process that was killed put aside."""
+    """Put back the directory that a killed process put aside, or remove it if it was replaced."""
     aside = final.with_name(f"{final.name}{REPLACED}")
     if not kind.recognises(aside):
         with contextlib.suppress(OSError):  # missing, a link, or not empty: not what a kill leaves
@@ -210,7 +214,7 @@ def _recover(final: Path, kind: Kind, report: Callable[[str], None]) -> None:
 
 
 def _rename(temporary: Path, final: Path, kind: Kind, report: Callable[[str], None]) -> None:
-    """Rename a whole directory to its final name; what is there stays aside until that is done."""
+    """Rename a whole directory to its final name; put the old one aside until that is done."""
     aside = final.with_name(f"{final.name}{REPLACED}")
     if not (final.is_dir() and any(final.iterdir())):
         rename(temporary, final)
@@ -230,9 +234,9 @@ def _rename(temporary: Path, final: Path, kind: Kind, report: Callable[[str], No
 
 
 def remove_directory(path: Path, kind: Kind) -> None:
-    """Remove a directory of a kind, with what is in it; OutputExists where it is none or in use."""
+    """Remove a directory of a kind with its content; OutputExists if it is not one, or is in use."""
     if not kind.recognises(path):
-        raise OutputExists(f"{path} is no {kind.name} of lowmem-sentiment, so it is not removed")
+        raise OutputExists(f"{path} is not {kind.with_article} of lowmem-sentiment, so it is not removed")
     try:
         with locked(path):
             _remove_all(path, kind.manifest)

@@ -17,7 +17,7 @@ UNFINISHED = ".unfinished"
 
 
 def cannot_write(error: OSError, path: Path) -> OutputError:
-    """Return the error for a path that the system refuses to write."""
+    """Return the error for a path that the system refused to write."""
     return OutputError(f"cannot write {path}: {error.strerror or error}; nothing is left half written")
 
 
@@ -49,11 +49,11 @@ def rename(source: Path, path: Path) -> None:
 def replace_path(path: Path) -> Iterator[Path]:
     """Yield the path of an empty file to write, which takes the name `path` when the block ends well.
 
-    It is beside `path` and has the same suffix. It is flushed with fsync and renamed: a kill
-    at any moment leaves the old file or the new one. Raises OutputError when the system refuses.
+    The file is in the same directory, and has the same suffix. It is flushed with fsync and renamed: a
+    kill at any moment leaves the old file or the new one. Raises OutputError when the system refuses.
     """
     if path.exists() and not path.is_file():
-        raise OutputError(f"cannot write {path}: it is no regular file; expected the name of a file")
+        raise OutputError(f"cannot write {path}: it is not a regular file; expected the name of a file")
     try:
         _remove_leftovers(path)
         temporary, descriptor = _make_temporary(path)
@@ -82,7 +82,7 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def _make_temporary(path: Path) -> tuple[Path, int]:
-    """Make a file that was not there, under a name that nobody can foresee, and lock it.
+    """Make a new file with a name that nobody can foresee, and lock it.
 
     A link that somebody planted is not followed, and two writers of one path do not meet. The lock
     tells the file of a running process from one that a killed process left.
@@ -98,7 +98,7 @@ def _make_temporary(path: Path) -> tuple[Path, int]:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove what killed processes left of `path`: names that only `_make_temporary` gives."""
+    """Remove the temporary files of `path` that killed processes left."""
     ours = re.compile(rf"{re.escape(path.stem)}\.[0-9a-f]{{8}}{UNFINISHED}{re.escape(path.suffix)}")
     with os.scandir(path.parent) as entries:
         names = [entry.name for entry in entries if ours.fullmatch(entry.name)]
@@ -133,7 +133,7 @@ def locked(directory: Path) -> Iterator[None]:
 
 
 def lock_directory(directory: Path, shown: Path) -> int:
-    """Open and lock a directory, no link to one, and return its descriptor."""
+    """Open and lock a directory, not a link to one, and return its descriptor."""
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except NotADirectoryError:
@@ -142,7 +142,7 @@ def lock_directory(directory: Path, shown: Path) -> int:
         raise cannot_write(error, shown) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Who held it before may have renamed or removed it after it was opened here.
+        # The process that held it may have renamed or removed it after it was opened here.
         if os.path.samestat(os.fstat(descriptor), os.lstat(directory)):
             return descriptor
     except (BlockingIOError, FileNotFoundError):

@@ -1,4 +1,4 @@
-"""What the process uses and what it may use, in bytes.
+"""The memory that this process uses and may use, in bytes.
 
 Two figures of use, because they mean different things on a small server: the resident set counts
 the pages of libraries that the kernel can drop and read again (350 MB of TensorFlow's are);

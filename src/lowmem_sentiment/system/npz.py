@@ -1,7 +1,7 @@
 """NumPy's ``.npz``, written and read with every length checked before memory is taken for it.
 
 An ``.npz`` is a zip of ``.npy`` files (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html).
-What this software writes is stored uncompressed, so nothing read back can be larger than its file;
+This software writes arrays uncompressed, so none that it reads back can be larger than its file;
 NumPy's own reader believes a header before it looks at the data, and evaluates it as Python.
 """
 
@@ -28,7 +28,7 @@ _HEADER = re.compile(
 
 
 class Rows(NamedTuple):
-    """An array of which only some rows are in memory at a time."""
+    """An array with only some rows in memory at a time."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -37,9 +37,9 @@ class Rows(NamedTuple):
 
 
 def write_arrays(file: Path | BinaryIO, arrays: Iterable[tuple[str, np.ndarray | Rows]]) -> None:
-    """Write named arrays, one in memory at a time: a state's are together three times the weights.
+    """Write named arrays, one in memory at a time: those of a state take three times the weights.
 
-    The bytes are those of `np.savez`, which copies each 16 MB of them once more.
+    Writes the same bytes as `np.savez`, which copies them once more, 16 MB at a time.
     """
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays:
@@ -94,7 +94,7 @@ def read_with_metadata(
 ) -> tuple[Schema, dict[str, np.ndarray]]:
     """Return the array "metadata", JSON of a `schema` of this version, and all other arrays.
 
-    Raises what `read_arrays` raises, and DataError for metadata that is missing or is none.
+    Raises the errors of `read_arrays`, and DataError for metadata that is missing or damaged.
     """
     arrays = read_arrays(file, where)
     if "metadata" not in arrays:
@@ -109,17 +109,17 @@ def read_with_metadata(
 def _array(data: bytes, where: str) -> np.ndarray:
     """Return the array of an ``.npy`` file, a view of `data`."""
     if data[:6] != b"\x93NUMPY" or len(data) < 12 or data[6] not in (1, 2):
-        raise DataError(f"{where} is damaged: it is no array")
+        raise DataError(f"{where} is damaged: it is not an array")
     start = 10 if data[6] == 1 else 12
     end = start + int.from_bytes(data[8:start], "little")
     header = _HEADER.fullmatch(data[start:end])
     if not header:
-        raise DataError(f"{where} is damaged: it is no array of numbers")
+        raise DataError(f"{where} is damaged: it is not an array of numbers")
     descr, fortran, sizes = header.groups()
     try:
         dtype = np.dtype(descr.decode())
     except TypeError:
-        raise DataError(f"{where} is damaged: {descr.decode()} is no type of number") from None
+        raise DataError(f"{where} is damaged: {descr.decode()} is not a type of number") from None
     shape = tuple(int(size) for size in sizes.replace(b" ", b"").split(b",") if size)
     if math.prod(shape) * dtype.itemsize != len(data) - end or len(shape) > 8:
         raise DataError(f"{where} is damaged: {shape} of {dtype} are not {len(data) - end:,} bytes")
@@ -128,7 +128,7 @@ def _array(data: bytes, where: str) -> np.ndarray:
 
 
 def to_bytes(arrays: Iterable[tuple[str, np.ndarray]]) -> bytes:
-    """Return what `write_arrays` writes, for another process."""
+    """Return the bytes that `write_arrays` writes, for another process."""
     file = io.BytesIO()
     write_arrays(file, arrays)
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""Every place where we rely on what another library does not promise: one list.
+"""Every place that relies on something another library does not promise: one list.
 
 Seen on TensorFlow 2.21, Keras 3.15 and TensorBoard 2.20. When one of them is upgraded, read this first;
 each entry says why it is there, and when it can be deleted. Nothing is imported until it is called.
@@ -99,7 +99,7 @@ def _require_space(path: Path, variables: list[Any]) -> None:
     """Raise OSError where the disk has no space to write a model at `path`.
 
     HDF5 may end the process by SIGSEGV after a write that was refused. Twice the model is on the disk at
-    once, and each variable takes up to 4 KB beside its values. Delete when h5py raises OSError alone.
+    once, and each variable takes up to 4 KB beside its values. Delete when h5py raises only OSError.
     """
     size = sum(4_096 + math.prod(each.shape) * 4 for each in variables)
     with open(path, "wb") as file:
@@ -213,7 +213,7 @@ def without_pictures() -> None:
 def show_what_varies() -> None:
     """Let the HParams tab have a column for each setting that varies, and for each run's metrics.
 
-    TensorBoard takes the columns of one run for those of all. Delete when it does not.
+    TensorBoard uses the columns of one run for all. Delete when it does not.
     """
     from tensorboard.plugins.hparams import backend_context, metadata
 

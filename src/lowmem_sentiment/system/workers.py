@@ -18,7 +18,7 @@ from .signals import Interrupts, leave_signals_to
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_AHEAD = 2  # items a worker that are read, at work, or done and not yet taken
+_AHEAD = 2  # items per worker that are read, being worked on, or done and not yet taken
 
 _function: Callable[[Any], Any]
 
@@ -29,13 +29,13 @@ def available() -> int:
 
 
 def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """Yield `function(item)` of each item, in the items' order, from `workers` processes.
+    """Yield `function(item)` for each item, in the items' order, from `workers` processes.
 
-    At most two items a worker are in memory at a time. The workers are forks: they share what is
-    in memory already, `function` needs no pickling, and no start-up is paid (spawned ones would
-    import NumPy, 0.15 s each, and run the user's main module again). A fork of a process with
-    threads or TensorFlow in it may hang, so there, and for fewer than two items, all is done in
-    this process. Raises Unavailable when a worker is killed.
+    At most two items per worker are in memory at a time. The workers are forks: they share the memory
+    of this process, `function` needs no pickling, and they start at once (spawned ones would import
+    NumPy, 0.15 s each, and run the user's main module again). A fork of a process with threads or
+    TensorFlow in it may hang, so such a process does all the work itself, as it does for a single item.
+    Raises Unavailable when a worker is killed.
     """
     items = iter(items)
     first = list(itertools.islice(items, 2))
