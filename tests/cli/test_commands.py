@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from helpers import run_cli
@@ -331,10 +332,11 @@ def test_a_run_from_another_takes_over_its_settings_but_those_given(
     ],
 )
 def test_a_summary_says_whether_other_epochs_may_be_better(told, row):
-    usual = {"epoch": 3, "epochs": 3, "best_epoch": 3, "validated_on": "test"}
-    shown = training_summary.epoch_row({**usual, **told}, keep_best=False, constant=True)
+    usual = {"epoch": 3, "epochs": 3, "best_epoch": 3, "validated_on": "test", "least_loss_epoch": None}
+    summary = SimpleNamespace(**{**usual, **told})
+    shown = training_summary.epoch_row(summary, keep_best=False, constant=True)
     assert list(shown.values()) == ([row] if row else [])
-    risen = {**usual, "least_loss_epoch": 2, "best_epoch": 2}
+    risen = SimpleNamespace(**{**usual, "least_loss_epoch": 2, "best_epoch": 2})
     assert not training_summary.epoch_row(risen, keep_best=True, constant=True)
     assert not training_summary.epoch_row(risen, keep_best=False, constant=False)
 

@@ -3,7 +3,7 @@
 import argparse
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..dataset.manifest import RECIPES
 from ..runs.configuration import SaveEvery, TrainingSettings
@@ -16,6 +16,9 @@ from ..system.signals import stop_on_signals
 from .options import add_json, add_settings, given
 from .output import answer, report, warn
 
+if TYPE_CHECKING:
+    from ..runs.summary import TrainingSummary
+
 _OF_PARENT = (
     "num_words", "hidden", "dropout", "learning_rate", "learning_rate_schedule", "batch_size",
     "optimizer", "class_weight", "best_by",
@@ -23,9 +26,8 @@ _OF_PARENT = (
 """The settings that a run takes over from its parent, whose weights it starts from."""
 
 
-def _memory_limit(text: str) -> Limit | None:
-    """Read a size; None for "auto"."""
-    return None if text == "auto" else Limit(parse_size(text), "--memory-limit")
+def _memory_limit(text: str) -> Limit:
+    return find_limit() if text == "auto" else Limit(parse_size(text), "--memory-limit")
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,6 @@ class _Control(Settings):
         below=float("inf"),
     )
 
-    @classmethod
-    def chosen(cls, options: argparse.Namespace) -> "_Control":
-        """Return the settings from the options; with "auto", find the memory limit."""
-        control = given(options, cls)
-        if control.get("memory_limit", ...) is None:
-            control["memory_limit"] = find_limit()
-        return cls(**control)
-
 
 def run(options: argparse.Namespace, bar: Bar) -> None:
     """Train and print the summary, or print the plan."""
@@ -68,7 +62,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
         raise SettingsError("--measure needs --plan: lowmem-sentiment train DATASET --plan --measure")
     from ..distributed.tf_config import find_cluster
 
-    control = _Control.chosen(options)
+    control = _Control(**given(options, _Control))
     cluster = find_cluster()
     dataset = _dataset(options)
     settings = _settings(options, dataset)
@@ -82,7 +76,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
         _refuse_early(options, dataset, settings)
     if (warning := dataset.imbalance()) and settings.class_weight == "none":
         warn(warning)
-    if not summary:
+    if summary is None:
         if control.memory_limit:
             resumed = bool(options.resume)
             settings = _fit_to_memory(control.memory_limit, dataset, settings, workers, resumed=resumed)
@@ -91,7 +85,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
     from .training_summary import summary_lines
 
     too_good = bool(ranked_with_held_out(dataset, settings.validation_split))
-    answer(options, summary, lambda: summary_lines(summary, settings, too_good))
+    answer(options, summary.to_json(), lambda: summary_lines(summary, settings, too_good))
 
 
 def _train(
@@ -101,7 +95,7 @@ def _train(
     cluster: Any,
     dataset: Any,
     settings: TrainingSettings,
-) -> dict[str, Any]:
+) -> "TrainingSummary":
     bar.phase("importing TensorFlow")
     from ..distributed.rendezvous import find_strategy
     from ..training.train import train
@@ -126,22 +120,23 @@ def _train(
             progress=bar,
             report=report_above,
             strategy=strategy,
-        ).to_json()
+        )
     bar.clear()
     return summary
 
 
 def _summary_of_finished(
     options: argparse.Namespace, dataset: Any, settings: TrainingSettings
-) -> dict[str, Any] | None:
-    """Return the summary of a run to resume where nothing is left to do; None in any other case."""
+) -> "TrainingSummary | None":
+    """Return the summary of a run to resume if nothing is left to do; otherwise None."""
     from ..runs.run_directory import RunDirectory
+    from ..runs.summary import TrainingSummary
 
     if not options.resume or not (run := RunDirectory(options.resume)).finished:
         return None
     same = settings == run.settings() and dataset.fingerprint == run.config()["dataset"]["fingerprint"]
-    summary = run.summary()
-    return summary if same and summary["epochs"] == settings.epochs else None
+    summary = TrainingSummary.from_json(run.summary(), str(run.summary_file))
+    return summary if same and summary.epochs == settings.epochs else None
 
 
 def _refuse_early(options: argparse.Namespace, dataset: Any, settings: TrainingSettings) -> None:
