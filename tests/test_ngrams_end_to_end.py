@@ -93,6 +93,7 @@ def test_training_reads_features_as_columns_and_leaves_out_those_of_lower_rank(n
     np.testing.assert_array_equal(rows, expected)
 
 
+@pytest.mark.slow
 def test_a_run_holds_the_ngrams_that_its_columns_are(ngram_dataset, run):
     assert RunDirectory(run).ngrams() == 3
     assert RunDirectory(run).vocabulary().words == ngram_dataset.input_vocabulary().words[:116]
@@ -130,6 +131,7 @@ def test_words_and_ngrams_are_not_mixed_up(ngram_dataset, run, tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_a_run_on_words_is_compared_with_one_on_ngrams_on_the_same_reviews(ngram_dataset, run, tmp_path):
     words = prepare(ImdbSource(*write_imdb(tmp_path)), tmp_path / "words")
     of_words = tmp_path / "of_words"

@@ -32,6 +32,7 @@ def runs(trained, untrained, tmp_path):
     return [str(shutil.copytree(run, tmp_path / n)) for n, run in (("good", trained), ("bad", untrained))]
 
 
+@pytest.mark.slow
 def test_a_worse_run_fails_its_gate_and_an_equal_one_does_not(runs, capsys):
     good, bad = runs
     assert main(["evaluate", bad, "--baseline", good, "--json"]) == 1

@@ -53,6 +53,7 @@ def test_metrics_are_those_computed_by_hand(trained, dataset, tmp_path):
     assert (run / "evaluation.json").exists()
 
 
+@pytest.mark.slow
 def test_a_thousand_labels_of_any_length_take_the_memory_of_their_counts():
     """Nothing but the counts grows with the square of the labels."""
     peaks = []

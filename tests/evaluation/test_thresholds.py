@@ -74,6 +74,7 @@ def validated(dataset, tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 def test_a_chosen_threshold_is_recorded_and_used_when_asked_for(run, capsys):
     report = evaluate(run, choose_threshold="recall=0.9")
     chosen = report.threshold_chosen

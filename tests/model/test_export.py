@@ -84,6 +84,7 @@ def test_the_saved_model_gives_what_predict_gives_without_our_package(tmp_path):
         assert (np.array(same) | unsure).all()
 
 
+@pytest.mark.slow
 def test_exported_weights_are_all_that_predict_needs(trained, tmp_path):
     out = export(trained, tmp_path / "small", format="weights")
     assert sorted(path.name for path in out.iterdir()) == ["export.json", "vocabulary.txt", "weights.npz"]

@@ -88,6 +88,7 @@ def test_stopped_and_resumed_it_keeps_the_same_epoch_and_the_same_curves(undistu
     assert digests(tmp_path / "run") == digests(undisturbed)
 
 
+@pytest.mark.slow
 def test_a_finished_run_that_stopped_early_stays_as_it_is(undisturbed, dataset):
     before = {path: path.read_bytes() for path in undisturbed.rglob("*") if path.is_file()}
     train(dataset, undisturbed, BEST, resume=True)
@@ -130,6 +131,7 @@ def whole(dataset, tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["write_best", "write_metrics"])
 def test_a_write_that_fails_once_loses_nothing(dataset, whole, tmp_path, monkeypatch, name):
     write, calls, lines = getattr(RunDirectory, name), [], []
@@ -147,6 +149,7 @@ def test_a_write_that_fails_once_loses_nothing(dataset, whole, tmp_path, monkeyp
         assert (tmp_path / "run" / file).read_bytes() == (whole / file).read_bytes()
 
 
+@pytest.mark.slow
 def test_no_state_is_saved_whose_best_weights_are_not(dataset, whole, tmp_path, monkeypatch):
     run = tmp_path / "run"
 

@@ -123,6 +123,7 @@ def test_class_weights_and_metrics_on_a_batchs_own_words_are_those_on_all(datase
         np.testing.assert_allclose(mine, other, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_batchs_logs_have_the_norm_of_all_gradients_and_an_epochs_have_not(dataset):
     class Written(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
@@ -225,6 +226,7 @@ def test_keras_own_callbacks_work(dataset):
     assert len(epochs) == 2  # the first epoch that is no better by a thousand million
 
 
+@pytest.mark.slow
 def test_an_interrupt_leaves_the_model_as_keras_knows_it(dataset):
     class Interrupt(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):

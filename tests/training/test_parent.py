@@ -63,6 +63,7 @@ def test_training_starts_where_the_parent_ended(old):
         np.testing.assert_allclose(one, other, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_other_words_are_refused_and_the_way_to_have_the_same_is_named(old, tmp_path):
     prepare(FilesSource([old / "new.txt"]), tmp_path / "other", PreparationSettings(workers=1))
     with pytest.raises(DataError, match="a different vocabulary than .* prepare .* --vocabulary"):

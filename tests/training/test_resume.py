@@ -116,6 +116,7 @@ def test_a_run_with_lazy_adam_stopped_and_resumed_ends_identical(dataset, tmp_pa
     assert digests(tmp_path / "run") == digests(tmp_path / "undisturbed")
 
 
+@pytest.mark.slow
 def test_a_run_resumes_with_another_optimizer_when_forced(dataset, tmp_path):
     run, lazy, reports = tmp_path / "run", replace(SETTINGS, optimizer="lazy-adam"), []
     with pytest.raises(Resumable):
@@ -135,6 +136,7 @@ def test_a_run_resumes_with_another_optimizer_when_forced(dataset, tmp_path):
     assert RunDirectory(run).config()["settings"]["optimizer"] == "lazy-adam"
 
 
+@pytest.mark.slow
 def test_a_run_resumes_with_a_model_that_takes_rows_over_all_words_when_forced(dataset, tmp_path):
     run, own = tmp_path / "run", build_model(dataset.num_ids, hidden=SETTINGS.hidden)
     with pytest.raises(Resumable):
@@ -178,6 +180,7 @@ def test_a_run_killed_before_its_first_state_starts_over(dataset, undisturbed, t
     assert digests(run) == digests(undisturbed)
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_its_last_files_only_writes_them(dataset, undisturbed, tmp_path):
     run = shutil.copytree(undisturbed, tmp_path / "run")
     for name in ("summary.json", "model.keras", "weights.npz"):

@@ -32,6 +32,7 @@ def text(written, part, tag):
     return value.tensor.string_val[0].decode()
 
 
+@pytest.mark.slow
 def test_a_run_writes_what_its_charts_need(written):
     plugins = {(part, tag): values[0][1].metadata.plugin_data.plugin_name
                for (part, tag), values in written.items()}  # fmt: skip
@@ -63,6 +64,7 @@ def test_texts_say_how_to_train_it_again_and_what_it_gets_wrong(written, dataset
     assert "**" in wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("used", "warnings"), [(79, 0), (80, 1)])
 def test_four_fifths_of_the_memory_limit_are_warned_of_once(
     dataset, tmp_path, monkeypatch, used, warnings
@@ -81,6 +83,7 @@ def test_four_fifths_of_the_memory_limit_are_warned_of_once(
     assert shares == pytest.approx([used / 100] * 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [0, 1 << 20])
 def test_curves_that_cannot_be_written_once_are_written_later(dataset, tmp_path, monkeypatch, most):
     append, calls, lines = EventWriter._append, [], []

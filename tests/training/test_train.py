@@ -45,6 +45,7 @@ def test_a_run_directory_holds_all_of_a_run(trained, dataset):
     assert epochs[-1]["val_accuracy"] > 0.9
 
 
+@pytest.mark.slow
 def test_a_new_run_warns_of_few_reviews_to_validate_on_and_a_resumed_one_does_not(dataset, tmp_path):
     reported = []
     small = {**vars(SMALL), "validation_split": 0.1}
@@ -163,6 +164,7 @@ def test_batch_curves_are_means_of_the_steps_since_the_last(dataset, tmp_path):
     assert mean == pytest.approx(epoch[20], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_an_existing_run_is_kept_unless_overwritten(dataset, trained, tmp_path):
     run = shutil.copytree(trained, tmp_path / "run")
     with pytest.raises(OutputExists, match="holds a finished run"):
@@ -276,6 +278,7 @@ def test_training_ends_at_the_first_step_whose_loss_is_not_a_number(dataset, tmp
         train(dataset, tmp_path / "run", settings)
 
 
+@pytest.mark.slow
 def test_a_validation_split_of_the_datasets_own_is_validated_on(tmp_path):
     rows = "".join(f"a {('bad', 'good')[nth % 2]} film {nth},{nth % 2}\n" for nth in range(200))
     paths = []

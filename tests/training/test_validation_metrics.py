@@ -24,6 +24,7 @@ def run(validation, network, rows):
     return logs
 
 
+@pytest.mark.slow
 def test_a_validation_pass_gives_keras_metrics_and_is_counted(dataset, rows):
     network = build_model(dataset.num_ids, hidden=(6,), dropout=())
     network.fit(rows, verbose=0, shuffle=False)
