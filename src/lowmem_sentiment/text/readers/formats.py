@@ -11,9 +11,8 @@ from ..reader_settings import TEXT_NAMES, ReaderSettings, Reading, WantedFields
 from ..rows import BLOCK_BYTES, BadRow, Block, Row, blocks_of
 from .archives import archive_rows
 from .csv_tsv import csv_blocks
-from .fasttext import parse_fasttext
 from .json_records import json_blocks
-from .lines import line_blocks, parse_plain
+from .lines import line_blocks, parse_fasttext, parse_plain
 from .parquet import parquet_rows
 from .sqlite import sqlite_rows
 from .tar import tar_members
