@@ -44,6 +44,11 @@ def test_units_and_rate_follow_the_labels(labels, units, rate):
     assert settings.learning_rate_schedule == "linear"
 
 
+def test_more_steps_than_are_needed_have_a_lower_rate():
+    settings = settings_by_recipe(dataset(words=235.0, reviews=40_000))
+    assert (settings.epochs, settings.learning_rate) == (2, 0.00057)
+
+
 def test_all_ngrams_are_read_that_the_data_was_prepared_with_for_the_recipe():
     assert settings_by_recipe(dataset(inputs=400_004)).num_words == 400_004
     others = (dataset(inputs=inputs, recipe="tutorial") for inputs in (400_004, 70))
