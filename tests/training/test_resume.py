@@ -19,7 +19,9 @@ from verify_resume import digests, verify_resume
 from lowmem_sentiment.model.keras_model import build_model
 from lowmem_sentiment.monitoring.event_reader import read_curves
 from lowmem_sentiment.preparation.prepare import prepare
+from lowmem_sentiment.preparation.settings import PreparationSettings
 from lowmem_sentiment.runs.configuration import SaveEvery, TrainingSettings
+from lowmem_sentiment.runs.recipes import settings_by_recipe
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.sources.imdb import ImdbSource
 from lowmem_sentiment.system import npz
@@ -104,6 +106,21 @@ def test_a_run_stopped_in_validation_saves_its_epoch(dataset, undisturbed, tmp_p
     train(dataset, tmp_path / "first", SETTINGS, resume=True)
     train_until(dataset, tmp_path / "last", 26)  # nothing is left to train
     assert digests(tmp_path / "first") == digests(tmp_path / "last") == digests(undisturbed)
+
+
+@pytest.mark.slow
+def test_a_run_on_scaled_ngrams_at_a_falling_rate_stopped_and_resumed_ends_identical(
+    imdb_files, tmp_path
+):
+    settings = PreparationSettings(recipe="ngrams")
+    ngrams = prepare(ImdbSource(*imdb_files), tmp_path / "data", settings, shard_bytes=2_000)
+    recipe = replace(settings_by_recipe(ngrams), epochs=2, batch_size=8)
+    assert recipe.learning_rate_schedule == "linear" and ngrams.input_scales(30) is not None
+    train(ngrams, tmp_path / "undisturbed", recipe)
+    with pytest.raises(Resumable, match="stopped at epoch 2"):
+        train_until(ngrams, tmp_path / "run", 11, recipe)
+    train(ngrams, tmp_path / "run", recipe, resume=True)
+    assert digests(tmp_path / "run") == digests(tmp_path / "undisturbed")
 
 
 @pytest.mark.slow
