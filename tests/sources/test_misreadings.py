@@ -728,3 +728,14 @@ def test_a_csv_writer_and_this_reader_agree(tmp_path):
     with open(path, "w", newline="") as file:
         csv.writer(file).writerows([["text"], *([text] for text in texts if text)])
     assert texts_of(path) == [text for text in texts if text]
+
+
+def test_a_row_group_of_parquet_that_is_too_large_is_refused(tmp_path, monkeypatch):
+    pyarrow = pytest.importorskip("pyarrow", reason="the extra parquet is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = pyarrow.table({"id": ["x" * 5_000] * 9, "text": ["a film"] * 9, "label": ["a"] * 9})
+    parquet.write_table(table, tmp_path / "a.parquet", use_dictionary=False)
+    monkeypatch.setattr("lowmem_sentiment.text.readers.parquet._MAX_COLUMN_BYTES", 200)
+    assert list(read_rows(tmp_path / "a.parquet"))  # the id's size does not count
+    with pytest.raises(DataError, match=r"row group 1 has [\d,]+ bytes of the column 'id'"):
+        list(read_rows(tmp_path / "a.parquet", keep=("id",)))

@@ -14,7 +14,7 @@ _ROWS = 1_000  # at a time
 
 _READ_BYTES = 1 << 20  # of a column at a time; pages are decompressed one by one
 
-_MAX_COLUMN_BYTES = 2 << 30  # of a row group's column, whose dictionary is in memory at once
+_MAX_COLUMN_BYTES = 2 << 30  # of a row group's column, unpacked; a part of it is in memory
 
 
 def parquet_rows(file: Input, reading: Reading) -> Iterator[AnyRow]:
@@ -51,8 +51,9 @@ def _rows(table: Any, pyarrow: Any, name: str, reading: Reading) -> Iterator[Any
                 f"{name}: the column '{printable(schema.names[index])}' is {printable(kind)}, expected "
                 "text or numbers; choose another (--text-column, --label-column), or write it as text"
             )
-    number = 0
     names = [schema.names[index] for index in wanted]
+    _check_row_groups(table.metadata, names, name)
+    number = 0
     for batch in table.iter_batches(_ROWS, columns=names, use_threads=False):
         values = dict(zip(wanted, (column.to_pylist() for column in batch.columns), strict=True))
         for nth in range(batch.num_rows):
@@ -68,6 +69,20 @@ def _rows(table: Any, pyarrow: Any, name: str, reading: Reading) -> Iterator[Any
                 continue
             kept = tuple(_plain(values[index][nth]) for index in columns.kept)
             yield Row(b" ".join(filter(None, texts)), label, place, None, kept)
+
+
+def _check_row_groups(metadata: Any, names: list[str], name: str) -> None:
+    """Raise DataError for a row group whose columns are larger than this reader's memory allows."""
+    for nth in range(metadata.num_row_groups):
+        group = metadata.row_group(nth)
+        for column in map(group.column, range(group.num_columns)):
+            size = column.total_uncompressed_size
+            if column.path_in_schema in names and size > _MAX_COLUMN_BYTES:
+                raise DataError(
+                    f"{name}: row group {nth + 1} has {size:,} bytes of the column "
+                    f"'{printable(column.path_in_schema)}', expected {_MAX_COLUMN_BYTES:,} at most; "
+                    "write smaller row groups"
+                )
 
 
 def _text(value: Any, reading: Reading) -> bytes:
