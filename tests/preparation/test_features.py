@@ -356,8 +356,9 @@ def test_a_feature_is_scaled_by_how_far_it_leans_to_a_label(words_only, tmp_path
     leaning = np.zeros(len(features))
     for label in range(labels):
         share = reviews_of[label] / reviews_of.sum()
-        own = (counts[label] + 2 * share) / share
-        other = (counts.sum(axis=0) - counts[label] + 2 * (1 - share)) / (1 - share)
+        added = 1 / min(share, 1 - share)
+        own = counts[label] / share + added
+        other = (counts.sum(axis=0) - counts[label]) / (1 - share) + added
         leaning = np.maximum(leaning, abs(np.log(own / other)))
     scales = dataset.input_scales(dataset.num_inputs)
     assert scales.dtype == np.float32

@@ -44,10 +44,11 @@ def log_count_ratios(here: np.ndarray, whole: np.ndarray, share: float) -> np.nd
     """Return float64[n], how much more often n-grams stand in reviews of one label than of the others.
 
     `here` int[n] is the number of reviews with the label, `whole` with any, and `share` the label's share
-    of all reviews. It is Wang and Manning's log-count ratio (2012, "Baselines and Bigrams", section 2.1)
-    with two reviews added to each n-gram, divided as all reviews are, so that an n-gram without evidence
-    has 0 also where labels are uneven.
+    of all reviews. It is Wang and Manning's log-count ratio (2012, "Baselines and Bigrams", section 2.1),
+    but that one review is added on the rarer side, and on the other as many as there are for each. So an
+    n-gram without evidence has 0 where labels are uneven, and one in a single review has little.
     """
-    own, other = here + 2 * share, whole - here + 2 * (1 - share)
+    added = 1 / min(share, 1 - share)
+    own, other = here + added * share, whole - here + added * (1 - share)
     ratios: np.ndarray = np.log(own / share) - np.log(other / (1 - share))
     return ratios
