@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from .training.input_pipeline import batches as batches
     from .training.train import train as train
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 # A type checker reads the imports above; Python makes each of them when the name is first asked for.
 _MODULES = {
