@@ -36,7 +36,7 @@ def test_the_epochs_follow_the_number_of_reviews_and_their_length(data, epochs):
 
 
 @pytest.mark.parametrize(
-    ("labels", "units", "rate"), [(2, 16, 0.001), (20, 40, 0.00158), (77, 128, 0.003)]
+    ("labels", "units", "rate"), [(2, 24, 0.001), (20, 40, 0.00158), (77, 128, 0.003)]
 )
 def test_units_and_rate_follow_the_labels(labels, units, rate):
     settings = settings_by_recipe(dataset(labels=labels))

@@ -48,6 +48,6 @@ def _ngram_settings(dataset: Dataset) -> dict[str, Any]:
         "num_words": dataset.num_inputs if dataset.recipe == NGRAMS else min(100_000, dataset.num_inputs),
         "learning_rate": round(rate, 5),
         "learning_rate_schedule": "linear",
-        "hidden": (min(128, max(16, 2 * num_labels)),),
+        "hidden": (min(128, max(24, 2 * num_labels)),),
         "dropout": (0.5,),
     }
