@@ -61,3 +61,17 @@ def test_many_labels_get_intervals_of_each_and_of_the_means():
         low, high = found[name]
         assert low <= metrics[name] <= high and high - low < 0.1
     assert by_label["39"]["recall"] == [0, 1]
+
+
+def test_rare_labels_do_not_move_the_macro_means_interval_away():
+    """Of 60 labels with 1 to 7 reviews each, a resample lacks many: they are no evidence of zeros."""
+    generator = np.random.default_rng(7)
+    tally = Tally([str(label) for label in range(60)])
+    labels = np.repeat(np.arange(60), np.arange(60) % 7 + 1)
+    others = generator.integers(0, 60, len(labels))
+    predicted = np.where(generator.random(len(labels)) < 0.8, labels, others)
+    np.add.at(tally.counts, (labels, predicted), 1)
+    found, metrics = intervals(tally)[0], tally.metrics()[0]
+    for name in ("macro_precision", "macro_recall", "macro_f1"):
+        low, high = found[name]
+        assert low < metrics[name] < high

@@ -75,9 +75,10 @@ def standard_error(tally: Tally, metric: str) -> float:
         return math.sqrt(tally.accuracy * (1 - tally.accuracy) / max(1, tally.reviews))
     if metric == "auc" and tally.bins is not None:
         return float(_resampled_auc(tally.bins).std())
-    f1 = np.concatenate([metrics["f1"] for metrics, _ in _resampled_metrics(tally.counts)])
     if metric == "macro_f1":
-        return float(f1.mean(axis=1).std())
+        macro = [means["macro_f1"] for _, means in _resampled_metrics(tally.counts)]
+        return float(np.concatenate(macro).std())
+    f1 = np.concatenate([metrics["f1"] for metrics, _ in _resampled_metrics(tally.counts)])
     return float(f1[:, tally.labels.index(metric.removeprefix("f1:"))].std())
 
 
@@ -109,38 +110,50 @@ def _resampled_auc(bins: np.ndarray) -> np.ndarray:
     return np.concatenate([area_under_roc(each) for each in drawn])
 
 
-def _resampled_metrics(counts: np.ndarray) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-    """Yield precision, recall and F1 from resampled int[labels, labels], and the labels' weights.
+def _resampled_metrics(
+    counts: np.ndarray,
+) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
+    """Yield precision, recall and F1 from resampled int[labels, labels], and their means over the labels.
 
-    All are float64[some, labels]. A few rows are drawn at a time, so that memory does not grow with the
-    square of the labels.
+    The metrics are float64[some, labels], the means float64[some]. A label that is missing from a
+    resample by chance is left out of its macro means: counted as 0, rare labels would move the interval
+    below the metric. A few rows are drawn at a time, so that memory does not grow with the square of the
+    labels.
     """
+    occurs = {"precision": counts.sum(axis=0) > 0, "recall": counts.sum(axis=1) > 0}
+    occurs["f1"] = occurs["precision"] | occurs["recall"]
     generator, labels = np.random.default_rng(_SEED), len(counts)
     rows = max(1, _DRAWS // labels)
     for some in _blocks(counts.size):
         right, predicted, true = np.zeros((3, some, labels), np.int64)
         for first in range(0, labels, rows):
             part = slice(first, first + rows)
-            drawn = _draw(generator, counts[part], some)
-            right[:, part] = np.diagonal(drawn, first, axis1=1, axis2=2)
-            predicted += drawn.sum(axis=1)
-            true[:, part] = drawn.sum(axis=2)
+            block = _draw(generator, counts[part], some)
+            right[:, part] = np.diagonal(block, first, axis1=1, axis2=2)
+            predicted += block.sum(axis=1)
+            true[:, part] = block.sum(axis=2)
         metrics = {
             "precision": right / np.maximum(1, predicted),
             "recall": right / np.maximum(1, true),
             "f1": 2 * right / np.maximum(1, predicted + true),
         }
-        yield metrics, true / np.maximum(1, true.sum(axis=1, keepdims=True))
+        weights = true / np.maximum(1, true.sum(axis=1, keepdims=True))
+        drawn = {"precision": predicted > 0, "recall": true > 0, "f1": predicted + true > 0}
+        means = {
+            f"macro_{name}": value.sum(axis=1)
+            / np.maximum(1, drawn[name].sum(axis=1))
+            * occurs[name].mean()
+            for name, value in metrics.items()
+        }
+        means |= {f"weighted_{name}": (value * weights).sum(axis=1) for name, value in metrics.items()}
+        yield metrics, means
 
 
 def _bootstrap_labels(counts: np.ndarray) -> tuple[list[Interval], dict[str, Interval]]:
     """Return the intervals of each label's F1, and of the means over the labels."""
-    f1, means = [], []
-    for metrics, weights in _resampled_metrics(counts):
+    f1, all_means = [], []
+    for metrics, means in _resampled_metrics(counts):
         f1.append(metrics["f1"])
-        each = [value.mean(axis=1) for value in metrics.values()]
-        each += [(value * weights).sum(axis=1) for value in metrics.values()]
-        means.append(np.stack(each, axis=1))
-    names = [f"{mean}_{name}" for mean in ("macro", "weighted") for name in metrics]
-    ends = _quantiles(np.concatenate(means))
-    return _quantiles(np.concatenate(f1)), dict(zip(names, ends, strict=True))
+        all_means.append(np.stack([*means.values()], axis=1))
+    ends = _quantiles(np.concatenate(all_means))
+    return _quantiles(np.concatenate(f1)), dict(zip(means, ends, strict=True))
