@@ -36,7 +36,7 @@ def test_a_model_that_is_no_better_than_the_largest_label_is_named(accuracy):
     (line,) = told(accuracy=accuracy)
     assert line.startswith(f"accuracy {accuracy:.4f} is no better than always answering 'bad', 0.7000")
     assert "train data/mine --run NEW --recipe ngrams" in line
-    assert "--epochs 20" in told(LINEAR, accuracy)[0]
+    assert "the same command with --epochs 20 and a new --run" in told(LINEAR, accuracy)[0]
 
 
 def test_too_few_steps_are_named():

@@ -39,12 +39,12 @@ def diagnose(
     `epochs` are its lines of metrics.jsonl, `kept` the number of the epoch that is kept, from 1, and
     `steps` those of an epoch.
     """
-    mend = f"train {dataset.directory} --run NEW"
     by_recipe = settings_by_recipe(dataset, NGRAMS)
     if settings.learning_rate_schedule == "constant":
-        mend += f" --recipe {NGRAMS}"
+        mend = f"train {dataset.directory} --run NEW --recipe {NGRAMS}"
     else:
-        mend += f" --epochs {max(by_recipe.epochs, 2 * settings.epochs)}"
+        most = max(by_recipe.epochs, 2 * settings.epochs)  # other options, and --from, are kept
+        mend = f"the same command with --epochs {most} and a new --run"
     split = "test" if settings.validated_on == "test" else "train"  # its labels are known, as are theirs
     accuracy = epochs[kept - 1]["val_accuracy"]
     lines = []
