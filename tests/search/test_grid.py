@@ -8,12 +8,20 @@ from dataclasses import replace
 import pytest
 from helpers import run_cli, wait_for
 
+from lowmem_sentiment.cli.command_line import parse
+from lowmem_sentiment.cli.options import given
+from lowmem_sentiment.preparation.prepare import prepare
+from lowmem_sentiment.preparation.settings import PreparationSettings
 from lowmem_sentiment.runs.configuration import TrainingSettings
+from lowmem_sentiment.runs.recipes import settings_by_recipe
+from lowmem_sentiment.runs.run_directory import RunDirectory
+from lowmem_sentiment.search.processes import Training
 from lowmem_sentiment.search.results import rank
 from lowmem_sentiment.search.settings import TuneSettings, parse_grid
 from lowmem_sentiment.search.space import grid_trials
 from lowmem_sentiment.search.state import FORMAT, Result, TuneState, open_state
 from lowmem_sentiment.search.tune import tune
+from lowmem_sentiment.sources.files import FilesSource
 from lowmem_sentiment.system.errors import OutputExists, SettingsError
 
 SMALL = TrainingSettings(epochs=1, batch_size=8, hidden=(4, 4), validation_split=0.25)
@@ -61,6 +69,31 @@ def test_combinations_have_each_seed_and_a_directory_of_their_own(dataset):
 def test_impossible_settings_are_refused_before_anything_is_trained(dataset):
     with pytest.raises(SettingsError, match="dropout is 0.5,0.5, expected at most one rate for each"):
         grid_trials(dataset, SMALL, ["hidden=4", "dropout=0.5,0.5"], seeds=1)
+
+
+def test_a_grid_starts_from_the_recipe_and_trains_what_its_table_shows(tmp_path):
+    """Values that are the tutorial's were replaced by those of the recipe of n-grams."""
+    lines = (f"{word} film {n}\t{label}" for n in range(20) for word, label in (("good", 1), ("bad", 0)))
+    (tmp_path / "r.tsv").write_text("text\tlabel\n" + "\n".join(lines))
+    source = FilesSource([tmp_path / "r.tsv"])
+    dataset = prepare(source, tmp_path / "data", PreparationSettings(recipe="ngrams", ngrams=2))
+    base = settings_by_recipe(dataset, validation_split=0.25)
+    grid = ["epochs=2", "hidden=:50,50,50", "learning_rate_schedule=constant"]
+    trials = grid_trials(dataset, base, grid, 1)
+    for trial, hidden in zip(trials.values(), [(), (50, 50, 50)], strict=True):
+        assert (trial.settings.hidden, trial.settings.dropout) == (hidden, (0.5,)[: len(hidden)])
+        command = Training(trial.settings, RunDirectory(tmp_path / "run")).command(dataset)
+        options = parse(command[3:])
+        assert settings_by_recipe(dataset, **given(options, TrainingSettings)) == trial.settings
+    with pytest.raises(SettingsError, match="each of the 1 hidden layers; a colon separates values"):
+        grid_trials(dataset, base, ["dropout=0.2,0.5"], seeds=1)
+
+
+def test_a_dataset_or_run_is_no_folder_for_a_search(dataset, trained):
+    for path in (dataset.directory, trained):
+        with pytest.raises(OutputExists, match="holds a .*; choose another --out"):
+            tune(dataset, path)
+        assert not (path / "tune.json").exists()
 
 
 def test_combinations_are_ranked_by_their_mean_over_the_seeds(dataset):

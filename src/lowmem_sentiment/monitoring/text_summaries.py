@@ -10,6 +10,7 @@ from ..model.effects import Effect, word_effects
 from ..model.metrics import Mistake
 from ..model.numpy_model import NumpyModel
 from ..runs.configuration import TrainingSettings
+from ..runs.recipes import settings_by_recipe
 from ..system.errors import printable
 from ..text.vocabulary import Vocabulary
 from .markdown import markdown_table
@@ -23,7 +24,8 @@ def describe_run(dataset: Dataset, settings: TrainingSettings, model: Any) -> st
 
     One text per run, because TensorBoard repeats each text for every run of a folder.
     """
-    command = shlex.join(["train", str(dataset.directory), "--run", "RUN", *settings.options()])
+    options = settings.options(settings_by_recipe(dataset))
+    command = shlex.join(["train", str(dataset.directory), "--run", "RUN", *options])
     rows = [
         [name, ",".join(map(str, value)) if isinstance(value, tuple) else value]
         for name, value in vars(settings).items()

@@ -126,16 +126,16 @@ class TrainingSettings(Settings):
                 "accuracy look better than it is; expected one above 0, such as 0.1"
             )
 
-    def options(self) -> list[str]:
-        """Return the options of `train` that choose these settings.
+    def options(self, default: TrainingSettings | None = None) -> list[str]:
+        """Return the options of `train` that choose these settings, where it would take `default`.
 
         >>> TrainingSettings(epochs=3, hidden=(8, 4)).options()
         ['--epochs', '3', '--hidden', '8,4']
         """
-        options = []
+        options, default = [], default or TrainingSettings()
         for field in fields(self):
             name, value = field.name, getattr(self, field.name)
-            if value == field.default:
+            if value == getattr(default, name):
                 continue
             options.append(f"--{name.replace('_', '-')}")
             if value is not True:

@@ -18,6 +18,7 @@ from ..dataset.reader import Dataset
 from ..distributed.tf_config import without_cluster
 from ..runs.configuration import TrainingSettings
 from ..runs.memory_plan import plan, too_large
+from ..runs.recipes import settings_by_recipe
 from ..runs.run_directory import RunDirectory
 from ..system.errors import OutputError, OutputExists, plural
 from ..system.files import cannot_write, lock_directory
@@ -64,7 +65,7 @@ class Training:
 
     def command(self, dataset: Dataset, overwrite: bool = False) -> list[str]:
         """Return the command that resumes the run that is there, or replaces it with `overwrite`."""
-        path, options = str(self.directory.path), self.settings.options()
+        path, options = str(self.directory.path), self.settings.options(settings_by_recipe(dataset))
         train = [sys.executable, "-m", "lowmem_sentiment", "train", str(dataset.directory)]
         if overwrite or not self.directory.config_file.exists():
             return [*train, "--run", path, *options, *(["--overwrite"] if overwrite else [])]

@@ -61,8 +61,13 @@ def grid_trials(
     trials: dict[int, Trial] = {}
     for candidate, combination in enumerate(itertools.product(*values.values()), 1):
         chosen = dict(zip(values, combination, strict=True))
+        dropout = base.dropout[: len(chosen.get("hidden", base.hidden))]
         for seed in range(base.seed, base.seed + seeds):
-            settings = replace(base, **chosen, seed=seed)
+            try:
+                settings = replace(base, **{"dropout": dropout, **chosen}, seed=seed)
+            except SettingsError as error:
+                hint = "; a colon separates values of hidden and dropout" * ("dropout" in chosen)
+                raise SettingsError(f"{error}{hint}") from None
             settings = replace(settings, num_words=settings.num_words_for(dataset))
             named = {**chosen, "seed": seed}.items()
             directory = ",".join(f"{name}={plain(value).replace(',', '-')}" for name, value in named)

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from ..dataset.manifest import TUTORIAL
+from ..dataset.manifest import DATASET, TUTORIAL
 from ..dataset.reader import Dataset
 from ..dataset.splits import ranked_with_held_out, validation_warnings
 from ..evaluation.evaluate import evaluate
@@ -16,7 +17,8 @@ from ..evaluation.intervals import standard_error
 from ..evaluation.scoring import Tally, dataset_batches, named_by_label, score
 from ..model.numpy_model import NumpyModel
 from ..runs.configuration import TrainingSettings
-from ..runs.run_directory import RunDirectory
+from ..runs.recipes import settings_by_recipe
+from ..runs.run_directory import RUN, RunDirectory
 from ..system.errors import CheckFailed, LowmemError, OutputExists, Resumable, plural
 from ..system.memory import find_limit
 from ..system.progress import Progress, duration, no_progress
@@ -54,11 +56,15 @@ def tune(
     state, and Resumable is raised.
 
     Raises SettingsError for an unknown metric, or limits that no settings fit, OutputExists for a search
-    with other settings in `out`, and CheckFailed when no run can be trained, or the winner cannot.
+    with other settings, a dataset or a run in `out`, and CheckFailed when no run can be trained, or the
+    winner cannot.
     """
     dataset = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
     settings, out = settings or TuneSettings(), Path(out)
     settings.check_metric(dataset.labels)
+    for kind in (DATASET, RUN):
+        if kind.recognises(out):
+            raise OutputExists(f"{out} holds {kind.with_article}; choose another --out for the search")
     stopped = (stop or threading.Event()).is_set
     with lock_runs(out, stopped, report) as lock:
         if lock is None:
@@ -87,13 +93,17 @@ class _Search:
 
     def __post_init__(self) -> None:
         self.settings = settings = self.state.settings
-        base = TrainingSettings(seed=settings.seed, validation_split=settings.validation_split)
+        shared: dict[str, Any] = {
+            "seed": settings.seed,
+            "validation_split": settings.validation_split,
+        }
         self.trials: dict[int, Trial]
         self.refused: dict[str, str] = {}
         if settings.grid:
+            base = settings_by_recipe(self.dataset, **shared)
             self.trials = grid_trials(self.dataset, base, settings.grid, settings.seeds)
         else:
-            memory_bytes = self.state.memory_bytes
+            base, memory_bytes = TrainingSettings(**shared), self.state.memory_bytes
             self.trials = space = SearchSpace(self.dataset, base, memory_bytes, settings.model_size)
             self.refused, self.around_recipe = space.refused, space.around_recipe
         for name, reason in self.refused.items():
@@ -258,7 +268,7 @@ class _Search:
         measured = {result.candidate for result in state.measured()}.intersection(runs)
         paths = [self._directory(number).path for number in sorted(measured) if len(measured) > 1]
         self._save()
-        options = training.settings.options()
+        options = training.settings.options(settings_by_recipe(dataset))
         again = ["lowmem-sentiment", "train", str(dataset.directory), "--run", "runs/again", *options]
         return TuningResult(
             dataset=str(dataset.directory),
