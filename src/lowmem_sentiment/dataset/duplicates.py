@@ -15,7 +15,7 @@ class Duplicates:
     reviews: int
     """Those that repeat another's words."""
     in_both_splits: int
-    """Texts that are in the training and in the test split."""
+    """Texts that are in both the training and the test split."""
     with_several_labels: int
     exact: bool
     """False: the numbers are estimated from a sample."""
@@ -24,12 +24,11 @@ class Duplicates:
 class DuplicateCounter:
     """Count reviews with the same words in the same order, in at most 50 MB.
 
-    Each review is a fingerprint of 8 bytes: 48 bits of BLAKE2b of its ids, and 16 for split and
-    label. Equal ones are counted together. When more than `limit` different ones are held, every
-    second text is dropped, chosen by its hash, so that all copies of a text stay or go together;
-    what is counted then is a sample, and the counts are scaled up (adaptive
-    sampling, Flajolet 1990). Up to half a million different reviews the counts are exact, except for
-    a chance below 1 in 2,000 of one false pair.
+    Each review is a fingerprint of 8 bytes: 48 bits of BLAKE2b of its ids, and 16 for split and label.
+    Equal ones are counted together. When there are more than `limit` different ones, half of the texts
+    are dropped by hash, so that all copies of a text stay or go together; from then on a sample is
+    counted, and the counts are scaled up (adaptive sampling, Flajolet 1990). Up to half a million
+    different reviews the counts are exact, except for a chance below 1 in 2,000 of one false pair.
     """
 
     LIMIT = 1 << 19  # 16 bytes each, and five times that while they are sorted
@@ -38,7 +37,7 @@ class DuplicateCounter:
         self._limit = limit
         self._level = 0  # one text in 2**level is counted
         self._keys, self._counts = np.empty(0, np.uint64), np.empty(0, np.int64)
-        self._unsorted: list[np.ndarray] = []  # merged when they are many: sorting is what costs
+        self._unsorted: list[np.ndarray] = []  # merged when there are many: sorting is the costly part
 
     def add(self, reviews: Reviews, split: int) -> None:
         """Add a block of reviews; `split` is 0 (train) or 1 (test)."""
@@ -52,7 +51,7 @@ class DuplicateCounter:
         self.add_hashes(np.frombuffer(digests, "<u8"), reviews.labels, split)
 
     def add_hashes(self, hashes: np.ndarray, labels: np.ndarray, split: int | np.ndarray) -> None:
-        """Add texts by their hashes, uint64[n], with int64[n] labels; a split of all, or of each."""
+        """Add texts by their hashes, uint64[n], with int64[n] labels, and one split or one per text."""
         keys = hashes & ~np.uint64(0xFFFF)
         keys |= (np.minimum(labels, 0x7FFF) * 2 + split).astype(np.uint64)
         self._unsorted.append(keys[self._sampled(keys)])
@@ -75,7 +74,7 @@ class DuplicateCounter:
             self._keys, self._counts = self._keys[kept], self._counts[kept]
 
     def summary(self) -> Duplicates:
-        """Return how many reviews are copies, and how many texts have both splits or several labels."""
+        """Count the copies, and the texts that are in both splits or have several labels."""
         self._merge()
         text, kind = self._keys >> np.uint64(16), self._keys & np.uint64(0xFFFF)
         _, copies = _sum_by(text, self._counts)

@@ -1,8 +1,7 @@
-"""What the data looks like, in one streaming pass with only NumPy: the tutorial's second step.
+"""Explore the data, in one streaming pass with only NumPy: the tutorial's second step.
 
-Memory follows the vocabulary (8 bytes per word, and 8 per label for each known one) and three
-bounds, never the number of reviews: 1 MiB of records at a time, 65,536 lengths, and half a
-million fingerprints.
+Memory depends on the vocabulary (8 bytes per word, and 8 per known word and label), not on the number of
+reviews: 1 MiB of records, 65,536 lengths and half a million fingerprints are held at most.
 """
 
 from dataclasses import asdict, dataclass
@@ -26,14 +25,14 @@ class LengthStatistics(Lengths):
     """Ids per review, over both splits; the start id counts, as in the tutorial."""
 
     quantiles: dict[str, int]
-    """The least length that a share ("0.5") of the reviews do not exceed."""
+    """The quantiles, by share of the reviews ("0.5")."""
     histogram: list[list[int]]
     """First length, last length and number of reviews of each bin."""
 
 
 @dataclass(frozen=True)
 class Exploration:
-    """The statistics of a dataset, every byte of which was checked."""
+    """The statistics of a dataset whose every byte was checked."""
 
     dataset: str
     """The directory."""
@@ -61,11 +60,11 @@ class Exploration:
     """Reviews without a word."""
     duplicates: Duplicates
     checked_bytes: int
-    """The size of all files, which were as recorded."""
+    """The size of all files in bytes."""
     warnings: list[str]
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `explore --json` prints; without n-grams it has no keys for them."""
+        """Return the object that `explore --json` prints; without n-grams it has no keys for them."""
         content = asdict(self)
         if self.features is None:
             del content["features"], content["leaning_features"]
@@ -81,9 +80,9 @@ def explore(
 ) -> Exploration:
     """Return the statistics of a dataset, and check every byte of it.
 
-    `num_words` (default: 10,000, or all where there are fewer) is how many ids count as known; `top` is
-    how many words are listed. Each file's digest, each record's CRC and each count in the manifest is
-    compared with what is there. Raises SettingsError, InputMissing, DataError for the first damage.
+    `num_words` (default: 10,000, or all if there are fewer) is how many ids count as known; `top` is how
+    many words are listed. Every file's digest, record's CRC and count in the manifest is checked. Raises
+    SettingsError, InputMissing, and DataError for the first damage.
     """
     if not isinstance(dataset, Dataset):
         dataset = Dataset(dataset)
@@ -129,7 +128,7 @@ def explore(
 
 
 def check_num_words(num_words: int | None, dataset: Dataset) -> int:
-    """Return `num_words`, by default 10,000, or all where there are fewer; SettingsError below 4."""
+    """Return `num_words`, by default 10,000 or all if there are fewer; SettingsError below 4."""
     if num_words is None:
         return min(DEFAULT_NUM_WORDS, dataset.num_ids)
     if num_words < MIN_NUM_WORDS:
@@ -145,7 +144,7 @@ def _count(
     duplicates: DuplicateCounter,
     progress: Progress,
 ) -> None:
-    """Count every review; DataError where the manifest has other numbers."""
+    """Count every review; DataError if the manifest has different numbers."""
     total, done = sum(map(dataset.num_reviews, dataset.splits)), 0
     for split in dataset.splits:
         labels, tokens = np.zeros(len(dataset.labels), np.int64), 0
@@ -176,7 +175,7 @@ def _size(dataset: Dataset) -> int:
 
 
 def _warnings(duplicates: Duplicates, empty: int) -> list[str]:
-    """Return a line for each thing in the reviews that hints at a mistake in the data."""
+    """Return a line for each sign of a mistake in the reviews."""
     warnings = []
     about = "" if duplicates.exact else "about "
     if both := duplicates.in_both_splits:
@@ -207,7 +206,7 @@ class ShownReview:
     """Decoded, with # for every unknown word."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `explore --show N --json` prints."""
+        """Return the object that `explore --show N --json` prints."""
         return asdict(self)
 
 
@@ -216,8 +215,8 @@ def show(
 ) -> ShownReview:
     """Return the review `number` (from 0) of a split: label, ids at `num_words`, and decoded text.
 
-    Only the shard that holds it is read, and that whole, so that its digest is checked. Raises
-    SettingsError for a review that is not there, DataError.
+    Only the shard that holds it is read, as a whole, to check its digest. Raises SettingsError for a
+    review that does not exist, and DataError.
     """
     if not isinstance(dataset, Dataset):
         dataset = Dataset(dataset)

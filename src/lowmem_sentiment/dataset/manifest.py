@@ -28,12 +28,12 @@ DATASET = Kind("dataset", MANIFEST, FORMAT)
 FEATURES = "features.txt"
 
 SCALES = "feature_scales.f32"
-"""How far each feature leans to a label, as little-endian float32 in the order of `FEATURES`."""
+"""How far each feature leans towards a label, as little-endian float32 in the order of `FEATURES`."""
 
 VERSION = 1
 
 VERSION_WITH_FEATURES = 2
-"""Of a dataset whose records also hold features; without them version 1 is written, as ever."""
+"""The version of datasets whose records also hold features; other datasets have version 1."""
 
 SPLITS = ("train", "test")
 
@@ -43,7 +43,7 @@ VALIDATION = "validation"
 MAX_LABELS = 1_000  # with more, the label column is most likely the wrong one
 
 TUTORIAL, NGRAMS = RECIPES = ("tutorial", "ngrams")
-"""What a dataset is prepared for, and what `train` does with it by default (`runs/recipes.py`)."""
+"""The recipes: how a dataset is prepared, and how `train` uses it by default (`runs/recipes.py`)."""
 
 EVIDENCE, FREQUENCY = "evidence", "frequency"
 
@@ -96,11 +96,11 @@ class FeaturesFile:
     candidates: int
     """How many n-grams were ranked."""
     count_error_bound: int
-    """How much the number of reviews of a candidate was too low at most; 0: all were exact."""
+    """The largest possible error of a candidate's count, which is never too high; 0: all were exact."""
     validation_split: float = 0.0
     """The share of the training reviews that was held out of counting and ranking."""
     scales_sha256: str | None = None
-    """Of ``feature_scales.f32``; None: the dataset is older, and its features are not scaled."""
+    """SHA-256 of ``feature_scales.f32``; None: an older dataset, whose features are not scaled."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def _shown(value: Any) -> str:
 
 
 def _contradictions(manifest: Manifest) -> Iterator[str]:
-    """Yield what values contradict each other, or name files elsewhere."""
+    """Yield each contradiction between values, and each name of a file elsewhere."""
     labels, features, most = manifest.labels, manifest.features, (1 << 31) - 1
     if not 1 <= len(labels) <= MAX_LABELS:
         yield f"there are {len(labels):,} labels, expected 1 to {MAX_LABELS:,}"

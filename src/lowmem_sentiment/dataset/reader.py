@@ -10,7 +10,7 @@ A dataset prepared with n-grams also has
     features.txt                      one n-gram per line, by rank
     feature_scales.f32                one float32 per n-gram: how far it leans to a label
 
-and in each Example `features`: the ids of those that stand in the review, which are what a model reads.
+and in each Example `features`: the ids of the review's n-grams, which a model reads.
 
 A shard holds the full sequences in ids of the full vocabulary, so that it decodes back to its
 text and any `num_words` can be applied when batches are made.
@@ -40,7 +40,7 @@ from .manifest import (
     read_manifest,
 )
 
-IMBALANCE = 0.8  # the share of one label from which accuracy says little
+IMBALANCE = 0.8  # above this share of one label, accuracy says little
 
 FEW_REVIEWS = 5  # a label with fewer is most likely a bad row's
 
@@ -57,14 +57,14 @@ class Dataset:
     """
 
     def __init__(self, directory: str | Path):
-        """Read the manifest, and check that every file is there in its full size.
+        """Read the manifest, and check that every file has its full size.
 
-        Raises InputMissing if there is no dataset, and DataError if it is unfinished or damaged, has an
-        unknown format or version, or if a shard is missing or cut short.
+        Raises InputMissing if the directory does not exist, and DataError if it is unfinished or damaged,
+        has an unknown format or version, or if a shard is missing or cut short.
         """
         self.directory = Path(directory)
         self._manifest, self.manifest = read_manifest(self.directory)
-        """The second is the manifest's JSON, for those who print or record it."""
+        """The second is the manifest's JSON."""
         self.name: str = self._manifest.name
         self.source: dict[str, Any] = self._manifest.source
         self.labels: list[str] = self._manifest.labels
@@ -72,7 +72,8 @@ class Dataset:
         self.tokenizer: str = self._manifest.tokenizer
         self.length: Lengths = self._manifest.length
         self._splits: dict[str, Split] = self._manifest.splits
-        # A word is a byte and a line end at least: no array is made for more words than the file holds
+        # A word takes at least a byte and a line end: allocate nothing for more words than fit into the
+        # file
         size = check_file(self.directory / VOCABULARY)
         if size < 2 * self.num_words:
             raise DataError(
@@ -114,7 +115,7 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """The manifest's checksum: two datasets with the same one hold the same."""
+        """The manifest's checksum: two datasets with the same one have the same content."""
         return self._manifest.checksum
 
     @property
@@ -140,7 +141,7 @@ class Dataset:
 
     @property
     def features(self) -> FeaturesFile | None:
-        """What a model reads instead of words, if the dataset was prepared with n-grams."""
+        """The features that a model reads instead of words, if the dataset was prepared with n-grams."""
         return self._manifest.features
 
     @property
@@ -154,16 +155,16 @@ class Dataset:
         return self.features.features + FIRST_WORD_ID if self.features else self.num_ids
 
     def input_vocabulary(self) -> Vocabulary:
-        """Return what the ids in `inputs` stand for, read and checked against the manifest."""
+        """Return the vocabulary of the ids in `inputs`, read and checked against the manifest."""
         if not self.features:
             return self.vocabulary()
         return self._load(FEATURES, self.features.sha256, self.features.features)
 
     def input_scales(self, num_inputs: int) -> np.ndarray | None:
-        """Return float32[num_inputs], what training multiplies each input by; None for no scales.
+        """Return float32[num_inputs], by which training multiplies each input; None without scales.
 
-        An n-gram that leans more to a label counts for more. The mean over the n-grams is 1; ids that are
-        no n-grams have 1. Raises DataError where the file is damaged.
+        An n-gram that leans more towards a label counts more. The mean over the n-grams is 1; other ids
+        have 1. Raises DataError if the file is damaged.
         """
         if not self.features or not self.features.scales_sha256:
             return None
@@ -184,9 +185,9 @@ class Dataset:
         """Yield a split's reviews in order, in blocks of about 1 MiB (12 MB as arrays and temporaries).
 
         `ids` is the list that becomes `Reviews.token_ids`: "tokens", or "features" where there are any.
-        Everything is checked: each CRC, each id and label against the vocabulary and the labels,
-        and, at a shard's end, its SHA-256 and its number of records. A reader that does not use what it
-        got before the end of the iteration uses no damaged data. Raises DataError.
+        Everything is checked: each CRC, each id and label against the vocabulary and the labels, and, at
+        a shard's end, its SHA-256 and its number of records. A caller that uses nothing before the end of
+        the iteration uses no damaged data. Raises DataError.
         """
         for nth in range(len(self.shards(split))):
             yield from self.read_shard(split, nth, ids)
@@ -197,7 +198,7 @@ class Dataset:
             yield self._decode(block, split, nth, numbers, ids)
 
     def read_with_inputs(self, split: str) -> Iterator[tuple[Reviews, Reviews]]:
-        """Yield what `read` yields as token ids, and the same reviews as what a model reads of them."""
+        """Yield the reviews as token ids, as `read` does, and as the ids that a model reads."""
         for nth in range(len(self.shards(split))):
             for numbers, block in self._records(split, nth):
                 words = self._decode(block, split, nth, numbers, "tokens")
@@ -230,7 +231,7 @@ class Dataset:
     def _records(
         self, split: str, nth: int, *, check: bool = True
     ) -> Iterator[tuple[range, list[bytes]]]:
-        """Yield the records of a shard in blocks, after their numbers in it, checked as in `read`."""
+        """Yield the numbers and records of a shard in blocks, checked as in `read`."""
         shard, path = self.shards(split)[nth], self.paths(split)[nth]
         digest, count = hashlib.sha256(), 0
         with open_regular(path) as file:

@@ -1,8 +1,8 @@
 """Shards: TFRecord files of reviews as ``tf.train.Example`` messages, without TensorFlow.
 
 An Example of ours has the features ``label`` (one int64) and ``tokens`` (int64 list, packed), in a
-dataset with n-grams also ``features`` (int64 list, packed: distinct ids in the order of rank), so that
-``tf.io.parse_example`` of any program reads it
+dataset with n-grams also ``features`` (int64 list, packed: distinct ids in the order of rank);
+``tf.io.parse_example`` reads it
 (https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/example/example.proto).
 
 Token ids are coded in blocks of reviews at once: a per-byte loop in Python makes 10 MB/s, NumPy
@@ -35,7 +35,7 @@ class Bounds(NamedTuple):
 def encode(reviews: Reviews, features: Features | None = None) -> tuple[bytes, np.ndarray]:
     """Return a block of reviews as TFRecord bytes, and int64[reviews], each record's size.
 
-    Each holds its `features` where they are given. Needs about 25 bytes per token while it runs. Raises
+    Each holds its `features` if they are given. Needs about 25 bytes per token while it runs. Raises
     DataError for a review above 16 MiB.
     """
     entries: Iterable[bytes] = itertools.repeat(b"", len(reviews.lengths))
@@ -120,9 +120,9 @@ def read(
     block_bytes: int = 1 << 20,
     check: bool = True,
 ) -> Iterator[tuple[range, list[bytes]]]:
-    """Yield the records of a shard in blocks of about `block_bytes`, after their numbers in the file.
+    """Yield the numbers and records of a shard in blocks of about `block_bytes`.
 
-    Every CRC is checked; without `check` none is. `digest` is called with all bytes of the file, in
+    Every CRC is checked unless `check` is false. `digest` is called with all bytes of the file, in
     order. Raises DataError with `name` and the number of a record that is damaged or cut short.
     """
     count = 0
@@ -145,7 +145,7 @@ def decode(
     """Return the reviews of serialised Examples, with every id and label within `bounds`.
 
     `ids` says which list becomes the reviews' ids, "tokens" or "features". Raises DataError with the
-    file's `name` and the record's number, one of `numbers`, for a record that holds anything else.
+    file's `name` and the record's number, one of `numbers`, for any other content.
     """
     key, called = ids.encode(), f"{ids[:-1]} id"
 

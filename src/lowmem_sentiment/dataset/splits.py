@@ -1,4 +1,4 @@
-"""How many reviews a split has, and which of the training split are held out."""
+"""The sizes of splits, and the training reviews that are held out."""
 
 from fractions import Fraction
 from typing import Any
@@ -20,9 +20,9 @@ def num_reviews(dataset: Dataset, split: str, validation_split: float = 0.0) -> 
 
 
 def split_on_disk(dataset: Dataset, split: str, validation_split: float) -> tuple[str, Fraction]:
-    """Return the split on disk that holds "train", "validation" or "test", and what is held out of it.
+    """Return the split on disk that holds "train", "validation" or "test", and the share held out of it.
 
-    A dataset that has a validation split is validated on it, and nothing is held out.
+    If the dataset has a validation split, nothing is held out.
     """
     if split == "test" or VALIDATION in dataset.splits:
         return split, Fraction(0)
@@ -47,13 +47,13 @@ def is_held_out(index: Any, share: Fraction) -> Any:
 
 
 def validation_warnings(dataset: Dataset, validation_split: float) -> list[str]:
-    """Return a line for each reason why what a model is validated on says less than it seems to."""
+    """Return a line for each reason why validation says less than it seems to."""
     few, known = few_held_out(dataset, validation_split), ranked_with_held_out(dataset, validation_split)
     return [line for line in (few, known) if line]
 
 
 def ranked_with_held_out(dataset: Dataset, validation_split: float) -> str | None:
-    """Return a line of warning where the reviews held out had a part in which n-grams are features."""
+    """Return a warning if the held-out reviews had a part in choosing the n-grams."""
     features = dataset.features
     if not validation_split or not features or features.rank != EVIDENCE:
         return None
@@ -69,7 +69,7 @@ def ranked_with_held_out(dataset: Dataset, validation_split: float) -> str | Non
 
 
 def few_held_out(dataset: Dataset, validation_split: float) -> str | None:
-    """Return a line of warning where too few reviews validate, all together or of a label.
+    """Return a warning if there are too few validation reviews, in all or of a label.
 
     How many of a label are held out is estimated by its share of the training reviews.
     """

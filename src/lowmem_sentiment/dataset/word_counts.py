@@ -1,4 +1,4 @@
-"""How often each word occurs, and which words lean to a label."""
+"""How often each word occurs, and which words lean towards a label."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class LeaningWord:
 
 
 class WordCounter:
-    """Count every word, and the known ones by label: 8 bytes per word, and 8 per known word and label."""
+    """Count every word, and known words by label: 8 bytes per word, and 8 per known word and label."""
 
     def __init__(self, num_ids: int, num_words: int, num_labels: int):
         self._num_words = num_words
@@ -42,7 +42,7 @@ class WordCounter:
         self._by_label = np.zeros((num_labels, num_words), np.int64)
 
     def add(self, reviews: Reviews) -> None:
-        """Add a block whose ids and labels are below those of this counter."""
+        """Add a block whose ids and labels are within this counter's bounds."""
         self._counts += np.bincount(reviews.token_ids, minlength=len(self._counts))
         known = reviews.token_ids < self._num_words
         for label in np.unique(reviews.labels):
@@ -77,10 +77,10 @@ class WordCounter:
     def leaning(
         self, vocabulary: Vocabulary, labels: list[str], top: int, reviews: Sequence[int] | None = None
     ) -> dict[str, list[LeaningWord]]:
-        """Return the words that lean most to each label, against all the others.
+        """Return the words that lean most towards each label, against all the others.
 
         Ordered by the z-score of the log-odds ratio: plain log-odds would list the rarest words.
-        `reviews` is how many each label has, where what was counted are reviews that hold a word.
+        `reviews` is the number of reviews of each label, if reviews with a word were counted, not words.
         """
         counts = self._by_label[:, FIRST_WORD_ID:]
         words = counts.sum(axis=1)

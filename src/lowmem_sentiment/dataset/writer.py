@@ -35,7 +35,7 @@ SHARD_BYTES = 3 << 19
 
 
 class EncodedReviews(NamedTuple):
-    """A block of reviews as TFRecord bytes: what a worker process returns for the writer."""
+    """A block of reviews as TFRecord bytes, as a worker process returns it for the writer."""
 
     data: bytes
     """The records, one after the other."""
@@ -77,8 +77,8 @@ class _OpenShard:
 class _SplitWriter:
     """Write one split's shards, spreading the reviews over `open_shards` of them at a time.
 
-    The n-th review goes to the shard n modulo `open_shards`. So each shard is a fair sample of what was
-    written meanwhile, however the source was sorted.
+    The n-th review goes to shard n modulo `open_shards`, so each shard is a fair sample of the reviews
+    written meanwhile, however the source is sorted.
     """
 
     def __init__(self, prefix: Path, num_labels: int, shard_bytes: int, open_shards: int = 1):
@@ -119,7 +119,6 @@ class _SplitWriter:
                 self._open[nth] = None
 
     def close_files(self) -> None:
-        """Close what is open."""
         for shard in filter(None, self._open):
             shard.file.close()
 
@@ -163,7 +162,7 @@ class DatasetWriter:
         self.append(split, EncodedReviews.of(reviews))
 
     def append(self, split: str, block: EncodedReviews) -> None:
-        """Append a block that is encoded already."""
+        """Append an encoded block."""
         if len(block.sizes):
             self._splits[split].append(block)
             self._lengths.add(block.lengths)
@@ -172,7 +171,7 @@ class DatasetWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close what is open; without `finish` the directory stays unfinished."""
+        """Close the files; without `finish` the directory stays unfinished."""
         for writer in self._splits.values():
             writer.close_files()
 

@@ -1,8 +1,7 @@
 """The work of worker processes on a chunk: texts to numbers, and numbers to the bytes of shards.
 
-In between a chunk waits on the disk, as only the last one completes the vocabulary. There it takes less
-than half of its text's size, and spares reading and tokenising the text a second time, two thirds of the
-work.
+In between, a chunk waits on disk until the last one completes the vocabulary. It takes less than half of
+its text's size, and saves reading and tokenising the text again, two thirds of the work.
 """
 
 import hashlib
@@ -33,7 +32,7 @@ class NumberedChunk(NamedTuple):
     """A chunk's reviews as numbers of words and labels that are valid only within the chunk."""
 
     words: bytes
-    """By number, UTF-8, with a space between two (no word holds one)."""
+    """By number, UTF-8, separated by spaces."""
     labels: list[str]
     reviews: Reviews
     """The ids are uint16 or uint32 numbers of words, lengths int32, labels uint32."""
@@ -63,15 +62,15 @@ class TokenisedChunk(NamedTuple):
     places: list[str]
     """Where each label is first seen: "reviews.csv:17"."""
     digest: bytes
-    """A hash of each text, and its label."""
+    """The hash and the label of each text."""
     given: tuple[np.ndarray, np.ndarray]
-    """Hashes, uint64[n], and splits, of the texts that the source, and not their hash, puts into one."""
+    """Hashes, uint64[n], and splits of the texts that have a split in the source."""
     undecided: np.ndarray
-    """uint64[undecided]: hashes of the words, so that two texts with the same words have the same."""
+    """uint64[undecided]: hashes of the words, the same for texts with the same words."""
     others: list[BadRow | PassedOver]
-    """At most those of one chunk: none is kept once it is counted and written."""
+    """The bad rows; none is kept once it is counted and written."""
     dropped: int
-    """Reviews that the user's label map leaves out."""
+    """Reviews that the user's label map drops."""
     labels_read: set[str]
     """The labels as they stand in the source, before the user's label map."""
 
@@ -86,7 +85,7 @@ def _joined(hashes: list[bytes]) -> np.ndarray:
 
 
 def tokenise_chunk(chunk: Chunk, tokenizer: str = KERAS) -> TokenisedChunk:
-    """Return a chunk's reviews as numbers, and what has to be known of all chunks to continue."""
+    """Return a chunk's reviews as numbers, with the data that all chunks contribute."""
     words, labels = _numbering(), _numbering()
     # 4 bytes per token and 9 per review
     numbers, lengths, label_numbers, splits = array("I"), array("i"), array("I"), bytearray()
@@ -163,13 +162,13 @@ class ChunkEncoder:
     def __init__(self, spill: Spill, vocabulary: Vocabulary, labels: list[str]):
         """Make the tables from word to id and from label to its index in `labels`."""
         self._spill = spill
-        self._ids = vocabulary.ids  # made here, so that forks share it
+        self._ids = vocabulary.ids  # built here so that forks share it
         self._labels = {label: nth for nth, label in enumerate(labels)}
 
     def __call__(self, place: tuple[int, np.ndarray]) -> list[EncodedReviews]:
         """Return the training, test and validation reviews of a chunk of the spill.
 
-        The place is its number, and bool[undecided], which undecided reviews are in the test split.
+        `place` is its number, and bool[undecided], which undecided reviews are in the test split.
         """
         nth, in_test = place
         chunk = self._spill.read(nth).decided(in_test)

@@ -21,13 +21,13 @@ from .lossy_counting import WordCounts
 from .settings import SKIPPED_ROWS, PreparationSettings
 from .stratification import Stratification
 
-_FEW_LABELS = 5  # as in five stars: with fewer, each may well be seen once in a handful of rows
+_FEW_LABELS = 5  # as in five stars: with fewer, a handful of rows may well have each once
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 
 
 class CorpusSummary:
-    """Add up, in the parent process, what the chunks hold.
+    """Sum up the chunks in the parent process.
 
     Takes memory for the words (`vocabulary_memory`, unless the vocabulary is given) and the labels.
     """
@@ -72,7 +72,7 @@ class CorpusSummary:
         self._skip(bad_rows)
 
     def _count(self, chunk: NumberedChunk) -> None:
-        """Count labels, and the words of training reviews, of those whose split is decided."""
+        """Count labels, and words of training reviews, in the reviews whose split is decided."""
         train = chunk.of_split(0)
         self._training_tokens += len(train.token_ids)
         if self._word_counts is not None:
@@ -91,7 +91,7 @@ class CorpusSummary:
         for row in rows:
             self._rows += 1
             self._bad_rows += 1
-            self._bad_lines += row.lines  # a row that takes up many may hold reviews
+            self._bad_lines += row.lines  # a row of many lines may hold reviews
             if self._bad_lines > limit:
                 were = f"{plural(limit, 'bad row')} {'was' if limit == 1 else 'were'} skipped before it"
                 allowed = f"; {were}, as --skip-bad-rows allows"
@@ -116,7 +116,7 @@ class CorpusSummary:
     def take_vocabulary(self) -> Vocabulary:
         """Return the counted words, and free the memory of the counts (up to `vocabulary_memory`).
 
-        Raises SettingsError or DataError where no word is left.
+        Raises SettingsError or DataError if no word is left.
         """
         assert self._word_counts is not None
         counts, self._word_counts = self._word_counts, None
@@ -135,14 +135,14 @@ class CorpusSummary:
 
     @property
     def training_bytes(self) -> int:
-        """The size of the training reviews as records, rather too high: 2 bytes per token, 48 per review.
+        """An upper estimate of the training reviews' size as records: 2 bytes per token, 48 per review.
 
         So open shards end a little below full, and leave no tiny ones.
         """
         return 2 * self._training_tokens + 48 * self.reviews[0]
 
     def describe(self) -> dict[str, Any]:
-        """Return what the manifest records of the source."""
+        """Return the manifest's record of the source."""
         vocabulary: dict[str, Any] = {"file": str(self._settings.vocabulary)}
         if not self._settings.vocabulary:
             vocabulary = {
@@ -168,11 +168,11 @@ class CorpusSummary:
 
     @property
     def reviews(self) -> list[int]:
-        """How many training, test and validation reviews there are, of those whose split is decided."""
+        """The number of training, test and validation reviews whose split is decided."""
         return sum(self._by_label.values(), np.zeros(3, np.int64)).tolist()
 
     def _warnings(self) -> list[str]:
-        """Return a line for each thing that may not be as the user meant it."""
+        """Return a line for each possible mistake."""
         lines = label_warnings(self._places)
         if shared := self._given.summary().in_both_splits:
             lines.append(
@@ -187,7 +187,7 @@ class CorpusSummary:
         return self._source.stratified is None and self._num_given < sum(self.reviews)
 
     def check_splits(self) -> None:
-        """Raise DataError for no reviews to train or to test on."""
+        """Raise DataError if there are no reviews to train or to test on."""
         mend = "--split stratified gives it a share" if self._by_chance else "--test FILE names others"
         for split, count in zip(SPLITS, self.reviews, strict=False):
             if not count:
@@ -198,9 +198,9 @@ class CorpusSummary:
     def ordered_labels(self) -> list[str]:
         """Return the labels: the source's, or those found, sorted (numbers as numbers).
 
-        Raises DataError where there are no reviews, for a label of the user's label map that no review
-        has, for labels that look like ids, and for a label that the source does not name, that no review
-        has, or that is only in the test split.
+        Raises DataError if there are no reviews, if a label in the user's label map occurs in none, if
+        labels look like ids, and for a label that the source does not name, that no review has, or that
+        is only in the test split.
         """
         wanted, description = self._source.labels, self._source.describe()
         for name in description.get("label_map", ()):

@@ -40,9 +40,9 @@ def add_features(
 ) -> Dataset:
     """Write features into each record of a dataset that nobody else reads yet, and return it.
 
-    Without `given` n-grams they are chosen: shards are read once for each length. They are read once more
-    to be written; the records keep their order and the rest of what they hold. Raises DataError,
-    SettingsError (there is nothing to rank), OutputError.
+    Without `given` n-grams they are chosen, which reads the shards once per length. The shards are then
+    rewritten; records keep their order and other content. Raises DataError, SettingsError (no n-gram to
+    rank), OutputError.
     """
     processes = settings.workers or workers.available()
     if given and given.features:
@@ -67,23 +67,23 @@ def add_features(
 
 
 class FeatureEncoder:
-    """What a worker does: encode the reviews of a shard again, with their features, and count these."""
+    """A worker's task: encode the reviews of a shard again with their features, and count these."""
 
     def __init__(self, dataset: Dataset, features: Vocabulary, held_out: Fraction):
-        """Take the features that are to be found; the table is made here, so that forks share it.
+        """Take the features to find; the table is built here so that forks share it.
 
         Training reviews that are `held_out` are not counted.
         """
         self._dataset, self._table, self._held_out = dataset, FeatureTable(features.words), held_out
         self._label_bits = label_bits(len(dataset.labels))
         numbers = self._table.numbers_of(dataset.vocabulary().words)
-        # ids that are no words, such as the start, are in no feature
+        # ids such as the start are not words, and not in any feature
         self._numbers = np.concatenate([np.full(FIRST_WORD_ID, -1, np.int32), numbers])
 
     def __call__(self, place: tuple[str, int]) -> list[tuple[bytes, np.ndarray, np.ndarray, np.ndarray]]:
-        """Return a split's shard in blocks: records, and what was counted of training reviews.
+        """Return a split's shard in blocks: records, and the counts of training reviews.
 
-        The latter are int64[labels], how many reviews, and what `DocumentCounts.add` takes.
+        The counts are int64[labels] reviews, and the arguments of `DocumentCounts.add`.
         """
         blocks = []
         for reviews, counted in blocks_to_count(self._dataset, *place, self._held_out):
@@ -105,7 +105,7 @@ def _write_shards(
     processes: int,
     progress: Progress,
 ) -> dict[str, list[Shard]]:
-    """Replace each shard by one with features, and count these; returns what the manifest lists."""
+    """Replace each shard by one with features, and count these; return the manifest's entries."""
     places = [(split, nth) for split in dataset.splits for nth in range(len(dataset.shards(split)))]
     written: dict[str, list[Shard]] = {split: [] for split in dataset.splits}
     encoded = workers.in_order(encoder, places, processes)
@@ -126,10 +126,10 @@ def _write_shards(
 
 
 def _write_scales(path: Path, num_features: int, counts: DocumentCounts) -> str:
-    """Write how far each feature leans to a label, and return the file's SHA-256.
+    """Write how far each feature leans towards a label, and return the file's SHA-256.
 
-    It is the largest absolute log-count ratio over the labels; 1 for a feature that no training review
-    holds. Rounded, as the last bits of a logarithm differ between processors.
+    It is the largest absolute log-count ratio over the labels, or 1 for a feature in no training review,
+    rounded because the last bits of a logarithm differ between processors.
     """
     ids, by_label = counts.finish(1)
     shares = counts.reviews / counts.reviews.sum()

@@ -1,9 +1,9 @@
 """Choose n-grams as features: count them in the training reviews, rank them, keep the first.
 
-One pass over the training shards for each length. A pass counts only n-grams both of whose parts one word
-shorter were kept (Agrawal & Srikant, VLDB 1994, "Apriori"): what is left out is rarer than what leaves it
-out, so nothing is lost that would be kept, and IMDb has 3.1 million candidates of three words instead of
-5.6 million.
+There is one pass over the training shards per length. A pass counts an n-gram only if both of its parts
+one word shorter were kept (Agrawal & Srikant, VLDB 1994, "Apriori"): it is never more frequent than its
+parts, so nothing is lost that would be kept, and IMDb has 3.1 million candidates of three words instead
+of 5.6 million.
 """
 
 from collections.abc import Iterable, Iterator
@@ -28,29 +28,29 @@ from .settings import MANY_TOKENS, PreparationSettings
 
 MIN_REVIEWS = 2
 """In large data an n-gram of several words in fewer reviews is not a candidate: 1.4 million of IMDb's 1.9
-million pairs stand in a single review, and only tell that review's label."""
+million pairs occur in a single review, and only show that review's label."""
 
-_LINES = 1 << 13  # features made at a time: as Python's numbers they take ten times their arrays
+_LINES = 1 << 13  # features made at a time: as Python numbers they take ten times their arrays
 
 
 class _Candidates(NamedTuple):
     """The n-grams of one length."""
 
     keys: np.ndarray
-    """int64[n], ascending: of words the token id, of others as in `ngrams.Level`."""
+    """int64[n], ascending: token ids of words, keys of `ngrams.Level` for longer ones."""
     scores: np.ndarray
-    """float64[n]: what they are ranked by."""
+    """float64[n]: the ranking score."""
 
 
 def select_features(
     dataset: Dataset, settings: PreparationSettings, progress: Progress = no_progress
 ) -> tuple[Vocabulary, FeaturesFile]:
-    """Return the first n-grams by rank of the training reviews, and what the manifest records of them.
+    """Return the first n-grams of the training reviews by rank, and the manifest's record of them.
 
-    "evidence" ranks by the largest |z| over the labels (`evidence.review_evidence`),
-    "frequency" by the number of reviews. Counting takes `vocabulary_memory` bytes at most, and keeps 16
-    for each candidate. Neither test reviews, nor the training reviews that `validation_split` holds out,
-    nor the number of processes change the result. Raises SettingsError where there is nothing to rank.
+    "evidence" ranks by the largest |z| over the labels (`evidence.review_evidence`), "frequency" by the
+    number of reviews. Counting takes `vocabulary_memory` bytes at most, and keeps 16 for each candidate.
+    Test reviews, training reviews that `validation_split` holds out, and the number of processes do not
+    change the result. Raises SettingsError if there is nothing to rank.
     """
     found: list[_Candidates] = []
     error_bound = 0
@@ -82,7 +82,7 @@ def select_features(
 def _count(
     dataset: Dataset, shorter: list[np.ndarray], settings: PreparationSettings, progress: Progress
 ) -> tuple[_Candidates, int]:
-    """Return the n-grams one word longer than `shorter`, and by how much a frequency may be too low."""
+    """Return the n-grams one word longer than `shorter`, and the error bound of their frequencies."""
     size = len(shorter) + 1
     task = CountTask(dataset, shorter, validation_share(settings.validation_split))
     counts = DocumentCounts(len(dataset.labels), settings.vocabulary_memory)
@@ -129,13 +129,13 @@ class CountTask:
             self._node_bits = max(1, nodes - 1).bit_length()
 
     def unpack(self, keys: np.ndarray) -> np.ndarray:
-        """Return keys as `ngrams.Level` has them, from keys as they are counted."""
+        """Convert counted keys to the keys of `ngrams.Level`."""
         if not self._shorter:
             return keys
         return keys >> self._word_bits << 32 | keys & ((1 << self._word_bits) - 1)
 
     def __call__(self, shard: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Return int64[labels], how many reviews are ranked, and `count` of them, for each block."""
+        """Return int64[labels] reviews, and their `count`, for each block."""
         blocks = []
         for reviews, chosen in blocks_to_count(self._dataset, "train", shard, self._held_out):
             ranked = reviews.select(chosen) if self._held_out else reviews
@@ -144,10 +144,7 @@ class CountTask:
         return blocks
 
     def count(self, reviews: Reviews) -> tuple[np.ndarray, np.ndarray]:
-        """Return int64[n] distinct ascending keys, and int32[n], in how many of `reviews` each stands.
-
-        They are what `DocumentCounts.add` takes.
-        """
+        """Return int64[n] distinct ascending keys, and int32[n], in how many of `reviews` each occurs."""
         text, ngrams = self._ngrams(reviews)
         text_bits = max(1, len(reviews.lengths) - 1).bit_length()
         if self._node_bits + self._word_bits + self._label_bits + text_bits > 63:
@@ -163,7 +160,7 @@ class CountTask:
         return pairs[starts], np.diff(starts, append=len(pairs)).astype(np.int32)
 
     def _ngrams(self, reviews: Reviews) -> tuple[np.ndarray, np.ndarray]:
-        """Return int64 of every n-gram in the reviews: the review it stands in, and its number."""
+        """Return int64 review and key of every n-gram in the reviews."""
         text = np.repeat(np.arange(len(reviews.lengths)), reviews.lengths)
         numbers = np.where(reviews.token_ids >= FIRST_WORD_ID, reviews.token_ids, -1)
         at = np.flatnonzero(numbers >= 0)
@@ -185,7 +182,7 @@ class CountTask:
 def _scores(
     size: int, by_label: Iterable[tuple[slice, np.ndarray]], totals: np.ndarray, rank: str
 ) -> np.ndarray:
-    """Return float64[size], what n-grams are ranked by, from what `DocumentCounts.finish` returns."""
+    """Return float64[size] ranking scores from the result of `DocumentCounts.finish`."""
     scores, labels = np.empty(size), len(totals)
     for some, dense in by_label:
         whole = dense.sum(axis=0)

@@ -1,4 +1,4 @@
-"""Take the words that a dataset or a run has, and its n-grams, or a file of words."""
+"""Take the words and n-grams of a dataset or a run, or a file of words."""
 
 import os
 from dataclasses import dataclass
@@ -26,14 +26,14 @@ class GivenVocabulary(NamedTuple):
     tokenizer: str
     """The tokenizer that the words belong to."""
     features: Vocabulary | None = None
-    """The n-grams, where the dataset or the run is of n-grams."""
+    """The n-grams, if the dataset or the run has any."""
     ngrams: int = 1
-    """The most words that one has."""
+    """The most words in an n-gram."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Recorded(Settings):
-    """What a run or an export records of its words."""
+    """The record of a run's or an export's words."""
 
     ignores_unknown_keys: ClassVar[bool] = True
     tokenizer: str = setting(KERAS, "", choices=TOKENIZERS)
@@ -53,9 +53,9 @@ class _RecordedByExport(_Recorded):
 def load_vocabulary(settings: PreparationSettings) -> GivenVocabulary:
     """Return the words and n-grams of a dataset, a run or an export, or the words of a vocabulary.txt.
 
-    The tokenizer is recorded beside the words; for a file alone it is the settings' or Keras'. A run on
-    n-grams keeps no other words than theirs. Raises InputMissing, SettingsError for settings that
-    contradict what is recorded, and DataError for a line that no text can have as a word.
+    The tokenizer is recorded beside the words; for a separate file it is the settings' or Keras'. A run
+    on n-grams keeps only their words. Raises InputMissing, SettingsError for settings that contradict the
+    record, and DataError for a line that cannot be a word.
     """
     path = Path(settings.vocabulary or "")
     file = path / VOCABULARY if path.is_dir() else path
@@ -82,7 +82,7 @@ def load_vocabulary(settings: PreparationSettings) -> GivenVocabulary:
 
 
 def _load_recorded(file: Path) -> GivenVocabulary | None:
-    """Return a vocabulary.txt with what is recorded beside it; None where nothing is."""
+    """Return a vocabulary.txt with the record beside it; None without one."""
     directory = file.parent
     recorded: _Recorded
     if os.path.lexists(directory / MANIFEST):

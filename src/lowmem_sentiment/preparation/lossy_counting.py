@@ -1,14 +1,14 @@
-"""Count words, and the reviews in which n-grams stand, in bounded memory.
+"""Count words, and the reviews in which n-grams occur, in bounded memory.
 
 Counts are exact until the memory is full. From then on this is lossy counting (Manku & Motwani, VLDB
 2002, section 4.2) with a bound T that rises only when memory is full. Each entry has a count, and the
-error that the count may have: the value of T when it entered. Entries whose count + error is T or less
-are dropped, with the least T that leaves memory three quarters full. So at any time:
+count's possible error: the value of T when it entered. Entries whose count + error is T or less are
+dropped, with the least T that leaves memory three quarters full. So at any time:
 
 - no count is too high, and none is too low by more than T (`error_bound`);
 - everything that occurred more than T times is there.
 
-Where all entries have one size, and memory has room for m of them with their errors, T is at most
+If all entries have one size, and memory has room for m of them with their errors, T is at most
 4/3 * (occurrences counted) / m: raising T by one lowers count + error - T of at least 3/4 m entries by 1,
 and each occurrence counted adds 1.
 """
@@ -26,8 +26,8 @@ _KEEP = 0.75  # of the memory, when entries are dropped
 # (96), the head of a `bytes` object (33), and a count above 256 (28).
 WORD_BYTES = 160
 
-# A row (one n-gram and one label): key 8 bytes, count 4, error 4. Taking in new rows copies one of the
-# three arrays at a time, so that some 8 bytes more are in use meanwhile.
+# A row (one n-gram and one label): key 8 bytes, count 4, error 4. Adding rows copies one of the three
+# arrays at a time, which takes some 8 bytes more meanwhile.
 ROW_BYTES = 24
 
 _DENSE = 1 << 20  # counts of n-grams by label at a time, 8 bytes each and some six copies
@@ -35,7 +35,7 @@ _DENSE = 1 << 20  # counts of n-grams by label at a time, 8 bytes each and some 
 
 def least_bound(upper: np.ndarray, costs: np.ndarray, room: float) -> int:
     """Return the least T with costs[upper > T].sum() <= room; `upper` and `costs` are int[n] above 0."""
-    # what is above T costs less than (upper * costs).sum() / T, so that no T above `most` is needed
+    # entries above T cost less than (upper * costs).sum() / T, so no T above `most` is needed
     most = int(np.dot(upper.astype(np.int64, copy=False), costs) / room) + 1
     by_upper = np.bincount(np.minimum(upper, most), costs)
     above = by_upper.sum() - np.cumsum(by_upper)
@@ -52,7 +52,7 @@ class WordCounts:
         self.error_bound = 0
 
     def add(self, words: list[bytes], counts: list[int]) -> None:
-        """Add words, and how often each occurred (0: not at all)."""
+        """Add words with their counts, which may be 0."""
         ours = self.counts
         get = ours.get
         for word, count in zip(words, counts, strict=True):
@@ -87,7 +87,7 @@ class WordCounts:
         self._used = int(costs[kept].sum())
 
     def vocabulary(self, min_count: int = 1, max_words: int | None = None) -> Vocabulary:
-        """Return the vocabulary of words by falling count; words of equal count by their bytes."""
+        """Return the words by descending count, words of equal count by their bytes."""
         counts = self.counts
         words = sorted(word for word, count in counts.items() if count >= min_count)
         words.sort(key=counts.__getitem__, reverse=True)  # stable: no tuple for each word
@@ -95,24 +95,24 @@ class WordCounts:
 
 
 class DocumentCounts:
-    """Count the reviews of each label in which an n-gram stands, in `memory` bytes at most.
+    """Count the reviews of each label in which an n-gram occurs, in `memory` bytes at most.
 
     A row's key is ``n-gram << label_bits | label``, so that an n-gram's labels are neighbours in the
-    sorted table, and labels that an n-gram never has cost nothing. What counts for dropping is an
-    n-gram's frequency over all labels. IMDb's training split has 2.2 million rows of two words: 53 MB.
+    sorted table, and labels that it never has cost nothing. N-grams are dropped by their frequency over
+    all labels. IMDb's training split has 2.2 million rows of two words: 53 MB.
     """
 
     def __init__(self, num_labels: int, memory: int):
         self._label_bits, self._capacity = label_bits(num_labels), max(1, memory // ROW_BYTES)
         self.reviews = np.zeros(num_labels, np.int64)
-        """How many reviews of each label were counted; those who add n-grams add them."""
+        """How many reviews of each label were counted; callers of `add` add them."""
         self._keys: np.ndarray = np.empty(0, np.int64)
         self._counts: np.ndarray = np.empty(0, np.int32)
-        self._errors: np.ndarray | None = None  # once some were dropped: what each row may lack
+        self._errors: np.ndarray | None = None  # each row's possible error, once some were dropped
         self.error_bound = 0
 
     def add(self, keys: np.ndarray, counts: np.ndarray) -> None:
-        """Add int64[n] distinct ascending keys, and int32[n], in how many more reviews each stands."""
+        """Add int64[n] distinct ascending keys, and int32[n], in how many more reviews each occurs."""
         place = np.searchsorted(self._keys, keys)
         there = np.zeros(len(keys), bool)
         inside = place < len(self._keys)
@@ -128,7 +128,7 @@ class DocumentCounts:
             self._drop()
 
     def _errors_of(self, new: np.ndarray) -> np.ndarray:
-        """Return what new rows may lack: nothing where the n-gram is there already with another label."""
+        """Return the possible errors of new rows: 0 if the n-gram is present with another label."""
         ngrams = new >> self._label_bits
         place = np.searchsorted(self._keys, ngrams << self._label_bits)
         there = np.zeros(len(new), bool)
@@ -149,10 +149,10 @@ class DocumentCounts:
         self._keys, self._counts, self._errors = self._keys[kept], self._counts[kept], errors[kept]
 
     def finish(self, frequency: int) -> tuple[np.ndarray, Iterator[tuple[slice, np.ndarray]]]:
-        """Return the n-grams that stand in at least so many reviews, and empty the table.
+        """Return the n-grams that occur in at least `frequency` reviews, and empty the table.
 
-        int64[n] ascending keys without the label, and, for some of them at a time, float64[labels, some],
-        the reviews of each label they stand in.
+        Returns int64[n] ascending keys without the label and, for some of them at a time, float64[labels,
+        some], the reviews of each label in which they occur.
         """
         keys, counts = self._keys, self._counts
         self._keys, self._counts, self._errors = keys[:0], counts[:0], None

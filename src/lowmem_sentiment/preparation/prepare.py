@@ -42,12 +42,11 @@ def prepare(
 ) -> Dataset:
     """Write a source's reviews into a new dataset directory `out`, and return it.
 
-    Those of `settings.TEXTS_ONLY` mean nothing for a source of ids. A shard ends with the record that
-    fills `shard_bytes`.
+    A source of ids ignores `settings.TEXTS_ONLY`. A shard ends with the record that fills `shard_bytes`.
 
     Nothing appears under the name `out` before it is whole. `overwrite` replaces only a dataset that is
-    not an input, and `report` gets a line about it. Raises OutputExists, OutputError (a full disk),
-    SettingsError, DataError (no reviews in a split, one label, a bad row).
+    not an input, which `report` is told. Raises OutputExists, OutputError (a full disk), SettingsError,
+    DataError (no reviews in a split, one label, a bad row).
     """
     settings = settings or PreparationSettings()
     tokenizer = KERAS if isinstance(source, TokenSource) else source.tokenizer
@@ -73,9 +72,9 @@ def prepare(
 def _fill_in(
     settings: PreparationSettings, tokenizer: str, given: GivenVocabulary | None
 ) -> PreparationSettings:
-    """Return settings with recipe and tokenizer filled in, for a source whose usual one is `tokenizer`.
+    """Return settings with recipe and tokenizer filled in; `tokenizer` is the source's default.
 
-    What is Keras' is for the tutorial, and so are words that are given.
+    Keras' tokenizer and given words imply the tutorial's recipe.
     """
     of_words = tokenizer == KERAS or (given is not None and given.features is None)
     recipe = settings.recipe or (TUTORIAL if of_words else NGRAMS)
@@ -92,7 +91,7 @@ _NO_SPACES = re.compile(
 
 
 def _script_without_spaces(dataset: Dataset) -> str | None:
-    """Return a line of warning where many words are whole sentences of a script without spaces."""
+    """Return a warning if many words are whole sentences of a script without spaces."""
     if dataset.tokenizer not in (UNICODE, PUNCTUATION):
         return None
     words = dataset.vocabulary().words[:10_000]
@@ -130,8 +129,8 @@ def _write_texts(
     """Write a source's texts into an empty directory, with the words that are `given`.
 
     `settings` have recipe and tokenizer filled in. Texts are read once, and wait as numbers on the disk
-    until the vocabulary is known. The number of processes changes neither the chunks nor the order in
-    which the parent takes the results, and so not a byte of the dataset.
+    until the vocabulary is known. The number of processes changes neither the chunks nor the order of
+    their results, and so not a byte of the dataset.
     """
     tokenizer, recipe = str(settings.tokenizer), str(settings.recipe)
     processes = settings.workers or workers.available()
@@ -160,7 +159,7 @@ def _write_texts(
 
 
 def _check_block(reviews: Reviews, num_ids: int, num_labels: int, name: str) -> None:
-    """Raise DataError for an id that the vocabulary does not have, or a label that is not named."""
+    """Raise DataError for an id outside the vocabulary, or a label without a name."""
     ids, labels = reviews.token_ids, reviews.labels
     if ids.max(initial=0) >= num_ids or ids.min(initial=0) < 0:
         wrong = ids.max() if ids.max() >= num_ids else ids.min()

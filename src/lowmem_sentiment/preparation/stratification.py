@@ -1,4 +1,4 @@
-"""Divide reviews into training and test split so that each label has the same share in both."""
+"""Divide reviews into training and test split with the same share of each label in both."""
 
 from array import array
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Stratification:
-    """Collect what decides: 10 bytes per review (10 MB per million), and some 50 more while deciding."""
+    """Collect hashes and labels: 10 bytes per review (10 MB per million), and some 50 more to decide."""
 
     def __init__(self) -> None:
         self._hashes, self._labels = array("Q"), array("H")
@@ -24,9 +24,8 @@ class Stratification:
     def decide(self, test_share: float, seed: int) -> list[np.ndarray]:
         """Return bool[reviews] of each chunk, the test reviews: `test_share` of each label, rounded.
 
-        At least one, and not all, where a label has two or more. Reviews with the same words are in one
-        split; where they have several labels, or are more than a label's whole share, shares differ by
-        as many reviews.
+        It is at least one and not all of a label with two or more. Reviews with the same words are in one
+        split; if they have several labels, or exceed a label's share, shares differ by as many reviews.
         """
         hashes = np.frombuffer(self._hashes, np.uint64)
         _, first, group = np.unique(hashes, return_index=True, return_inverse=True)
@@ -41,7 +40,7 @@ class Stratification:
 
 
 def _choose(texts: np.ndarray, sizes: np.ndarray, test_share: float) -> np.ndarray:
-    """Return the texts of a label to test on: the first that fit, and single ones for what is missing."""
+    """Return the texts of a label to test on: the first that fit, and single ones for the rest."""
     count = int(sizes.sum())
     wanted = round(test_share * count)
     if test_share and count > 1:

@@ -1,4 +1,4 @@
-"""Labelled reviews, as chunks of a source that are parsed wherever they are sent."""
+"""Labelled reviews in chunks of a source, which any process can parse."""
 
 import hashlib
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ class Review(NamedTuple):
     label_read: str
     """As the source has it, before the user's label map."""
     split_given: bool = False
-    """Whether the source has the split, so that equal texts may be in several."""
+    """Whether the source gives the split, so that equal texts may be in several."""
 
 
 class Chunk(Protocol):
@@ -46,9 +46,9 @@ class ReviewRules:
 
     test_fraction: float = 0.0
     label_map: dict[str, str] = field(default_factory=dict)
-    """New names of labels; "" leaves a label's reviews out. What is not here keeps its name."""
+    """New names of labels; "" drops a label's reviews. Other labels keep their names."""
     stratified: bool = False
-    """Leave the split undecided where the row does not have one."""
+    """Leave the split undecided if the row does not have one."""
     normalise: bool = False
     """Merge labels that look alike (`labels.normalised`), before the label map."""
 
@@ -84,15 +84,14 @@ class ReviewRules:
 
 @dataclass(frozen=True)
 class LabelledBlock:
-    """A chunk: a block of rows, and what makes reviews of them."""
+    """A chunk: a block of rows, and the rules that make reviews of them."""
 
     block: Block
     rules: ReviewRules
     split: str | None = None
-    """Of all rows ("train": of those without a split of their own); None: each row's own, or the
-    hash's."""
+    """The split of all rows ("train": only of rows without one); None: each row's own, or by its hash."""
     label: str | None = None
-    """Of all rows; None: each row's own."""
+    """The label of all rows; None: each row's own."""
 
     def reviews(self) -> Iterator[Review | BadRow | PassedOver]:
         review, split, label = self.rules.review, self.split, self.label

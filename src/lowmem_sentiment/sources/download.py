@@ -17,8 +17,8 @@ _BLOCK = 1 << 16
 def download(url: str, path: Path, digest: str, progress: Progress = no_progress) -> Path:
     """Fetch `url` to `path`, whose digest must be `digest` ("sha256:..." or "md5:...").
 
-    What an interrupted download left is continued. Raises Unavailable when the server does not
-    answer or sends something else, OutputError when the file cannot be written.
+    Continues an interrupted download. Raises Unavailable when the server does not answer or sends
+    something else, OutputError when the file cannot be written.
     """
     partial = path.with_name(path.name + UNFINISHED)
     try:

@@ -1,4 +1,4 @@
-"""Labelled text of the user's own, in any of the usual forms, compressed or not."""
+"""The user's own labelled texts, in any of the usual formats, compressed or not."""
 
 import contextlib
 import glob
@@ -32,17 +32,17 @@ class _File(NamedTuple):
     path: str
     split: str | None = None
     label: str | None = None
-    """Of all its texts, one per line; None: the file has labels."""
+    """The label of all its texts, one per line; None: the file has labels."""
 
 
 class FilesSource:
     """Files, folders, globs or "-" (standard input), read once, in the order given.
 
-    ``FILE=LABEL`` is a file with one text per line, all of one label; so are the files of `labelled`.
+    ``FILE=LABEL`` is a file with one text per line and the same label for all, like those in `labelled`.
     """
 
     tokenizer = UNICODE
-    """The usual one: people's own text is in any language."""
+    """The default: users' texts are in any language."""
 
     def __init__(
         self,
@@ -53,10 +53,10 @@ class FilesSource:
         fields: WantedFields = USUAL_FIELDS,
         warn: Callable[[str], None] = lambda line: None,
     ):
-        """Find every file; InputMissing when one is not there, SettingsError for an unclear format.
+        """Find every file; InputMissing if one is missing, SettingsError for an unclear format.
 
-        `labelled` are pairs of label and file; `fields` are the usual names of columns or fields, where
-        the settings name none; `warn` receives a line for what may not be as the user meant it.
+        `labelled` are pairs of label and file; `fields` are the usual names of columns or fields, for
+        settings that name none; `warn` receives a line for each possible mistake.
         """
         self._settings, self._warn = settings or FilesSettings(), warn
         self._reading = Reading(self._settings, fields, warn=warn, report_columns=self._note_columns)
@@ -125,7 +125,7 @@ class FilesSource:
 
     @property
     def stratified(self) -> tuple[float, int] | None:
-        """The share of each label to test on, and a seed; None where the texts' hashes decide."""
+        """The share of each label to test on, and a seed; None if the texts' hashes decide."""
         settings = self._settings
         return (settings.test_fraction, settings.seed) if settings.split == "stratified" else None
 
@@ -133,7 +133,7 @@ class FilesSource:
         return self._read / self._size if self._size else None
 
     def _check_format(self, file: _File) -> None:
-        """Raise SettingsError where it is not known how to read a file."""
+        """Raise SettingsError if a file's format is not known."""
         status = os.stat(file.path)
         if not stat.S_ISREG(status.st_mode):  # a pipe can be opened once
             self._usual_format(file, format_by_name(file.path))
@@ -147,7 +147,7 @@ class FilesSource:
         return self._usual_format(file, found.chosen_format(self._settings))
 
     def _usual_format(self, file: _File, found: str | None) -> str:
-        """Return a file's format, found by its bytes or name; SettingsError where none is known."""
+        """Return a file's format by its bytes or name; SettingsError if none is known."""
         given, shown = self._settings.format, printable(file.path, 1_000)
         if file.label is not None:
             if given not in (None, "text"):
@@ -185,7 +185,7 @@ class FilesSource:
         self._read = before + size
 
     def _note_columns(self, name: str, columns: dict[str, Any]) -> None:
-        """Keep the first file's columns, and those that differ; warn of these."""
+        """Record the first file's columns, and columns that differ, with a warning."""
         first = next(iter(self._columns.values()), columns)
         if not self._columns or (columns != first and len(self._columns) < _MAX_COLUMNS):
             self._columns[name] = columns
@@ -199,7 +199,7 @@ _MAX_COLUMNS, _WARNINGS = 100, 10  # files whose columns are recorded, and warne
 
 
 def described(columns: dict[str, Any]) -> str:
-    """Return which columns were read, in words."""
+    """Describe which columns were read."""
     label = f", label: {printable(columns['label'])}" if columns["label"] else ""
     others = f"; not read: {printable(', '.join(columns['others']))}" if columns["others"] else ""
     return f"text: {printable(columns['text'])}{label}{others}"
@@ -243,7 +243,7 @@ def _without_compression(path: str) -> str:
 
 
 def _expand(paths: Sequence[str | Path]) -> list[_File]:
-    """Return the files, with globs expanded; InputMissing for what is not there."""
+    """Return the files, with globs expanded; InputMissing for a missing one."""
     found: list[_File] = []
     for path in map(str, paths):
         if path == STDIN or os.path.exists(path):

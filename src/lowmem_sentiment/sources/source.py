@@ -1,4 +1,4 @@
-"""What a source of labelled reviews is: token ids, or texts."""
+"""The protocols of sources of labelled reviews: token ids, or texts."""
 
 from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
@@ -16,7 +16,7 @@ class TokenSource(Protocol):
     labels: list[str]
 
     def describe(self) -> dict[str, Any]:
-        """Return what the manifest records of the data's origin: at least "description"."""
+        """Return the manifest's record of the data's origin: at least "description"."""
         ...
 
     def vocabulary(self) -> Vocabulary:
@@ -33,9 +33,9 @@ class TextSource(Protocol):
 
     name: str
     labels: list[str] | None
-    """The labels in order; None: those that are found, sorted."""
+    """The labels in order; None: the labels found, sorted."""
     tokenizer: str
-    """What makes words of its texts, where the user does not choose."""
+    """The default tokenizer of its texts."""
 
     @property
     def stratified(self) -> tuple[float, int] | None:
@@ -43,7 +43,7 @@ class TextSource(Protocol):
         ...
 
     def describe(self) -> dict[str, Any]:
-        """Return what the manifest records of the data's origin: at least "description"."""
+        """Return the manifest's record of the data's origin: at least "description"."""
         ...
 
     def chunks(self) -> Iterator[Chunk]:

@@ -1,1 +1,1 @@
-"""What every other folder stands on: errors, files, memory, processes, progress."""
+"""Shared by every other folder: errors, files, memory, processes, progress."""

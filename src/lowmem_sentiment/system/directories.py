@@ -1,8 +1,8 @@
 """Directories that appear under their final name only when they are whole, and replace only their kind.
 
-A directory is made as NAME.unfinished in the same folder, and locked by the kernel: flock on the
-directory itself survives the rename, and a kill releases it. The directory that it replaces is put aside
-as NAME.replaced, and removed after the rename. Nothing is ever deleted that this software did not make.
+A directory is made as NAME.unfinished in the same folder, and locked by the kernel: a flock on the
+directory survives the rename, and a kill releases it. The directory it replaces is moved aside to
+NAME.replaced and removed after the rename. Nothing that this software did not make is ever deleted.
 """
 
 import contextlib
@@ -20,14 +20,14 @@ from .files import UNFINISHED, cannot_write, lock_directory, locked, rename, syn
 
 REPLACED = ".replaced"
 
-_MARKER = ".lowmem-sentiment-unfinished"  # in an unfinished directory: so that it is known as ours
+_MARKER = ".lowmem-sentiment-unfinished"  # marks an unfinished directory as ours
 
-_HEAD = 4096  # bytes in which a manifest names its format; `write_json` writes it first
+_HEAD = 4096  # bytes of a manifest that show its format; `write_json` writes that first
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of directory that this software makes, known by the manifest in it."""
+    """A kind of directory that this software makes, identified by its manifest."""
 
     name: str
     manifest: str
@@ -53,7 +53,7 @@ class Kind:
 
 
 def no_directory(path: Path, what: str, make: str) -> InputMissing:
-    """Return the error for a directory that is not there, with the nearest name in the same folder."""
+    """Return the error for a missing directory, with the nearest name in the same folder."""
     try:
         names = [each.name for each in path.parent.iterdir() if each.is_dir()]
     except OSError:
@@ -67,9 +67,9 @@ def refuse_existing(
 ) -> None:
     """Raise OutputExists when something is at `path` that may not be replaced.
 
-    An empty directory may be replaced, and with `overwrite` one of the same kind; never one that is or
-    holds the working directory, a home, a root or one of `inputs`, or lies within an input. Raises
-    OutputError if the system refuses to look.
+    An empty directory may be replaced and, with `overwrite`, one of the same kind. A directory that is or
+    contains the working directory, a home, a root or one of `inputs`, or lies within an input, is never
+    replaced. Raises OutputError if the system refuses to look.
     """
     try:
         _refuse_existing(path, kind, overwrite, inputs)
@@ -127,10 +127,10 @@ def new_directory(
 ) -> Iterator[Path]:
     """Yield an empty directory that takes the name `path` when the block ends without an exception.
 
-    The block writes the manifest of `kind`. Until it ends, the directory is NAME.unfinished; what a
-    killed process left there is removed first. With `held` the lock on the directory is kept until
-    that stack ends. Raises OutputExists when `path` may not be replaced (`refuse_existing`) or another
-    process makes it, OutputError when the system refuses.
+    The block writes the manifest of `kind`. Until it ends, the directory is NAME.unfinished; leftovers of
+    a killed process are removed first. With `held` the lock on the directory is kept until that stack
+    closes. Raises OutputExists when `path` may not be replaced (`refuse_existing`) or another process
+    makes it, OutputError when the system refuses.
     """
     inputs, final = list(inputs), path.resolve()
     refuse_existing(path, kind, overwrite=overwrite, inputs=inputs)
@@ -178,13 +178,13 @@ def _make_unfinished(temporary: Path, path: Path, kind: Kind, locks: ExitStack) 
                 _remove(item)
         return lock
     except OSError as error:
-        with contextlib.suppress(OSError):  # of another's something is left in it
+        with contextlib.suppress(OSError):  # not empty if another process uses it
             temporary.rmdir()
         raise cannot_write(error, path) from error
 
 
 def _remove_all(directory: Path, last: str) -> None:
-    """Remove a directory, the file `last` after the others: a kill leaves one that is known as ours."""
+    """Remove a directory, with the file `last` removed last: after a kill it is still known as ours."""
     for item in directory.iterdir():
         if item.name != last:
             _remove(item)
@@ -203,13 +203,13 @@ def _recover(final: Path, kind: Kind, report: Callable[[str], None]) -> None:
     """Put back the directory that a killed process put aside, or remove it if it was replaced."""
     aside = final.with_name(f"{final.name}{REPLACED}")
     if not kind.recognises(aside):
-        with contextlib.suppress(OSError):  # missing, a link, or not empty: not what a kill leaves
+        with contextlib.suppress(OSError):  # missing, a link, or not empty: not left by a kill
             aside.rmdir()
         return
     if final.exists():
         _remove_all(aside, kind.manifest)
     else:
-        report(f"put back {aside} as {final}, where a killed process had put it aside")
+        report(f"put back {aside} as {final}, which a killed process had moved aside")
         os.replace(aside, final)
 
 
@@ -220,7 +220,7 @@ def _rename(temporary: Path, final: Path, kind: Kind, report: Callable[[str], No
         rename(temporary, final)
         return
     if aside.exists() or aside.is_symlink():
-        raise OutputExists(f"{aside} is in the way of what --overwrite puts aside; move it")
+        raise OutputExists(f"{aside} is in the way of what --overwrite moves aside; move it")
     try:
         os.replace(final, aside)
         rename(temporary, final)
@@ -234,7 +234,7 @@ def _rename(temporary: Path, final: Path, kind: Kind, report: Callable[[str], No
 
 
 def remove_directory(path: Path, kind: Kind) -> None:
-    """Remove a directory of a kind with its content; OutputExists if it is not one, or is in use."""
+    """Remove a directory of a kind and its content; OutputExists if it is not one, or is in use."""
     if not kind.recognises(path):
         raise OutputExists(f"{path} is not {kind.with_article} of lowmem-sentiment, so it is not removed")
     try:

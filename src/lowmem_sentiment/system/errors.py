@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 class LowmemError(Exception):
     """The base of every error that has a one-line explanation for the user."""
 
-    exit_code = 70  # EX_SOFTWARE; every subclass says better
+    exit_code = 70  # EX_SOFTWARE; every subclass has a better one
 
 
 class CheckFailed(LowmemError):
-    """What the user asked for was missed: a metric, a threshold, a run of a search."""
+    """A check the user asked for failed: a metric, a threshold, a run of a search."""
 
     exit_code = 1
 
@@ -68,10 +68,10 @@ class Resumable(LowmemError):
 
 
 def printable(text: object, limit: int = 200) -> str:
-    """Return text that came from data so that a terminal can only show it, cut at `limit` characters.
+    """Return text from data, made safe to print on a terminal and cut at `limit` characters.
 
     Line ends, escape sequences, half surrogates and marks of direction are written as Python escapes:
-    a label cannot forge a second line, nor clear the screen.
+    a label can neither forge a second line nor clear the screen.
 
     >>> printable("a\\x1b[2Jb")
     'a\\\\x1b[2Jb'
@@ -99,7 +99,7 @@ def listed(names: Sequence[str], limit: int) -> str:
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """Return a hint at the most similar of `names`, to end an error with; "" where none is similar.
+    """Return a hint at the most similar of `names` for the end of an error; "" if none is similar.
 
     >>> did_you_mean("trian", ["train", "tune"])
     "; did you mean 'train'?"

@@ -33,7 +33,7 @@ def sync_directory(directory: Path) -> None:
 def rename(source: Path, path: Path) -> None:
     """Rename a whole file or directory to its final name, so that it survives a power cut.
 
-    Raises OSError where it keeps its old name, and OutputError where it has the new one.
+    Raises OSError if it keeps its old name, and OutputError if it has the new one.
     """
     os.replace(source, path)
     try:
@@ -47,7 +47,7 @@ def rename(source: Path, path: Path) -> None:
 
 @contextlib.contextmanager
 def replace_path(path: Path) -> Iterator[Path]:
-    """Yield the path of an empty file to write, which takes the name `path` when the block ends well.
+    """Yield the path of an empty file to write, renamed to `path` when the block succeeds.
 
     The file is in the same directory, and has the same suffix. It is flushed with fsync and renamed: a
     kill at any moment leaves the old file or the new one. Raises OutputError when the system refuses.
@@ -76,16 +76,16 @@ def replace_path(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def replace_file(path: Path) -> Iterator[BinaryIO]:
-    """Yield a binary file that takes the name `path` when the block ends well (`replace_path`)."""
+    """Yield a binary file, renamed to `path` when the block succeeds (`replace_path`)."""
     with replace_path(path) as temporary, open(temporary, "rb+") as file:
         yield file
 
 
 def _make_temporary(path: Path) -> tuple[Path, int]:
-    """Make a new file with a name that nobody can foresee, and lock it.
+    """Make a new file with an unpredictable name, and lock it.
 
-    A link that somebody planted is not followed, and two writers of one path do not meet. The lock
-    tells the file of a running process from one that a killed process left.
+    A planted link is not followed, and two writers of one path do not collide. The lock distinguishes the
+    file of a running process from a leftover of a killed one.
     """
     while True:
         temporary = path.with_name(f"{path.stem}.{secrets.token_hex(4)}{UNFINISHED}{path.suffix}")
@@ -155,17 +155,17 @@ def lock_directory(directory: Path, shown: Path) -> int:
 
 
 def open_partial(path: Path, *, keep: bool) -> BinaryIO:
-    """Open a file that a later run completes, at its end with `keep`, or empty; never through a link."""
+    """Open a file that a later run completes, at its end with `keep`, else empty; follow no link."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (os.O_APPEND if keep else os.O_TRUNC)
     return open(os.open(path, flags, 0o666), "ab" if keep else "wb")
 
 
 @contextlib.contextmanager
 def open_regular(path: Path) -> Iterator[BinaryIO]:
-    """Open a regular file for reading: a FIFO would be waited for, and a device may have no end.
+    """Open a regular file for reading: opening a FIFO would block, and a device may have no end.
 
-    Raises InputMissing where it is missing or may not be opened, and DataError where something else has
-    its name, or the system cannot read it.
+    Raises InputMissing if it is missing or may not be opened, and DataError if it is not a regular file
+    or cannot be read.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)

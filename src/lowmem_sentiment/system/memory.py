@@ -1,8 +1,8 @@
 """The memory that this process uses and may use, in bytes.
 
-Two figures of use, because they mean different things on a small server: the resident set counts
-the pages of libraries that the kernel can drop and read again (350 MB of TensorFlow's are);
-anonymous memory it cannot give to anyone else (`proc(5)`: VmRSS, VmHWM, RssAnon).
+There are two figures, which mean different things on a small server: the resident set includes library
+pages that the kernel can drop and read again (350 MB of TensorFlow's); anonymous memory cannot be given
+to another process (`proc(5)`: VmRSS, VmHWM, RssAnon).
 """
 
 import contextlib
@@ -29,7 +29,7 @@ def sizes(path: str | Path) -> dict[str, int]:
 
 
 def peak_resident() -> int:
-    """Return the most bytes this process was ever resident with (0 where it cannot be known)."""
+    """Return this process's peak resident set in bytes (0: unknown)."""
     if peak := sizes("/proc/self/status").get("VmHWM"):
         return peak
     import resource  # not everywhere
@@ -58,7 +58,7 @@ def anonymous() -> int:
 def trim_heap() -> None:
     """Let glibc return freed memory to the kernel (`malloc_trim(3)`): 2 to 4 ms.
 
-    Otherwise a shuffle window that is no longer used, 27 MB for IMDb, still counts.
+    Otherwise a shuffle window that is not used any more, 27 MB for IMDb, still counts.
     """
     _call_glibc("malloc_trim", 0)
 
@@ -66,26 +66,26 @@ def trim_heap() -> None:
 def return_large_blocks() -> None:
     """Let glibc return each block of 64 KiB or more to the kernel when it is freed (`mallopt(3)`).
 
-    Its own threshold rises to the largest block freed so far, and smaller ones stay in the heap: 15 MB
-    of a server whose answers have 6 MB.
+    Its own threshold rises to the largest block freed so far, and smaller blocks stay in the heap: 15 MB
+    in a server with 6 MB answers.
     """
     _call_glibc("mallopt", _M_MMAP_THRESHOLD, 64 << 10)
 
 
 def limit_heaps(count: int) -> None:
-    """Let glibc's threads share `count` heaps: each heap keeps some of what is freed in it."""
+    """Let glibc's threads share `count` heaps: each heap keeps some freed memory."""
     _call_glibc("mallopt", _M_ARENA_MAX, count)
 
 
 def require_addresses(size: int) -> None:
-    """Raise OutOfMemory where this process may not use `size` more bytes of addresses (`ulimit -v`).
+    """Raise OutOfMemory if this process may not use `size` more bytes of address space (`ulimit -v`).
 
-    OpenBLAS and LLVM end the process, with code 1 or a core dump, where they get none.
+    OpenBLAS and LLVM end the process, with code 1 or a core dump, when they get none.
     """
     import mmap
 
     try:
-        # What cannot be written is not counted as memory, so only the limit on addresses can refuse it.
+        # Read-only pages do not count as memory, so only the limit on addresses can refuse them.
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
         mmap.mmap(-1, size, flags=flags, prot=mmap.PROT_READ).close()
     except OSError as error:
@@ -111,10 +111,10 @@ class Limit(NamedTuple):
     bytes: int
     source: str
     cgroup: Path | None = None
-    """The directory of the memory cgroup, where it is a cgroup's limit."""
+    """The directory of the memory cgroup, for a cgroup's limit."""
 
     def used(self) -> int:
-        """Return what counts against it and cannot be reclaimed, in bytes."""
+        """Return the bytes that count against it and cannot be reclaimed."""
         return anonymous() if self.cgroup is None else _cgroup_anonymous(self.cgroup)
 
 
@@ -138,9 +138,9 @@ def _container_limit() -> Limit | None:
 def _cgroup_limits(proc: Path = Path("/proc/self")) -> Iterator[Limit]:
     """Yield the limit of this process's memory cgroup and of each one above it.
 
-    Version 2 has one tree and `memory.max`; version 1 a tree for memory alone and
-    `memory.limit_in_bytes`, of nearly 2**63 where there is none (kernel documentation,
-    admin-guide/cgroup-v2 and cgroup-v1/memory).
+    Version 2 has one tree and `memory.max`; version 1 has a tree only for memory and
+    `memory.limit_in_bytes`, nearly 2**63 without a limit (kernel documentation, admin-guide/cgroup-v2 and
+    cgroup-v1/memory).
     """
     try:
         mounts = [line.split() for line in (proc / "mountinfo").read_text().splitlines()]

@@ -37,9 +37,9 @@ class Rows(NamedTuple):
 
 
 def write_arrays(file: Path | BinaryIO, arrays: Iterable[tuple[str, np.ndarray | Rows]]) -> None:
-    """Write named arrays, one in memory at a time: those of a state take three times the weights.
+    """Write named arrays, one in memory at a time: a state's arrays take three times the weights.
 
-    Writes the same bytes as `np.savez`, which copies them once more, 16 MB at a time.
+    Writes the same bytes as `np.savez` without its extra copy, 16 MB at a time.
     """
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays:

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 
 class Progress:
-    """What is called now and then with how far a piece of work is."""
+    """A callback for the progress of a piece of work."""
 
     def __init__(self, function: Callable[[str, int, int | None, str], Any] | None = None):
         """Report to a function of what, done, total and note, or to nobody."""
@@ -38,7 +38,7 @@ class Progress:
             self._function(what, done, total, note)
 
     def phase(self, what: str) -> None:
-        """Report what begins now and cannot say how far it is, such as an import."""
+        """Report the start of work with no measurable progress, such as an import."""
 
     def line(self, text: str) -> None:
         """Report a line that stays, such as an epoch's metrics."""
@@ -53,7 +53,7 @@ def as_progress(progress: Callable[..., Any]) -> Progress:
 
 
 _UNITS = {"download": "bytes", "epoch": "steps", "read": "texts", "validate": "batches"}
-"""The unit, if none is given, by the first word of the work; reviews otherwise."""
+"""The default unit, by the first word of `what`; reviews otherwise."""
 
 
 def duration(seconds: float) -> str:

@@ -28,8 +28,8 @@ def parse(schema: type[Schema], content: Any, where: str) -> Schema:
 
     Annotations may be str, int (of 64 bits), float, bool, None, Any, unions, list[X], tuple[X, ...],
     dict[str, X] and other dataclasses. An unknown key is refused, as this version could not honour it,
-    unless the class has `ignores_unknown_keys = True`. Keys that
-    an earlier version wrote, and that changed no result, are its `former_keys`.
+    unless the class has `ignores_unknown_keys = True`. Its `former_keys` are keys of earlier versions
+    that changed no result.
 
     >>> @dataclasses.dataclass
     ... class Shard:
@@ -91,7 +91,7 @@ def _choices(kind: Any) -> tuple[Any, ...]:
 
 
 def _is_a(kind: Any, value: Any) -> bool:
-    """Return whether a JSON value may be of a type, by its outermost level only."""
+    """Return whether a JSON value fits a type at its outermost level."""
     outer = typing.get_origin(kind) or kind
     if outer is Any:
         return True
@@ -132,7 +132,7 @@ def _wrong(where: str, key: str, value: Any, expected: str) -> DataError:
 
 
 def check_format(content: Any, where: str, kind: str, *versions: int) -> None:
-    """Raise DataError unless parsed JSON has the format `kind` in one of the versions that are known."""
+    """Raise DataError unless parsed JSON has the format `kind` in one of the known `versions`."""
     found = (content.get("format"), content.get("version")) if isinstance(content, dict) else content
     if found not in [(kind, version) for version in versions]:
         raise DataError(
@@ -166,7 +166,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def to_json(content: dict[str, Any]) -> bytes:
-    """Return what `write_json` writes.
+    """Return the bytes that `write_json` writes.
 
     Half surrogates, from a path that is not UTF-8, are written as JSON escapes.
     """
@@ -176,11 +176,11 @@ def to_json(content: dict[str, Any]) -> bytes:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read what `write_json` wrote; InputMissing, or DataError for a flipped bit or a cut file."""
+    """Read a file of `write_json`; InputMissing, or DataError for a flipped bit or a cut file."""
     content = parse_json(read_regular(path, MAX_JSON_BYTES), str(path))
     try:
         if isinstance(content, dict) and content.get("checksum") == _checksum(content):
             return content
-    except RecursionError:  # writing JSON takes more of the stack than parsing it
+    except RecursionError:  # writing JSON takes more stack than parsing it
         raise DataError(f"{path} is damaged: its JSON is nested too deeply") from None
     raise DataError(f"{path} is damaged: its content does not match its checksum")

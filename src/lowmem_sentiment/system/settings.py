@@ -19,7 +19,7 @@ Reader = tuple[Callable[[str], Any], str]
 
 
 def parse_size(text: str) -> int:
-    """Read a size such as "700M", "1.5G" or "300000000" in bytes; ValueError if it is none."""
+    """Read a size such as "700M", "1.5G" or "300000000" in bytes; ValueError for anything else."""
     units = {"KI": 2**10, "MI": 2**20, "GI": 2**30, "K": 10**3, "M": 10**6, "G": 10**9, "": 1}
     number = text.strip().upper().removesuffix("B")
     unit = next(unit for unit in units if number.endswith(unit))
@@ -44,7 +44,7 @@ def setting(
     below: float | None = None,
     read: Reader | None = None,
 ) -> Any:
-    """Return a dataclass field with a range, for each part of a tuple, that `Settings` checks.
+    """Return a dataclass field whose range (of each part of a tuple) `Settings` checks.
 
     `help` and `metavar` are the option's; `read` reads its text (default: by the field's type).
     """
@@ -55,7 +55,7 @@ def setting(
 
 
 class Settings:
-    """The base of frozen dataclasses of settings: SettingsError for the first field out of its range."""
+    """The base of settings dataclasses: SettingsError for the first field out of its range."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]  # its subclasses are dataclasses
@@ -99,7 +99,7 @@ def _range(field: dataclasses.Field[Any]) -> str:
 
 
 def plain(value: Any) -> str:
-    """Return a setting's value as its option takes it.
+    """Return a setting's value as text for its option.
 
     >>> plain((50, 50)), plain({"1": "bad", "5": "good"})
     ('50,50', '1=bad,5=good')
@@ -110,7 +110,7 @@ def plain(value: Any) -> str:
 
 
 def plain_type(settings: type, name: str) -> Any:
-    """Return the type of a field; X where it is X | None."""
+    """Return the type of a field; X if it is X | None."""
     kind = typing.get_type_hints(settings)[name]
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         return next(each for each in typing.get_args(kind) if each is not types.NoneType)
@@ -125,7 +125,7 @@ _READERS: dict[type, Reader] = {
 
 
 def read_value(settings: type, name: str, text: str) -> Any:
-    """Return the value of a field that is written as `plain` writes it.
+    """Return the value of a field from text in the form of `plain`.
 
     Raises SettingsError if it cannot be read; its range is checked when the settings are built.
     """

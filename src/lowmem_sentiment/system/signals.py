@@ -14,11 +14,11 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 class Interrupts:
     """Remember Ctrl-C while a block runs, and hold it back where it would be lost.
 
-    Python swallows exceptions in functions that run around a fork (`os.register_at_fork`) and in
-    callbacks of weak references, and a pool of processes has several of both: a KeyboardInterrupt that
-    came there was printed as "Exception ignored in", and the command ran on. A worker that does not
-    ignore SIGINT yet prints a traceback. Some imports turn it into an ImportError. A handler of the
-    caller's own is left alone, and a thread other than the main one gets no signals.
+    Python swallows exceptions in functions that run around a fork (`os.register_at_fork`) and in weak
+    reference callbacks; a pool of processes has several of both. There a KeyboardInterrupt is printed as
+    "Exception ignored in", and the command runs on. A worker that does not ignore SIGINT yet prints a
+    traceback, and some imports turn it into an ImportError. A handler set by the caller is left alone,
+    and only the main thread gets signals.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Interrupts:
 
     @contextlib.contextmanager
     def deferred(self) -> Iterator[None]:
-        """Raise KeyboardInterrupt after the block, where it came in the block or was swallowed before."""
+        """Raise KeyboardInterrupt after the block if it came in the block or was swallowed before."""
         self._deferring = True
         try:
             yield
@@ -58,7 +58,7 @@ class Interrupts:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise KeyboardInterrupt where Ctrl-C comes while the block runs, whatever the block turns it into.
+    """Raise KeyboardInterrupt for Ctrl-C during the block, whatever the block turns it into.
 
     Half of TensorFlow's import happens in C++, which turns it into an ImportError or swallows it.
     """
@@ -71,7 +71,7 @@ def interruptible() -> Iterator[None]:
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[threading.Event]:
-    """Yield an event that SIGTERM or Ctrl-C sets; the next of them ends the process at once."""
+    """Yield an event that SIGTERM or Ctrl-C sets; a second signal ends the process at once."""
     stop, signals = threading.Event(), (signal.SIGTERM, signal.SIGINT)
 
     def handle(number: int, frame: Any) -> None:
@@ -91,7 +91,7 @@ def stop_on_signals() -> Iterator[threading.Event]:
 def ended_by_interrupts(seconds: int) -> Iterator[None]:
     """Let the kernel end the process at Ctrl-C, or by SIGALRM after some seconds, while the block runs.
 
-    For a call that keeps Python from running anything, such as a handler. Main thread only.
+    For a call during which Python cannot run signal handlers. Main thread only.
     """
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.alarm(seconds)

@@ -35,7 +35,7 @@ def frame(records: Sequence[bytes]) -> tuple[bytes, np.ndarray]:
 
 
 class DamagedRecord(ValueError):
-    """A record has no end, so nothing after it can be read: the message says what it "has" or "is"."""
+    """A record whose end is unknown, so nothing after it can be read; the message continues "it ..."."""
 
     def __init__(self, start: int, what: str):
         super().__init__(what)
@@ -47,10 +47,10 @@ class Block(NamedTuple):
     """Some whole records of a file, one after the other."""
 
     starts: list[int]
-    """Where each begins in the file."""
+    """The start of each record in the file."""
     records: list[bytes]
     damaged: list[int]
-    """The places in `records` of those whose data has a wrong checksum."""
+    """The indices in `records` whose data has a wrong checksum."""
 
 
 def read_blocks(
@@ -63,9 +63,9 @@ def read_blocks(
 ) -> Iterator[Block]:
     """Yield the records of a TFRecord file, about `block_bytes` at a time, with every CRC checked.
 
-    Without `check` none is, in a tenth of the time. `digest` is called with all bytes of the file, in
-    order. After the sound records before it, a record that is cut short or has a wrong length, or one
-    above `max_bytes`, raises DamagedRecord.
+    Without `check` no CRC is checked, in a tenth of the time. `digest` is called with all bytes of the
+    file, in order. A record that is cut short, has a wrong length or is longer than `max_bytes` raises
+    DamagedRecord, after the sound records before it.
     """
     left = file.seek(0, 2)
     file.seek(0)
@@ -97,7 +97,7 @@ def read_blocks(
 
 
 def _heads(data: bytes, max_bytes: int, check: bool) -> tuple[np.ndarray, np.ndarray, str]:
-    """Return int64[records], start and length of each record, and what is wrong after the last one."""
+    """Return each record's start and length, int64[records], and the problem after the last one."""
     heads, at = [], 0
     while at + _HEAD.size <= len(data):
         length, _ = _HEAD.unpack_from(data, at)
@@ -128,7 +128,7 @@ def _wrong_crcs(data: bytes, starts: np.ndarray, ends: np.ndarray) -> list[int]:
 def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the tables for a byte, for two bytes, and for `_SEGMENT` zero bytes: 770 KB.
 
-    The second is uint32[65536]: what two bytes do to the low half of a CRC.
+    The second is uint32[65536]: the effect of two bytes on the low half of a CRC.
     """
     byte_table = np.arange(256, dtype=np.uint32)
     for _ in range(8):
@@ -136,8 +136,8 @@ def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     word_table = words = np.arange(65536, dtype=np.uint32)
     for _ in range(2):
         word_table = byte_table[word_table & 0xFF] ^ (word_table >> 8)
-    # CRC is linear, so what a run of zero bytes does to a CRC is the sum (xor) of what it
-    # does to its low and to its high half. Twice the run does it twice.
+    # CRC is linear, so a run of zero bytes changes a CRC by the sum (xor) of its effects on the low and
+    # the high half. A run twice as long applies it twice.
     zeros = np.stack([words, words << 16])
     zeros = word_table[zeros & 0xFFFF] ^ (zeros >> 16)
     for _ in range((_SEGMENT // 2).bit_length() - 1):
@@ -190,7 +190,7 @@ def _run_segments(crc: np.ndarray, data: np.ndarray, ends: np.ndarray, lengths: 
 
 
 def _join_segments(crc: np.ndarray, first: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return each string's CRC: the CRC so far is moved over 256 zero bytes and added to the next one."""
+    """Return each string's CRC: each partial CRC is moved over 256 zero bytes and added to the next."""
     _, _, zeros = _tables()
     total: np.ndarray = crc[first]
     for nth in range(1, int(counts.max(initial=0))):
@@ -201,5 +201,5 @@ def _join_segments(crc: np.ndarray, first: np.ndarray, counts: np.ndarray) -> np
 
 
 def masked(crc: np.ndarray) -> np.ndarray:
-    """Return the form in which TFRecord stores a CRC, so that a CRC of data that holds CRCs is safe."""
+    """Return CRCs as TFRecord stores them, safe for data that contains CRCs itself."""
     return ((crc >> 15) | (crc << 17)) + np.uint32(0xA282EAD8)

@@ -1,4 +1,4 @@
-"""Every place that relies on something another library does not promise: one list.
+"""The list of all places that rely on undocumented behaviour of other libraries.
 
 Seen on TensorFlow 2.21, Keras 3.15 and TensorBoard 2.20. When one of them is upgraded, read this first;
 each entry says why it is there, and when it can be deleted. Nothing is imported until it is called.
@@ -35,9 +35,8 @@ def hidden(*packages: str) -> Iterator[None]:
 def adam_slots(optimizer: Any, variable: Any) -> tuple[Any, Any] | None:
     """Return the two moments that a `keras.optimizers.Adam` keeps of a variable.
 
-    Where Keras' private names for them are gone, warns, and finds those of a `keras.Variable` by their
-    public paths; returns None for a `tf.Variable`. Delete when Keras' Adam has a fused step of its own on
-    the processor.
+    If Keras' private names for them are gone, warns, and finds a `keras.Variable`'s moments by their
+    public paths; returns None for a `tf.Variable`. Delete when Keras' Adam has a fused step on the CPU.
     """
     try:
         index = optimizer._get_variable_index(variable)
@@ -52,7 +51,7 @@ def adam_slots(optimizer: Any, variable: Any) -> tuple[Any, Any] | None:
 
 
 def _warn(what: str, effect: str, library: str = "Keras") -> None:
-    """Warn, once for each text, that a name which a library does not promise is gone."""
+    """Warn, once per text, that a private name of a library is gone."""
     warnings.warn(
         f"this version of {library} has a different name for {what}: {effect}",
         RuntimeWarning,
@@ -63,7 +62,7 @@ def _warn(what: str, effect: str, library: str = "Keras") -> None:
 def save_model(model: Any, path: Path) -> None:
     """Write a ``.keras`` file that opens without this package.
 
-    Any optimizer but this package's is saved as what it is.
+    Other optimizers than this package's are saved unchanged.
     """
     _require_space(path, [*model.variables, *model.optimizer.variables])
     with (
@@ -76,11 +75,10 @@ def save_model(model: Any, path: Path) -> None:
 
 @contextlib.contextmanager
 def _as_plain_adam(optimizer: Any) -> Iterator[None]:
-    """Let one of this package's subclasses of Adam be Keras' own while the block runs.
+    """Turn one of this package's subclasses of Adam into Keras' own while the block runs.
 
-    They differ in how a step is computed and in nothing that they hold; an Adam of its own for saving
-    would cost twice the weights, at the moment when memory is at its peak. Delete when the optimizer that
-    is trained with is Keras'.
+    They compute a step differently but hold the same variables; a separate Adam for saving would cost
+    twice the weights when memory is at its peak. Delete when training uses Keras' optimizer.
     """
     kind = type(optimizer)
     if not kind.__module__.startswith(f"{__package__.split('.')[0]}."):
@@ -96,10 +94,10 @@ def _as_plain_adam(optimizer: Any) -> Iterator[None]:
 
 
 def _require_space(path: Path, variables: list[Any]) -> None:
-    """Raise OSError where the disk has no space to write a model at `path`.
+    """Raise OSError if the disk has no space for a model at `path`.
 
-    HDF5 may end the process by SIGSEGV after a write that was refused. Twice the model is on the disk at
-    once, and each variable takes up to 4 KB beside its values. Delete when h5py raises only OSError.
+    HDF5 may crash (SIGSEGV) after a refused write. Twice the model is on disk at once, and each variable
+    takes up to 4 KB beyond its values. Delete when h5py raises only OSError.
     """
     size = sum(4_096 + math.prod(each.shape) * 4 for each in variables)
     with open(path, "wb") as file:
@@ -111,8 +109,8 @@ def _require_space(path: Path, variables: list[Any]) -> None:
 def refused_writes_as_os_errors(*kinds: type[Exception]) -> Iterator[None]:
     """Raise OSError where a library raises one of `kinds` because the system refused to write.
 
-    h5py, with which Keras writes, has a RuntimeError whose text ends in the system's message, and
-    TensorFlow an OpError. Delete when both raise OSError.
+    h5py, which Keras writes with, raises a RuntimeError that ends in the system's message, and TensorFlow
+    an OpError. Delete when both raise OSError.
     """
     try:
         yield
@@ -127,8 +125,8 @@ def refused_writes_as_os_errors(*kinds: type[Exception]) -> Iterator[None]:
 def _weights_on_disk() -> Iterator[None]:
     """Let Keras collect the weights of a ``.keras`` file beside it on disk while the block runs.
 
-    Where it finds memory enough, which it asks of the machine and not of the container, it collects them
-    in memory: three times the weights with Adam's moments, 53 MB at 88,584 words. Delete when Keras has a
+    If the machine (Keras does not look at the container) has enough memory, Keras collects them in
+    memory: three times the weights with Adam's moments, 53 MB at 88,584 words. Delete when Keras has a
     parameter for it.
     """
     try:
@@ -149,8 +147,8 @@ def _weights_on_disk() -> Iterator[None]:
 def ignore_global_seed() -> None:
     """Keep `tf.random.set_seed` out of the graph that is being traced.
 
-    `Dataset.shuffle` mixes the global seed into its own, so that what a user sets elsewhere would change
-    the order of training. Delete when `shuffle` has a stateless form.
+    `Dataset.shuffle` mixes the global seed into its own, so a seed set elsewhere would change the order
+    of training. Delete when `shuffle` has a stateless form.
     """
     import tensorflow as tf
 
@@ -160,17 +158,17 @@ def ignore_global_seed() -> None:
 def without_tensorflow() -> None:
     """Let TensorBoard's modules, imported from now on, use their own stub of TensorFlow.
 
-    TensorBoard imports TensorFlow where it can and then takes 586 MB. Its own switch against that is a
-    module `tensorboard.compat.notf`, which only its build makes: with an empty one in place it takes
-    85 MB, and shows the same. Delete when TensorBoard has an option for it.
+    TensorBoard imports TensorFlow if it can, and then takes 586 MB. It does not if there is a module
+    `tensorboard.compat.notf`, which only its build makes: with an empty one it takes 85 MB, and shows the
+    same. Delete when TensorBoard has an option for it.
     """
     sys.modules["tensorboard.compat.notf"] = types.ModuleType("tensorboard.compat.notf")
 
 
 def board_with_run_names(name_of: Callable[[str], str]) -> type:
-    """Return TensorBoard's class, whose runs are named by `name_of` a directory of event files.
+    """Return TensorBoard's class, with `name_of` mapping a directory of event files to the run's name.
 
-    TensorBoard names them by where the files stand. Delete when its command line has an option for it.
+    TensorBoard names runs by their directories. Delete when its command line has an option for it.
     """
     from tensorboard import program
 
@@ -197,7 +195,7 @@ def board_with_run_names(name_of: Callable[[str], str]) -> type:
 
 
 def without_pictures() -> None:
-    """Let TensorBoard's text tab show no pictures: one of the data's texts could have any address.
+    """Let TensorBoard's text tab show no pictures: a text in the data could link to any address.
 
     Delete when TensorBoard does not allow the tag `img` in Markdown.
     """
@@ -211,7 +209,7 @@ def without_pictures() -> None:
 
 
 def show_what_varies() -> None:
-    """Let the HParams tab have a column for each setting that varies, and for each run's metrics.
+    """Give the HParams tab a column for each setting that varies, and for each run's metrics.
 
     TensorBoard uses the columns of one run for all. Delete when it does not.
     """

@@ -18,7 +18,7 @@ from .signals import Interrupts, leave_signals_to
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_AHEAD = 2  # items per worker that are read, being worked on, or done and not yet taken
+_AHEAD = 2  # items per worker that are read, in work, or done but not yet taken
 
 _function: Callable[[Any], Any]
 
@@ -31,11 +31,11 @@ def available() -> int:
 def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
     """Yield `function(item)` for each item, in the items' order, from `workers` processes.
 
-    At most two items per worker are in memory at a time. The workers are forks: they share the memory
-    of this process, `function` needs no pickling, and they start at once (spawned ones would import
-    NumPy, 0.15 s each, and run the user's main module again). A fork of a process with threads or
-    TensorFlow in it may hang, so such a process does all the work itself, as it does for a single item.
-    Raises Unavailable when a worker is killed.
+    At most two items per worker are in memory at a time. The workers are forks: they share this process's
+    memory, need no pickled `function`, and start at once (spawned workers would import NumPy, 0.15 s
+    each, and run the user's main module again). A fork of a process that has threads or TensorFlow may
+    hang, so such a process does all the work itself, as for a single item. Raises Unavailable when a
+    worker is killed.
     """
     items = iter(items)
     first = list(itertools.islice(items, 2))
@@ -82,10 +82,10 @@ def _may_fork() -> bool:
 
 
 def _begin(function: Callable[[Any], Any], parent: int) -> None:
-    """Make a worker leave Ctrl-C to its parent, and end with it however that ends."""
+    """Make a worker leave Ctrl-C to its parent, and end when the parent ends."""
     global _function
     _function = function
-    gc.disable()  # no cycles are made here; looking for them is 5 % of the time
+    gc.disable()  # there are no reference cycles; looking for them takes 5 % of the time
     leave_signals_to(parent)
 
 

@@ -1,8 +1,8 @@
 """Streams that may be gzip, bzip2, xz or zstd: detected from the first bytes, checked to the last.
 
-The standard library's file objects pass over what follows a bzip2 or xz stream, so a second stream
-with a damaged head would be lost silently. Here everything up to the end of the file must be a whole
-stream or zero padding, and every checksum is compared, since a reader reads to the end.
+The standard library's file objects ignore anything after a bzip2 or xz stream, so a second stream with a
+damaged head would be lost silently. Here everything up to the end of the file must be whole streams or
+zero padding, and every checksum is compared.
 """
 
 import bz2
@@ -29,7 +29,7 @@ def _xz() -> Any:
     return lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY)
 
 
-_ZSTD_INPUT_BYTES = 64  # at a time: 4 of them may stand for 128 KiB
+_ZSTD_INPUT_BYTES = 64  # at a time: 4 bytes may expand to 128 KiB
 
 
 class _Zstandard:
@@ -93,7 +93,7 @@ def compression_of(head: bytes) -> bytes | None:
 
 
 class Decompressed(io.RawIOBase):
-    """The content of a compressed stream; DataError for one that is damaged, cut, or followed by more."""
+    """The content of a compressed stream; DataError if it is damaged, cut, or followed by other data."""
 
     def __init__(self, stream: Any, magic: bytes, name: str):
         """Decompress a binary stream, which has `read1`, of the kind that `magic` begins."""

@@ -1,4 +1,4 @@
-"""Texts -> the distinct ids that a model reads of them: of words, or of n-grams."""
+"""Texts -> the distinct ids of words or n-grams that a model reads."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -12,15 +12,15 @@ from .vocabulary import OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
 
 
 class TextEncoder(Protocol):
-    """What stands between texts and a model."""
+    """Turn texts into the ids that a model reads."""
 
     def encode(self, texts: Sequence[bytes]) -> list[np.ndarray]:
-        """Return int[n] of each UTF-8 text, the columns that are 1 in its multi-hot row."""
+        """Return int[n] for each UTF-8 text: the columns that are 1 in its multi-hot row."""
         ...
 
 
 def text_encoder(vocabulary: Vocabulary, ngrams: int | None, tokenizer: str = KERAS) -> TextEncoder:
-    """Return the encoder for a model's vocabulary: of n-grams, or, where `ngrams` is None, of words.
+    """Return the encoder for a model's vocabulary: of words if `ngrams` is None, else of n-grams.
 
     `tokenizer` is the one that the vocabulary was made with.
     """
@@ -28,16 +28,16 @@ def text_encoder(vocabulary: Vocabulary, ngrams: int | None, tokenizer: str = KE
 
 
 class WordEncoder:
-    """Words by their ids, the start of the text, and one id for all words out of the vocabulary.
+    """Ids of the words, the start of the text, and one id for all words outside the vocabulary.
 
-    Costs 150 bytes a word: 1.5 MB at 10,000.
+    Costs 150 bytes per word: 1.5 MB at 10,000.
     """
 
     def __init__(self, vocabulary: Vocabulary, tokenizer: str = KERAS):
         self._ids, self._tokenizer = vocabulary.ids, tokenizer
 
     def encode(self, texts: Sequence[bytes]) -> list[np.ndarray]:
-        """Return int64[n] of each text, in any order."""
+        """Return int64[n] for each text, in any order."""
         return [self._encode(text) for text in texts]
 
     def _encode(self, text: bytes) -> np.ndarray:
@@ -55,7 +55,7 @@ class WordEncoder:
 
 
 class NgramEncoder:
-    """N-grams of neighbouring words by their ids; words outside the features have no id.
+    """Ids of n-grams of neighbouring words; words outside the features have no id.
 
     Costs its table (`ngrams.FeatureTable`): 6 MB at 100,000 features of IMDb.
     """
@@ -64,7 +64,7 @@ class NgramEncoder:
         self._table, self._tokenizer = FeatureTable(vocabulary.words), tokenizer
 
     def encode(self, texts: Sequence[bytes]) -> list[np.ndarray]:
-        """Return int32[n] of each text, ascending."""
+        """Return int32[n] for each text, ascending."""
         encoded: list[np.ndarray] = []
         words: list[np.ndarray] = []
         lengths: list[int] = []
@@ -88,7 +88,7 @@ class NgramEncoder:
         return self._table.find(flat, np.array(lengths, np.int64))
 
     def _find_in_pieces(self, text: bytes) -> np.ndarray:
-        """Encode a long text piece by piece: its words are not in memory at once."""
+        """Encode a long text piece by piece, so that its words are never all in memory."""
         found, before = set(), np.empty(0, np.int32)
         for words in tokenise_in_pieces(text, self._tokenizer):
             # n-grams that begin in the piece before end in this one

@@ -1,8 +1,7 @@
 """Bytes to checked UTF-8, by one rule for every format.
 
-A stream in another encoding than UTF-8 is transcoded before it is parsed (`Transcoder`). What cannot
-be decoded there becomes half a surrogate in UTF-8, which no check lets pass: so one bad byte makes
-one bad row, whatever the encoding.
+A stream that is not UTF-8 is transcoded before it is parsed (`Transcoder`). A byte that cannot be decoded
+becomes half a surrogate, which every check refuses: one bad byte makes one bad row in any encoding.
 """
 
 import codecs
@@ -34,7 +33,7 @@ class NotText(ValueError):
 
 
 def checked(text: str, settings: ReaderSettings) -> bytes:
-    """Return a text as UTF-8, without NUL and half surrogates; NotText where `errors` is strict.
+    """Return a text as UTF-8 without NUL and half surrogates; NotText for one if `errors` is strict.
 
     Bytes that are not UTF-8 are in `text` as "surrogateescape" decodes them.
     """
@@ -69,7 +68,7 @@ def decoded_file(data: bytes, settings: ReaderSettings) -> bytes:
 
 
 def _reason(text: str, settings: ReaderSettings) -> str:
-    """Return why a text is refused, and what would read it."""
+    """Return why a text is refused, and the option that would read it."""
     first = _HALVES.search(text)
     if first is None:
         return "holds a NUL byte"

@@ -1,8 +1,8 @@
 """Words -> n-gram features, for prepare and predict alike.
 
-A feature is one word, or several neighbouring words of a text (an n-gram), written with a space between
-two. The features of a text are the distinct ones that occur in it, in the order of their rank, with ids
-as `Vocabulary` numbers them: 4 for the first. No n-gram reaches over the edge of a text.
+A feature is one word or several neighbouring words of a text (an n-gram), separated by spaces. A text has
+each of its features once, in order of rank, with the ids of `Vocabulary`: 4 for the first. N-grams do not
+cross the boundaries of texts.
 """
 
 import itertools
@@ -18,7 +18,7 @@ UNKNOWN = -1
 
 
 class Features(NamedTuple):
-    """The features of a block of texts: 4 bytes each, 8 a text."""
+    """The features of a block of texts: 4 bytes per feature, 8 per text."""
 
     ids: np.ndarray
     """int32[sum of counts]: each text's distinct ids, ascending, one text after the other."""
@@ -31,7 +31,7 @@ class Features(NamedTuple):
 
 
 class Level(NamedTuple):
-    """The n-grams of one length that are features, or with which longer features begin."""
+    """The n-grams of one length that are features or beginnings of longer features."""
 
     keys: np.ndarray
     """int64[nodes], ascending: number of the node without the last word << 32 | number of that word."""
@@ -40,14 +40,14 @@ class Level(NamedTuple):
 
 
 class FeatureTable:
-    """Find features in texts. A trie in sorted arrays: an n-gram is a shorter one and one more word.
+    """Find features in texts, with a trie in sorted arrays: each n-gram extends a shorter one by a word.
 
     Costs about 130 bytes for each distinct word (a dictionary of `bytes`), and 12 bytes for each n-gram:
     100,000 features of 1 to 3 words of IMDb are 22,000 words and 2 MB of arrays.
     """
 
     def __init__(self, features: Sequence[bytes]):
-        """Take features in order of rank; a line that no text can hold is never found."""
+        """Take features in order of rank."""
         words = b" ".join(features).split(b" ") if features else []
         self._numbers: dict[bytes, int] = {}
         numbering = itertools.count()
@@ -66,8 +66,8 @@ class FeatureTable:
     def find(self, numbers: np.ndarray, lengths: np.ndarray) -> Features:
         """Return the features of texts.
 
-        `numbers` int32[sum of lengths] are their words, as `numbers_of` numbers them, one text after the
-        other. Needs some 60 bytes a word while it runs.
+        `numbers` int32[sum of lengths] are their words (`numbers_of`), one text after the other. Needs
+        some 60 bytes per word while it runs.
         """
         text = np.repeat(np.arange(len(lengths)), lengths)
         at = np.flatnonzero(numbers >= 0)
@@ -85,7 +85,7 @@ class FeatureTable:
 
 
 def _found(text: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Return int64, number of the text << 32 | id, of the nodes that are features."""
+    """Return int64, text number << 32 | id, for the nodes that are features."""
     features = ids >= 0
     return np.asarray(text[features] << 32 | ids[features])
 

@@ -1,4 +1,4 @@
-"""Open a file or a stream of texts: what kind it is, compression, byte-order mark, encoding."""
+"""Open a file or a stream of texts: its kind, compression, byte-order mark and encoding."""
 
 import contextlib
 import io
@@ -52,12 +52,12 @@ class Input(NamedTuple):
     name: str
     """For messages; printable."""
     path: str | None
-    """Of a file that was not compressed; None: it can only be read once, from start to end."""
+    """The path of an uncompressed file; None: it can only be read once, from start to end."""
     packed: Any
-    """The stream as it stands on disk: its `tell()` shows how far it was read."""
+    """The stream as it is on disk: its `tell()` shows how far it was read."""
 
     def format(self) -> str | None:
-        """Return the format that the first bytes or else the name shows; DataError for an unread one."""
+        """Return the format by the first bytes or else the name; DataError for an unsupported one."""
         head = self.stream.peek(_HEAD_BYTES)[:_HEAD_BYTES]
         if head[257:262] == b"ustar":
             return "tar"
@@ -71,7 +71,7 @@ class Input(NamedTuple):
         return "fasttext" if is_fasttext else None
 
     def chosen_format(self, settings: ReaderSettings, usual: str | None = None) -> str | None:
-        """Return the format to read it in; DataError where the bytes show another than `settings`."""
+        """Return the format to read it in; DataError if the bytes contradict `settings`."""
         found, given = self.format(), settings.format
         if given and found != given and found in ("tar", *_FORMATS.values()):
             raise DataError(
@@ -85,8 +85,7 @@ class Input(NamedTuple):
 def opened(source: str | Path | BinaryIO) -> Iterator[Input]:
     """Open a file, standard input for "-", or a stream.
 
-    Raises InputMissing where it cannot be opened, and DataError where it cannot be read or changes
-    meanwhile.
+    Raises InputMissing if it cannot be opened, and DataError if it cannot be read or changes meanwhile.
     """
     if not isinstance(source, str | Path):
         given = getattr(source, "name", "input")
@@ -113,7 +112,7 @@ def opened(source: str | Path | BinaryIO) -> Iterator[Input]:
 
 
 def _state(raw: BinaryIO) -> tuple[int, int] | None:
-    """Return what changes when a file does; None for pipes."""
+    """Return values that change with a file; None for pipes."""
     status = os.fstat(raw.fileno())
     return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
 
@@ -124,7 +123,7 @@ def _input(raw: Any, name: str, path: str | None) -> Input:
 
 
 def unpacked(raw: Any, name: str) -> BinaryIO:
-    """Return the content of a stream that may be compressed: its first bytes tell."""
+    """Return the content of a stream, decompressed if its first bytes show a compression."""
     if not hasattr(raw, "peek"):
         raw = io.BufferedReader(raw)
     head = raw.peek(_HEAD_BYTES)[:_HEAD_BYTES]
@@ -138,7 +137,7 @@ def unpacked(raw: Any, name: str) -> BinaryIO:
 def decoded(stream: Any, name: str, settings: ReaderSettings) -> Any:
     """Return a stream as UTF-8; bytes that are not in the encoding are left to the check of each row.
 
-    Raises DataError where the first bytes show another encoding.
+    Raises DataError if the first bytes show a different encoding.
     """
     if settings.encoding_name != "utf-8":
         return Transcoder(stream, settings)

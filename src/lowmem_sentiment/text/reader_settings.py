@@ -125,13 +125,13 @@ class WantedFields(NamedTuple):
     """Which columns of CSV and TSV, or fields of JSON Lines, a caller takes from a file."""
 
     text_names: tuple[str, ...] = TEXT_NAMES
-    """The usual names of the one with texts, the likeliest first."""
+    """The usual names of the text column, the likeliest first."""
     labelled: bool = True
     """False: no label is looked for."""
     label_names: tuple[str, ...] = LABEL_NAMES
-    """The usual names of the one with labels."""
+    """The usual names of the label column."""
     keep: tuple[str, ...] = ()
-    """Those whose values are kept."""
+    """The columns whose values are kept."""
 
 
 USUAL_FIELDS = WantedFields()
@@ -144,7 +144,7 @@ def _ignore(*_: Any) -> None:
 
 @dataclass(frozen=True)
 class Reading:
-    """Everything that a reader is told besides the file."""
+    """The arguments of a reader besides the file."""
 
     settings: ReaderSettings = field(default_factory=ReaderSettings)
     fields: WantedFields = USUAL_FIELDS

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-# Text in a block. It does not depend on the number of workers, so neither does the dataset. A
-# worker needs some 15 times this; smaller blocks repeat more of the common words.
+# Bytes of text per block, the same for any number of workers, so that the dataset is too. A worker needs
+# some 15 times this; smaller blocks repeat more of the common words.
 BLOCK_BYTES = 2 << 20
 
-# One text, line, or row of CSV: the longest IMDb review has 13,704 bytes. A quote that is never
-# closed, and a stream without line ends, stop here.
+# One text, line, or row of CSV: the longest IMDb review has 13,704 bytes. This also stops a quote that is
+# never closed and a stream without line ends.
 MAX_TEXT_BYTES = 16 << 20
 
 TOO_LONG = f"is longer than {MAX_TEXT_BYTES >> 20} MiB"
@@ -44,11 +44,11 @@ class BadRow(NamedTuple):
 
 
 class PassedOver(NamedTuple):
-    """Something in the input that is neither a text nor wrong: a README, a header that is repeated."""
+    """Something in the input that is neither a text nor an error: a README, a repeated header."""
 
     place: str
     reason: str
-    """What it is, such as "a repeated header"."""
+    """A description, such as "a repeated header"."""
 
 
 AnyRow = Row | BadRow | PassedOver
@@ -64,7 +64,7 @@ class Block(Protocol):
 
 @dataclass(frozen=True)
 class ParsedRows:
-    """A block of rows that are parsed already."""
+    """A block of rows that are already parsed."""
 
     parsed: list[AnyRow]
 

@@ -1,4 +1,4 @@
-"""Split a text into words, by the one rule of prepare, explore, predict and export.
+"""Split a text into words, by the same rule for prepare, explore, predict and export.
 
 "keras" is the rule behind Keras' ``imdb.npz`` (``text_to_word_sequence`` as Python 2 ran it on bytes):
 make ASCII letters lower-case, replace each of ``FILTERS`` by a space, split at ASCII white space. Texts
@@ -29,7 +29,7 @@ def tokenise(text: bytes, tokenizer: str = KERAS) -> list[bytes]:
     return unicode_words.split(text, tokenizer)
 
 
-PIECE_BYTES = 1 << 20  # 9 MB of words while they are Python objects
+PIECE_BYTES = 1 << 20  # 9 MB of words as Python objects
 
 
 def tokenise_in_pieces(text: bytes, tokenizer: str = KERAS) -> Iterator[list[bytes]]:
@@ -57,7 +57,7 @@ def tokenise_in_pieces(text: bytes, tokenizer: str = KERAS) -> Iterator[list[byt
 
 
 def _piece_end(text: bytes, start: int) -> int:
-    """Return where a piece of a text ends: behind the last white space, or between two characters."""
+    """Return the end of a piece: after the last white space, or between two characters."""
     end = start + PIECE_BYTES
     if end >= len(text):
         return len(text)

@@ -8,7 +8,7 @@ KERAS, UNICODE, PUNCTUATION, CHARACTERS = TOKENIZERS = (
 
 
 def check_tokenizer(name: str, where: str) -> None:
-    """Raise DataError unless `name`, which is what stands at `where`, is one of `TOKENIZERS`."""
+    """Raise DataError unless `name`, found at `where`, is one of `TOKENIZERS`."""
     if name not in TOKENIZERS:
         shown = printable(repr(name), 60)
         raise DataError(f"{where} is {shown}, expected one of {', '.join(TOKENIZERS)}")

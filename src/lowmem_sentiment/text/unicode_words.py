@@ -2,24 +2,24 @@
 
 A character is looked up in a table of 131,072 entries (`character_table`, 512 KB); nothing depends on its
 neighbours, so that NumPy here and the graph of a SavedModel (`model/export.py`), which holds the same
-table, split a text alike. The table says of a character that it
+table, split a text alike. By the table a character
 
 - separates words: white space, punctuation, dashes, quotes and guillemets, symbols, U+FFFD;
 - is left out: soft hyphens, joiners and other format characters, tatweel, variation selectors, skin
   tones;
 - is a word of its own: pictographs; for "unicode-punctuation" punctuation and symbols, such as "!"; for
   "characters" every letter and digit, with the accents that follow it;
-- or belongs to a word, in lower case. Special cases are the same wherever the character stands: `İ`
+- or is part of a word, in lower case. Special cases are the same wherever the character stands: `İ`
   is `i`, `ß` stays and `ẞ` becomes it. Every sigma is `σ`, but `ς` at the end of a word.
 
 Apostrophes (', ’, ‘, ´ and others) are one character. One between two letters stays in its word, as in
 "don't"; all others are quotes and separate words. An elision is split: "l’été" is "l" and "été".
 
-Categories are those of Unicode 3.2, which each Python has beside its own, and lower case is of blocks
-that had their letters before Python 3.10 (Unicode 13): no table changes with the version of Python.
-Scripts that are younger than 3.2 are split at spaces and known punctuation.
+Categories come from Unicode 3.2, which every Python includes, and lower case only covers blocks that were
+complete before Python 3.10 (Unicode 13): no table changes with the version of Python. Scripts newer than
+3.2 are split at spaces and known punctuation.
 
-Before that a letter and its accent as two characters (NFD) become the one character (NFC).
+Before that, a letter and its accent as two characters (NFD) become one character (NFC).
 """
 
 import functools
@@ -44,7 +44,7 @@ _APOSTROPHES = "'\u2018\u2019\u201b\u00b4\u02bc\u055a\uff07"
 _DROPPED = ["\u00ad\u034f\u0640", *map(chr, [*range(0xFE00, 0xFE10), *range(0x1F3FB, 0x1F400)])]
 
 _ADDED_SEPARATORS = ((0x2000, 0x200C), (0x20A0, 0x20D0), (0x2E00, 0x2E80))
-"""Spaces, currency signs and punctuation, those younger than Unicode 3.2 among them."""
+"""Spaces, currency signs and punctuation, including some newer than Unicode 3.2."""
 
 _PICTOGRAPHS = (0x1F000, 0x1FB00)
 
@@ -53,12 +53,12 @@ _CASED = (
     (0x2100, 0x2190), (0x24B6, 0x24D0), (0x2C00, 0x2C2F), (0x2C60, 0x2D00), (0xA640, 0xA6A0),
     (0xFF21, 0xFF3B), (0x10400, 0x10450),
 )  # fmt: skip
-"""Blocks with capitals that have been full for long."""
+"""Blocks with capitals that have long been complete."""
 
 _OTHER_LOWER_CASE = {"İ": "i", "ς": "σ"}
 
 _CLASSED = ((0x0000, 0x3400), (0xA000, 0xAC00), (0xF900, 0x10450), (0x1D000, 0x1D800))
-"""What is in other characters than ideographs and syllables: all that need a look."""
+"""Characters other than ideographs and syllables: the only ones that need a check."""
 
 # From here on, the text has a space at either end, and spaces for separators. RE2 and Python read these
 # patterns alike.
@@ -107,13 +107,13 @@ def character_table(tokenizer: str) -> np.ndarray:
 
 
 def letter_flags(tokenizer: str) -> int:
-    """Return the flags of a letter, also of those behind the table."""
+    """Return the flags of a letter, including letters beyond the table."""
     return SPACE_BEFORE if tokenizer == CHARACTERS else 0
 
 
 @functools.cache
 def compositions() -> tuple[np.ndarray, np.ndarray]:
-    """Return what a character and the accent after it become, as in Unicode's NFC.
+    """Return the composition of each character and accent, as in Unicode's NFC.
 
     int64[pairs], ascending: character << 32 | accent; and int32[pairs], the one character for both.
     """
@@ -129,19 +129,19 @@ def compositions() -> tuple[np.ndarray, np.ndarray]:
 
 
 COMPOSITION_ROUNDS = 3
-"""Accents on one character, each composed with what the ones before it made: Vietnamese has two."""
+"""Accents on one character, composed one after the other: Vietnamese has two."""
 
 
 @functools.cache
 def _accents() -> np.ndarray:
-    """Return bool[TABLE_SIZE], which characters are composed with the one before them."""
+    """Return bool[TABLE_SIZE]: the characters that compose with the one before them."""
     accents = np.zeros(TABLE_SIZE, bool)
     accents[compositions()[0] & 0xFFFFFFFF] = True
     return accents
 
 
 def _composed(codes: np.ndarray) -> np.ndarray:
-    """Return a text's characters, int32, with accents of their own composed with what they follow."""
+    """Return a text's characters, int32, with separate accents composed."""
     pairs, composed = compositions()
     for _ in range(COMPOSITION_ROUNDS):
         if not _accents().take(codes, mode="clip")[1:].any():
@@ -166,7 +166,7 @@ _QUOTES, _ELISIONS = re.compile(QUOTES.encode()), re.compile(ELISIONS.encode())
 
 
 def split(text: bytes, tokenizer: str) -> list[bytes]:
-    """Return the words of a UTF-8 text, in order; what is not UTF-8 separates words.
+    """Return the words of a UTF-8 text, in order; invalid bytes separate words.
 
     >>> [word.decode() for word in split("L’été — «ÉPATANT» 👍🏽!".encode(), "unicode")]
     ['l', 'été', 'épatant', '👍']

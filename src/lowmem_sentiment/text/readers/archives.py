@@ -1,4 +1,4 @@
-"""Archives, read as streams: nothing is unpacked on disk. Texts in folders, or files in other formats."""
+"""Archives of texts in folders or of other files, read as streams: nothing is unpacked on disk."""
 
 import io
 from collections.abc import Callable, Iterable, Iterator
@@ -23,7 +23,7 @@ class Member(NamedTuple):
     stream: Any
     """A raw binary stream."""
     problem: str | None = None
-    """Why it is a bad row, if it would be read."""
+    """Why reading it would make a bad row."""
 
 
 def archive_rows(
@@ -32,7 +32,7 @@ def archive_rows(
     reading: Reading,
     read: Callable[[Input, str], Iterator[Block]],
 ) -> Iterator[AnyRow]:
-    """Yield the rows of an archive; `read` reads a member in a format. DataError where it has none."""
+    """Yield the rows of an archive; `read` reads a member in a format. DataError if there are none."""
     rules = Folders(file.name, reading.settings)
     found_any, others, example = False, 0, ""
     for member in members:

@@ -1,4 +1,4 @@
-"""Which columns of a table hold the text, the label, and what is to be kept."""
+"""Find the columns of a table that hold the text, the label, and values to keep."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Columns:
     label: int | None
     kept: tuple[int, ...]
     count: int
-    """Of the first row: every other one has as many."""
+    """The number of columns of every row."""
     names: tuple[str, ...]
     """All of them; empty without a header."""
 
@@ -55,7 +55,7 @@ def find_columns(
     """Return the columns, and whether the first row is a header.
 
     Columns given by number (from 1) have no header unless `settings.header`, or unless the first row is
-    0, 1, 2, ..., as pandas names columns; a name needs one. Raises DataError where the row has no such
+    0, 1, 2, ..., as pandas names columns; a name needs one. Raises DataError if the row has no such
     column, or several.
     """
     header = [cell.strip() for cell in cells]
@@ -79,7 +79,7 @@ class _Finder:
         self.named = False
 
     def several(self, wanted: str | None, usual: tuple[str, ...], option: str) -> tuple[int, ...]:
-        """Return the columns whose names or numbers `wanted` lists; without it the first usual one."""
+        """Return the columns that `wanted` lists by name or number, by default the first usual one."""
         folded = [cell.lower() for cell in self._header]
         for names in [wanted] if wanted is not None else usual:
             if names.lower() in folded:
@@ -122,7 +122,7 @@ class _Finder:
 
 
 def looks_like_header(cells: list[str], columns: Columns) -> bool:
-    """Return whether a row that is read as a text has the usual name of a column in its place."""
+    """Return whether a row that is read as data has the usual column names in their places."""
 
     def named(index: int | None, names: tuple[str, ...]) -> bool:
         return index is not None and cells[index].strip().lower() in names

@@ -1,7 +1,7 @@
 """Rows of CSV and TSV: one parser decides where they end; a worker parses a block of them.
 
 A row that is not valid CSV ends at its line, and the next line begins another. In TSV quotes are mostly
-characters: where the lines of a quoted text are rows themselves, they are read as rows.
+plain characters: if the lines of a quoted text look like rows, they are read as rows.
 """
 
 import csv
@@ -20,14 +20,14 @@ from .columns import UNKNOWN_COLUMNS, Columns
 
 _NO_QUOTES = "(--no-quotes reads quotes as characters)"
 
-_LINES_OF_ROWS = 3  # from here on the lines of a quoted text are looked at: are they rows?
+_LINES_OF_ROWS = 3  # quoted texts of this many lines are checked for swallowed rows
 
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 
 
 @dataclass(frozen=True)
 class CsvFile:
-    """What is the same in all blocks of a file."""
+    """Properties shared by all blocks of a file."""
 
     name: str
     settings: ReaderSettings
@@ -36,7 +36,7 @@ class CsvFile:
 
     @property
     def lines_are_rows(self) -> bool:
-        """Whether a row with a line end in it is the exception that only the parser may find."""
+        """Whether lines are normally rows, so that only the parser may join several."""
         return self.delimiter == "\t"
 
     @property
@@ -46,7 +46,7 @@ class CsvFile:
 
     @cached_property
     def _telling(self) -> int:
-        """The column whose value tells rows apart from texts: the label's, or else a last one."""
+        """The column whose value distinguishes rows from text: the label's, or else the last."""
         return self.columns.count - 1 if self.columns.label is None else self.columns.label
 
     @cached_property
@@ -54,7 +54,7 @@ class CsvFile:
         return frozenset(self.columns.names)
 
     def row(self, cells: list[str], line: int, lines: int) -> AnyRow:
-        """Return the row of the cells of a line; DataError for a header in another order."""
+        """Return a row made of a line's cells; DataError for a header in a different order."""
         place, columns = f"{self.name}:{line}", self.columns
         if len(cells) != columns.count:
             has = plural(len(cells), "column")
@@ -82,10 +82,10 @@ class CsvFile:
         return len(names) > 1 and names == sorted(self.columns.names)
 
     def rows(self, cells: list[str], line: int, data: list[bytes]) -> Iterator[AnyRow]:
-        """Yield the row of several lines, `data`; or, where stray quotes swallowed rows, a row of each.
+        """Yield one row for the lines `data`, or a row per line if stray quotes swallowed rows.
 
-        Lines are rows where each has all columns and the last one's label is an earlier one's too. That
-        does not tell for two lines.
+        Lines are rows if each has all columns and the last label occurs before. Two lines are too
+        few to tell.
         """
         if len(data) < _LINES_OF_ROWS or any(each.count(self._delimiter) < self._fewest for each in data):
             yield self.row(cells, line, len(data))
@@ -112,7 +112,7 @@ class CsvFile:
         return max(1, self.columns.count - 1)
 
     def _alone(self, line: bytes) -> list[str]:
-        """Return the cells of a line that is a row; if it is not one, quotes in it are characters."""
+        """Return the cells of a line, with quotes as plain characters if it is not valid CSV."""
         text = line.decode("utf-8", DECODE_ERRORS[self.settings.errors]).rstrip("\r\n")
         try:
             return next(csv.reader([text], delimiter=self.delimiter, strict=True), [])
@@ -121,16 +121,16 @@ class CsvFile:
 
 
 class _Literal(Exception):
-    """The quotes of a row of TSV are characters."""
+    """The quotes in a row of TSV are plain characters."""
 
 
 class RowParser:
-    """Parse rows one after the other: the definition of where each ends."""
+    """Parse rows one after the other; defines where each ends."""
 
     def __init__(self, data: bytes, line: int, file: CsvFile, at_end: bool):
-        """Parse `data`, which begins with a row at `line`; not `at_end`, more may follow it."""
+        """Parse `data`, which begins with a row at `line`; unless `at_end`, more may follow."""
         self.start, self.line = 0, line
-        """Where the next row begins, as offset and as line."""
+        """Offset and line of the next row."""
         self._data, self._file, self._at_end = data, file, at_end
         # a return at the end may be followed by the line end that belongs to it
         cut = max(data.rfind(b"\n"), data.rfind(b"\r", 0, max(0, len(data) - 1))) + 1
@@ -139,9 +139,9 @@ class RowParser:
         self._out_of_lines = self._first_fits = self._last_fits = False
 
     def cells(self) -> Iterator[tuple[int, int, list[str] | str]]:
-        """Yield line, number of lines, and cells, or why there are none, of each row that is not empty.
+        """Yield line, number of lines, and cells (or the error) of each row that is not empty.
 
-        Ends before a row that may go on in what follows `data`.
+        Stops before a row that may continue after `data`.
         """
         csv.field_size_limit(MAX_TEXT_BYTES)
         while self.start < self._stop:
@@ -169,7 +169,7 @@ class RowParser:
     def rows(self, until: int | None = None) -> Iterator[AnyRow]:
         """Yield each row that is not empty, in order, up to the one that ends at `until` or later.
 
-        `start` and `line` are then behind the last.
+        `start` and `line` are then after the last.
         """
         begin = self.start
         for line, lines, cells in self.cells():
@@ -185,7 +185,7 @@ class RowParser:
                 return
 
     def _given_lines(self) -> Iterator[str]:
-        """Yield lines from `start` on; csv.Error instead of a line that makes a row too long."""
+        """Yield lines from `start` on; raise csv.Error when a row gets too long."""
         self._end, self._lines, self._out_of_lines = self.start, 0, False
         errors, nul = DECODE_ERRORS[self._file.settings.errors], self._file.settings.errors != "strict"
         rows_of_tsv = self._file.lines_are_rows and self._file.columns.count > 0
@@ -207,8 +207,8 @@ class RowParser:
     def _look_for_rows(self, line: str) -> None:
         """Raise _Literal if the lines of a quoted text are rows themselves.
 
-        A text of several lines has no tab in most of them: if it is the last column, its first line
-        has all columns and no other has; if not, no line in its middle has.
+        Most lines of a text have no tab: if it is the last column, only its first line has all columns;
+        otherwise no line in the middle has.
         """
         count = self._file.columns.count
         fits = count > 1 and line.count("\t") == count - 1
@@ -219,7 +219,7 @@ class RowParser:
         self._last_fits = fits and self._lines > 1
 
     def _may_go_on(self) -> bool:
-        """Whether the row that begins at `start` is only not here yet."""
+        """Whether the row at `start` may be incomplete."""
         if not self._out_of_lines or self._at_end:
             return False
         return len(self._data) - self.start <= MAX_TEXT_BYTES

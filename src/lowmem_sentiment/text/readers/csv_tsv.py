@@ -1,9 +1,9 @@
 """CSV and TSV files, cut into blocks of whole rows.
 
-To parse in several processes, a file is cut unparsed: a line end ends a row if an even number of
-quotes stands before it, as long as quotes stand only around fields, and doubled within them. Where a
-quote stands elsewhere, the reading process parses a block itself, and cuts again after it. So the rows
-depend neither on the size of the blocks nor on who parses them.
+To parse in several processes, a file is cut unparsed: while quotes occur only around fields, and doubled
+within them, a line end after an even number of quotes ends a row. If a quote occurs elsewhere, the
+reading process parses that block itself, and cuts again after it. So the rows depend neither on the block
+size nor on which process parses them.
 """
 
 import codecs
@@ -27,15 +27,15 @@ _DELIMITERS = {"csv": (",", ";", "\t", "|"), "tsv": ("\t",)}
 
 
 class _Rest:
-    """What was read of a file, and is not yet cut into rows."""
+    """Data read from a file but not yet cut into rows."""
 
     def __init__(self, read: Read):
         self._read = read
         self.data, self.line, self.at_end = b"", 1, False
 
     def more(self, wanted: bytes) -> None:
-        """Read until one of the bytes `wanted` comes, or a row would be too long, or nothing is left."""
-        parts, size = [self.data], len(self.data)  # joined once, not once a reading
+        """Read up to one of the bytes `wanted`, the limit of a row, or the end."""
+        parts, size = [self.data], len(self.data)  # joined once, not once per read
         while block := self._read():
             parts.append(block)
             size += len(block)
@@ -48,7 +48,7 @@ class _Rest:
         self.data = b"".join(parts)
 
     def cut(self, end: int, line: int) -> None:
-        """Let go of the rows up to `end`; the next begins at `line`."""
+        """Drop the rows up to `end`; the next begins at `line`."""
         self.data, self.line = self.data[end:], line
 
     def skip_line(self) -> None:
@@ -69,7 +69,7 @@ class _Rest:
 def csv_blocks(read: Read, name: str, reading: Reading, format_: str = "csv") -> Iterator[Block]:
     """Yield blocks of the rows that each call of `read` completes; quoted fields may hold line ends.
 
-    Raises DataError where the first row does not have the columns.
+    Raises DataError if the first row does not have the columns.
     """
     rest = _Rest(read)
     rest.more(b"\n\r")
@@ -101,7 +101,7 @@ def csv_blocks(read: Read, name: str, reading: Reading, format_: str = "csv") ->
 
 
 def _last_row_end(data: bytes, file: CsvFile) -> int | None:
-    """Return where the last whole row ends (0: none is whole); None where only the parser can tell."""
+    """Return the end of the last whole row (0: none is whole); None if only the parser can tell."""
     end, text = data.rfind(b"\n") + 1, np.frombuffer(data, np.uint8)
     if file.settings.quotes:
         quotes = np.flatnonzero(text == _QUOTE)
@@ -128,7 +128,7 @@ def _open(rest: _Rest, name: str, reading: Reading, format_: str) -> CsvFile | N
     """Return the file with its delimiter and columns, its header read; None for an empty file."""
     settings = reading.settings
     delimiters = (settings.delimiter,) if settings.delimiter else _DELIMITERS[format_]
-    errors = []  # with the number of columns: the delimiter that makes most is the file's
+    errors = []  # with the number of columns: the delimiter with most columns wins
     for delimiter in delimiters:
         file = CsvFile(name, settings, delimiter)
         found, parser = _first_row(rest, file)

@@ -1,8 +1,8 @@
 """A folder of texts by label, ``train/pos/0_9.txt``; archives hold texts in the same way.
 
 The folder that holds a text is its label. A folder above it named train, test or validation (or as in
-`_SPLITS`) is its split. Other files are passed over and counted: those of other names, hidden ones, and
-texts without a label's folder, such as ``train/urls_pos.txt`` of IMDb's own tar.
+`_SPLITS`) is its split. Other files are skipped and counted: other names, hidden files, and texts that
+are not in a label's folder, such as ``train/urls_pos.txt`` of IMDb's own tar.
 """
 
 import errno
@@ -55,10 +55,9 @@ class Folders:
         self._in_split: tuple[bool, str] | None = None
 
     def find(self, parts: list[str]) -> Found | str:
-        """Return label and split of a text at a path, or why it is passed over.
+        """Return label and split of a text at a path, or why it is skipped.
 
-        Raises DataError where texts stand at different depths, so that it is not clear which folder is
-        the label.
+        Raises DataError if texts are at different depths, so that the label's folder is unclear.
         """
         *folders, name = parts
         if any(part.startswith((".", "__MACOSX")) for part in parts):
@@ -106,7 +105,7 @@ def _without_compression(name: str) -> str:
 
 @dataclass(frozen=True)
 class FileBlock:
-    """A block of paths; the files are read where it goes."""
+    """A block of paths; the files are read by the process that gets it."""
 
     root: str
     files: list[tuple[str, Found]]
@@ -126,7 +125,7 @@ class FileBlock:
                 yield BadRow(place, str(error))
 
     def _text(self, path: str, place: str) -> bytes:
-        # a pipe without a writer would be waited for without end
+        # opening a pipe without a writer would block forever
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(path, flags if self.follow_links else flags | os.O_NOFOLLOW)
         with open(descriptor, "rb") as opened:
@@ -137,7 +136,7 @@ class FileBlock:
 
 
 def text_of(stream: io.BufferedIOBase, place: str, size: int, settings: ReaderSettings) -> bytes:
-    """Return the text of a file, compressed if its name says so, as checked UTF-8; NotText otherwise."""
+    """Return a file's text as checked UTF-8, decompressed by its name; NotText if it is not text."""
     if size <= MAX_TEXT_BYTES:
         packed = place.lower().endswith(COMPRESSED)
         data = (unpacked(stream, place) if packed else stream).read(MAX_TEXT_BYTES + 1)
@@ -148,7 +147,7 @@ def text_of(stream: io.BufferedIOBase, place: str, size: int, settings: ReaderSe
 
 
 def folder_blocks(root: Path, reading: Reading, follow_links: bool = False) -> Iterator[Block]:
-    """Yield the texts in a folder, in the order of their sorted paths; DataError where it has none."""
+    """Yield the texts in a folder, sorted by path; DataError if there are none."""
     shown, settings = printable(root, 1_000), reading.settings
     rules = Folders(shown, settings)
     files: list[tuple[str, Found]] = []
@@ -183,7 +182,7 @@ def folder_blocks(root: Path, reading: Reading, follow_links: bool = False) -> I
 
 
 def no_texts(name: str, settings: ReaderSettings, others: int, example: str) -> str:
-    """Return the message for a folder or archive without a text."""
+    """Return the message for a folder or archive without texts."""
     message = (
         f"{name} holds no reviews; expected texts named {settings.file_names} in a folder for each label"
     )
@@ -197,7 +196,7 @@ def no_texts(name: str, settings: ReaderSettings, others: int, example: str) -> 
 
 
 def _walk(root: Path, follow_links: bool) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Walk the folders by sorted name, each once, though links may lead to it again."""
+    """Walk the folders by sorted name, each once even if links lead to it again."""
     seen = set()
     for folder, folders, names in os.walk(root, onerror=_refuse, followlinks=follow_links):
         folders.sort()
@@ -215,7 +214,7 @@ def _is_link(folder: str, name: str) -> bool:
 
 
 def _size(path: str) -> int:
-    """Return a file's size, or a little for one that cannot be read: that is reported by its reader."""
+    """Return a file's size, or a small number if it cannot be read: its reader reports that."""
     try:
         return 200 + os.path.getsize(path)
     except OSError:

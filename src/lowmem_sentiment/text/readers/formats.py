@@ -20,11 +20,11 @@ from .zip import zip_members
 
 WITH_COLUMNS = ("csv", "tsv", "jsonl", "parquet", "sqlite", "zip", "tar")
 
-_ROWS = 1_000  # that are answered together: a block of empty lines stays small too
+_ROWS = 1_000  # per answer: a block of empty lines stays small too
 
 
 def blocks_in(file: Input, format_: str, reading: Reading) -> Iterator[Block]:
-    """Yield the rows of a file in blocks. Where no label is wanted, an empty line is a text."""
+    """Yield the rows of a file in blocks. If no label is wanted, an empty line is a text."""
     if format_ in ("tar", "zip"):
         members = (tar_members if format_ == "tar" else zip_members)(file)
         yield from blocks_of(archive_rows(members, file, reading, partial(blocks_in, reading=reading)))
@@ -57,15 +57,14 @@ def read_rows(
     warn: Callable[[str], None] = lambda line: None,
     on_bad_row: Callable[[BadRow], object] | None = None,
 ) -> Iterator[list[Row]]:
-    """Yield rows without labels from a file, or from a binary stream as they come, some at a time.
+    """Yield rows without labels from a file, or from a binary stream as they arrive.
 
-    They are read as `prepare files` reads them; a file whose name and first bytes show no format has one
-    text per line. `text_names` are the usual names of the text's column; the values of the columns `keep`
-    are kept. Rows are never held back for what comes after them, so each line can be answered at once. In
-    memory are 256 KiB and one text, of 16 MiB at most, at a time.
+    They are read as by `prepare files`; a file of unknown format has one text per line. `text_names` are
+    the usual names of the text column; the columns `keep` are kept. Rows are never held back, so
+    each line can be answered at once. Takes 256 KiB and one text, of 16 MiB at most, of memory.
 
-    `on_bad_row` receives each row that is not a text; without it, DataError is raised for the first one,
-    after the rows before it. Raises InputMissing for what cannot be opened.
+    `on_bad_row` receives each bad row; without it, the first one raises DataError, after the rows before
+    it. Raises InputMissing for a file that cannot be opened.
     """
     settings = settings or ReaderSettings()
     fields = WantedFields(text_names, labelled=False, keep=tuple(keep))

@@ -21,7 +21,7 @@ _NAMES = 50  # fields that are recorded in the manifest
 
 
 class _Written(str):
-    """A number as it is written: 1.50 is not 1.5, as a label."""
+    """A number as it is written: as labels, 1.50 and 1.5 differ."""
 
 
 def _not_json(name: str) -> None:
@@ -32,7 +32,7 @@ _DECODER = json.JSONDecoder(parse_float=_Written, parse_int=_Written, parse_cons
 
 
 class Fields(NamedTuple):
-    """Names of the fields that are read; a nested one is written as review.text."""
+    """Names of the fields to read; a nested one is written as review.text."""
 
     texts: tuple[str, ...]
     """One, or several that are joined by a space."""
@@ -41,9 +41,9 @@ class Fields(NamedTuple):
 
 
 def json_blocks(read: Read, name: str, reading: Reading) -> Iterator[Block]:
-    """Yield blocks of the objects in a stream, whose first bytes show whether it is an array.
+    """Yield blocks of the objects in a stream; its first bytes show whether it is an array.
 
-    The first object decides which fields are read of all.
+    The first object decides which fields are read.
     """
     head = _first_line(read)
     is_array = _content(head).startswith(b"[")
@@ -71,7 +71,7 @@ def json_blocks(read: Read, name: str, reading: Reading) -> Iterator[Block]:
 def parse_json_line(
     line: bytes, settings: ReaderSettings, fields: WantedFields, chosen: Fields | None = None
 ) -> tuple[bytes, str | None, tuple[Any, ...]]:
-    """Return text, label and the kept values of a line of JSON; ValueError says why it cannot.
+    """Return text, label and kept values of a line of JSON; ValueError gives the reason it cannot.
 
     A label that is a number or a truth value stays as written.
     """
@@ -89,7 +89,7 @@ def parse_json_line(
 def _row(
     item: Any, plain: Any, settings: ReaderSettings, fields: Fields
 ) -> tuple[bytes, str | None, tuple[Any, ...]]:
-    """Return text, label and kept values; those of `plain`, the item as JSON's own types."""
+    """Return text, label, and values kept from `plain`, the item with JSON's own types."""
     if not isinstance(item, dict):
         raise ValueError(f"is not a JSON object but {_kind(item)}")
     texts = [_value(item, name, "--text-column") for name in fields.texts]
@@ -111,7 +111,7 @@ def _row(
 
 
 def _choose(item: Any, settings: ReaderSettings, fields: WantedFields) -> Fields:
-    """Return the fields to read, as an object names them; ValueError where it does not have them."""
+    """Return the fields to read, as an object names them; ValueError if it lacks one."""
     if not isinstance(item, dict):
         raise ValueError(f"is not a JSON object but {_kind(item)}")
     text = _name(item, settings.text_column, fields.text_names, "--text-column")
@@ -123,7 +123,7 @@ def _choose(item: Any, settings: ReaderSettings, fields: WantedFields) -> Fields
 
 
 def _name(item: dict[str, Any], wanted: str | None, usual: tuple[str, ...], option: str) -> str:
-    """Return the name of the field `wanted`, or of the first of the usual ones in upper or lower case."""
+    """Return the name of the field `wanted`, or of the first usual one in any case."""
     if wanted is not None:
         names = [wanted]
     else:
@@ -149,7 +149,7 @@ def _has(item: dict[str, Any], name: str) -> bool:
 
 
 def _value(item: dict[str, Any], name: str, option: str) -> Any:
-    """Return the value of a field, nested or not; ValueError where there is none."""
+    """Return the value of a field, nested or not; ValueError if there is none."""
     if name in item:
         return item[name]
     value: Any = item
@@ -205,7 +205,7 @@ def _content(head: bytes | bytearray) -> bytes:
 
 
 def _lines(head: bytes) -> list[str]:
-    """Return the lines that are not empty; one, if there is none."""
+    """Return the lines that are not empty, or one empty line."""
     lines = _LINE_END.split(_content(head).decode("utf-8", "replace"))
     return [line for line in lines if line.strip()] or [""]
 
@@ -222,9 +222,9 @@ def _is_cut(line: str) -> bool:
 
 
 def _items(read: Read, name: str, reading: Reading) -> Iterator[Row | BadRow]:
-    """Yield a row of each item of an array, or of objects one after the other.
+    """Yield a row for each item of an array, or of objects one after the other.
 
-    In memory is one item at a time, which may have 16 MiB.
+    One item, of 16 MiB at most, is in memory at a time.
     """
     settings, fields = reading.settings, None
     for number, item in enumerate(_decoded(read, name, settings), 1):
@@ -251,7 +251,7 @@ def _plain(item: Any) -> Any:
 
 
 def _decoded(read: Read, name: str, settings: ReaderSettings) -> Iterator[Any]:
-    """Yield the items; DataError where the file is not JSON, or ends within the array."""
+    """Yield the items; DataError if the file is not JSON, or ends within the array."""
     decoder = codecs.getincrementaldecoder("utf-8")(DECODE_ERRORS[settings.errors])
     text, at, count, ended = decoder.decode(read()).lstrip("\ufeff \t\r\n"), 0, 0, False
     in_array = text.startswith("[")
@@ -273,7 +273,7 @@ def _decoded(read: Read, name: str, settings: ReaderSettings) -> Iterator[Any]:
             except ValueError as error:
                 reason = str(error)
             else:
-                # a number or an object at the end may go on, but for what closes it
+                # a value at the end may continue unless its last character closes it
                 if end < len(text) or isinstance(item, dict | list):
                     yield item
                     count, at = count + 1, end
@@ -282,7 +282,7 @@ def _decoded(read: Read, name: str, settings: ReaderSettings) -> Iterator[Any]:
             if len(text) - at > MAX_TEXT_BYTES:
                 raise DataError(f"{name}: item {count + 1} {TOO_LONG}, or is not JSON ({reason})")
         text, at = text[at:], 0
-        # twice as much each time: an item is decoded again when more of it is there
+        # twice as much each time: an item is decoded again when more of it has arrived
         parts = [text]
         size = 0
         while size <= len(text) and (more := read()):

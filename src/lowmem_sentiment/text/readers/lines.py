@@ -34,7 +34,7 @@ class LineBlock:
     settings: ReaderSettings
     parse: ParseLine
     keep_blank: bool
-    """A line without anything in it is a text too."""
+    """Whether an empty line is a text."""
 
     def rows(self) -> Iterator[AnyRow]:
         data = _with_line_feeds(self.data).removesuffix(b"\n")
@@ -62,7 +62,7 @@ def _with_line_feeds(data: bytes) -> bytes:
 def line_blocks(
     read: Read, name: str, settings: ReaderSettings, parse: ParseLine, keep_blank: bool = False
 ) -> Iterator[Block]:
-    """Yield blocks of the lines that each reading completes."""
+    """Yield blocks of the lines that each read completes."""
     for data, number in _whole_lines(read):
         if data is None:
             yield ParsedRows([BadRow(f"{name}:{number}", TOO_LONG)])
@@ -76,7 +76,7 @@ def line_blocks(
 def _whole_lines(read: Read) -> Iterator[tuple[bytes | None, int]]:
     """Yield whole lines and the number of the first; None for a line that is too long.
 
-    In memory are one reading and one line of 16 MiB at most: a longer one is read on and forgotten.
+    One read and one line of 16 MiB at most are in memory: a longer line is skipped.
     """
     rest, number, skipping = bytearray(), 1, False
     while block := read():
@@ -94,7 +94,7 @@ def _whole_lines(read: Read) -> Iterator[tuple[bytes | None, int]]:
             yield bytes(rest), number
             number += _with_line_feeds(bytes(rest)).count(b"\n")
             rest = bytearray(block[end:])
-        if len(rest) > MAX_TEXT_BYTES + 1:  # it may end with a return
+        if len(rest) > MAX_TEXT_BYTES + 1:  # it may end with a carriage return
             yield None, number
             rest, skipping = bytearray(), True
     if rest:
@@ -116,10 +116,10 @@ _WRONG_IN_LABEL = re.compile("__label__|[,;\\s\u200b-\u200f\ufeff]")
 def parse_fasttext(
     line: bytes, settings: ReaderSettings, labelled: bool = True
 ) -> tuple[bytes, str | None, tuple[()]]:
-    """Return text and label of a line ``__label__pos text``; ValueError says why it cannot.
+    """Return text and label of a line ``__label__pos text``; ValueError gives the reason it cannot.
 
-    The label may stand at the end, as fastText allows. Not `labelled`: labels are left out, and a line
-    may have any number of them.
+    The label may be at the end, as fastText allows. Unless `labelled`, labels are dropped, and a line may
+    have any number of them.
     """
     labels = _LABELS.findall(line)
     text = _LABELS.sub(b"", line).lstrip() if labels else line

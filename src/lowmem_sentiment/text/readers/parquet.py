@@ -18,7 +18,7 @@ _MAX_COLUMN_BYTES = 2 << 30  # of a row group's column, unpacked; a part of it i
 
 
 def parquet_rows(file: Input, reading: Reading) -> Iterator[AnyRow]:
-    """Yield the rows in order; DataError for a damaged file, and for columns that are nested."""
+    """Yield the rows in order; DataError for a damaged file or nested columns."""
     if file.path is None:
         raise SettingsError(
             f"{file.name} is Parquet, which cannot be read from a pipe; save it as a file"

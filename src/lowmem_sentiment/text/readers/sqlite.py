@@ -15,7 +15,7 @@ from .columns import Columns, find_columns
 
 
 def sqlite_rows(file: Input, reading: Reading) -> Iterator[AnyRow]:
-    """Yield the rows in SQLite's order; DataError where there is no such table."""
+    """Yield the rows in SQLite's order; DataError if there is no such table."""
     if file.path is None:
         raise SettingsError(f"{file.name} is an SQLite file, which cannot be read from a pipe; save it")
     uri = f"{Path(file.path).absolute().as_uri()}?mode=ro"
@@ -58,7 +58,7 @@ def _table(database: sqlite3.Connection, file: Input, reading: Reading) -> str:
 
 
 def _wanted(names: list[str], columns: Columns) -> str:
-    """Return what to select: the wanted columns in their places, and null for the others."""
+    """Return the columns to select: the wanted ones in their places, and null for the others."""
     wanted = {*columns.texts, columns.label, *columns.kept}
     return ", ".join(_quoted(name) if nth in wanted else "null" for nth, name in enumerate(names))
 

@@ -1,8 +1,8 @@
-"""Texts in a tar, read as a stream: nothing is unpacked, or even named on the disk.
+"""Texts in a tar, read as a stream: nothing is unpacked on disk.
 
-The format is POSIX ustar with the extensions of pax and GNU tar (pubs.opengroup.org, "pax"). The
-headers are decoded by the standard library; its reader is not used, because it takes a damaged header,
-or a cut between two members, for the end of the archive, and reads names of any length.
+The format is POSIX ustar with the extensions of pax and GNU tar (pubs.opengroup.org, "pax"). The standard
+library decodes the headers; its reader is not used, because it treats a damaged header or a cut between
+two members as the end of the archive, and reads names of any length.
 """
 
 import io
@@ -43,8 +43,8 @@ class _Member(NamedTuple):
 def tar_members(file: Input) -> Iterator[Member]:
     """Yield the files in a tar, in its order.
 
-    Raises DataError where the archive is damaged or ends before its end-of-archive blocks, and reads the
-    stream to its end, so that a compressed one's checksum is compared.
+    Raises DataError if the archive is damaged or ends before its end-of-archive blocks. Reads the stream
+    to its end, so that the checksum of a compressed one is compared.
     """
     archive = _Archive(file.stream, file.name)
     for member in archive.members():
@@ -129,7 +129,7 @@ class _Archive:
             ) from None
 
     def _extend(self, header: tarfile.TarInfo, size: int, extended: dict[str, str]) -> None:
-        """Take in a long name, or the records of a pax header, which are for the next member."""
+        """Read a long name or the records of a pax header for the next member."""
         if size > _MAX_EXTENSION_BYTES:
             raise self._damaged(
                 f"the extended header of a member has {size:,} bytes, expected "
@@ -175,7 +175,7 @@ class _Archive:
             self._left -= len(self._read(min(self._left, _READ_BYTES)))
 
     def _read(self, size: int) -> bytes:
-        """Return exactly `size` bytes, read in parts: a false size takes no memory."""
+        """Return exactly `size` bytes, read in parts so that a false size takes no memory."""
         parts, left = [], size
         while left and (data := self._stream.read(min(left, _READ_BYTES))):
             parts.append(data)

@@ -25,7 +25,7 @@ _DOCUMENTS = {
 
 
 def zip_members(file: Input) -> Iterator[Member]:
-    """Yield the files in a zip, in its order; DataError where it is damaged or a document."""
+    """Yield the files in a zip, in its order; DataError if it is damaged or a document."""
     if file.path is None:
         raise SettingsError(
             f"{file.name} is a zip, which cannot be read from a pipe or in another archive; save it"
@@ -48,7 +48,7 @@ def zip_members(file: Input) -> Iterator[Member]:
 
 
 class _Checked(io.RawIOBase):
-    """The content of a member; DataError where it is damaged."""
+    """The content of a member; DataError if it is damaged."""
 
     def __init__(self, stream: IO[bytes], name: str):
         super().__init__()
@@ -67,7 +67,7 @@ class _Checked(io.RawIOBase):
 
 
 def _directory_bytes(path: str) -> int:
-    """Return the size of a zip's directory, as the record at its end has it."""
+    """Return the size of a zip's directory from the record at its end."""
     with open(path, "rb") as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - (1 << 16) - 22))
         tail = file.read()
