@@ -1,1 +1,1 @@
-"""Training by several processes or devices. One process needs nothing of this folder."""
+"""Training by several processes or devices; a single process does not use this folder."""

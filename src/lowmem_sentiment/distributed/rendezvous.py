@@ -17,7 +17,7 @@ from .tf_config import VARIABLE, Cluster
 _GREETING = b"lowmem-sentiment worker "
 
 _GRPC = (
-    b"\x04"  # byte 3 of what a gRPC server says first, an HTTP/2 SETTINGS frame (RFC 9113, section 4.1)
+    b"\x04"  # byte 3 of a gRPC server's first message, an HTTP/2 SETTINGS frame (RFC 9113, section 4.1)
 )
 
 
@@ -28,20 +28,20 @@ def find_strategy(
     if cluster:
         return join(cluster, timeout, report)
     if (gpus := len(tf.config.list_physical_devices("GPU"))) > 1:
-        # Named, or it would look for workers in a TF_CONFIG of one.
+        # Named, as it would otherwise look for workers in a TF_CONFIG of one.
         devices = [f"GPU:{nth}" for nth in range(gpus)]
         return DistributedStrategy(tf.distribute.MirroredStrategy(devices))
     return SingleProcess()
 
 
 def join(cluster: Cluster, timeout: float, report: Callable[[str], None]) -> DistributedStrategy:
-    """Return the strategy over `cluster`, when all workers are there.
+    """Return the strategy over `cluster` once all workers answer.
 
     Raises Unavailable, with the addresses that do not answer, after `timeout` seconds.
     """
     wait_for_workers(cluster, timeout, report)
-    # TensorFlow's constructor keeps Python from running anything while it waits for the others: if one is
-    # lost in that moment, only the kernel can end it.
+    # TensorFlow's constructor blocks Python while it waits for the others: if one is lost in that moment,
+    # only the kernel can end the process.
     with ended_by_interrupts(max(1, int(timeout))):
         try:
             return DistributedStrategy(tf.distribute.MultiWorkerMirroredStrategy(), cluster)
@@ -53,12 +53,12 @@ def join(cluster: Cluster, timeout: float, report: Callable[[str], None]) -> Dis
 def wait_for_workers(cluster: Cluster, timeout: float, report: Callable[[str], None]) -> None:
     """Wait until every worker answers at its address.
 
-    TensorFlow waits for its peers within one call that neither ends, nor lets a signal or another
-    thread of Python in. Therefore each worker greets at its own address first and waits, in Python,
-    until all the others do: those it has heard are there, or TensorFlow's server already is.
+    TensorFlow waits for its peers in one call that never times out and blocks Python's signals and
+    threads. Therefore each worker first sends a greeting at its own address and waits, in Python, until
+    each other worker's greeting, or TensorFlow's server, answers.
 
-    Raises Unavailable, which names the addresses, after `timeout` seconds, and SettingsError for a
-    worker that has a different index.
+    Raises Unavailable, with the addresses, after `timeout` seconds, and SettingsError for a worker with a
+    different index.
     """
     with _greeting(cluster):
         missing = [index for index in range(len(cluster.workers)) if index != cluster.index]
@@ -82,7 +82,7 @@ def _host_and_port(address: str) -> tuple[str, int]:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens at the address that TF_CONFIG names, and at no other.
+    """Return a socket that listens only at the address in TF_CONFIG.
 
     If the name is not an address of this machine, such as a load balancer's, it listens at all of the
     machine's addresses, as TensorFlow's server will.
@@ -132,7 +132,7 @@ def _answers(cluster: Cluster, index: int) -> bool:
         return False
     if heard.startswith(_GREETING) and heard != _GREETING + b"%d\n" % index:
         theirs = heard[len(_GREETING) :].decode(errors="replace").strip()
-        time.sleep(1)  # so that the other, which is greeted still, finds it out too
+        time.sleep(1)  # so that the other worker gets this one's greeting and fails too
         raise SettingsError(
             f"{VARIABLE}: {address} is worker {index} here, and takes itself for worker {theirs}; "
             "expected the same cluster on all, and on each a task.index of its own"

@@ -5,9 +5,9 @@ the same. Each worker gets its own share of each batch, and runs the model's own
 with `strategy.run`. (Keras' `fit` fails under `MultiWorkerMirroredStrategy`, keras-team/keras#20585, from
 Keras 3 in TensorFlow 2.16 on: it makes a tensor of a batch that is spread over replicas.)
 
-Variables of the model and the optimizer are the strategy's (mirrored). Those of the metrics are plain
-ones: each worker adds its share, and after each execution all hold the sum over all workers, so logs,
-early stopping and the saved state are the same as on one machine.
+Variables of the model and the optimizer are mirrored. The metrics' variables are plain: each worker adds
+its share, and after each execution all hold the sum over all workers, so logs, early stopping and the
+saved state are the same as on one machine.
 """
 
 import contextlib
@@ -44,7 +44,7 @@ _WORKER_LOST = (
 
 
 class DistributedStrategy(SingleProcess):
-    """Training over all replicas of a strategy: a replica each GPU, or each worker without one."""
+    """Training over all replicas of a strategy: one per GPU, or per worker without one."""
 
     def __init__(self, strategy: tf.distribute.Strategy, cluster: Cluster | None = None):
         self.strategy, self._cluster = strategy, cluster
@@ -78,7 +78,7 @@ class DistributedStrategy(SingleProcess):
             batch = self._of_replica(batch)
             here = tf.cast(tf.size(batch[1]) * self.replicas, tf.float32)
             share = here / tf.cast(reviews_in_batch, tf.float32)
-            # Keras takes each replica's mean loss over the number of replicas, as if all had as many
+            # Keras divides each replica's mean loss by the number of replicas, as if all had as many
             # reviews: scaled, the gradients add up to the whole batch's.
             model.optimizer.scale_loss = lambda loss: loss * share
             step(batch)
@@ -107,7 +107,7 @@ class DistributedStrategy(SingleProcess):
         return execute_steps
 
     def _of_replica(self, batch: Any) -> Any:
-        """Return the part of this worker's share that a replica takes, in a replica's context."""
+        """Return a replica's part of this worker's share, in the replica's context."""
         local = self.replicas // self.workers
         if local == 1:
             return batch
@@ -127,9 +127,9 @@ class DistributedStrategy(SingleProcess):
         return _sum(self.strategy, tf.constant(array, tf.int32)).numpy()
 
     def broadcast(self, call: Callable[[], Result]) -> Result:
-        """Return, on each worker, what `call` returns on the chief; raise the LowmemError that it raises.
+        """Return the chief's result of `call` on each worker, or raise its LowmemError.
 
-        It returns a State, or what JSON can hold.
+        The result is a State or JSON.
         """
         result: Any = None
         content = b""
@@ -164,8 +164,8 @@ class DistributedStrategy(SingleProcess):
     def _gather(self, content: bytes, row: int, rows: int) -> list[bytes]:
         """Return `rows` contents, this worker's in its `row`; a worker beyond them sends nothing.
 
-        Everything travels as the sum of an int32 array, to which all but one worker add zeros: no float
-        is rounded, and it is the one operation that all workers have in any case.
+        Everything is sent as the sum of an int32 array to which all but one worker add zeros: no float is
+        rounded, and all workers have this operation in any case.
         """
         content = content if row == self.worker else b""
         lengths = np.zeros(rows, np.int32)
@@ -184,7 +184,7 @@ class DistributedStrategy(SingleProcess):
         try:
             yield
         except _WORKER_LOST as error:
-            # An error is passed on from worker to worker: the one that it began with comes first. The
+            # An error is passed from worker to worker: the original one comes first. The
             # chief's coordination service, in which every worker has a heartbeat, names none.
             named = re.search(r"CoordinationService|task:(\d+)", error.message)
             if self.workers == 1 or not named:

@@ -1,8 +1,8 @@
-"""Which machines train together: `TF_CONFIG`, TensorFlow's own convention, read and checked.
+"""Read and check `TF_CONFIG`, TensorFlow's convention for machines that train together.
 
     {"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, "task": {"type": "worker", "index": 0}}
 
-Kubernetes and Slurm launchers set it. TensorFlow takes a wrong one as it is and waits forever.
+Kubernetes and Slurm launchers set it. TensorFlow does not check it, and waits forever for a wrong one.
 """
 
 import json
@@ -45,12 +45,12 @@ class Cluster:
     index: int
 
     def name(self, index: int) -> str:
-        """Return how a message names a worker."""
+        """Return a worker's name for messages."""
         return f"worker {index} ({self.workers[index]})"
 
 
 def find_cluster() -> Cluster | None:
-    """Return the cluster that TF_CONFIG names; None where it is not set, or names one worker."""
+    """Return the cluster in TF_CONFIG; None if it is not set, or has one worker."""
     text = os.environ.get(VARIABLE, "")
     cluster = parse(text) if text.strip() else None
     return cluster if cluster and len(cluster.workers) > 1 else None
@@ -62,7 +62,7 @@ def without_cluster() -> dict[str, str]:
 
 
 def parse(text: str) -> Cluster:
-    """Read a TF_CONFIG; raise SettingsError that names the field that is wrong.
+    """Read a TF_CONFIG; raise SettingsError that names the wrong field.
 
     >>> parse('{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}')
     Cluster(workers=('a:1', 'b:1'), index=1)

@@ -1,4 +1,4 @@
-"""What each word, or n-gram, of a review does to a model's prediction."""
+"""The effect of each word or n-gram of a review on a model's prediction."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +18,10 @@ class Effect:
     """How much lower the log-odds of the predicted label are when the word is left out: above 0
     for a word that counts for the label, below 0 for one that counts against it."""
     ngrams: list[str] | None = None
-    """For a model that reads n-grams: all those that hold the word, which are left out with it."""
+    """For a model that reads n-grams: the n-grams with the word, which are left out with it."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return what JSON can hold; "ngrams" only for a model that reads them."""
+        """Return the effect as JSON; "ngrams" only for a model that reads them."""
         ngrams = {} if self.ngrams is None else {"ngrams": self.ngrams}
         return {"word": self.word, "effect": self.effect, **ngrams}
 
@@ -32,8 +32,8 @@ def word_effects(
     """Return the effect of each of a review's distinct `ids`, from most for the label to most against it.
 
     The start of the review is not a word. With n-grams there is also one for each word in them: a word is
-    left out wherever it stands, and with it every n-gram that it is in; what stood before it and after it
-    does not become neighbours. An IMDb review has 230 n-grams of 100,000: [sets, units] is 60 KB.
+    left out everywhere, with every n-gram that contains it; the words around it do not become neighbours.
+    An IMDb review has 230 n-grams of 100,000: [sets, units] is 60 KB.
     """
     if model.reads_ngrams:
         names = [vocabulary.words[id_ - FIRST_WORD_ID] for id_ in ids.tolist()]

@@ -38,21 +38,21 @@ def export(
     "weights": weights.npz and vocabulary.txt, all that `predict` reads. "keras": model.keras,
     which takes multi-hot rows, and the vocabulary.txt that numbers their columns.
 
-    Each holds an export.json that says what it is. `overwrite` replaces an export, which `report`
-    receives a line about. Only "saved-model" imports TensorFlow. Raises SettingsError, InputMissing,
-    DataError, OutputExists, OutputError.
+    Each has an export.json that describes it. `overwrite` replaces an export, which `report` is told.
+    Only "saved-model" imports TensorFlow. Raises SettingsError, InputMissing, DataError, OutputExists,
+    OutputError.
     """
     if format not in EXPORT_FORMATS:
         raise SettingsError(f"format is {format!r}, expected one of {', '.join(EXPORT_FORMATS)}")
     run, out = RunDirectory(run), Path(out)
     if format == "weights":
-        labels = load_with_vocabulary(run)[0].labels  # nothing damaged is copied
+        labels = load_with_vocabulary(run)[0].labels  # never copy damaged files
         files = [run.weights_file, run.vocabulary_file]
     else:
         run.vocabulary()
         run.require_model()
         if run.weights_file.exists():
-            load_with_vocabulary(run)  # nothing that diverged is exported
+            load_with_vocabulary(run)  # never export a model that diverged
         labels = run.config()["labels"]
         files = [run.model_file, run.vocabulary_file]
     with new_directory(out, EXPORT, overwrite=overwrite, inputs=[run.path], report=report) as directory:
@@ -127,7 +127,7 @@ def graph_tokenizer(name: str) -> Callable[[Any], Any]:
 
 
 def _composed(codes: Any, rows: Any) -> tuple[Any, Any]:
-    """Return the characters of texts, and their texts' numbers, as `text.unicode_words` composes them."""
+    """Compose characters, with their texts' numbers, as `text.unicode_words` does."""
     from .tensorflow import tf
 
     pairs, composed = map(tf.constant, unicode_words.compositions())
@@ -145,7 +145,7 @@ def _composed(codes: Any, rows: Any) -> tuple[Any, Any]:
 
 
 def _unicode_words(texts: Any, tokenizer: str) -> Any:
-    """Return the words of `text.unicode_words.split`, by its table and its patterns."""
+    """Split texts as `text.unicode_words.split` does, by its table and patterns."""
     from .tensorflow import tf
 
     codes = tf.strings.unicode_decode(texts, "UTF-8")

@@ -28,11 +28,11 @@ def build_model(
     three times that with Adam's moments.
 
     The optimizer is Adam with `learning_rate`, unless `optimizer` is given. With `input_scales`,
-    float32[num_words], the model starts as one whose inputs are multiplied by them, and takes inputs as
-    they are; the optimizer's `row_scales` train it as such a one.
+    float32[num_words], the model takes unscaled inputs but behaves as if they were multiplied by the
+    scales: its first kernel starts scaled, and the optimizer's `row_scales` keep it so.
 
-    Every layer draws from a seed of its own, made from `seed`: the same seed gives the same
-    weights, whatever else drew random numbers before.
+    Every layer has its own seed, derived from `seed`: the same seed gives the same weights, whatever
+    random numbers were drawn before.
     """
     seeds = iter(range(seed * 1000 + 1, seed * 1000 + 1000))
 
@@ -62,9 +62,8 @@ def compile_model(
 ) -> None:
     """Compile for binary cross-entropy (one output unit) or sparse categorical (more), with accuracy.
 
-    The labels are int64[batch], the optimizer is Adam as TensorFlow's fused kernel runs it.
-
-    `options` go to `keras.Model.compile` and override these.
+    The labels are int64[batch]; the optimizer is Adam by TensorFlow's fused kernel. `options` are passed
+    to `keras.Model.compile` and override these.
     """
     binary = model.output_shape[-1] == 1
     settings = {

@@ -25,7 +25,7 @@ class KerasModel:
         @tf.function(input_signature=specs)
         def run(rows: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             outputs = model(rows, training=False)
-            if binary:  # the loss as `evaluate` of Keras has it, from the logits where it finds them
+            if binary:  # the loss as Keras' `evaluate` computes it, from the logits if it finds them
                 return outputs, keras.losses.binary_crossentropy(labels[:, None], outputs)
             return outputs, keras.losses.sparse_categorical_crossentropy(labels, outputs)
 

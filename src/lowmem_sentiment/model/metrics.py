@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-# Probabilities are counted in this many bins instead of being kept. A power of two, so that
-# finding a bin is exact, and 0.5 is an edge: above it is the second label, as everywhere.
+# Probabilities are counted in this many bins instead of being kept. It is a power of two, so that binning
+# is exact and 0.5 is an edge: above it is the second label, as everywhere.
 SCORE_BINS = 2048
 
 
@@ -20,8 +20,8 @@ def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 def from_confusion_matrix(counts: np.ndarray, labels: list[str]) -> dict[str, Any]:
     """Return accuracy, precision, recall and F1 from int[labels, labels], true label by predicted.
 
-    Nothing predicted, or nothing there, counts as 0. With two labels the second is the positive one;
-    with more there are means over the labels ("macro") and over the reviews ("weighted").
+    A label without predictions or reviews counts as 0. With two labels the second is positive; with more
+    there are means over the labels ("macro") and over the reviews ("weighted").
     """
     right, true, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     precision, recall = ratio(right, predicted), ratio(right, true)
@@ -59,10 +59,10 @@ def to_confusion_matrix(bins: np.ndarray) -> np.ndarray:
 
 
 def area_under_roc(bins: np.ndarray) -> np.ndarray:
-    """Return float64[...], the share of (positive, negative) pairs that stand in the right order.
+    """Return float64[...], the share of (positive, negative) pairs in the right order.
 
-    `bins` is int[..., 2, bins]. Two in one bin count as half: on IMDb that is in the 6th digit. The area
-    is 0 where one label is not there.
+    `bins` is int[..., 2, bins]. A pair in one bin counts as half: on IMDb this changes the 6th digit. The
+    area is 0 if a label is missing.
     """
     negative, positive = np.moveaxis(bins.astype(np.float64), -2, 0)
     below = np.cumsum(negative, axis=-1) - negative / 2
@@ -85,7 +85,7 @@ def calibration_error(confidence: np.ndarray, groups: int = 16) -> float:
 def precision_recall(bins: np.ndarray, thresholds: int = 128) -> dict[str, np.ndarray]:
     """Return float64[thresholds + 1] each of true and false positives and negatives, precision, recall.
 
-    Precision is 1 if nothing is above a threshold: the curve ends at recall 0, precision 1.
+    Precision is 1 if no review is above a threshold: the curve ends at recall 0, precision 1.
     """
     groups = bins.astype(np.float64).reshape(2, thresholds, -1).sum(axis=2)
     above = np.cumsum(groups[:, ::-1], axis=1)[:, ::-1]

@@ -1,8 +1,8 @@
-"""A trained model in NumPy: read, run on reviews, explained. 2 MB for the default, no TensorFlow.
+"""Load, run and explain a trained model in NumPy: 2 MB for the default, no TensorFlow.
 
 Most of the time goes into the first layer. A multi-hot row times its kernel is the sum of the kernel's
-rows for the ids that are there, 130 of 10,000 for an IMDb review: taking and adding those is half the
-time of the dense product, and needs no 40 KB row per review.
+rows for the review's ids, 130 of 10,000 for an IMDb review: summing them takes half the time of the dense
+product, and no 40 KB row per review.
 """
 
 import os
@@ -22,8 +22,8 @@ from .weights import Metadata, read_weights
 def distinct_ids(ids: np.ndarray, num_words: int, ngrams: int | None = None) -> np.ndarray:
     """Return int[n], the columns that are 1 in the multi-hot row of a review's ids, ascending.
 
-    All words out of the vocabulary are one word to a model: ids from `num_words` on become 2. Of n-grams,
-    whose ids are distinct and ascending as they are, those from `num_words` on are nothing.
+    All words outside the vocabulary are one word to a model: ids from `num_words` on become 2. N-grams,
+    whose ids are distinct and ascending already, are dropped from `num_words` on.
     """
     if ngrams is not None:
         return ids[ids < num_words]
@@ -36,9 +36,9 @@ def distinct_ids(ids: np.ndarray, num_words: int, ngrams: int | None = None) -> 
 
 @dataclass(frozen=True)
 class NumpyModel:
-    """Dense layers, and what ``weights.npz`` records of them.
+    """Dense layers, and the metadata in ``weights.npz``.
 
-    A review is given as the distinct ids that it holds (`known_ids`), all below `num_words`.
+    A review is given as its distinct ids (`known_ids`), all below `num_words`.
     """
 
     metadata: Metadata
@@ -49,7 +49,7 @@ class NumpyModel:
 
     @classmethod
     def load(cls, run: RunDirectory) -> "NumpyModel":
-        """Read a run's ``weights.npz``; InputMissing or DataError where it is not there or damaged."""
+        """Read a run's ``weights.npz``; InputMissing or DataError if it is missing or damaged."""
         if not run.path.is_dir():
             raise no_directory(run.path, "run", "train")
         if not os.path.lexists(run.weights_file):
@@ -58,7 +58,7 @@ class NumpyModel:
         return cls(*read_weights(run.weights_file))
 
     def require_shape(self, num_words: int, hidden: tuple[int, ...], path: Path) -> None:
-        """Raise SettingsError unless a model of these settings has the shape of this one, of `path`."""
+        """Raise SettingsError unless these settings match this model's shape; messages name `path`."""
         if self.num_words != num_words:
             raise SettingsError(
                 f"num_words is {num_words:,}, {path} has {self.num_words:,}; expected the same"
@@ -80,7 +80,7 @@ class NumpyModel:
 
     @property
     def reads_ngrams(self) -> bool:
-        """Whether it reads n-grams of a review, and not words."""
+        """Whether it reads n-grams instead of words."""
         return bool(self.metadata.ngrams)
 
     def known_ids(self, ids: np.ndarray) -> np.ndarray:
@@ -96,14 +96,14 @@ class NumpyModel:
         return self._logits_of(sums)
 
     def probabilities(self, reviews: Sequence[np.ndarray]) -> np.ndarray:
-        """Return float32[reviews, labels]: what `keras.Model.predict` gives, within 1e-5."""
+        """Return float32[reviews, labels], equal to `keras.Model.predict` within 1e-5."""
         return softmax(self.logits(reviews))
 
     def score(self, reviews: Sequence[np.ndarray], labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return float32[reviews, labels], the probabilities, and float64[reviews], the losses.
 
-        The loss is the cross-entropy of the true labels, int[reviews], from the logits, as Keras
-        computes it: exact where the probability rounds to 0 or 1.
+        The loss is the cross-entropy of the true labels, int[reviews], from the logits, as Keras computes
+        it: exact even if the probability rounds to 0 or 1.
         """
         logits = self.logits(reviews)
         exact = logits.astype(np.float64)
@@ -113,10 +113,10 @@ class NumpyModel:
     def effects_of(
         self, ids: np.ndarray, label: int, left_out: np.ndarray, counts: np.ndarray
     ) -> np.ndarray:
-        """Return float64[sets], how much lower the label's log-odds are without some of a review's ids.
+        """Return float64[sets], how much lower the label's log-odds are without sets of a review's ids.
 
-        `left_out` int64[sum of counts] are places in `ids`, one set after the other; `counts`
-        int64[sets], each 1 or more, how many each set has.
+        `left_out` int64[sum of counts] are indices in `ids`, one set after the other; `counts`
+        int64[sets] are the sizes of the sets, each 1 or more.
         """
         rows = self.kernels[0].take(ids, axis=0).astype(np.float64)  # so that subtracting is exact enough
         whole = rows.sum(axis=0)[None]
@@ -137,10 +137,10 @@ class NumpyModel:
 
 
 def load_with_vocabulary(run: RunDirectory) -> tuple[NumpyModel, Vocabulary]:
-    """Load a run's model and the words that its ids stand for, each checked against the other.
+    """Load a run's model and its vocabulary, each checked against the other.
 
-    ``weights.npz`` and ``vocabulary.txt`` are enough, so that they can be copied to where predictions
-    are made; where config.json is there too, it is checked as well. Raises InputMissing or DataError.
+    ``weights.npz`` and ``vocabulary.txt`` suffice, so they can be copied elsewhere for prediction; if
+    config.json is there too, it is checked as well. Raises InputMissing or DataError.
     """
     model = NumpyModel.load(run)
     vocabulary = Vocabulary.load(run.vocabulary_file, model.metadata.vocabulary_sha256)
@@ -192,5 +192,5 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def log_odds(logits: np.ndarray, label: int) -> np.ndarray:
-    """Return log(p / (1 - p)) of a label, from logits: it stays exact where p is 1 in float32."""
+    """Return log(p / (1 - p)) of a label, from logits: exact even if p is 1 in float32."""
     return np.asarray(logits[:, label] - np.logaddexp.reduce(np.delete(logits, label, axis=1), axis=1))

@@ -22,11 +22,11 @@ class FusedAdam(keras.optimizers.Adam):
     runs it as a dozen operations, each a pass over 2 MB: 1.3 to 2 ms a step here, and a
     temporary array for each. The kernel is one pass without a temporary.
 
-    With `row_scales`, float32[rows], a row of the kernel with as many rows moves so many times as far.
-    That trains a model whose inputs are scaled, as Adam's step does not depend on a gradient's size. The
-    kernel, whose rows start scaled too, takes the inputs as they are.
+    `row_scales`, float32[rows], multiply the steps of the rows of the kernel with as many rows. This
+    trains a model as if its inputs were scaled, as Adam's step does not depend on a gradient's size. The
+    kernel's rows start scaled too, and its inputs are unscaled.
 
-    Raises ValueError for `amsgrad`, which the kernel does not have.
+    Raises ValueError for `amsgrad`, which the kernel lacks.
     """
 
     def __init__(self, *args, row_scales: np.ndarray | None = None, **kwargs):
@@ -36,12 +36,12 @@ class FusedAdam(keras.optimizers.Adam):
         self._row_scales = None if row_scales is None else tf.constant(row_scales[:, None])
 
     def update_step(self, gradient, variable, learning_rate):
-        """Update `variable` and its two moments in place, in all rows, with a gradient or without."""
+        """Update `variable` and its two moments in place, in all rows."""
         if isinstance(gradient, tf.IndexedSlices):  # of a user's Embedding layer
             gradient = tf.scatter_nd(gradient.indices[:, None], gradient.values, variable.shape)
         before = tf.identity(tf.convert_to_tensor(variable)) if self._scales_rows_of(variable) else None
         slots = adam_slots(self, variable)
-        if slots is None:  # Keras has changed; its own step gives the same weights, more slowly
+        if slots is None:  # Keras has changed; its own step gives the same weights but is slower
             super().update_step(gradient, variable, learning_rate)
         else:
             self._apply(variable, *slots, gradient, learning_rate)
@@ -75,8 +75,8 @@ class FusedAdam(keras.optimizers.Adam):
 class TableAdam(FusedAdam):
     """Adam for a model whose first variable is a table of which each step reads some rows.
 
-    A step calls `gather`, and then applies a gradient of the table that is `tf.IndexedSlices` of the same
-    rows. Rows without a gradient wait, and their steps are made up for when they are next gathered.
+    A step calls `gather`, and then applies a gradient of the table as `tf.IndexedSlices` of the same
+    rows. Rows without a gradient wait, and catch up on their steps when they are next gathered.
 
     Without a gradient step L + k moves a weight by a_k b1^k m / (b2^(k/2) sqrt(v) + e), where m and v are
     its moments after step L, a_k the learning rate with its bias corrections, and e epsilon. The sum over
@@ -86,14 +86,14 @@ class TableAdam(FusedAdam):
 
     which is exact for e = 0 and for v = 0, and within 6e-6 of it in between: b1^k leaves few terms, over
     which b2^(k/2) hardly changes. A and Q are tables over g that each step moves on by one, so that the
-    learning rate may change. A step then takes time for its own words only.
+    learning rate may change. A step then takes time only for its own words.
 
     Until `move_all` a row that was not gathered is as it was; the loop calls it at an epoch's end, and
     within an epoch after each `MOST_MISSED` steps.
 
-    With `lazy` rows never make up for the steps that they missed, as in TensorFlow Addons' `LazyAdam`: a
-    word's moments do not decay while it does not occur, so the result differs from Adam's. A step takes a
-    fifth less time.
+    With `lazy` rows never catch up on missed steps, as in TensorFlow Addons' `LazyAdam`: a word's moments
+    do not decay while it does not occur, so the result differs from Adam's. A step takes a fifth less
+    time.
     """
 
     MOST_MISSED = 1024
@@ -116,8 +116,8 @@ class TableAdam(FusedAdam):
         rows, shape = tf.zeros([0, columns]), [None, columns]
         self._gathered = tuple(tf.Variable(rows, trainable=False, shape=shape) for _ in range(3))
         self.deferred: tuple[tf.Variable, ...] = ()
-        """What a saved state needs beside Keras' variables: the step of each row, int32[rows], and A and
-        Q, float32[MOST_MISSED + 1, 2]; nothing when lazy."""
+        """The variables that a saved state needs beside Keras': the step of each row, int32[rows],
+        and A and Q, float32[MOST_MISSED + 1, 2]; none when lazy."""
         if self.lazy:
             return
         size = self.MOST_MISSED + 1
@@ -129,7 +129,7 @@ class TableAdam(FusedAdam):
         self._decay = (np.array([self.beta_1, self.beta_2]) ** steps).astype(np.float32)
 
     def gather(self, ids: tf.Tensor) -> tf.Tensor:
-        """Return float32[ids, columns]: rows of the table, up to date, to take this step's gradient of.
+        """Return float32[ids, columns]: rows of the table, up to date, for this step's gradient.
 
         `ids` int64[ids] are distinct.
         """
@@ -161,7 +161,7 @@ class TableAdam(FusedAdam):
         """Bring all rows up to date."""
         if self.lazy:
             return
-        # 4,096 at a time: a temporary is 0.8 MB and not, as at 88,584 words of 50 weights, 18.
+        # 4,096 at a time: a temporary takes 0.8 MB instead of 18 at 88,584 words of 50 weights.
         count, size = self._table_rows, 4096
 
         def move(first: tf.Tensor) -> tuple[tf.Tensor]:
@@ -178,7 +178,7 @@ class TableAdam(FusedAdam):
             self._moved_at.assign(tf.fill(self._moved_at.shape, tf.cast(self.iterations, tf.int32)))
 
     def _up_to_date(self, ids: tf.Tensor) -> list[tf.Tensor]:
-        """Return rows of the weights and of their two moments, moved by the steps that they missed."""
+        """Return rows of the weights and of their two moments, moved by their missed steps."""
         weights, momentum, velocity = (
             tf.raw_ops.ResourceGather(resource=each, indices=ids, dtype=tf.float32)
             for each in self._table
@@ -188,7 +188,7 @@ class TableAdam(FusedAdam):
         missed = tf.cast(self.iterations, tf.int32) - tf.gather(self._moved_at, ids)
         first, second = tf.split(tf.gather(self._decay, missed), 2, axis=1)
         a, q = tf.split(tf.gather(self._sums, missed), 2, axis=1)
-        # Where no step was missed, A = 0 and e / A is infinite: the weight stays.
+        # If no step was missed, A = 0 and e / A is infinite: the weight stays.
         moved = momentum / (tf.sqrt(velocity) * (1 / tf.maximum(q, 1e-30)) + self.epsilon / a)
         if self._row_scales is not None:
             moved *= tf.gather(self._row_scales, ids)
@@ -199,7 +199,7 @@ class TableAdam(FusedAdam):
             tf.raw_ops.ResourceScatterUpdate(resource=each, indices=ids, updates=rows)
 
     def _note_step(self, ids: tf.Tensor, learning_rate: tf.Tensor) -> None:
-        """Note which rows have made this step, and how far it would have moved the others."""
+        """Record which rows made this step, and how far it would have moved the others."""
         step = tf.cast(self.iterations + 1, tf.int32)
         tf.raw_ops.ResourceScatterUpdate(
             resource=self._moved_at.handle, indices=ids, updates=tf.fill(tf.shape(ids), step)

@@ -1,4 +1,4 @@
-"""TensorFlow and Keras, imported so that they are quick to start and small; import both from here.
+"""TensorFlow and Keras, imported quickly and with less memory; import both from here.
 
 Importing this module, as `train`, `batches`, `build_model` and `compile_model` do, changes the process:
 
@@ -9,7 +9,7 @@ Importing this module, as `train`, `batches`, `build_model` and `compile_model` 
 - TF_CPP_MIN_LOG_LEVEL is set to 3, unless it is set, and what TensorFlow writes to standard error during
   its import is dropped.
 
-Where TensorFlow and Keras are imported already, only the heaps change. `set_threads` changes threads.
+If TensorFlow and Keras are imported already, only the heaps change. `set_threads` changes threads.
 """
 
 import contextlib
@@ -27,22 +27,22 @@ from ..system.memory import limit_heaps, require_addresses
 from ..system.signals import interruptible
 from ..system.workarounds import UNUSED_BY_KERAS, hidden
 
-# Up to here one thread was as fast as two or faster on two cores, of which the pipeline needs one.
+# Up to here one thread was as fast as two, or faster, on two cores, one of them used by the pipeline.
 _SMALL_STEP = 1 << 27
 
 
 def set_threads(multiplications: int) -> None:
     """Set the number of threads that TensorFlow uses for a step, before its first operation.
 
-    `multiplications` counts those of the step's forward pass, over the batch's own words. The operations
-    of Dense layers follow one another: a second thread only means that they are handed from one to the
-    other, 0.1 ms a step. Nor does it pay to split them in a small step: on two cores an epoch of the
-    default run takes 1.6 s on one thread and 2.6 on two, in batches of 128 reviews (35 million
-    multiplications) 0.9 and 1.3, of 512 (260 million) 1.2 and 1.0. No result was seen to depend on it: 1
-    to 8 threads gave the same bits.
+    `multiplications` is their number in the step's forward pass over the batch's own words. The
+    operations of Dense layers run one after the other: a second thread only adds hand-overs, 0.1 ms per
+    step. Splitting them does not pay in a small step either: on two cores an epoch of the default run
+    takes 1.6 s on one thread and 2.6 on two, in batches of 128 reviews (35 million multiplications) 0.9
+    and 1.3, of 512 (260 million) 1.2 and 1.0. No result was seen to depend on it: 1 to 8 threads gave the
+    same bits.
 
-    Does nothing where the caller or TensorFlow's environment variables chose, with a GPU, which has
-    threads of its own, or after the first operation.
+    Does nothing if the caller or TensorFlow's environment variables chose, with a GPU, or after the first
+    operation.
     """
     threads = tf.config.threading
     if tf.config.list_physical_devices("GPU"):
@@ -66,7 +66,7 @@ def _quiet_stderr() -> Iterator[None]:
     TensorFlow 2.21 writes six lines about oneDNN and GPUs while it is imported, before it looks
     at TF_CPP_MIN_LOG_LEVEL.
     """
-    if os.environ["TF_CPP_MIN_LOG_LEVEL"] < "3":  # someone wants to see them
+    if os.environ["TF_CPP_MIN_LOG_LEVEL"] < "3":  # the user wants to see them
         yield
         return
     kept = os.dup(2)
@@ -85,7 +85,7 @@ def _quiet_stderr() -> Iterator[None]:
 
 
 def _require_avx() -> None:
-    """Raise Unavailable where TensorFlow would die of "Illegal instruction": on x86 without AVX."""
+    """Raise Unavailable on x86 without AVX, where TensorFlow would die of "Illegal instruction"."""
     cpuinfo = Path("/proc/cpuinfo")
     if platform.machine() == "x86_64" and cpuinfo.exists():
         flags = re.search(r"^flags.*", cpuinfo.read_text(), re.MULTILINE)
@@ -97,7 +97,7 @@ def _require_avx() -> None:
 
 
 def _limit_arenas() -> None:
-    """Let the step, the pipeline and the main thread have a heap of glibc's malloc each, and no more.
+    """Give the step, the pipeline and the main thread one heap of glibc's malloc each.
 
     Threads that share a heap wait for each other at each of a step's hundred temporaries: with one heap
     for all an epoch of the default run takes 1.8 s instead of 1.55. Each heap keeps some of the memory
@@ -110,8 +110,8 @@ def _limit_arenas() -> None:
 def _lean_import() -> Iterator[None]:
     """Import as the module's docstring says.
 
-    TensorFlow's modules are half a million objects that live on; the collector goes through them
-    again and again while they are made: a quarter of the time of the import.
+    TensorFlow's modules are half a million objects that stay alive; the collector would scan them again
+    and again: a quarter of the import's time.
     """
     if sys.modules.keys() >= {"tensorflow", "keras"}:
         yield

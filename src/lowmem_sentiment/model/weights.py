@@ -1,4 +1,4 @@
-"""``weights.npz``: a model for NumPy, self-contained but for the vocabulary's words.
+"""``weights.npz``: a model for NumPy, self-contained except for the vocabulary's words.
 
 metadata                       JSON: format version, labels, num_words, activations,
                                SHA-256 of vocabulary.txt; with n-grams, their longest; the
@@ -20,12 +20,12 @@ from ..text.tokenizer_names import KERAS, check_tokenizer
 VERSION = 1
 
 ACTIVATIONS = ("relu", "sigmoid", "softmax", "tanh", "linear")
-"""What NumPy runs; the last layer's is sigmoid (one unit, two labels) or softmax."""
+"""Activations that NumPy runs; the last layer's is sigmoid (one unit, two labels) or softmax."""
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What ``weights.npz`` records beside its arrays."""
+    """The metadata in ``weights.npz``."""
 
     version: int
     labels: list[str]
@@ -34,9 +34,9 @@ class Metadata:
     activations: list[str]
     """Of each layer."""
     vocabulary_sha256: str
-    """Of the ``vocabulary.txt`` that the ids belong to."""
+    """SHA-256 of the ``vocabulary.txt`` that the ids belong to."""
     ngrams: int | None = None
-    """The most words in an n-gram, if the ids are of n-grams; None: they are of words."""
+    """The most words in an n-gram; None: the ids are of words."""
     tokenizer: str = KERAS
 
 
@@ -57,7 +57,7 @@ def to_arrays(
         Metadata(VERSION, labels, num_words, activations, vocabulary_sha256, ngrams, tokenizer)
     )
     for name, usual in (("ngrams", None), ("tokenizer", KERAS)):
-        if metadata[name] == usual:  # as it was written before there was a choice
+        if metadata[name] == usual:  # as older versions wrote it
             del metadata[name]
     arrays = {"metadata": np.frombuffer(json.dumps(metadata).encode(), np.uint8)}
     for nth, layer in enumerate(layers):

@@ -15,7 +15,7 @@ from ..system.files import open_regular
 from ..system.tfrecord import DamagedRecord, read_blocks
 
 CHARTS = ("epoch_loss", "epoch_accuracy")
-"""The charts that are drawn by default."""
+"""The charts drawn by default."""
 
 MAX_RECORD = 64 << 20
 """Bytes; the largest of ours is an image of 20 KB. A damaged length is not allocated."""
@@ -39,8 +39,8 @@ Warn = Callable[[str], None]
 def read_events(path: Path, warn: Warn = lambda line: None) -> Iterator[Any]:
     """Yield the `Event` protocol buffers of a file.
 
-    Every checksum is checked. `warn` is called where the file is damaged, with the place and the reason:
-    a record with a wrong checksum is left out; after a damaged length nothing can be found.
+    Every checksum is checked. `warn` is called with the place and reason of each damage: a record with a
+    wrong checksum is skipped; nothing after a damaged length can be found.
     """
     from google.protobuf.message import DecodeError
     from tensorboard.compat.proto.event_pb2 import Event
@@ -66,7 +66,7 @@ def read_events(path: Path, warn: Warn = lambda line: None) -> Iterator[Any]:
 
 
 def read_values(run: RunDirectory, warn: Warn = lambda line: None) -> Iterator[tuple[str, int, Any]]:
-    """Yield subdirectory, step and `Summary.Value` of everything in a run's event files, file by file."""
+    """Yield subdirectory, step and `Summary.Value` of all events of a run, file by file."""
     for file in sorted(run.tensorboard.rglob("*tfevents*")):
         part = "" if file.parent == run.tensorboard else file.parent.name
         for event in read_events(file, warn):
@@ -77,7 +77,7 @@ def read_values(run: RunDirectory, warn: Warn = lambda line: None) -> Iterator[t
 def read_curves(run: str | Path, warn: Warn = lambda line: None) -> list[Curve]:
     """Return every scalar curve of a run, sorted by tag, from its event files.
 
-    `warn` is called where a file is damaged. Raises InputMissing where no curve can be read.
+    `warn` is called for damaged files. Raises InputMissing if no curve can be read.
     """
     run = RunDirectory(run)
     curves: dict[tuple[str, str], Curve] = {}
@@ -108,7 +108,7 @@ def _number(value: Any) -> float | None:
 def choose(curves: Iterable[Curve], tags: Iterable[str] = ()) -> list[Curve]:
     """Return the curves with one of `tags`, in their order; SettingsError for one that no run has.
 
-    Without tags they are `CHARTS` where they are there; ["all"] is every tag, sorted.
+    Without tags, returns the `CHARTS` that exist; ["all"] is every tag, sorted.
     """
     curves, tags = list(curves), list(tags)
     known = sorted({curve.tag for curve in curves})

@@ -54,7 +54,7 @@ class EventWriter:
         self._waiting[name].append(event.SerializeToString())
 
     def flush(self) -> None:
-        """Bring everything written so far to the files; they end with a whole event, also on failure.
+        """Write all waiting events to the files, which end with a whole event even on failure.
 
         Raises OutputError when the system refuses (a full disk); events that are not written are kept.
         """
@@ -76,8 +76,8 @@ class EventWriter:
         path, size = self._files.get(name) or (self._directory / name / _file_name(), 0)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # The file is opened each time: a training run holds no descriptor of a file that
-            # somebody may move or delete.
+            # The file is opened each time: a training run keeps no file open that somebody may move or
+            # delete.
             with open(path, "r+b" if size else "xb", buffering=0) as file:
                 file.seek(size)
                 try:
@@ -134,7 +134,7 @@ def _array(array: np.ndarray) -> dict[str, Any]:
 
 
 def scalars(values: Mapping[str, float], descriptions: Mapping[str, str] | None = None) -> list[Value]:
-    """Return one point (float32) per tag; a description is shown beside the tag's chart."""
+    """Return one point (float32) per tag; descriptions are shown beside the charts."""
     texts = descriptions or {}
     return [
         _value(

@@ -1,7 +1,7 @@
-"""TensorBoard on a server too small for it, and with settings that suit two epochs as well as fifty.
+"""TensorBoard for small servers, with settings that suit two epochs as well as fifty.
 
-Only the plugins whose tabs have something to show are loaded. `Gate` refuses requests from pages of
-other sites, and leads to the page with our settings. `system/workarounds.py` changes TensorBoard itself.
+Only plugins whose tabs have content are loaded. `Gate` refuses requests from pages of other sites, and
+opens the page with our settings. `system/workarounds.py` changes TensorBoard itself.
 """
 
 import ipaddress
@@ -32,7 +32,7 @@ Application = Callable[..., Iterable[bytes]]
 PINNED = json.dumps([{"plugin": "scalars", "tag": tag} for tag in CHARTS])
 
 ONE_RUN, SEVERAL_RUNS = "regex:(train|validation|result)", "regex:(.+)/(train|validation)"
-"""Which curves share a colour: those of one role, or of one role of one run."""
+"""Curves with the same role, or the same role and run, share a colour."""
 
 STORED = {
     "ignoreOutliers": False,
@@ -74,9 +74,9 @@ def serve(logdir: str | Path, host: str, port: int, report: Callable[[str], None
 
 
 def _plugins() -> list[Any]:
-    """Return the plugins with something of ours to show, in the order of their tabs.
+    """Return the plugins that have content to show, in the order of their tabs.
 
-    One of the others imports TensorFlow when its address is asked for: 530 MB until the server ends.
+    One of the others imports TensorFlow when its address is requested: 530 MB until the server ends.
     """
     from tensorboard.plugins.core.core_plugin import CorePluginLoader
     from tensorboard.plugins.distribution.distributions_plugin import DistributionsPlugin
@@ -123,7 +123,7 @@ class Gate:
         self, environment: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         if not self._is_ours(environment.get("HTTP_HOST", "localhost")):
-            names = f"localhost, an IP address, {socket.gethostname()}, or what --host names"
+            names = f"localhost, an IP address, {socket.gethostname()}, or the name given by --host"
             text = f"This request is for a different server; expected the Host {names}.\n"
             return _respond(start_response, "403 Forbidden", "text/plain", text)
         if environment["PATH_INFO"] not in ("", "/") or environment.get("QUERY_STRING"):
@@ -136,8 +136,8 @@ class Gate:
     def _is_ours(self, host: str) -> bool:
         """Return whether a request's Host names this server.
 
-        A page of any site may ask for an address of this machine under a name of its own (DNS rebinding),
-        and would read the answer. A browser sends an IP address only if the user opened that address.
+        A page of any site may request this machine's address under the site's own name (DNS rebinding),
+        and could read the answer. A browser sends an IP address only if the user opened that address.
         """
         name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
         if name.lower() in self._names:

@@ -66,7 +66,7 @@ def _mark(curve: Curve, runs: list[str], colour: bool) -> str:
 
 
 def _legend(curves: list[Curve], runs: list[str], width: int, colour: bool) -> list[str]:
-    """Return one line per curve: its mark, its run as far as the runs differ, its last value."""
+    """Return one line per curve: its mark, the part of its run's name that differs, its last value."""
     names = dict(zip(runs, _short_names(runs), strict=True))
     lines = []
     for curve in curves:
@@ -87,7 +87,7 @@ def _short_names(runs: list[str]) -> list[str]:
 
 
 def _columns(curve: Curve, first: int, last: int, width: int) -> Iterable[tuple[int, float]]:
-    """Yield (column, value): the curve at each column that it reaches, straight between its points."""
+    """Yield (column, value): the curve at each column it reaches, interpolated linearly."""
     scale = (width - 1) / max(1, last - first)
     points = [
         ((step - first) * scale, value)

@@ -1,4 +1,4 @@
-"""A run in words, for TensorBoard: data, settings, model, result, the reviews that it gets wrong."""
+"""Describe a run in words for TensorBoard: data, settings, model, result, its worst mistakes."""
 
 import shlex
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ MOST_LABELS, LABEL = 20, 40
 
 
 def describe_run(dataset: Dataset, settings: TrainingSettings, model: Any) -> str:
-    """Return the command that trains such a run again, its data, settings and layers as Markdown.
+    """Return a run's training command, data, settings and layers as Markdown.
 
     One text per run, because TensorBoard repeats each text for every run of a folder.
     """
@@ -91,7 +91,7 @@ def describe_most_wrong(
 ) -> str:
     """Return the reviews whose wrong label the model is surest of, as Markdown.
 
-    `model` computes the words' effects; without one they are left out.
+    `model` computes the words' effects; without a model they are omitted.
     """
     if not most_wrong:
         return "No validation review has a wrong label."
@@ -129,7 +129,7 @@ def describe_most_wrong(
 
 
 def _mark(words: list[str], marks: dict[str, str]) -> list[str]:
-    """Return the words of a review, marked where they are one of `marks` or a part of one."""
+    """Return the words of a review, with the words of `marks` marked."""
     marked = list(words)
     for item, mark in sorted(marks.items(), key=lambda each: each[0].count(" ")):
         parts = item.split(" ")

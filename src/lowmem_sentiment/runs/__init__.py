@@ -1,1 +1,1 @@
-"""The run directory, what configures a run, and what it will take."""
+"""The run directory, the configuration of a run, and its memory plan."""

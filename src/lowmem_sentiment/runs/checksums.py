@@ -1,8 +1,7 @@
 """``checksums.json``: the SHA-256 of a run's files, which every reader checks.
 
-Each writer adds the digest of the file that it is about to rename into place, and keeps the digest of the
-file that is there: a kill between the two renames leaves a file whose digest is known. SHA-256 takes 1 ms
-per MB.
+Each writer adds the digest of the file that it is about to rename into place, and keeps the old file's
+digest: after a kill between the two renames the file's digest is still known. SHA-256 takes 1 ms per MB.
 """
 
 import contextlib
@@ -27,7 +26,7 @@ class _Content:
 
 
 class Checksums:
-    """The digests of the files `names` of a directory; an export, or an older run, has none."""
+    """The digests of the files `names` in a directory; exports and older runs have none."""
 
     def __init__(self, directory: Path, names: tuple[str, ...]):
         self._directory, self._names = directory, names
@@ -35,7 +34,7 @@ class Checksums:
         self._written: dict[str, str] = {}  # the digests of files that this process wrote
 
     def check(self, file: Path) -> None:
-        """Raise InputMissing or DataError unless a file is the one that was written."""
+        """Raise InputMissing or DataError unless a file is unchanged since it was written."""
         known = self._read()
         if known is None:
             with open_regular(file):
@@ -55,7 +54,7 @@ class Checksums:
             if known is None:
                 known = {name: [sha256(path)] for name, path in self._present()}
             stands = self._standing(file, known)
-            self._written.pop(file.name, None)  # not known if the rename, or what follows it, fails
+            self._written.pop(file.name, None)  # unknown if the rename or a later step fails
             known[file.name] = [digest, *stands]
             if previous:
                 known[previous.name] = [*stands, *self._standing(previous, known)]

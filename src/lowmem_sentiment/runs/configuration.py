@@ -25,7 +25,7 @@ BEST_BY = ("accuracy", "loss", "f1")
 class TrainingSettings(Settings):
     """The settings that, with the dataset, decide the result of a training run.
 
-    The defaults are the tutorial's, but for batches of 32 reviews, Keras' default, instead of 500.
+    The defaults are the tutorial's, except for batches of 32 reviews (Keras' default) instead of 500.
 
     Each field is an option of `train` (`batch_size` is ``--batch-size``), and is described by its help.
     If `num_words` is None, it is 10,000, or all words if there are fewer; `window_bytes` is in bytes on
@@ -80,7 +80,7 @@ class TrainingSettings(Settings):
         choices=CLASS_WEIGHTS,
     )
     """"balanced": a review's weight in the loss is (reviews / labels) / reviews of its label."""
-    # Bytes on disk, about 1.7 times as many in memory. IMDb's training split (16 MB) fits, so it is
+    # Bytes on disk; in memory about 1.7 times as many. IMDb's training split (16 MB) fits, so it is
     # shuffled as a whole; larger data is shuffled window by window.
     window_bytes: int = setting(
         32 << 20,
@@ -108,7 +108,7 @@ class TrainingSettings(Settings):
     )
 
     former_keys = ("projector",)
-    """Settings of earlier versions: a run that has them is read without them."""
+    """Settings of earlier versions, which are ignored."""
 
     def __post_init__(self) -> None:
         if self.dropout == TrainingSettings.dropout:  # fewer layers take fewer of the default rates

@@ -1,4 +1,4 @@
-"""What is wrong with a trained model, with the command that mends it; nothing where all is well."""
+"""Diagnose a trained model, with commands that fix the problems."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,9 +17,9 @@ FEW_STEPS = 300
 
 
 def no_better_than_one_label(accuracy: float, labels: Sequence[str], counts: Sequence[int]) -> str | None:
-    """Return a line where a model is right no more often than one that always answers the largest label.
+    """Return a line if a model is right no more often than always answering the largest label.
 
-    `counts` are the reviews of each label that `accuracy` is of.
+    `counts` are the reviews of each label in the split on which `accuracy` was measured.
     """
     largest = max(range(len(counts)), key=counts.__getitem__)
     share = counts[largest] / max(1, sum(counts))
@@ -34,10 +34,10 @@ def no_better_than_one_label(accuracy: float, labels: Sequence[str], counts: Seq
 def diagnose(
     dataset: Dataset, settings: TrainingSettings, epochs: Sequence[dict[str, Any]], kept: int, steps: int
 ) -> list[str]:
-    """Return a line for each thing that is wrong with a run.
+    """Return a line for each problem of a run.
 
-    `epochs` are its lines of metrics.jsonl, `kept` the number of the epoch that is kept, from 1, and
-    `steps` those of an epoch.
+    `epochs` are the lines of metrics.jsonl, `kept` the number of the kept epoch, from 1, and `steps` the
+    steps per epoch.
     """
     by_recipe = settings_by_recipe(dataset, NGRAMS)
     if settings.learning_rate_schedule == "constant":

@@ -3,8 +3,8 @@
 The constants were measured on TensorFlow 2.21 and Keras 3.15 (x86-64, glibc): the peak resident set of
 training with 5,000 to 500,000 words is linear in the bytes of weights, of a batch, and of the shuffle
 window, within 3 %. `train` writes prediction and measurement side by side into its summary. It measures
-anonymous memory every 20 ms, and so misses the moments in which large weights are copied to be saved:
-20 % at 500,000 words, nothing at 10,000.
+anonymous memory every 20 ms, and so misses brief copies of large weights while they are saved: 20 % at
+500,000 words, nothing at 10,000.
 """
 
 import math
@@ -22,8 +22,8 @@ from .configuration import TrainingSettings
 # TensorFlow's and Keras' objects (197 MB after the import), the traced graphs, the allocator's slack.
 FLOOR = 241 * MB
 
-# Pages of libraries that are resident when memory is plenty. The kernel drops most of them when it
-# is short, and reads them again: with LIBRARIES_WELL training takes half as long again, with
+# Library pages that are resident when memory is plentiful. The kernel drops most of them when it is
+# short, and reads them again: with LIBRARIES_WELL training takes half as long again, with
 # LIBRARIES_AT_LEAST twice as long, and with 100 MB it never finishes.
 LIBRARIES = 393 * MB
 
@@ -32,14 +32,14 @@ LIBRARIES_WELL = 165 * MB
 LIBRARIES_AT_LEAST = 120 * MB
 
 # Copies of the weights: the weights, Adam's two moments, and copies that the allocator keeps or that
-# are made to save them.
+# saving makes.
 WEIGHT_COPIES = 6
 
 # Further copies in a worker: gradients of all words, and their sum over the workers.
 GRADIENT_COPIES_OF_WORKER = 2
 
-# Batches in memory during a step, besides the prefetched ones, the last of which is being made: the
-# batch in use, and whatever grows with it, such as the layers' outputs.
+# Batches in memory during a step besides the prefetched ones: the batch in use, and memory that grows
+# with it, such as the layers' outputs.
 BATCH_COPIES_BESIDE_PREFETCH = 1.4
 
 # Each record in the shuffle window is a tensor: its bytes and the objects around them.
@@ -49,7 +49,7 @@ RECORD_OVERHEAD = 300
 WORKER = 46 * MB
 
 # Copies of the counts of validation reviews by true and predicted label, int32[labels, labels], and of
-# their picture: 24 MB at 1,000 labels, which is what it takes.
+# their picture: 24 MB at 1,000 labels, as measured.
 COUNT_COPIES = 6
 
 # Copies of the labels' names.
@@ -78,22 +78,22 @@ class Plan:
 
     @property
     def anonymous(self) -> int:
-        """What the kernel cannot reclaim."""
+        """The bytes that the kernel cannot reclaim."""
         return FLOOR + self.weights + self.batches + self.window + self.labels + self.workers
 
     @property
     def resident(self) -> int:
-        """Peak resident set where memory is plenty."""
+        """Peak resident set when memory is plentiful."""
         return self.anonymous + LIBRARIES
 
     @property
     def needed(self) -> int:
-        """The least limit (a cgroup's, or a server's free memory) that training runs well in."""
+        """The smallest limit (a cgroup's, or a server's free memory) in which training runs well."""
         return self.anonymous + LIBRARIES_WELL
 
     @property
     def least(self) -> int:
-        """The least limit that training completes in, twice as slow as where memory is plenty."""
+        """The smallest limit in which training completes, at half the usual speed."""
         return self.anonymous + LIBRARIES_AT_LEAST
 
 
@@ -122,16 +122,17 @@ def plan(dataset: Dataset, settings: TrainingSettings, workers: int = 1) -> Plan
 
 
 def distinct_words(dataset: Dataset, reviews: int) -> int:
-    """Return roughly how many different words a number of reviews have, by Heaps' law.
+    """Estimate how many different words a number of reviews have, by Heaps' law.
 
-    9 * words ** 0.62. On IMDb: 2,260 for 32 reviews, which have 2,217; 19,400 for 1,024 (19,363).
+    The estimate is 9 * words ** 0.62. On IMDb: 2,260 for 32 reviews (actual: 2,217); 19,400 for 1,024
+    (19,363).
     """
     tokens = reviews * dataset.manifest["length"]["mean"]
     return math.ceil(9 * float(tokens**0.62))
 
 
 def window_content(dataset: Dataset, window_bytes: int) -> tuple[int, int]:
-    """Return the most reviews and bytes that a shuffle window over the training shards holds."""
+    """Return the maximum of reviews and bytes in a shuffle window over the training shards."""
     shards = dataset.shards("train")
     largest = sorted(shards, key=lambda shard: -shard.bytes)[: window_width(shards, window_bytes)]
     return sum(shard.records for shard in largest), sum(shard.bytes for shard in largest)
@@ -149,8 +150,8 @@ def fit_to(
     """Return `settings` with the largest shuffle window and prefetch that fit into `limit`.
 
     Nothing else is changed: batch size, words and layers change the result. Validation batches are as
-    large as training batches, and never in memory together with them. If training does not run well
-    even with the smallest ones, return those, as long as it can complete; SettingsError if it cannot.
+    large as training batches, and never in memory together with them. If training does not run well even
+    with the smallest ones, return those if it can complete; SettingsError if it cannot.
     """
     windows = [settings.window_bytes, *(size for size in _WINDOWS if size < settings.window_bytes)]
     choices = [

@@ -1,4 +1,4 @@
-"""Settings that belong together, under a name: what `train` does unless its options say otherwise."""
+"""Named sets of settings that `train` uses unless its options override them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def recipe_settings(name: str, dataset: Dataset) -> dict[str, Any]:
 
 
 def settings_by_recipe(dataset: Dataset, recipe: str | None = None, **chosen: Any) -> TrainingSettings:
-    """Return the settings of a recipe, by default the dataset's, and those chosen, which override it."""
+    """Return the settings of a recipe (default: the dataset's), overridden by the chosen ones."""
     settings = {**recipe_settings(recipe or dataset.recipe, dataset), **chosen}
     if "dropout" in settings and "dropout" not in chosen:
         settings["dropout"] = settings["dropout"][: len(settings["hidden"])]

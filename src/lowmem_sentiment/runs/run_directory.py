@@ -86,10 +86,9 @@ class RunDirectory:
     ) -> None:
         """Make the directory, with its config and the vocabulary that its ids belong to.
 
-        `ngrams` is the most words that an n-gram has, where the vocabulary is of n-grams; `tokenizer` is
-        what makes words of texts. With `held`
-        the run stays locked for this process until that stack ends. Raises OutputExists when something
-        is there already, but for a run that `overwrite` replaces, or is in use.
+        `ngrams` is the most words in an n-gram, for a vocabulary of n-grams. With `held` the run stays
+        locked for this process until that stack closes. Raises OutputExists if the directory is in use,
+        or exists and is not a run that `overwrite` replaces.
         """
         self.refuse_existing(overwrite=overwrite, inputs=inputs)
         place = os.path.relpath(config["dataset"]["path"], self.path.resolve())
@@ -114,7 +113,7 @@ class RunDirectory:
             made.write_config(whole)
 
     def refuse_existing(self, *, overwrite: bool, inputs: Iterable[str | Path] = ()) -> None:
-        """Raise OutputExists where `create` would: something is there that may not be replaced."""
+        """Raise OutputExists if `create` would."""
         if RUN.recognises(self.path) and not overwrite:
             with locked(self.path):
                 raise OutputExists(self._explain_existing())
@@ -133,11 +132,11 @@ class RunDirectory:
 
     @property
     def finished(self) -> bool:
-        """Whether training has ended and everything of it is written."""
+        """Whether training has ended and all files are written."""
         return os.path.lexists(self.summary_file)
 
     def check(self, file: Path) -> None:
-        """Raise DataError unless a file of the run is the one that was written (`Checksums`)."""
+        """Raise DataError unless a file of the run is unchanged (`Checksums`)."""
         self._checksums.check(file)
 
     def write_config(self, config: dict[str, Any]) -> None:
@@ -151,7 +150,7 @@ class RunDirectory:
     def config(self) -> dict[str, Any]:
         """Read config.json; InputMissing or DataError if this is not a run of ours.
 
-        It is read again only after it changed: with 1,000 labels of 5,000 characters it has 5 MB.
+        It is read again only after a change: with 1,000 labels of 5,000 characters it has 5 MB.
         """
         if not self.path.is_dir():
             raise no_directory(self.path, "run", "train")
@@ -166,7 +165,7 @@ class RunDirectory:
         return dict(self._config[1])
 
     def settings(self) -> TrainingSettings:
-        """Read the run's settings; DataError where this version does not know one of them."""
+        """Read the run's settings; DataError if this version does not know one of them."""
         return parse(TrainingSettings, self.config()["settings"], f"{self.config_file}: settings")
 
     def vocabulary(self) -> Vocabulary:
@@ -174,11 +173,11 @@ class RunDirectory:
         return Vocabulary.load(self.vocabulary_file, self.config()["vocabulary"]["sha256"])
 
     def find_dataset(self, given: Dataset | str | Path | None = None) -> Dataset:
-        """Return the dataset that is given, or the one that the run was trained on, wherever it is now.
+        """Return the given dataset, or find the one that the run was trained on.
 
-        The places are where it was relative to the run, where it was, and beside the run; the first
-        dataset with the run's fingerprint is taken, or else one that was prepared again in the old
-        place. Raises InputMissing when there is none.
+        Looks in its place relative to the run, in its old place, and beside the run, for a dataset with
+        the run's fingerprint, or else for one prepared again in the old place. Raises InputMissing if
+        there is none.
         """
         if given is not None:
             return given if isinstance(given, Dataset) else Dataset(given)
@@ -206,9 +205,9 @@ class RunDirectory:
         ]
 
     def resume(self, settings: TrainingSettings, dataset: Dataset) -> None:
-        """Write to config.json the epochs and optimizer of what follows, and where the dataset is.
+        """Write the new epochs and optimizer and the dataset's place to config.json.
 
-        A dataset that is not the run's (--force) leaves the record as it is.
+        The record stays as it is for a different dataset than the run's (--force).
         """
         config = self.config()
         if dataset.fingerprint == config["dataset"]["fingerprint"]:
@@ -229,7 +228,7 @@ class RunDirectory:
         self.check(self.model_file)
 
     def remove_states(self) -> None:
-        """Remove model.keras and the states that only further training needs: nine tenths of the bytes.
+        """Remove model.keras and the states, which only further training needs: nine tenths of the bytes.
 
         The run can still be predicted with and evaluated, and `train --resume` trains it from the start.
         """
@@ -237,7 +236,7 @@ class RunDirectory:
             file.unlink(missing_ok=True)
 
     def ngrams(self) -> int | None:
-        """Return the most words that an n-gram of the vocabulary has; None for a vocabulary of words."""
+        """Return the most words in an n-gram of the vocabulary; None for a vocabulary of words."""
         ngrams: int | None = self.config()["vocabulary"].get("ngrams")
         return ngrams
 
@@ -246,14 +245,14 @@ class RunDirectory:
         return (self.config().get("parent") or {}).get("path")
 
     def tokenizer(self) -> str:
-        """Return the tokenizer that the vocabulary was made with; of an older run, Keras'."""
+        """Return the vocabulary's tokenizer; for an older run, Keras'."""
         return str(self.config()["vocabulary"].get("tokenizer", KERAS))
 
     def require_words_of(self, dataset: Dataset, as_inputs: bool = False) -> None:
         """Raise DataError unless ids and labels mean the same in `dataset` as to the model.
 
-        A model that reads words can read those of a dataset with n-grams too, except as its inputs for
-        training (`as_inputs`).
+        A model that reads words can also read the words of a dataset with n-grams, except to train
+        (`as_inputs`).
         """
         config, reads_ngrams = self.config(), bool(self.ngrams())
         read = dataset.input_vocabulary if reads_ngrams else dataset.vocabulary
@@ -289,10 +288,9 @@ class RunDirectory:
         return {str(file.relative_to(self.path)): file.stat().st_size for file in files}
 
     def trim_event_files(self, sizes: dict[str, int]) -> None:
-        """Cut event files back to `sizes`, and remove those that are not in it.
+        """Cut event files back to `sizes`, and remove files that are not in it.
 
-        So a resumed run draws each step once: it writes again what the killed one wrote after its last
-        saved state.
+        So a resumed run draws each step once: it repeats the steps after the last saved state.
         """
         for name, size in self.event_file_sizes().items():
             file = self.path / name
@@ -302,7 +300,7 @@ class RunDirectory:
                 file.unlink()
 
     def replace_state(self) -> contextlib.AbstractContextManager[Path]:
-        """Return a context that yields a path to write state.npz at, and keeps the one before."""
+        """Return a context that yields a path to write state.npz at, and keeps the previous one."""
         return self._checksums.replace(self.state_file, self.previous_state_file)
 
     def write_best(self, epoch: int, weights: list[np.ndarray]) -> None:
@@ -312,7 +310,7 @@ class RunDirectory:
             write_arrays(path, ((f"arr_{nth}", array) for nth, array in enumerate(arrays)))
 
     def best(self, epoch: int, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
-        """Read best.npz: an epoch's weights; DataError if it is damaged, or has others than expected."""
+        """Read best.npz: an epoch's weights; DataError if it is damaged or has different weights."""
         try:
             arrays = read_arrays(self.best_file, str(self.best_file))
             self.check(self.best_file)
@@ -327,7 +325,7 @@ class RunDirectory:
         return weights
 
     def write_model(self, save: Callable[[Path], None]) -> None:
-        """Write model.keras, which `save` writes to the path that it is given."""
+        """Write model.keras by calling `save` with a path."""
         with self._checksums.replace(self.model_file) as path:
             save(path)
 
@@ -348,16 +346,16 @@ class RunDirectory:
         return summary
 
     def write_evaluation(self, evaluation: dict[str, Any]) -> None:
-        """Write evaluation.json, which is not in checksums.json and has a checksum of its own.
+        """Write evaluation.json, which has its own checksum instead of an entry in checksums.json.
 
-        It is the only file that is written while another process may train in the run, and two
-        processes must not write checksums.json.
+        It may be written while another process trains in the run, and two processes must not write
+        checksums.json.
         """
         write_json(self.evaluation_file, evaluation)
 
     def load_model(self) -> Any:
-        """Load model.keras, not compiled; InputMissing or DataError if it is not there or damaged."""
-        from keras.models import load_model  # 2 s and 540 MB: only who asks for the model pays
+        """Load model.keras, not compiled; InputMissing or DataError if it is missing or damaged."""
+        from keras.models import load_model  # 2 s and 540 MB: import it only for the model
 
         self.config()
         self.require_model()
@@ -369,7 +367,7 @@ class RunDirectory:
 
 
 def _identity(file: Path) -> object:
-    """Return what differs where a file was replaced or changed; None where it cannot be looked at."""
+    """Return a value that changes with a file; None if it cannot be read."""
     try:
         status = file.stat()
     except OSError:

@@ -45,7 +45,7 @@ class _Config:
     labels: list[str]
     versions: dict[str, str]
 
-    ignores_unknown_keys = True  # apart from the settings they only describe where a result came from
+    ignores_unknown_keys = True  # apart from the settings, keys only describe a result's origin
 
 
 def check_config(content: Any, where: str) -> None:

@@ -1,7 +1,7 @@
-"""What training came to: the epoch that is kept, whether training is over, and the summary.
+"""The outcome of training: the epoch that is kept, whether training is over, and the summary.
 
 The first two depend only on the epochs' metrics, so a resumed run needs nothing else.
-(Keras' own EarlyStopping counts in attributes, which a kill takes with it.)
+(Keras' own EarlyStopping counts in attributes, which a kill loses.)
 """
 
 import math
@@ -48,29 +48,29 @@ class Seconds:
     """How long training took."""
 
     training: float
-    """In training steps, all epochs together; validation is not in it."""
+    """Training steps of all epochs, without validation."""
     epochs: list[float]
-    """In each epoch."""
+    """The same for each epoch."""
     waiting_for_data: float | None = None
-    """In which steps waited for their batches; None where it is not measured."""
+    """Time that steps waited for batches; None if it was not measured."""
 
 
 @dataclass(frozen=True)
 class TrainingSummary:
-    """What `train` returns and summary.json holds: metrics of the kept epoch, times, memory in bytes."""
+    """The result of `train`, saved in summary.json: metrics of the kept epoch, times, memory in bytes."""
 
     run: str
     """The run directory."""
     data: str
     """Where the reviews come from."""
     reviews: dict[str, int]
-    """The number of reviews that were trained and validated on, by split."""
+    """The number of training and validation reviews, by split."""
     validated_on: str
-    """The split that the metrics whose names begin with "val_" were measured on."""
+    """The split of the metrics whose names begin with "val_"."""
     epoch: int
     """The epoch that is kept, from 1."""
     metrics: dict[str, float]
-    """What it measured: "loss", "accuracy", "val_loss", "val_accuracy", "val_f1", ..."""
+    """Its metrics: "loss", "accuracy", "val_loss", "val_accuracy", "val_f1", ..."""
     epochs: int
     """The number of epochs that were trained."""
     best_epoch: int
@@ -89,7 +89,7 @@ class TrainingSummary:
     parent: str | None = None
     """The run whose weights this one started from."""
     warnings: list[str] = field(default_factory=list)
-    """What is wrong with the model, and the command that mends it (`diagnosis.py`)."""
+    """Problems of the model, and commands that fix them (`diagnosis.py`)."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that summary.json holds, and `train --json` prints."""

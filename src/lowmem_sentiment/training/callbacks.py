@@ -1,7 +1,7 @@
 """Keras callbacks of every training: report progress, check shards, and save the run.
 
-They read the position, which the loop advances before it calls them. `SaveRun` comes last, because the
-others' files belong to the state.
+They read the position, which the loop advances first. `SaveRun` comes last, because the others' files
+belong to the state.
 """
 
 import threading
@@ -26,8 +26,8 @@ from .tensorboard_callback import Curves
 class ShardCheck(keras.callbacks.Callback):
     """Read every shard once more, in a thread, and raise DataError before the first epoch counts.
 
-    TensorFlow checks each record's CRC, which does not see records that were swapped or doubled. SHA-256
-    takes 1 ms a MB beside the training: 20 ms for IMDb, and the pages are in the cache for training.
+    TensorFlow checks each record's CRC, which does not detect swapped or repeated records. SHA-256 takes
+    1 ms per MB beside training: 20 ms for IMDb, and leaves the pages in the cache for training.
     """
 
     def __init__(self, dataset: Dataset):
@@ -61,7 +61,7 @@ class ReportProgress(keras.callbacks.Callback):
         self._validation_steps = validation_steps
 
     def on_train_begin(self, logs=None):
-        self._progress.phase("tracing")  # the first step waits up to a second for it
+        self._progress.phase("tracing")  # delays the first step by up to a second
 
     def on_epoch_begin(self, epoch, logs=None):
         self._what = f"epoch {epoch + 1}/{self.params['epochs']}"
@@ -76,7 +76,7 @@ class ReportProgress(keras.callbacks.Callback):
         self._progress("validate", batch + 1, self._validation_steps)
 
     def on_epoch_end(self, epoch, logs=None):
-        measured = self._position.epochs[-1]  # which has the F1 that `logs` has not
+        measured = self._position.epochs[-1]  # which has the F1 that `logs` lacks
         logs = {name: value for name, value in measured.items() if name not in ("epoch", "step")}
         self._progress.line(epoch_line(self._what, logs, self._position.seconds[-1]))
 
@@ -85,7 +85,7 @@ class ReportProgress(keras.callbacks.Callback):
 
 
 def epoch_line(what: str, logs: Mapping[str, float], seconds: float) -> str:
-    """Return the line of an epoch, loss first; the names of validation's metrics begin with "val_".
+    """Return the line of an epoch, loss first.
 
     >>> epoch_line("epoch 1/2", {"accuracy": 0.861, "loss": 0.3271, "val_loss": 0.27}, 2.14)
     'epoch 1/2  loss 0.327  accuracy 0.861  val_loss 0.270  2.1 s'
@@ -95,18 +95,17 @@ def epoch_line(what: str, logs: Mapping[str, float], seconds: float) -> str:
 
 
 class SaveRun(keras.callbacks.Callback):
-    """Save the run every so often, at each epoch's end, and when `stop` is set, and end training early.
+    """Save the run at intervals, at each epoch's end, and when `stop` is set; end training early.
 
-    Curves, metrics.jsonl and the best epoch's weights are written before the state, which speaks of them.
+    Curves, metrics.jsonl and the best epoch's weights are written before the state, which refers to them.
     A save that fails (a full disk) is reported once, and training continues with the last good state;
-    what could not be written is kept and written later. Nothing in metrics.jsonl depends on time: two
-    runs with one seed write the same file.
+    unwritten data is kept and written later. Nothing in metrics.jsonl depends on time: two runs with one
+    seed write the same file.
     """
 
     PATIENCE = 20.0
-    """Seconds that a validation pass may take to its end, after which its epoch is saved, when `stop` is
-    set in it. Service managers wait longer than that (systemd 90 s). Several workers, which decide
-    together, do not wait."""
+    """Seconds that a validation pass may take to finish, so that its epoch is saved, after `stop` is set in
+    it. Service managers wait longer (systemd 90 s). Several workers, which decide together, do not wait."""
 
     def __init__(
         self,
@@ -168,15 +167,15 @@ class SaveRun(keras.callbacks.Callback):
         self._saved_step = self._position.step
 
     def on_train_batch_end(self, batch, logs=None):
-        """Save where it is time, and end where it is asked for; Resumable says where."""
-        # What follows an epoch's last step is validation and `on_epoch_end`, which saves.
+        """Save when it is due, and raise Resumable if asked to stop."""
+        # After an epoch's last step come validation and `on_epoch_end`, which saves.
         if self._position.step < self.params["steps"] and (self._stop.is_set() or self._due()):
             saved = self._save()
             if self._stop.is_set():
                 self._end(saved)
 
     def on_test_batch_end(self, batch, logs=None):
-        """End where it is asked for and the pass takes long: the newest state is an earlier one."""
+        """Stop if asked to and the pass takes long: the newest state is then from before the pass."""
         if not self._stop.is_set():
             return
         now = time.monotonic()
@@ -185,7 +184,7 @@ class SaveRun(keras.callbacks.Callback):
             self._end(saved=False)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Save, also the best epoch's weights; end if enough were no better, or where it is asked for."""
+        """Save, including the best epoch's weights; end after enough worse epochs, or if asked to."""
         epochs, settings = self._position.epochs, self._job.settings
         if self._job.strategy.is_chief:
             self._metrics_wait = True
@@ -198,7 +197,7 @@ class SaveRun(keras.callbacks.Callback):
             self._end(saved)
 
     def on_train_end(self, logs=None):
-        """Write what is not written yet; on OutputError the last state stays an earlier one."""
+        """Write what is left; on OutputError the last good state remains."""
         self._write_epochs()
         if self._failed:
             self._save()

@@ -1,4 +1,4 @@
-"""``state.npz``: all that a resumed run needs to end with the bits of an undisturbed one.
+"""``state.npz``: all that a resumed run needs to end bit-identical to an uninterrupted one.
 
     metadata                    JSON: where training was, what was measured, under which conditions
     variable_0, variable_1 ...  the model's weights and dropout seeds, the optimizer's moments and
@@ -32,22 +32,22 @@ _LARGE_TABLE, _ROWS = 1 << 20, 1 << 13  # values, and rows that are read at a ti
 
 @dataclass
 class Position:
-    """Where training is, and what it measured on the way there. Only the loop changes it."""
+    """The position of training, and its measurements so far. Only the loop changes it."""
 
     epoch: int = 0
     """The epoch that is running, from 0."""
     step: int = 0
     """Steps done in it."""
     epochs: list[dict[str, int | float]] = field(default_factory=list)
-    """What metrics.jsonl holds: a dict for each whole epoch."""
+    """The content of metrics.jsonl: a dict for each complete epoch."""
     seconds: list[float] = field(default_factory=list)
     """Training time of each epoch so far, the running one's last."""
     waited: float | None = None
-    """Seconds of all epochs in which steps waited for their batches; None where it is not measured."""
+    """Seconds in all epochs that steps waited for batches; None if it is not measured."""
     sums: dict[str, float] = field(default_factory=dict)
     """Each metric's running mean times reviews, for batch curves."""
     kept: dict[str, Any] = field(default_factory=dict)
-    """The validation results of the epoch that is kept, which are written when training ends."""
+    """The validation results of the kept epoch, written when training ends."""
     described: int = 0
     """The number of epochs that the curves' texts describe."""
     event_files: dict[str, int] = field(default_factory=dict)
@@ -150,8 +150,8 @@ def save(run: RunDirectory, model: keras.Model, position: Position, conditions: 
 def _values(variable: Any) -> np.ndarray | npz.Rows:
     """Return a variable's values without a copy; of a large table, some rows at a time.
 
-    TensorFlow copies a table whose rows are gathered when it is read at once, and keeps that memory for
-    the next tensor as large: 64 MB at 500,000 words of 32 weights.
+    If a table whose rows are gathered is read at once, TensorFlow copies it, and keeps that memory for
+    the next tensor of that size: 64 MB at 500,000 words of 32 weights.
     """
     shape, dtype = tuple(variable.shape), tf.as_dtype(variable.dtype).as_numpy_dtype
     if len(shape) != 2 or math.prod(shape) < _LARGE_TABLE:
@@ -182,9 +182,9 @@ def _write(
 
 
 def load(run: RunDirectory, report: Callable[[str], None] = lambda line: None) -> State | None:
-    """Return the newest undamaged state, or None if there is no state; report a damaged newer one.
+    """Return the newest undamaged state, or None without a state; report a damaged newer one.
 
-    Raises DataError when there are states, and all are damaged.
+    Raises DataError if all states are damaged.
     """
     errors = []
     present = [path for path in (run.state_file, run.previous_state_file) if os.path.lexists(path)]
@@ -204,7 +204,7 @@ def load(run: RunDirectory, report: Callable[[str], None] = lambda line: None) -
 
 
 def _read(file: Path | BinaryIO, where: str) -> State:
-    """Read a whole state and check it, before anything of it is used."""
+    """Read a whole state, and check it before any of it is used."""
     metadata, arrays = npz.read_with_metadata(file, where, _Metadata, VERSION)
     names = [f"variable_{nth}" for nth in range(len(arrays))]
     if metadata.variables != len(names) or not all(name in arrays for name in names):

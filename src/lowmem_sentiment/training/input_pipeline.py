@@ -1,8 +1,8 @@
 """Shards -> shuffled batches of multi-hot rows, with `tf.data` and Keras' `CategoryEncoding`.
 
-What is shuffled, skipped and held are serialised reviews (400 bytes each). A batch becomes rows at the
-end, and only the few batches in flight ever are: rows over all words (40 KB each at 10,000 words) for any
-Keras model, or over the batch's own words (7 KB each, whatever the number of words) for the tutorial's.
+Serialised reviews (400 bytes each) are shuffled, skipped and held. Only the few batches in flight become
+rows: over all words (40 KB each at 10,000 words) for any Keras model, or over the batch's own words (7 KB
+each, whatever the number of words) for the tutorial's.
 """
 
 import itertools
@@ -20,12 +20,12 @@ from ..system.workarounds import ignore_global_seed
 from ..text.vocabulary import OUT_OF_VOCABULARY_ID
 from .step import no_autograph
 
-# The narrowest encoding of sparse batches: 32 rows of it are 262 KB.
+# The narrowest encoding of sparse batches: 32 rows take 262 KB.
 LEAST_WIDTH = 2048
 
 
 class Order(NamedTuple):
-    """Which reviews of a split come when."""
+    """The order of a split's reviews."""
 
     batch_size: int
     shuffle: bool | None
@@ -53,8 +53,8 @@ def batches(
 ) -> tf.data.Dataset:
     """Return (float32[batch, num_words], int64[batch]): multi-hot rows and labels.
 
-    `split` is "train", "test", or "validation": the share `validation_split` of the training
-    split, every n-th of its reviews, which "train" then leaves out.
+    `split` is "train", "test", or "validation": every n-th review of the training split, a share of
+    `validation_split`, which "train" then leaves out.
 
     "train" is shuffled unless `shuffle` is false; the others are in order unless it is true. The
     order depends only on `seed` and the epoch; each iteration over the result is the next epoch, from
@@ -83,10 +83,10 @@ def encoded_batches(
 ) -> tf.data.Dataset:
     """Return each batch of records, encoded.
 
-    With a `share`, (worker, workers), it is one worker's part of each batch, and int32[], the number of
-    reviews in the whole batch. The order, and with it every batch, is the same as in one process: a
-    worker takes the reviews whose number modulo workers is its own; a batch may contain none of them.
-    Each worker reads all records, 400 bytes each, and parses and encodes only its own.
+    With a `share`, (worker, workers), return one worker's part of each batch, and int32[], the number of
+    reviews in the whole batch. The batches are the same as in one process: a worker takes the reviews
+    whose number modulo workers is its own; a batch may contain none of them. Each worker reads all
+    records, 400 bytes each, and parses and encodes only its own.
     """
     records = _records_in_order(dataset, split, order).batch(order.batch_size)
     if share is None:
@@ -101,7 +101,7 @@ def encoded_batches(
 
         rows = records.enumerate().skip(order.first_step).map(encode_part)
     steps = math.ceil(num_reviews(dataset, split, order.validation_split) / order.batch_size)
-    # Without it Keras runs one more, empty, step an epoch: the dropout seeds move on.
+    # Without it Keras runs an extra, empty step per epoch, which advances the dropout seeds.
     cardinality = tf.data.experimental.assert_cardinality(steps - order.first_step)
     return rows.prefetch(prefetch).apply(cardinality).with_options(_options())
 
@@ -126,9 +126,9 @@ def sparse_encoder(
 ) -> Callable:
     """Return the function from string[batch] of records to a batch's own words, rows and labels.
 
-    They are ((int64[words], float32[batch, width]), int64[batch]). The rows are those columns of
-    `encoder`'s rows in which the batch has a word, and columns of zeros up to the next multiple of 128.
-    32 IMDb reviews have 1,800 different words of 10,000, and 2,150 of 88,584.
+    They are ((int64[words], float32[batch, width]), int64[batch]). The rows are the columns of
+    `encoder`'s rows for the batch's words, and columns of zeros up to the next multiple of 128. 32 IMDb
+    reviews have 1,800 different words of 10,000, and 2,150 of 88,584.
 
     `CategoryEncoding` has a fixed width. There are a few, each four times as wide as the one before
     (twice as many take 2 MB more). The narrowest that suffices encodes the batch, and most of its empty
@@ -148,7 +148,7 @@ def sparse_encoder(
         least = tf.searchsorted(tf.constant(widths), width[None])[0]
         # Bound as a default: each branch has an encoding of its own.
         rows = tf.switch_case(least, [lambda encoding=each: encoding(ids) for each in encodings])
-        # oneDNN ends the process at a product of no width.
+        # oneDNN ends the process at a product of width 0.
         steps = tf.maximum(-(-width // _WIDTH_STEP), 1)
         return (words, rows[:, : steps * _WIDTH_STEP]), labels
 
@@ -172,15 +172,15 @@ def _parse(
     ids = examples[inputs]
     # An out-of-range label would be trained on silently; a gather refuses it, and costs 1 us a batch.
     labels = tf.gather(tf.range(num_labels, dtype=tf.int64), examples["label"])
-    if inputs == "features":  # the model does not know those of lower rank
+    if inputs == "features":  # the model does not know n-grams of lower rank
         return tf.ragged.boolean_mask(ids, ids < num_words), labels
-    # CategoryEncoding would drop these ids without a word
+    # CategoryEncoding would silently drop these ids
     known = tf.where(ids.values < num_words, ids.values, OUT_OF_VOCABULARY_ID)
     return ids.with_values(known), labels
 
 
 def _records_in_order(dataset: Dataset, split: str, order: Order) -> tf.data.Dataset:
-    """Return string[] of each serialised review: shards in random order, shuffled in windows of some."""
+    """Return string[] of each serialised review: random shards, shuffled in windows of several."""
     shards, records = _part(dataset, split, order.validation_split)
     count, width = len(shards), window_width(shards, order.window_bytes)
     if not (split == "train" if order.shuffle is None else order.shuffle):
@@ -204,9 +204,9 @@ def _records_in_order(dataset: Dataset, split: str, order: Order) -> tf.data.Dat
 
 
 def _part(dataset: Dataset, split: str, validation_split: float) -> tuple[list, Callable]:
-    """Return the shards that hold "train", "test", or "validation", and what reads some of them.
+    """Return the shards that hold "train", "test", or "validation", and a function to read them.
 
-    That is a function from int32[n], their indices, to string[] of each review of the split in them.
+    It maps int32[n], indices of shards, to string[] of each review of the split in them.
     """
     on_disk, share = split_on_disk(dataset, split, validation_split)
     shards = dataset.shards(on_disk)
@@ -217,7 +217,7 @@ def _part(dataset: Dataset, split: str, validation_split: float) -> tuple[list, 
 
     @no_autograph
     def choose(path, first):
-        """Return the reviews of one shard that are, or are not, held out: a few hundred at a time."""
+        """Return the reviews of one shard that belong to the split, a few hundred at a time."""
 
         @no_autograph
         def choose_some(nth, records):
@@ -240,9 +240,8 @@ def _part(dataset: Dataset, split: str, validation_split: float) -> tuple[list, 
 def _options() -> tf.data.Options:
     options = tf.data.Options()
     options.deterministic = True
-    # Nothing is left to tune itself upward at run time, and one thread of its own, whose kernels
-    # wake no others, keeps the pipeline off the core that the step needs: 7 % faster than
-    # TensorFlow's shared pools here.
+    # Nothing tunes itself upward at run time, and a single private thread, whose kernels wake no others,
+    # keeps the pipeline off the core that the step needs: 7 % faster than TensorFlow's shared pools here.
     options.autotune.enabled = False
     options.threading.private_threadpool_size = 1
     options.threading.max_intra_op_parallelism = 1

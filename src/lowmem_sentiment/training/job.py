@@ -1,4 +1,4 @@
-"""What one training run is about: an object that is the same on every worker."""
+"""The definition of a training run, the same on every worker."""
 
 import contextlib
 import math
@@ -25,12 +25,12 @@ from .single_process import SingleProcess
 from .step import predict_on_own_words
 
 LARGE_BATCH = 16 << 20
-"""Bytes of dense rows; a batch that takes more, and has nearly all words anyway, is dense."""
+"""Bytes of dense rows; a batch that takes more has nearly all words, and is dense."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A dataset, the settings of a run on it, and where it is trained."""
+    """A dataset, the settings of a run on it, and the strategy that trains it."""
 
     dataset: Dataset
     settings: TrainingSettings
@@ -62,18 +62,18 @@ class Job:
 
     @property
     def reviews(self) -> dict[str, int]:
-        """The number of reviews that are trained and validated on, by split."""
+        """The number of training and validation reviews, by split."""
         splits = ("train", self.settings.validated_on)
         share = self.settings.validation_split
         return {split: num_reviews(self.dataset, split, share) for split in splits}
 
     @property
     def sparse(self) -> bool:
-        """Whether batches are rows over their own words, not over all.
+        """Whether batches are rows over their own words instead of all words.
 
-        Several workers, whose words are not the same, add up dense gradients. A large batch has nearly
-        all words: with 1,024 reviews of 10,000 words an epoch takes 0.75 of the time on rows over all,
-        and 190 MB less.
+        Several workers have different words, and add up dense gradients. A large batch has nearly all
+        words: with 1,024 reviews and 10,000 words an epoch on dense rows takes 3/4 of the time, and
+        190 MB less.
         """
         if self.own_model or self.strategy.share is not None:
             return False
@@ -94,7 +94,7 @@ class Job:
 
     @property
     def class_weight(self) -> list[float] | None:
-        """Each label's weight in the loss, so that all labels weigh the same together."""
+        """Each label's weight in the loss, so that all labels have the same total weight."""
         if self.settings.class_weight != "balanced":
             return None
         counts = self.dataset.manifest["splits"]["train"]["labels"]
@@ -103,7 +103,7 @@ class Job:
 
     @property
     def conditions(self) -> dict[str, str]:
-        """What changes the bits of a result beside the settings."""
+        """Conditions besides the settings that change the bits of a result."""
         found = {
             "dataset": self.dataset.fingerprint,
             "tensorflow": tf.__version__,
@@ -111,7 +111,7 @@ class Job:
             "oneDNN": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
             "processor": _processor(),
         }
-        if self.sparse:  # the order in which sums are taken, and when other words are moved
+        if self.sparse:  # the order of summation, and when other words are moved
             found["input"] = "own words"
         if self.strategy.share:  # a run of one process does not mention workers
             counts = {"workers": self.strategy.workers, "replicas": self.strategy.replicas}
@@ -186,7 +186,7 @@ class Job:
 
 
 def _processor() -> str:
-    """Return the instruction set, which decides in which order sums are taken."""
+    """Return the instruction set, which decides the order of summation."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("flags"):

@@ -1,8 +1,7 @@
 """The training loop: epochs of executions of steps, and a validation pass after each epoch.
 
-It is what `keras.Model.fit` does, with Keras' callbacks called at the usual moments, but can start in the
-middle of an epoch, counts its steps, and looks at what validation predicts. `fit` as the frame had to be
-patched in five places for that.
+It works like `keras.Model.fit` and calls Keras' callbacks at the usual moments, but can start in the
+middle of an epoch, counts its steps, and uses validation's predictions. `fit` would need five patches.
 """
 
 import math
@@ -34,7 +33,7 @@ def fit(
 ) -> None:
     """Train `model` from `position` on, until the last epoch or until a callback ends it.
 
-    `position` is advanced before the callbacks are called, which read it. They are called in their order.
+    `position` is advanced before the callbacks, which read it, are called in order.
     """
     strategy, epochs = job.strategy, job.settings.epochs
     train = strategy.compile_execution(model, train_step(model, job.class_weight, job.sparse))
@@ -82,7 +81,7 @@ def train_epoch(
     callback_list: keras.callbacks.CallbackList,
     steps_per_execution: int,
 ) -> dict[str, float]:
-    """Train the steps of an epoch that are left; return the metrics after the last one."""
+    """Train the remaining steps of an epoch; return the metrics after the last one."""
     begun, logs = time.monotonic() - position.seconds[-1], {}
     for first, count in epoch_executions(job, model, position.step, steps_per_execution):
         callback_list.on_train_batch_begin(first)
@@ -95,7 +94,7 @@ def train_epoch(
             )
         position.step = first + count
         position.seconds[-1] = time.monotonic() - begun
-        if waited is not None:  # by the last step; the others are taken to have waited as long
+        if waited is not None:  # by the last step; the others are assumed to have waited as long
             position.waited = (position.waited or 0.0) + float(waited) * count
         reviews = job.reviews_in(position.step)
         position.sums = {name: mean * reviews for name, mean in logs.items() if name != GRADIENT_NORM}
@@ -130,7 +129,7 @@ def _end_epoch(
     logs: dict[str, float],
     validation: ValidationMetrics,
 ) -> None:
-    """Move the position to the next epoch, with what this one measured."""
+    """Move the position to the next epoch, with this one's measurements."""
     step = int(model.optimizer.iterations.numpy())
     measured = {"epoch": position.epoch + 1, "step": step, **dict(sorted(logs.items()))}
     if settings.best_by == "f1":
@@ -144,10 +143,10 @@ def _end_epoch(
 def epoch_executions(
     job: Job, model: keras.Model, first_step: int, steps_per_execution: int
 ) -> Iterator[tuple[int, int]]:
-    """Yield what `executions` does for an epoch's steps from `first_step` on.
+    """Yield the `executions` of an epoch's steps from `first_step` on.
 
-    Moves the table's rows that wait: between two executions, before one has missed too many steps, and
-    after the last one. In the step's graph it would take 3 MB.
+    Moves the table's waiting rows between two executions, before one has missed too many steps, and after
+    the last one. In the step's graph this would take 3 MB.
     """
     move_every = model.optimizer.MOST_MISSED if job.sparse else sys.maxsize
     for first, count in executions(first_step, job.steps, steps_per_execution, move_every):
@@ -163,7 +162,7 @@ def executions(
 ) -> Iterator[tuple[int, int]]:
     """Yield the first step, and the number of steps, of each execution of up to `size` steps.
 
-    None goes over a multiple of `end_every`.
+    None crosses a multiple of `end_every`.
 
     >>> list(executions(3, 10, 5))
     [(3, 5), (8, 2)]
@@ -182,7 +181,7 @@ def to_floats(logs: dict[str, tf.Tensor]) -> dict[str, float]:
 
 
 def measure_speed(dataset: Dataset, settings: TrainingSettings, seconds: float = 1.0) -> float:
-    """Return the training reviews per second, from `seconds` of training; the model is thrown away."""
+    """Return the training reviews per second, from `seconds` of training a throwaway model."""
     job = Job(dataset, replace(settings, num_words=settings.num_words_for(dataset)), SingleProcess())
     job.set_threads()
     model = job.build_model()

@@ -34,7 +34,7 @@ def create_run(
 ) -> None:
     """Make the directory of a new run, which stays locked until `held` ends.
 
-    `parent_path` is the run whose weights it starts from. Raises OutputExists where a run is.
+    `parent_path` is the run whose weights it starts from. Raises OutputExists if the run exists.
     """
     config, inputs, features = describe(job), [job.dataset.directory], job.dataset.features
     if parent_path:
@@ -84,11 +84,11 @@ def describe(job: Job) -> dict[str, Any]:
 def resume_run(
     job: Job, run: RunDirectory, *, force: bool, held: ExitStack, report: Callable[[str], None]
 ) -> State | dict[str, Any] | None:
-    """Return the state to resume from (None: the start), or the summary where nothing is left to do.
+    """Return the state to resume from (None: the start), or the summary if nothing is left to do.
 
-    The run stays locked until `held` ends. Raises InputMissing where there is none, SettingsError for
-    settings that are not the run's (more epochs are welcome), and DataError for conditions that change
-    the bits, unless forced.
+    The run stays locked until `held` ends. Raises InputMissing if there is no run, SettingsError for
+    settings that differ from the run's (except more epochs), and DataError for conditions that change the
+    bits, unless forced.
     """
     run.config()  # before the lock, which would make a file
     held.enter_context(locked(run.path))
@@ -113,7 +113,7 @@ def resume_run(
             )
         return run.summary()
     if state and job.dataset.fingerprint != trained_on:
-        position = replace(position, step=0)  # a place in an epoch of other reviews means nothing
+        position = replace(position, step=0)  # a position in an epoch of other reviews is meaningless
         state = replace(state, position=position)
     if state and not ended:
         report(f"{run.path} resumes at epoch {position.epoch + 1}, step {position.step + 1:,}")
@@ -145,7 +145,7 @@ def _require_same_settings(
 def _require_same_conditions(
     then: dict[str, str], now: dict[str, str], force: bool, report: Callable[[str], None]
 ) -> None:
-    # What one process, or a run from before there was a choice, does not mention.
+    # Defaults for conditions that one process, or an older run, does not mention.
     usual = {"input": "dense", "workers": "1", "replicas": "1"}
     then, now = usual | then, usual | now
     names = [name for name in {**now, **then} if then.get(name) != now.get(name)]
@@ -166,8 +166,8 @@ def _require_same_conditions(
 def read_parent(job: Job, run: RunDirectory) -> NumpyModel:
     """Return the model whose weights a new run starts from.
 
-    Raises DataError unless words and labels of the dataset are the parent's, SettingsError for a model of
-    a different shape or several workers, InputMissing for a run that is not finished.
+    Raises DataError unless the dataset has the parent's words and labels, SettingsError for a different
+    shape or several workers, InputMissing for a parent that is not finished.
     """
     if job.strategy.workers > 1:
         raise SettingsError(

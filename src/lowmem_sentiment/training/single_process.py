@@ -22,7 +22,7 @@ class SingleProcess:
 
     worker, workers, replicas = 0, 1, 1
     share: tuple[int, int] | None = None
-    """Which of how many workers' parts of each batch `batches` yields; None: whole batches."""
+    """The part of each batch that `batches` yields, (worker, workers); None: whole batches."""
 
     @property
     def is_chief(self) -> bool:
@@ -30,7 +30,7 @@ class SingleProcess:
         return self.worker == 0
 
     def build(self, build_model: Callable[[], keras.Model]) -> keras.Model:
-        """Return the compiled model that `build_model` makes, with its variables where they belong."""
+        """Return the compiled model of `build_model`, with its variables placed for this strategy."""
         return build_model()
 
     def vary_dropout_seeds(self, model: keras.Model) -> None:
@@ -49,7 +49,7 @@ class SingleProcess:
         return array
 
     def broadcast(self, call: Callable[[], Result]) -> Result:
-        """Return, on each worker, what `call` returns on the chief; raise what it raises there."""
+        """Return the chief's result of `call` on each worker, or raise its exception."""
         return call()
 
     def require_same(self, values: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What happens to a batch in training: from (words, rows), labels to the moved weights.
+"""The training step: from a batch of (words, rows), labels to the updated weights.
 
 `train_step` makes the step of one batch: gather the batch's own rows of the first kernel, forward, loss,
 gradients, Adam, scatter. `compile_execution` runs many steps in one call of TensorFlow.
@@ -14,9 +14,9 @@ from ..model.tensorflow import keras, tf
 STEPS_PER_EXECUTION = 50
 
 GRADIENT_NORM = "gradient_norm"
-"""What the logs of a batch call the norm of the gradient of all weights together, in its last step."""
+"""The name in the logs of the norm of the gradient of all weights, in the last step."""
 
-# Nothing here has an `if` or a loop over tensors, and AutoGraph takes 0.2 s to find that out. Keras
+# Nothing here has an `if` or a loop over tensors, and AutoGraph would take 0.2 s to find that out. Keras
 # excludes its own steps in the same way.
 no_autograph = tf.autograph.experimental.do_not_convert
 
@@ -27,10 +27,9 @@ Step = Callable[[Any], dict[str, tf.Tensor]]
 def train_step(model: keras.Model, class_weight: list[float] | None, sparse: bool) -> Step:
     """Return the step that trains `model` on one batch.
 
-    With `sparse` a batch is what `input_pipeline.sparse_encoder` makes, the model one of
-    `model.keras_model.build_model`, and its optimizer a `TableAdam`; otherwise it is what `encoder`
-    makes, and the step any Keras model's own. A review weighs in the loss by the `class_weight` of its
-    label.
+    With `sparse`, batches come from `input_pipeline.sparse_encoder`, the model from
+    `model.keras_model.build_model`, and its optimizer is a `TableAdam`; otherwise batches come from
+    `encoder`, and the step is the model's own. `class_weight` weights a review in the loss by its label.
     """
     weights = None if class_weight is None else tf.constant(class_weight, tf.float32)
 
@@ -44,7 +43,7 @@ def train_step(model: keras.Model, class_weight: list[float] | None, sparse: boo
     adam = model.optimizer
 
     def step(batch: tuple) -> dict[str, tf.Tensor]:
-        """Do what `keras.Model.train_step` does, in Keras' public methods.
+        """Do the same as `keras.Model.train_step`, with Keras' public methods.
 
         Loss, metrics, optimizer and variables are the model's, so callbacks and the saved state see no
         difference.
@@ -72,8 +71,8 @@ def forward(model: keras.Model, kernel: tf.Tensor, rows: tf.Tensor, *, training:
     """Return the output of a model of `build_model` for multi-hot rows without most columns of zeros.
 
     `kernel` is float32[words, units], the rows of the first layer's kernel for a batch's distinct words;
-    `rows` is float32[batch, width] over them, and may be wider. Sums have fewer terms, so that results
-    differ in the last digits from those on all columns.
+    `rows` is float32[batch, width] over them, and may be wider. Sums have fewer terms, so results differ
+    in the last digits from results on all columns.
     """
     first, *others = model.layers
     kernel = tf.pad(kernel, [[0, tf.shape(rows)[1] - tf.shape(kernel)[0]], [0, 0]])
@@ -94,12 +93,12 @@ def predict_on_own_words(model: keras.Model, x: tuple[tf.Tensor, tf.Tensor], tra
 
 
 class Executed(NamedTuple):
-    """What an execution of some steps returns."""
+    """The result of an execution of several steps."""
 
     logs: dict[str, tf.Tensor]
     """The metrics after the last step."""
     waited: tf.Tensor | None
-    """float64[], the seconds that the last step waited for its batch; None where it is not measured."""
+    """float64[], the seconds that the last step waited for its batch; None if it is not measured."""
 
 
 Execute = Callable[[tf.data.Iterator, int], Executed]
@@ -109,15 +108,12 @@ Execute = Callable[[tf.data.Iterator, int], Executed]
 def compile_execution(step: Step, *, run_eagerly: bool, jit_compile: bool) -> Execute:
     """Return a function that fetches some batches and runs `step` on each, in one call of TensorFlow.
 
-    Keras' own function asks for a batch with an operation that a different thread carries out, and three
-    conditions a step decide whether to continue. At 0.7 ms a step the hand-over costs a tenth, and takes
-    the weights from one core's cache to another's. Here the number of steps is known, and the batch is
-    fetched by the thread that needs it.
+    Keras' own function gets a batch from another thread, and evaluates three conditions per step. At
+    0.7 ms per step the hand-over costs a tenth, and moves the weights from one core's cache to another's.
+    Here the number of steps is known, and the thread that needs a batch fetches it.
 
-    How long a step waits for its batch is measured only for the last step of an execution, whose fetch
-    is like any other's: two readings of the clock in 50 steps. In 150 pairs of executions with and
-    without them, in turn, it cannot be seen (ratio of the lower quartiles 0.96, of the medians 1.03). Two
-    readings a step cost 9 %.
+    The wait for a batch is measured only in the last step of an execution: two readings of the clock per
+    50 steps cost nothing measurable, two per step cost 9 %.
     """
     one_step = no_autograph(step)
     if not run_eagerly:
@@ -139,14 +135,14 @@ def compile_execution(step: Step, *, run_eagerly: bool, jit_compile: bool) -> Ex
         return Executed(one_step(batch), waited)
 
     execute = execute_steps if run_eagerly else tf.function(execute_steps)
-    # As a tensor the number traces nothing again for the shorter rest at an epoch's end.
+    # As a tensor, the number does not cause another trace for the shorter rest of an epoch.
     return lambda iterator, steps: execute(iterator, tf.constant(steps))
 
 
 def next_batch(iterator: tf.data.Iterator) -> Any:
-    """Return `next(iterator)` in a graph, fetched by the thread that asks for it.
+    """Return `next(iterator)` in a graph, fetched by the calling thread.
 
-    That thread waits, so the pipeline needs one of its own, as `batches`' pipelines have.
+    That thread waits, so the pipeline needs its own, as the pipelines of `batches` have.
     """
     (resource,) = tf.nest.flatten(iterator, expand_composites=True)
     spec = iterator.element_spec

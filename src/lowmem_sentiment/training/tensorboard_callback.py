@@ -1,8 +1,8 @@
-"""What TensorBoard shows of a run, written while it trains.
+"""Write a run's curves and texts for TensorBoard while it trains.
 
-One step axis, the optimizer's. Keras' names where they serve: `train` and `validation` are two runs,
-drawn into the same charts. The two charts that come first, by name too, have a point every execution in
-training and one at each epoch's end in validation, so that a run of two epochs has a curve:
+The step axis is the optimizer's. `train` and `validation` are two runs in the same charts, with Keras'
+names. The first two charts have a point per execution in training and one at each epoch's end in
+validation, so that even a run of two epochs has a curve:
 
     epoch_accuracy, epoch_loss
     optimizer/...                  learning rate, gradient norm
@@ -59,21 +59,21 @@ MEMORY_WARNING = 0.8  # of the container's limit
 
 
 class Curves(keras.callbacks.Callback):
-    """Write all that TensorBoard shows of a run but for its result, which `write_result` writes.
+    """Write everything for TensorBoard except the result, which `write_result` writes.
 
-    Keras' own TensorBoard callback counts executions of `steps_per_execution` steps, starts
-    anew when resumed, and its batch values are means since the epoch began; here a batch value is
-    the mean of the steps since the last one.
+    Keras' own TensorBoard callback counts executions of `steps_per_execution` steps, starts again when
+    resumed, and its batch values are means since the epoch began; here a batch value is the mean of the
+    steps since the last one.
 
     Takes 0.8 ms of processor time per execution and 13 ms at an epoch's end (60 at the first, for
     imports): 1.1 to 1.6 % of the default run.
     """
 
     INTERVAL = 1.0
-    """Seconds between two times that the files are written."""
+    """Seconds between writes of the files."""
 
     MOST_WAITING = 4 << 20
-    """Bytes of events that are kept in memory where the disk is full: 200 epochs of the default run."""
+    """Bytes of events kept in memory while the disk is full: 200 epochs of the default run."""
 
     def __init__(
         self,
@@ -92,9 +92,9 @@ class Curves(keras.callbacks.Callback):
         self._warned = self._described = self._failed = False
 
     def flush(self) -> None:
-        """Bring everything written so far to the files; where that fails, try again at the next flush.
+        """Write all events to the files; if that fails, try again at the next flush.
 
-        Training has no more curves when more than `MOST_WAITING` bytes wait.
+        Training writes no more curves when more than `MOST_WAITING` bytes wait.
         """
         self._flushed = time.monotonic()
         if not self._events:
@@ -139,7 +139,7 @@ class Curves(keras.callbacks.Callback):
             values["optimizer/gradient_norm"] = logs[GRADIENT_NORM]
         for name, total in self._position.sums.items():
             values[f"epoch_{name}"] = (total - self._sums.get(name, 0.0)) / new
-        rate = self.model.optimizer.learning_rate  # a variable, or what a schedule or function returns
+        rate = self.model.optimizer.learning_rate  # a variable, or the value of a schedule or function
         # `convert_to_numpy` takes twice as long, 0.06 ms. A mirrored variable has no float of its own.
         values["optimizer/learning_rate"] = float(rate.numpy() if hasattr(rate, "numpy") else rate)
         values |= self._measure_process(new / seconds)
@@ -204,7 +204,7 @@ def _held_out(logs: Mapping[str, float]) -> dict[str, float]:
 
 
 def _result(held_out: Mapping[str, float], measures: Mapping[str, float]) -> dict[str, float]:
-    """Return what validation measured, by the tags of its charts."""
+    """Return validation's measurements by the tags of their charts."""
     return _renamed("epoch_", held_out) | _renamed("validation/", measures)
 
 
@@ -241,11 +241,10 @@ def write_result(
 ) -> None:
     """Write a finished run's row of the HParams tab, its result, and the reviews it is most wrong on.
 
-    The points of the result stand in a run of their own, named by the split they were scored on, so
-    that HParams never ranks validation and test in one column; each is drawn into the chart that it
-    belongs to, at the step of the epoch that is kept. All are in files of their own, which a run that
-    is trained for more epochs leaves behind. Without a `model`, which has Dense layers only, the effects
-    of words are left out. Raises OutputError.
+    The points of the result form a separate run, named after the split they were scored on, so that
+    HParams never ranks validation and test in one column; each is drawn into its chart, at the step of
+    the kept epoch. They are in separate files, which a run that is trained for more epochs leaves behind.
+    Without a `model`, which has only Dense layers, the effects of words are omitted. Raises OutputError.
     """
     settings, dataset, writer = job.settings, job.dataset, EventWriter(run.tensorboard)
     epoch, kept = kept_epoch(settings, position.epochs), position.kept

@@ -55,27 +55,28 @@ def train(
 ) -> TrainingSummary:
     """Train a model on `dataset` into the new directory `run`, and return the summary.
 
-    `model` is any compiled Keras model that takes float32[batch, num_words]; without it the tutorial's
-    is built. `callbacks` are Keras' or your own; one that sets `model.stop_training` ends training
-    after the epoch. They are called after each `steps_per_execution` steps, as in Keras.
+    `model` is any compiled Keras model that takes float32[batch, num_words]; by default the tutorial's is
+    built. `callbacks` are Keras' or your own, called after each `steps_per_execution` steps as in Keras;
+    setting `model.stop_training` ends training after the epoch.
 
     `start_from` is a finished run whose weights the new one starts from, instead of random ones: its
     words and labels must be the dataset's, its `hidden` and `num_words` the settings'. It is recorded
     as "parent"; the optimizer starts again.
 
     The same settings and dataset give the same weights, bit for bit, on the same machine, also when
-    training is killed and resumed: `resume` continues an unfinished `run` from its last saved state
-    (or trains a finished one for more epochs), `force` also under conditions that change the bits.
-    When `stop` is set, the state is saved and Resumable raised; so it is when 92 % of `limit` are used.
-    `report` is called with warnings. With a `strategy` over several workers each calls this in the
-    same way, and an unfinished `run` of the chief's is resumed.
+    training is killed and resumed: `resume` continues an unfinished `run` from its last saved state (or
+    trains a finished one for more epochs), `force` also under conditions that change the bits. When
+    `stop` is set, or 92 % of `limit` are used, the state is saved and Resumable raised. `report` is
+    called with warnings. With a `strategy` over several workers each calls this in the same way, and the
+    chief's unfinished `run` is resumed.
 
-    This changes the process in two ways. The import of TensorFlow has the effects that `model.tensorflow`
-    lists. And if TensorFlow has not run yet, nobody has chosen its threads, and no `model` is given, its
-    number of threads is set by the size of a step (`model.tensorflow.set_threads`).
+    This changes the process in two ways: importing TensorFlow has the effects listed in
+    `model.tensorflow`, and its number of threads is set by the size of a step
+    (`model.tensorflow.set_threads`), unless it has run already, its threads were chosen, or a `model` is
+    given.
 
-    Raises SettingsError, OutputExists (a run is there, or is in use), InputMissing (none is there to
-    resume), and DataError for a dataset or state that is damaged.
+    Raises SettingsError, OutputExists (the run exists, or is in use), InputMissing (there is no run to
+    resume), and DataError for a damaged dataset or state.
     """
     dataset = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
     strategy, stop = strategy or SingleProcess(), stop or threading.Event()
@@ -131,7 +132,7 @@ def train(
 def _set_weights(
     model: keras.Model, job: Job, state: State | None, parent: str | Path | None
 ) -> Position:
-    """Set a model to where training starts, a saved state or a parent's weights; return the position."""
+    """Load a saved state or a parent's weights into a model; return the position to start from."""
     checkpoint.make_variables(model, job.num_words)
     if state:
         return state.restore(model)
@@ -142,7 +143,7 @@ def _set_weights(
 
 @contextmanager
 def _errors_explained(job: Job, directory: RunDirectory) -> Iterator[None]:
-    """Add to Resumable how to resume, and raise DataError that names a damaged shard."""
+    """Add to Resumable how to resume, and raise DataError for a damaged shard."""
     try:
         yield
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
@@ -159,7 +160,7 @@ def _errors_explained(job: Job, directory: RunDirectory) -> Iterator[None]:
 
 @contextmanager
 def _stopped_by_memory(limit: memory.Limit | None, stop: threading.Event) -> Iterator[memory.Watch]:
-    """Set `stop` when 92 % of `limit` are used while the block runs, and give that as the reason."""
+    """Set `stop` when 92 % of `limit` are used, and add the reason to Resumable."""
     reasons = []
 
     def alarm(what: str) -> None:

@@ -1,7 +1,7 @@
-"""What the validation pass measures beside loss and accuracy.
+"""Measure more than loss and accuracy in the validation pass.
 
-A pass of its own would cost a fifth of the training time. This costs a few operations per step, and
-keeps counts instead of scores, and the few reviews that the model is most wrong about.
+A separate pass would cost a fifth of the training time. This costs a few operations per step, and keeps
+counts instead of scores, and the few reviews that the model is most wrong about.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ MOST_WRONG = 8
 class ValidationMetrics:
     """Counts of a model's predictions in a validation pass.
 
-    int32[labels, codes] reviews by true label and by code: with one sigmoid unit the bin of the
+    The counts are int32[labels, codes], by true label and code: with one sigmoid unit the bin of the
     probability (16 KB in all), otherwise the predicted label.
     """
 
@@ -36,7 +36,7 @@ class ValidationMetrics:
         codes = SCORE_BINS if len(labels) == 2 else len(labels)
         self._counts = tf.Variable(tf.zeros([len(labels), codes], tf.int32), trainable=False)
         self._seen = tf.Variable(0, trainable=False)
-        # The mistakes that it is surest of; no probability is below 0.
+        # The most confident mistakes; no probability is below 0.
         self._probability = tf.Variable(tf.fill([MOST_WRONG], -1.0), trainable=False)
         self._number = tf.Variable(tf.zeros([MOST_WRONG], tf.int32), trainable=False)
         self._predicted = tf.Variable(tf.zeros([MOST_WRONG], tf.int32), trainable=False)
@@ -52,8 +52,8 @@ class ValidationMetrics:
 
         `call` is the model, or a function that returns the same for a different form of its input.
 
-        Keras' `test_step` does not return its predictions, so it is written out here in Keras' public
-        methods. A model that has one of its own keeps it, and predicts a second time.
+        Keras' `test_step` does not return its predictions, so it is reimplemented with Keras' public
+        methods. A model with its own `test_step` keeps it, and predicts a second time.
         """
         own = type(model).test_step is not keras.Model.test_step
         mean_loss: Any = next((metric for metric in model.metrics if metric.name == "loss"), None)
@@ -109,13 +109,13 @@ class ValidationMetrics:
         table[strategy.worker] = number, self._predicted.numpy(), bits
         number, predicted, bits = strategy.all_reduce(table).swapaxes(0, 1).reshape(3, -1)
         probability = bits.view(np.float32)
-        first = np.lexsort((number, -probability))[:MOST_WRONG]  # of equals the earlier, as in a pass
+        first = np.lexsort((number, -probability))[:MOST_WRONG]  # the earlier of equals, as in a pass
         self._number.assign(number[first])
         self._predicted.assign(predicted[first])
         self._probability.assign(probability[first])
 
     def counts(self) -> np.ndarray:
-        """Return int32[2, 2048], true label by probability of the second; with more labels the matrix."""
+        """Return int32[2, 2048], true label by bin; with more than two labels the confusion matrix."""
         return self._counts.numpy()
 
     def confusion_matrix(self) -> np.ndarray:
@@ -124,7 +124,7 @@ class ValidationMetrics:
         return to_confusion_matrix(counts) if len(self.labels) == 2 else counts
 
     def measures(self) -> dict[str, float]:
-        """Return precision, recall and F1 (more than two labels: their averages), and with two AUC."""
+        """Return precision, recall, F1 and, for two labels, AUC; averages for more than two labels."""
         measures = from_confusion_matrix(self.confusion_matrix(), self.labels)
         if len(self.labels) == 2:
             measures["auc"] = float(area_under_roc(self.counts()))
@@ -132,7 +132,7 @@ class ValidationMetrics:
         return {name: value for name, value in measures.items() if isinstance(value, float)}
 
     def macro_f1(self) -> float:
-        """Return the mean of the labels' F1, in which a rare label weighs as much as a frequent one."""
+        """Return the mean of the labels' F1, in which rare labels count as much as frequent ones."""
         counts = self.confusion_matrix()
         return float(ratio(2 * np.diag(counts), counts.sum(axis=0) + counts.sum(axis=1)).mean())
 
