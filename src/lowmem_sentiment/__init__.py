@@ -1,4 +1,4 @@
-"""lowmem-sentiment: the tf.data streaming trainer for memory-constrained servers.
+"""lowmem-sentiment: a tf.data streaming trainer for memory-constrained servers.
 
 Labelled text becomes a dataset directory once, and each batch of multi-hot rows is made when it is
 needed, so that memory does not grow with the number of reviews:
@@ -25,18 +25,18 @@ Training
     compile_model      compile another model in the same way
     tune               search for the best settings; TuneSettings(minutes=10) or TuneSettings(grid=...)
 
-Results, with NumPy alone
+Results, with only NumPy
     evaluate           metrics of a run, with 95 % intervals
     predict            labels and probabilities of texts
     Predictor          the same, loaded once
     export             a run as SavedModel, as NumPy's weights, or for Keras
 
-Errors are `system.errors.LowmemError` and its subclasses: what was received, what was expected, and
-an `exit_code`. Nothing prints or exits; what takes long reports to a `progress` callback, and `report`
-gets lines of text for people. Sizes are bytes, times seconds.
+Errors are `system.errors.LowmemError` and its subclasses: what was received, what was expected, and an
+`exit_code`. Nothing prints or exits; long operations call a `progress` callback, and `report` receives
+lines of text for people. Sizes are bytes, times seconds.
 
-TensorFlow is imported by what needs it (`batches`, `build_model`, `compile_model`, `train`, and `export`
-of a SavedModel), when it is first asked for: it takes 540 MB and 2 s.
+TensorFlow, which takes 540 MB and 2 s, is imported on first use of `batches`, `build_model`,
+`compile_model`, `train`, or `export` of a SavedModel.
 
 The command is ``lowmem-sentiment``; its ``--help`` lists every option. The guides are in the folder
 ``guides`` of the package: ``own-data.md``, ``server.md``, ``serving.md`` and others.
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.3.0"
 
-# A type checker reads the imports above; Python makes each of them when the name is first asked for.
+# A type checker reads the imports above; Python imports each name on first use.
 _MODULES = {
     "Dataset": "dataset.reader",
     "FilesSettings": "sources.settings",

@@ -46,7 +46,7 @@ GONE = {
     "verify": "explore DATASET, which checks every byte",
     "verify-resume": "scripts/verify_resume.sh of the source code",
 }
-"""What replaces each command of earlier versions."""
+"""The replacement of each command of earlier versions."""
 
 EXIT_CODES = """\
 exit codes:
@@ -66,22 +66,22 @@ def _help_formatter(prog: str) -> argparse.HelpFormatter:
 
 
 class Parser(argparse.ArgumentParser):
-    """Report a wrong argument in one line, as every other error is."""
+    """Report a wrong argument in one line, like every other error."""
 
     advice = ""
-    """What to try instead, in every error."""
+    """A hint at the end of every error."""
 
     def __init__(self, **options: Any):
         super().__init__(allow_abbrev=False, formatter_class=_help_formatter, **options)
         self.set_defaults(parser=self)  # the parser of the innermost command, after parsing
 
     def error(self, message: str) -> NoReturn:
-        """Report what is wrong, and where help is; exit with 2."""
+        """Report the error, and where help is; exit with 2."""
         line = f"lowmem-sentiment: error: {printable(message, LINE)}{self.advice}"
         self.exit(2, f"{line}; see {self.prog} --help\n")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """Exit with `status` also where nobody reads the help."""
+        """Exit with `status` even if nobody reads the help."""
         try:
             flush_streams()
         except OutputError as error:
@@ -120,9 +120,9 @@ def _with_negative_values(arguments: Sequence[str]) -> list[str]:
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Parse the command and its options; exit with 0 after help, and with 2 where they are wrong.
+    """Parse the command and its options; exit with 0 after help, and with 2 for wrong ones.
 
-    Texts that stand after an option, which argparse leaves over, are texts too.
+    Texts after an option, which argparse leaves over, are texts too.
     """
     open_streams()
     arguments = _with_negative_values(arguments)
@@ -168,9 +168,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _explain(error: MemoryError | OSError | ImportError) -> LowmemError | None:
-    """Return the error in one line for what may happen anywhere; None for a bug."""
+    """Return a one-line error for one that may happen anywhere; None for a bug."""
     if isinstance(error, ModuleNotFoundError):
-        # NumPy alone is enough to prepare, predict and evaluate: that nothing else is installed is no bug
+        # prepare, predict and evaluate need only NumPy, so a missing TensorFlow is not a bug
         if (error.name or "lowmem_sentiment").startswith("lowmem_sentiment"):
             return None
         return Unavailable(

@@ -38,7 +38,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
     if not runs:
         raise SettingsError("no run was given, expected one or more: lowmem-sentiment evaluate RUN ...")
     if options.file and datasets:
-        raise SettingsError("files were given, and a dataset too; expected one of them")
+        raise SettingsError("files and a dataset were given; expected one of them")
     reading = given(options, FilesSettings)  # --split is of the dataset here
     reading = {name: value for name, value in reading.items() if name not in _PREPARE_ONLY}
     comparisons = evaluate_runs(
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
 
 
 def _finish(evaluations: "list[Evaluation]", unsaved: list[OutputError]) -> None:
-    """Report what was left out; raise CheckFailed or OutputError for what failed."""
+    """Report skipped reviews; raise CheckFailed or OutputError for failures."""
     failed = []
     for evaluation in evaluations:
         where = f"{evaluation.run}: " if len(evaluations) > 1 else ""
@@ -201,7 +201,7 @@ def _confusion_lines(evaluation: "Evaluation") -> list[str]:
 
 
 def _notes(evaluation: "Evaluation") -> list[str]:
-    """Return a line for what is not defined, and for each label that the model hardly ever finds."""
+    """Return a note for each undefined metric, and each label that the model hardly ever finds."""
     from ..runs.diagnosis import no_better_than_one_label
 
     notes = []

@@ -56,7 +56,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
 
 
 def _lines(found: "Exploration") -> list[str]:
-    """Return what `explore` found, with a histogram."""
+    """Return the statistics, with a histogram."""
     length, copies = found.length, found.duplicates
     unknown = (
         f"{share:.1%} with {size if size == 'all' else f'{int(size):,}'}"
@@ -85,7 +85,7 @@ def _lines(found: "Exploration") -> list[str]:
     for noun, leaning in (("words", found.leaning), ("n-grams", found.leaning_features or {})):
         for label, words in leaning.items():
             shown = [f"{printable(word.word)} {word.log_odds:+.2f}" for word in words]
-            lines += ["", f"{noun} that lean to {printable(label)} (log-odds)", *_wrapped(shown)]
+            lines += ["", f"{noun} that lean towards {printable(label)} (log-odds)", *_wrapped(shown)]
     if found.warnings:
         lines += ["", *(f"warning: {warning}" for warning in found.warnings)]
     return lines

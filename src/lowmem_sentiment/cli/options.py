@@ -20,8 +20,8 @@ def add_settings(
 ) -> None:
     """Add an option for each field of a settings class (`system.settings`).
 
-    What is not given is left out of the namespace, so that `given` finds the others. Help shows the
-    default, unless the field's help does.
+    Options that are not given are left out of the namespace, so that `given` finds the others. Help shows
+    the default, unless the field's help does.
     """
     for field in dataclasses.fields(settings):
         if field.name in leave_out or not field.metadata:

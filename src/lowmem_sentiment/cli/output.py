@@ -1,7 +1,7 @@
-"""What a command writes: answers to standard output; reports, warnings and errors to standard error.
+"""Write answers to standard output, and reports, warnings and errors to standard error.
 
-A stream that cannot take more text is replaced by one that leads nowhere. Python would otherwise try
-again when it ends, and the process would exit with 120 instead of the command's own code.
+A stream that cannot be written any more is replaced by /dev/null. Otherwise Python would try again at
+exit, and the process would exit with 120 instead of the command's own code.
 """
 
 import argparse
@@ -19,7 +19,7 @@ VALIDATION_TOO_GOOD = "validation is too good: its reviews helped to rank the n-
 
 
 def open_streams() -> None:
-    """Open /dev/null in place of each closed standard stream, and let none fail on a character.
+    """Open /dev/null for each closed standard stream, and let no stream fail on a character.
 
     Otherwise a data file would get the number of a closed stream, and libraries in C would write their
     messages into it.
@@ -40,7 +40,7 @@ def open_streams() -> None:
 def print_text(text: str) -> bool:
     """Print to standard output at once; return whether anybody still reads it.
 
-    Raises OutputError where it is a file on a full disk.
+    Raises OutputError for a file on a full disk.
     """
     try:
         print(text, flush=True)
@@ -66,7 +66,7 @@ def flush_streams() -> None:
 
 
 def write_error(text: str) -> None:
-    """Write to standard error at once, or nowhere where it cannot be written."""
+    """Write to standard error at once, if it can be written."""
     try:
         sys.stderr.write(text)
         sys.stderr.flush()

@@ -17,7 +17,7 @@ from .output import answer, report, table, warn
 
 @dataclass(frozen=True)
 class _KerasFiles(Settings):
-    """Where the files of a dataset that Keras publishes are (`sources/keras_files.py`)."""
+    """The files of a dataset published by Keras (`sources/keras_files.py`)."""
 
     npz: Path | None = setting(
         None,
@@ -57,7 +57,7 @@ SOURCES = {
 
 
 def run(options: argparse.Namespace, bar: Bar) -> None:
-    """Prepare the dataset and print what it holds."""
+    """Prepare the dataset and print its contents."""
     from ..preparation.prepare import prepare
 
     own = options.kind == "files"
@@ -83,7 +83,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
 
 
 def _published(options: argparse.Namespace, bar: Bar) -> Any:
-    """Return the source of reviews that are published."""
+    """Return the source of published reviews."""
     from ..dataset.manifest import DATASET
     from ..sources.find import find_imdb_source, find_reuters_source
     from ..system.directories import refuse_existing
@@ -104,7 +104,7 @@ def _files(options: argparse.Namespace) -> Any:
 
 
 def _rows(dataset: Any) -> dict[str, str]:
-    """Return what a dataset holds, by name."""
+    """Return a dataset's contents by name."""
     from ..sources.files import described
 
     manifest, source, columns = dataset.manifest, dataset.source, dataset.source.get("columns")

@@ -100,8 +100,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options to the command's parser."""
     parser.epilog = EXAMPLES
     add = parser.add_argument
-    add("run", type=Path, metavar="RUN", help="a run directory, or what export --format weights made")
-    add("--name", help="name of the model in addresses (default: that of the run's directory)")
+    add("run", type=Path, metavar="RUN", help="a run directory, or the output of export --format weights")
+    add("--name", help="name of the model in addresses (default: the name of RUN)")
     add_settings(parser, _Address)
     add(
         "--threshold",

@@ -23,7 +23,7 @@ _OF_PARENT = (
     "num_words", "hidden", "dropout", "learning_rate", "learning_rate_schedule", "batch_size",
     "optimizer", "class_weight", "best_by",
 )  # fmt: skip
-"""The settings that a run takes over from its parent, whose weights it starts from."""
+"""The settings that a run inherits from the run whose weights it starts from."""
 
 
 def _memory_limit(text: str) -> Limit:
@@ -101,7 +101,7 @@ def _train(
     from ..training.train import train
 
     def report_above(line: str) -> None:
-        bar.clear()  # or the line would begin behind it
+        bar.clear()  # or the line would begin after it
         report(line)
 
     strategy = find_strategy(cluster, control.cluster_timeout, report_above)
@@ -140,7 +140,7 @@ def _summary_of_finished(
 
 
 def _refuse_early(options: argparse.Namespace, dataset: Any, settings: TrainingSettings) -> None:
-    """Raise what training would refuse, before TensorFlow is imported."""
+    """Raise the errors of training before TensorFlow is imported."""
     from ..model.numpy_model import NumpyModel
     from ..runs.run_directory import RunDirectory
 

@@ -1,4 +1,4 @@
-"""What `train --plan` shows: the memory, disk and time that training will take."""
+"""Show the memory, disk and time that training will take (`train --plan`)."""
 
 from typing import Any
 
@@ -11,18 +11,18 @@ _PARTS = {
     "batches": "rows in flight",
     "window": "records that are shuffled together",
     "labels": "counts of validation reviews by label, and their picture",
-    "anonymous": "together: what the kernel cannot reclaim",
+    "anonymous": "together: memory that the kernel cannot reclaim",
     "libraries": "pages of libraries, dropped when memory is short",
-    "resident": "peak resident set where memory is plenty",
-    "needed": "the least limit that training runs well in",
+    "resident": "peak resident set when memory is plentiful",
+    "needed": "the smallest limit in which training runs well",
     "disk": "the run directory",
     "limit": "{limit_source}",
 }
-"""What the bytes of each part of a plan are for."""
+"""A description of each part of a plan."""
 
 
 def figures(dataset: Any, settings: Any, limit: Limit, workers: int, measure: bool) -> dict[str, Any]:
-    """Return bytes by what they are for; with `measure` also seconds, after training for a second."""
+    """Return the bytes of each part; with `measure` also seconds, after training for a second."""
     from ..runs.memory_plan import FLOOR, LIBRARIES, count_parameters, plan
 
     planned = plan(dataset, settings, workers)
@@ -42,7 +42,7 @@ def figures(dataset: Any, settings: Any, limit: Limit, workers: int, measure: bo
 
 
 def lines(figures: dict[str, Any]) -> list[str]:
-    """Return a line for each figure, with what it is."""
+    """Return a line for each figure with its description."""
     rows = {
         name: f"{figures[f'{name}_bytes'] / MB:8,.1f} MB  {what.format_map(figures)}"
         for name, what in _PARTS.items()

@@ -1,4 +1,4 @@
-"""What `train` prints: its summary as lines for a person."""
+"""Format the summary of `train` for people."""
 
 from ..runs.configuration import TrainingSettings
 from ..runs.summary import TrainingSummary
@@ -36,10 +36,10 @@ def summary_lines(summary: TrainingSummary, settings: TrainingSettings, too_good
 
 
 def epoch_row(summary: TrainingSummary, keep_best: bool, constant: bool) -> dict[str, str]:
-    """Return a row on the epoch that is kept, or a hint that fewer may be better, or no row.
+    """Return a row on the kept epoch, or a hint that fewer may be better, or no row.
 
-    Unless the learning rate is `constant`, the last epochs improve accuracy while the model gets surer
-    than it should be, so that the loss rises.
+    Unless the learning rate is `constant`, the last epochs improve accuracy while the model gets
+    overconfident, so the loss rises.
     """
     epoch, epochs, least = summary.epoch, summary.epochs, summary.least_loss_epoch
     if epoch != epochs:

@@ -1,6 +1,6 @@
 """Evaluate trained runs on labelled reviews, in one streaming pass of NumPy: no TensorFlow, 70 MB.
 
-Only a run whose model NumPy cannot run (it has no `weights.npz`) goes through TensorFlow.
+Only a model that NumPy cannot run (the run has no `weights.npz`) uses TensorFlow.
 """
 
 import platform
@@ -47,10 +47,9 @@ def evaluate(
     `split` is "test", "train" or "validation". The metrics are loss, accuracy, precision, recall and F1
     (of the second of two labels; with more labels each label's, and their means), with two labels the
     area under the ROC curve, Brier score and calibration error, with 95 % intervals. Without `dataset`
-    the run is evaluated on the dataset that it was trained on. The other settings are those of
-    `EvaluationSettings`.
+    the run is evaluated on the dataset that it was trained on. See `EvaluationSettings` for the others.
 
-    Raises InputMissing, and DataError when the dataset's vocabulary or labels are not the run's.
+    Raises InputMissing, and DataError if the dataset's vocabulary or labels differ from the run's.
     """
     settings = EvaluationSettings(split, threshold, choose_threshold, mistakes=mistakes)
     datasets = [] if dataset is None else [dataset]
@@ -72,11 +71,10 @@ def evaluate_runs(
 ) -> list[Comparison]:
     """Evaluate runs on datasets, or on labelled text in files; `save` saves an evaluation.
 
-    Runs on the same reviews are scored in one pass, and each is tested against `baseline`, or else
-    against the first of them. Each `Comparison` holds the runs on the same reviews. `limits` are the
-    least values of metrics (for losses the greatest). A missed limit, and a run that is significantly
-    worse than `baseline`, stand in an evaluation's `failed`. `predictions` is a file for every
-    prediction of one run on one dataset.
+    Runs on the same reviews are scored in one pass, form a `Comparison`, and are tested against
+    `baseline` or else the first of them. `limits` are the minima of metrics (for losses the maxima). An
+    evaluation's `failed` lists missed limits, and a result significantly worse than `baseline`.
+    `predictions` is a file for every prediction of one run on one dataset.
 
     Raises SettingsError (also for an unknown metric, before anything runs), InputMissing, DataError, and
     CheckFailed when no threshold satisfies `choose_threshold`.
@@ -117,7 +115,7 @@ def _set_thresholds(
     settings: EvaluationSettings,
     progress: Progress,
 ) -> None:
-    """Set each run's threshold; where one is chosen, the baseline has its recorded one, if any."""
+    """Set each run's threshold; if one is chosen, the baseline has its recorded one, if any."""
     rule = settings.choose_threshold
     if rule is not None:
         thresholds.parse_rule(rule)
@@ -166,7 +164,7 @@ def _evaluate_group(
     scored = [*group.runs, baseline] if baseline else group.runs
     reference = len(group.runs) if baseline else 0
     labels, places = scored[0].labels, range(len(group.runs))
-    pairs = np.zeros((len(places), 2), np.int64)  # reviews that only the reference, or the run, has right
+    pairs = np.zeros((len(places), 2), np.int64)  # reviews that only the baseline, or the run, has right
 
     def count_pairs(batch: Batch, scores: list[Scores]) -> None:
         theirs = scores[reference].right
@@ -237,7 +235,7 @@ def _no_reviews(group: ReviewGroup, labels: list[str]) -> DataError:
 
 
 def _differing_settings(settings: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Return each setting that is not the same in all runs, with each run's value."""
+    """Return the settings that differ between the runs, with each run's value."""
     names = dict.fromkeys(name for each in settings for name in each)
     values = {name: [each.get(name) for each in settings] for name in names}
     return {name: each for name, each in values.items() if each != each[:1] * len(settings)}

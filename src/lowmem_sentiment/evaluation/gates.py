@@ -40,10 +40,10 @@ def missed(metrics: Mapping[str, float], limits: Mapping[str, float]) -> list[st
     """Return a line for each metric below its limit; for loss and other errors, above it."""
     lines = []
     for name, limit in limits.items():
-        if name not in metrics:  # AUC where all reviews have one label
+        if name not in metrics:  # AUC if all reviews have one label
             continue
         value, lower = metrics[name], name in ("loss", "brier", "calibration_error")
         by = value - limit if lower else limit - value
-        if not by <= 0:  # so that one that is not a number is missed
+        if not by <= 0:  # so that NaN counts as missed
             lines.append(f"{name} is {value:.5f}, {by:.5f} {'above' if lower else 'below'} {limit}")
     return lines

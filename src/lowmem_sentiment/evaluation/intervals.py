@@ -42,10 +42,9 @@ def wilson(successes: int, trials: int) -> Interval:
 def intervals(tally: Tally) -> tuple[dict[str, Interval], dict[str, dict[str, Interval]]]:
     """Return the intervals of the metrics by name, and of each label's metrics.
 
-    Accuracy, and precision and recall of a label, are shares: they have Wilson's interval. F1, AUC and
-    means over labels are bootstrapped with a fixed seed from the counts, so no review is kept for it:
-    each cell of the counts is drawn from a Poisson distribution (the Poisson bootstrap: Hanley and
-    MacGibbon, 2006).
+    Accuracy, and a label's precision and recall, are shares with Wilson's interval. F1, AUC and means
+    over labels are bootstrapped with a fixed seed from the counts, without keeping reviews: each cell of
+    the counts is drawn from a Poisson distribution (the Poisson bootstrap: Hanley and MacGibbon, 2006).
     """
     counts, labels = tally.counts, tally.labels
     right = np.diag(counts).tolist()

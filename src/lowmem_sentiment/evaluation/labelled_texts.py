@@ -33,7 +33,7 @@ _BATCH_BYTES = 1 << 20
 _BAD_ROWS_SHOWN = 5
 
 _MAX_UNKNOWN = 1_000
-"""Unknown labels that are counted; with more of them the label column is most likely the wrong one."""
+"""Unknown labels that are counted; with more, the label column is most likely the wrong one."""
 
 
 class TextFiles(NamedTuple):
@@ -55,7 +55,7 @@ class RecordedSource(NamedTuple):
 
 
 class LabelledTexts:
-    """Batches of labelled texts for models that each have an encoder of their own."""
+    """Batches of labelled texts for models that each have their own encoder."""
 
     def __init__(
         self,
@@ -65,9 +65,9 @@ class LabelledTexts:
         recorded: RecordedSource,
         skip_bad_rows: int = 0,
     ):
-        """Find every file; InputMissing when one is not there, SettingsError for an unclear format.
+        """Find every file; InputMissing if one is missing, SettingsError for an unclear format.
 
-        The files are read as the run's data was by `recorded`, unless their settings say otherwise;
+        The files are read like the run's data (`recorded`), unless the settings say otherwise;
         SettingsError asks which labels they have if one of the models' labels was renamed.
         """
         settings = files.settings
@@ -168,7 +168,7 @@ class LabelledTexts:
 
 
 def recorded_source(run: RunDirectory) -> RecordedSource:
-    """Return how the run's data was read; the usual for weights without a config.json."""
+    """Return how the run's data was read; the default for weights without a config.json."""
     source: Any = {}
     with contextlib.suppress(InputMissing, DataError):
         source = run.config()["dataset"]["source"]

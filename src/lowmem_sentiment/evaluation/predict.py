@@ -43,7 +43,7 @@ class Prediction:
         return replace(self, effects=towards + against)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what ``predict --json`` prints; "effects" only if they were asked for."""
+        """Return the object that ``predict --json`` prints; "effects" only if requested."""
         content = {
             "label": self.label,
             "probability": self.probability,
@@ -56,7 +56,7 @@ class Prediction:
 
 
 class Predictor:
-    """A trained model, ready to predict: load once, ask often.
+    """A trained model, ready to predict: load once, use often.
 
     Costs its weights (2 MB at 10,000 words) and its words (`text.encoders`).
     """

@@ -1,4 +1,4 @@
-"""Single reviews from a pass: every prediction in a file, and the surest mistakes as text."""
+"""Single reviews of a pass: every prediction in a file, and the surest mistakes as text."""
 
 import bisect
 import contextlib
@@ -32,7 +32,7 @@ def write_predictions(path: Path | None, labels: Sequence[str]) -> Iterator[list
     """Yield an observer that writes each prediction of the first model; the file appears when whole.
 
     A row has the review's number from 0, its label, the label predicted, and each label's probability.
-    Without a `path` there is no observer. Raises OutputError when the system refuses.
+    Yields no observer without a `path`. Raises OutputError when the system refuses.
     """
     if path is None:
         yield []
@@ -72,13 +72,13 @@ class SurestMistake:
 
 
 class SurestMistakes:
-    """Keep the mistakes of a scored model whose wrong label it is surest of, 4 KB each."""
+    """Keep a scored model's surest mistakes, 4 KB each."""
 
     def __init__(self, model: int, labels: Sequence[str], count: int):
-        """Keep `count` mistakes, 1 or more, of the model at a place among those scored."""
+        """Keep `count` mistakes, 1 or more, of the `model`-th scored model."""
         self._model, self._labels, self._count, self._seen = model, labels, count, 0
         self.surest: list[SurestMistake] = []
-        """The surest first; of equals the earlier."""
+        """The surest first; ties in order."""
 
     def __call__(self, batch: Batch, scores: list[Scores]) -> None:
         """Look through a batch."""

@@ -1,4 +1,4 @@
-"""Results of evaluating runs: each has named fields, and `to_json` returns what ``--json`` prints."""
+"""Results of evaluating runs, with named fields; `to_json` returns the object that ``--json`` prints."""
 
 import heapq
 from dataclasses import asdict, dataclass, field
@@ -13,7 +13,7 @@ from .significance import PairedTest
 from .thresholds import ChosenThreshold
 
 MATRIX_LABELS = 100
-"""Up to this many labels JSON holds the confusion matrix. With 1,000 labels it would be 3 MB of text."""
+"""JSON has the confusion matrix up to this many labels; with 1,000 it would be 3 MB of text."""
 
 CONFUSIONS = 1_000
 """With more labels JSON holds the most frequent confusions, at most this many."""
@@ -39,7 +39,7 @@ class Evaluation:
     split: str | None
     """"test", "train" or "validation"; None for reviews from files."""
     fingerprint: str
-    """The dataset's; for reviews from files the SHA-256 of their texts and labels."""
+    """The dataset's fingerprint; for files the SHA-256 of their texts and labels."""
     reviews: int
     labels: list[str]
     metrics: dict[str, float]
@@ -89,7 +89,7 @@ class Evaluation:
     def confusions(self, most: int = CONFUSIONS) -> list[Confusion]:
         """Return the most frequent confusions, the most frequent first.
 
-        Goes through the counts row by row: memory does not grow with the square of the labels.
+        Reads the counts row by row: memory does not grow with the square of the labels.
         """
         wrong = (
             (-int(row[guess]), true, guess)
@@ -102,7 +102,7 @@ class Evaluation:
         return [Confusion(names[true], names[guess], -count) for count, true, guess in cells]
 
     def to_json(self) -> dict[str, Any]:
-        """Return what ``evaluate --json`` prints."""
+        """Return the object that ``evaluate --json`` prints."""
         files: dict[str, Any] = {}
         if self.files is not None:
             names = {"label_map": self.label_map} if self.label_map else {}
@@ -148,6 +148,6 @@ class Comparison:
     """Training settings that differ between the runs: a value for each run, in order."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return what JSON can hold."""
+        """Return the comparison as JSON."""
         evaluations = [evaluation.to_json() for evaluation in self.evaluations]
         return {"settings": self.settings, "evaluations": evaluations}

@@ -1,4 +1,4 @@
-"""The runs to score, with their models, and the labelled reviews that each is scored on."""
+"""The runs to score, with their models, and the labelled reviews to score them on."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class ReviewGroup:
 
     @property
     def fingerprint(self) -> str:
-        """The dataset's, or the digest of the texts read so far."""
+        """The dataset's fingerprint, or the digest of the texts read so far."""
         return self.dataset.fingerprint if self.dataset else self.texts.fingerprint if self.texts else ""
 
 
@@ -143,8 +143,8 @@ def _owner_of_shared_dataset(
 ) -> ScoredRun:
     """Return the run whose dataset a run is scored on: itself, or a run on n-grams.
 
-    A dataset of n-grams holds the words too: a run on words is scored on it, so that both are compared
-    on the same reviews, if the words are the run's.
+    A dataset of n-grams has the words too: a run on the same words is scored on it, so that both are
+    compared on the same reviews.
     """
     if run.run.ngrams():
         return run
@@ -174,7 +174,7 @@ def group_of_texts(
 
     Columns and labels are read as in the first run's data, unless the settings say otherwise.
 
-    Raises DataError for runs with different labels, InputMissing for a file that is not there.
+    Raises DataError for runs with different labels, InputMissing for a missing file.
     """
     scored = [*runs, baseline] if baseline else list(runs)
     labels = scored[0].labels

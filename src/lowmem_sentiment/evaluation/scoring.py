@@ -1,7 +1,7 @@
 """The pass over labelled reviews that evaluate and tune share: models in, counts out.
 
-Several models are scored in one pass, so that they are compared on the same reviews. Nothing that grows
-with the number of reviews is kept: only counts, three sums, and what an observer keeps of each batch.
+Several models are scored in one pass, so that they are compared on the same reviews. Memory does not grow
+with the number of reviews: only counts, three sums, and the observers' data are kept.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 
     Model = NumpyModel | KerasModel  # Keras runs what NumPy cannot
 
-BATCH_REVIEWS = 500  # as ids 0.5 MB for IMDb; a batch's probabilities and logits are little beside it
+BATCH_REVIEWS = 500  # as ids 0.5 MB for IMDb; a batch's probabilities and logits take little more
 
 
 class Batch(NamedTuple):
-    """Some reviews, in the order in which they come."""
+    """Some reviews, in order."""
 
     labels: np.ndarray
     """int64[reviews]"""
     encode: Callable[[int, Model], list[np.ndarray]]
-    """Return each review's distinct ids to a model, given with its place among those scored."""
+    """Return each review's distinct ids for a model, given with its index among the scored models."""
     text: Callable[[int], bytes]
     """Return the text of the review at a place in the batch."""
 
@@ -111,7 +111,7 @@ class Tally:
         return math.sqrt(max(0.0, variance) / reviews)
 
     def add(self, labels: np.ndarray, probabilities: np.ndarray, losses: np.ndarray) -> Scores:
-        """Count a batch, and return what was predicted."""
+        """Count a batch, and return the predictions."""
         likeliest = probabilities.argmax(axis=1)
         predicted = likeliest
         if self.bins is not None:
@@ -139,7 +139,7 @@ class Tally:
         found = from_confusion_matrix(self.counts, self.labels)
         by_label = {label: LabelMetrics(**each) for label, each in found.pop("by_label").items()}
         metrics = {"loss": self._loss / reviews, **found}
-        if self.bins is not None and self.bins.any(axis=1).all():  # of one label it is not defined
+        if self.bins is not None and self.bins.any(axis=1).all():  # not defined for one label
             metrics["auc"] = float(area_under_roc(self.bins))
         metrics["brier"] = self._brier / reviews
         metrics["calibration_error"] = calibration_error(self.confidence)
@@ -154,8 +154,8 @@ def score(
 ) -> list[Tally]:
     """Run each model on the same reviews, and return each one's counts.
 
-    `thresholds` are the models' (none given: 0.5). Each of `observers` is called with each batch and
-    each model's scores.
+    `thresholds` are the models' thresholds (default: 0.5). Each of `observers` is called with each batch
+    and each model's scores.
     """
     thresholds = thresholds or [None] * len(models)
     tallies = [Tally(model.labels, at) for model, at in zip(models, thresholds, strict=True)]

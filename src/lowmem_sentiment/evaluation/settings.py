@@ -9,7 +9,7 @@ from ..text.reader_settings import BAD_ROWS
 EVALUATED_SPLITS = ("test", "train", "validation")
 
 RECORDED = "run"
-"""The threshold that is recorded with a run (`thresholds.recorded_threshold`)."""
+"""The threshold recorded with a run (`thresholds.recorded_threshold`)."""
 
 
 def probability_or_run(text: str) -> float | str:

@@ -1,7 +1,7 @@
 """The test of whether two runs differ by more than chance on the same reviews.
 
-McNemar's test (McNemar, 1947) in its exact form: only reviews that one run has right and the other wrong
-count. If both runs were equally good, each of these would be the toss of a coin.
+This is McNemar's exact test (1947): it counts only reviews that one run has right and the other wrong. If
+both runs were equally good, each of these would be the toss of a coin.
 """
 
 import bisect
@@ -60,7 +60,7 @@ def paired_test(
 ) -> PairedTest:
     """Return the test of a run against `baseline`, which has this `accuracy`.
 
-    `only_baseline` and `only_run` are how many of the `reviews` only one of them has right. An equally
+    `only_baseline` and `only_run` are how many of the `reviews` only that one has right. An equally
     good run is called significantly worse in at most `alpha` / 2 of all tests.
     """
     difference = (only_run - only_baseline) / max(1, reviews)

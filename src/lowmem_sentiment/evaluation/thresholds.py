@@ -1,6 +1,6 @@
 """The probability above which the second of two labels is predicted: chosen, recorded, read back.
 
-It is chosen on the validation split, from the counts of a pass over it, and stands in the run's
+It is chosen from the counts of a pass over the validation split, and saved in the run's
 ``threshold.json`` with the digest of the weights that it was chosen for.
 """
 
@@ -52,7 +52,7 @@ def choose(rule: str, bins: np.ndarray) -> tuple[float, dict[str, float]]:
     f1 = 2 * right / np.maximum(1, either)
     values, goal = {"precision": precision, "recall": recall, "f1": f1}, f1
     if at_least is not None:
-        asked = np.where(right > 0, values[metric], 0)  # predicting nothing has no precision
+        asked = np.where(right > 0, values[metric], 0)  # without predictions there is no precision
         if asked.max() < at_least:
             raise CheckFailed(
                 f"no threshold has a {metric} of {at_least:g} on the validation split; "
@@ -76,7 +76,7 @@ class ChosenThreshold:
     """Precision, recall and F1 of `label` at the threshold, on the validation split."""
     dataset: str
     fingerprint: str
-    """The dataset's whose validation split it was chosen on."""
+    """Fingerprint of the dataset whose validation split it was chosen on."""
 
 
 @dataclass(frozen=True)

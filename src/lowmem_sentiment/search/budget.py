@@ -22,7 +22,7 @@ from .state import TuneState
 _REVIEW, _STEP, _WEIGHT = 40_000, 400_000, {"adam": 8, "lazy-adam": 6}
 
 _START = 4.0
-"""Seconds that a training process takes beside its epochs, most of them to import TensorFlow."""
+"""Seconds that a training process takes besides its epochs, mostly to import TensorFlow."""
 
 _RECENT = 3
 """How many runs show the machine's speed: for a single one `work` may be off by half."""
@@ -32,7 +32,7 @@ _FINAL_MARGIN = 1.2
 
 
 def work(dataset: Dataset, settings: TrainingSettings) -> float:
-    """Return about how long an epoch takes, in units that a machine's speed turns into seconds."""
+    """Estimate an epoch's work, which a machine's speed converts to seconds."""
     reviews = num_reviews(dataset, "train", settings.validation_split)
     words = min(settings.num_words_for(dataset), distinct_words(dataset, settings.batch_size))
     moved = _WEIGHT[settings.optimizer] * count_parameters(settings, words, len(dataset.labels))
@@ -65,7 +65,7 @@ class Budget:
     def refuse_too_short(self, epochs: int) -> None:
         """Raise SettingsError if the first candidate's `epochs`, and as many of a winner, do not fit.
 
-        Nothing is measured yet: the estimate is for 2 cores with nothing else to do.
+        Nothing is measured yet: the estimate is for 2 idle cores.
         """
         if self.total is None or self._state.results:
             return
@@ -96,7 +96,7 @@ class Budget:
         return self._seconds_left() <= 0
 
     def _seconds_left(self, winner: Callable[[], float] = lambda: 0.0) -> float:
-        """Return the time left beside what the best so far takes as the winner, or another `winner`."""
+        """Return the time left after the best so far, or `winner`, is trained as the winner."""
         measured, sign = self._state.measured(), self._state.settings.sign
         if self.total is None or not measured:
             return math.inf
@@ -108,14 +108,14 @@ class Budget:
         return self.seconds(candidate, epochs - self._state.epochs_before(candidate, epochs))
 
     def seconds(self, candidate: int, epochs: int) -> float:
-        """Return about how long a process takes that trains a candidate for some more epochs."""
+        """Estimate how long a process takes to train a candidate up to some epochs."""
         return self._start_seconds() + epochs * self._epoch_seconds(candidate)
 
     def final_seconds(self, candidate: int, epochs: int) -> float:
-        """Return at most about how long it takes to train and evaluate a candidate as the winner.
+        """Estimate the longest time to train and evaluate a candidate as the winner.
 
         Its epochs have all training reviews, and each is followed by a pass over the test split, which
-        takes no longer a review than training. The evaluation takes up to two such passes.
+        takes no longer per review than training. The evaluation takes up to two such passes.
         """
         trained = num_reviews(self._dataset, "train", self._state.settings.validation_split)
         every, test = (num_reviews(self._dataset, split) for split in ("train", "test"))
@@ -126,7 +126,7 @@ class Budget:
         return max(result.start_seconds for result in self._state.measured()[-_RECENT:])
 
     def _epoch_seconds(self, candidate: int) -> float:
-        """Return about how long an epoch of a candidate takes at the machine's present speed.
+        """Estimate how long an epoch of a candidate takes at the machine's present speed.
 
         If another process has slowed the machine down since the candidate was trained, later runs
         show by how much.

@@ -44,7 +44,7 @@ def halve(
 
     `measure` returns the worth of each candidate at a rung, the greater the better, without candidates
     that failed or were not reached. Candidates in `always` go up to the rung of `always_until` epochs
-    whatever their worth. Among equals the earlier candidate is kept.
+    regardless of worth. Ties go to the earlier candidate.
     """
     left = list(candidates)
     for rung, following in zip(rungs, [*rungs[1:], always_until + 1], strict=True):

@@ -1,6 +1,6 @@
-"""Train runs, each in a process of its own, several at a time if memory admits them.
+"""Train runs, several at a time if memory permits, each in its own process.
 
-Each run has its own process because TensorFlow's memory grows with each model that a process trains.
+TensorFlow's memory would grow with each model that a process trains.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ class Training:
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs of the settings are trained, and everything of the run is written."""
+        """Whether all epochs are trained, and all files of the run are written."""
         epochs = self.settings.epochs
         if not self.directory.finished or self.directory.settings().epochs != epochs:
             return False
@@ -53,7 +53,7 @@ class Training:
         return bool(self.settings.early_stopping) or self.directory.summary()["epochs"] == epochs
 
     def differs(self, dataset: Dataset, leave_out: Iterable[str] = ()) -> list[str]:
-        """Return the names of settings that differ in the run that is there; empty if there is none."""
+        """Return the names of settings that differ in the existing run; empty without one."""
         if not self.directory.config_file.exists():
             return []
         config, theirs = self.directory.config(), asdict(self.directory.settings())
@@ -64,7 +64,7 @@ class Training:
         return other
 
     def command(self, dataset: Dataset, overwrite: bool = False) -> list[str]:
-        """Return the command that resumes the run that is there, or replaces it with `overwrite`."""
+        """Return the command that resumes an existing run, or replaces it with `overwrite`."""
         path, options = str(self.directory.path), self.settings.options(settings_by_recipe(dataset))
         train = [sys.executable, "-m", "lowmem_sentiment", "train", str(dataset.directory)]
         if overwrite or not self.directory.config_file.exists():
@@ -75,7 +75,7 @@ class Training:
     def start(self, dataset: Dataset, lock: int, overwrite: bool = False) -> None:
         """Start the process."""
         self._errors, self.seconds = tempfile.TemporaryFile(), -time.monotonic()  # noqa: SIM115
-        # A session of its own: Ctrl-C reaches it once, from us. Twice would end it at once.
+        # Its own session, so that Ctrl-C reaches it once, from us. A second one would end it at once.
         self.process = subprocess.Popen(
             self.command(dataset, overwrite),
             stdout=subprocess.DEVNULL,
@@ -86,7 +86,7 @@ class Training:
         )
 
     def has_ended(self) -> bool:
-        """Return whether the process has ended; if so, keep why it failed, if it did."""
+        """Return whether the process has ended; record why it failed, if it did."""
         if self.process.poll() is None:
             return False
         self.seconds += time.monotonic()
@@ -143,9 +143,9 @@ class Trainer:
     memory_limit: int | None
     """Bytes for all processes together; None: one process at a time."""
     stopped: Callable[[], bool]
-    """Whether to end: running processes save their state, and no other is started."""
+    """When set, running processes save their state, and no other is started."""
     report: Callable[[str], None]
-    """Called with a warning of each run that failed."""
+    """Called with a warning for each run that failed."""
 
     @property
     def width(self) -> int:
@@ -163,9 +163,8 @@ class Trainer:
     ) -> None:
         """Train the runs that are not finished, as many at a time as fit, and wait for them.
 
-        `admit` is asked before each run starts; a run that it refuses is left out. `ended` is called
-        with each run that ended by itself, `tick` repeatedly. A run that fails does not stop the others.
-        An exception ends every process.
+        Runs that `admit` refuses are not started. `ended` is called with each run that ended by itself,
+        `tick` repeatedly. A failed run does not stop the others. An exception ends every process.
         """
         waiting, stopping = list(trainings), False
         running: list[Training] = []
@@ -217,7 +216,7 @@ class Trainer:
         return done
 
     def _fits(self, training: Training, running: Sequence[Training]) -> bool:
-        """Return whether a process fits beside those that run: by cores, and by the memory planned."""
+        """Return whether another process fits, by cores and planned memory."""
         if not running or not self.memory_limit:
             return not running
         if len(running) >= self.width:  # asked twenty times a second while they train

@@ -37,7 +37,7 @@ class Candidate:
     deviation: float | None
     """The standard deviation over several seeds."""
     standard_error: float
-    """The metric's, for the number of validation reviews."""
+    """The metric's standard error for the number of validation reviews."""
     epochs: int
     settings: TrainingSettings
     """With several seeds, the first seed's."""
@@ -47,7 +47,7 @@ class Candidate:
     peak_resident_bytes: int
     model_bytes: int
     runs: int
-    """How many trainings it had, over all epochs and seeds."""
+    """The number of its trainings, over all epochs and seeds."""
 
     def to_json(self, names: Iterable[str] = ()) -> dict[str, Any]:
         """Return a row of the table; `names` are the settings of a grid."""
@@ -85,7 +85,7 @@ class TuningResult:
     """The smallest model within one standard error of the best."""
     seconds: float
     test: Evaluation
-    """The winner's, trained again on all training reviews, on the test split."""
+    """Test metrics of the winner, trained again on all training reviews."""
     run: str
     """The winner's run directory."""
     command: str
@@ -99,7 +99,7 @@ class TuningResult:
         return next((each for each in self.candidates if each.kind in RECIPES), None)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what ``tune --json`` prints."""
+        """Return the object that ``tune --json`` prints."""
         settings, content = self.settings, vars(self).copy()
         del content["settings"]
         if accuracies := content.pop("test_accuracies"):
@@ -135,7 +135,7 @@ class TuningResult:
 
 
 def rank(state: TuneState, trials: Mapping[int, Trial], dataset: Dataset) -> list[Candidate]:
-    """Return the candidates that were measured, the best first; of equals the earlier candidate."""
+    """Return the measured candidates, the best first; ties in order."""
     sign = state.settings.sign
     best: dict[int, Result] = {}  # by run
     for result in state.measured():
@@ -175,13 +175,13 @@ def rank(state: TuneState, trials: Mapping[int, Trial], dataset: Dataset) -> lis
 def choose(table: list[Candidate], settings: TuneSettings) -> tuple[Candidate, Candidate]:
     """Return the winner, and the smallest model within one standard error of the best.
 
-    The second is often the first; `prefer` "cheap" makes the first the second. (The rule of one standard
+    They are often the same; `prefer` "cheap" makes the smallest the winner. (The rule of one standard
     error: Breiman et al., "Classification and Regression Trees", 1984.)
     """
     best = table[0]
     for each in table:
         if each.kind == NGRAMS and settings.sign * (best.value - each.value) < each.standard_error / 2:
-            best = each  # the best of many has had luck: without more to show for it the recipe is better
+            best = each  # the best of many is partly luck: without a clear lead the recipe is better
     near = [each for each in table if settings.sign * (best.value - each.value) <= best.standard_error]
     cheapest = min(near, key=lambda each: each.model_bytes)
     return (cheapest if settings.prefer == "cheap" else best), cheapest

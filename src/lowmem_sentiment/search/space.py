@@ -1,4 +1,4 @@
-"""What `tune` tries: settings drawn at random after the known ones, or a grid."""
+"""The settings that `tune` tries: known ones, then random ones, or a grid."""
 
 import itertools
 import math
@@ -25,7 +25,7 @@ _MOST_DRAWS = 1_000
 
 @dataclass(frozen=True)
 class Trial:
-    """Settings to try, in a run directory of their own."""
+    """Settings to try, in their own run directory."""
 
     settings: TrainingSettings
     """With `num_words` filled in."""
@@ -54,8 +54,8 @@ def grid_trials(
 ) -> dict[int, Trial]:
     """Return every combination of the values in `grid` with each seed, numbered from 1.
 
-    The other settings, and the first seed, are those of `base`. A run's directory has a name such as
-    "epochs=2,hidden=50-50,seed=0". Raises SettingsError for settings that cannot be.
+    The other settings and the first seed come from `base`. Directories have names such as
+    "epochs=2,hidden=50-50,seed=0". Raises SettingsError for impossible settings.
     """
     values = dict(map(parse_grid, grid))
     trials: dict[int, Trial] = {}
@@ -87,7 +87,7 @@ class SearchSpace(dict[int, Trial]):
     ):
         """Draw settings that fit `memory_bytes` by `plan`, with at most `model_size` bytes of weights.
 
-        `base` has the settings that all share: seed, validation split.
+        `base` has the common settings: seed, validation split.
         """
         super().__init__()
         self._dataset, self._base = dataset, base

@@ -1,7 +1,7 @@
 """``tune.json``: the results of a search so far, written after each run, so that it can be resumed.
 
-The rest of a search is a function of these results and its settings: a resumed search goes through its
-brackets again, and trains only what is not in the file.
+A search is a function of these results and its settings: a resumed search repeats its brackets, and
+trains only runs that are not in the file.
 """
 
 import os
@@ -41,7 +41,7 @@ class Result:
     epoch_seconds: float = 0.0
     """Mean time of this training's epochs, without the epochs of an earlier rung."""
     start_seconds: float = 0.0
-    """The process's time beside its epochs: start, validation, saving."""
+    """The process's time besides its epochs: start, validation, saving."""
     peak_resident_bytes: int = 0
 
 
@@ -88,8 +88,8 @@ class TuneState:
 def open_state(out: Path, settings: TuneSettings, fingerprint: str, memory_bytes: int) -> TuneState:
     """Return the state of the search in `out`, or a new one.
 
-    Runs that failed are tried again if nothing depends on the failures: in a grid, and where every run
-    failed. Raises OutputExists for a search with other settings or data, DataError for a damaged file.
+    Failed runs are tried again if nothing depends on the failures: in a grid, or if every run failed.
+    Raises OutputExists for a search with other settings or data, DataError for a damaged file.
     """
     file = out / FILE
     if not os.path.lexists(file):

@@ -46,17 +46,16 @@ def tune(
 ) -> TuningResult:
     """Search the best settings, train them on all training reviews, and evaluate them once.
 
-    Each candidate is a run in `out`, trained in a process of its own and measured on the validation
-    split. Without a grid, settings are drawn at random and halved successively, the tutorial's first; a
-    candidate that is out keeps its weights, curves and metrics, a tenth of a run's bytes. A grid is
-    trained whole, and keeps whole runs. The winner is trained again on all training reviews, with the
-    epochs that were best, and then evaluated on the test split, as is each of its runs if a grid has
-    several seeds. The same call resumes a search that was killed: with the same `runs` it ends with the
-    same table. A run that fails stops no other. When `stop` is set, every running process saves its
-    state, and Resumable is raised.
+    Each candidate is a run in `out`, trained in its own process and measured on the validation split.
+    Without a grid, settings are drawn at random, the tutorial's first, and halved successively; dropped
+    candidates keep their weights, curves and metrics, a tenth of a run's bytes. A grid is trained
+    completely, and keeps whole runs. The winner is trained again on all training reviews, with its best
+    epochs, and evaluated on the test split; so are its runs in a grid with several seeds. The same call
+    resumes a killed search: with the same `runs` it ends with the same table. A failed run does not stop
+    the others. When `stop` is set, every running process saves its state, and Resumable is raised.
 
     Raises SettingsError for an unknown metric, or limits that no settings fit, OutputExists for a search
-    with other settings, a dataset or a run in `out`, and CheckFailed when no run can be trained, or the
+    with different settings, a dataset or a run in `out`, and CheckFailed if no run can be trained, or the
     winner cannot.
     """
     dataset = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
@@ -144,7 +143,7 @@ class _Search:
                 break  # nothing more fits the time that is left
 
     def _halve(self) -> None:
-        """Go through the brackets, those of an earlier process first."""
+        """Run the brackets, first the ones of an earlier process."""
         first, nth, brackets = 1, 0, self.state.brackets
         while not self._is_over():
             if nth == len(brackets):
@@ -165,7 +164,7 @@ class _Search:
                 break  # nothing more fits the time that is left
 
     def _measure(self, candidates: Sequence[int], epochs: int) -> dict[int, float]:
-        """Train candidates up to some epochs, and return the worth of those that could be measured."""
+        """Train candidates up to some epochs, and return the worth of each measured one."""
         left = [each for each in candidates if not self.state.find(each, epochs)]
         if self.runs is not None:
             left = left[: max(0, self.runs - len(self.state.results))]
@@ -175,9 +174,9 @@ class _Search:
         return {each.candidate: sign * each.value for each in found if each and each.error is None}
 
     def _train(self, runs: Sequence[Training], what: str, may_differ: Sequence[str] = ()) -> None:
-        """Train and measure the runs that are not measured so far.
+        """Train and measure the runs that are not measured yet.
 
-        Raises OutputExists, before any is trained, if one's directory holds a run with other settings.
+        Raises OutputExists, before training, if a directory holds a run with different settings.
         """
         for run in runs:
             if other := run.differs(self.dataset, may_differ):
@@ -312,7 +311,7 @@ class _Search:
 
 
 def metric_values(tally: Tally) -> dict[str, float]:
-    """Return the metrics that a search may go by, by name."""
+    """Return the metrics that a search may optimise, by name."""
     metrics, by_label = tally.metrics()
     macro_f1 = sum(each.f1 for each in by_label.values()) / len(by_label)
     return {**metrics, "macro_f1": macro_f1, **named_by_label(by_label)}

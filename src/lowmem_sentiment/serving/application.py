@@ -53,7 +53,7 @@ ROUTES = Map(
 )
 
 _JSON = ("", "application/json", "application/x-www-form-urlencoded", "text/json")
-"""Content types that are read as JSON: curl names the third where it is told nothing."""
+"""Content types that are read as JSON; the third is curl's default."""
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -67,7 +67,7 @@ Log = Callable[[dict[str, Any]], None]
 
 
 class Busy(Exception):
-    """As many requests wait as may."""
+    """The maximum of requests are waiting."""
 
 
 class Application:
@@ -90,7 +90,7 @@ class Application:
         self._waiting = threading.BoundedSemaphore(RUNNING + settings.max_waiting)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer a request; an error is a JSON object with "error", and the "field" that is wrong."""
+        """Answer a request; an error is a JSON object with "error" and the wrong "field"."""
         begun = time.monotonic()
         request = Request(environ)
         request.max_content_length = self._settings.max_body
@@ -176,7 +176,7 @@ class Application:
 
     @contextmanager
     def _slot(self) -> Iterator[None]:
-        """Wait until fewer than `RUNNING` requests are predicted; Busy where enough wait already."""
+        """Wait until fewer than `RUNNING` requests are predicted; Busy if enough wait already."""
         if not self._waiting.acquire(blocking=False):
             raise Busy
         try:
@@ -233,7 +233,7 @@ class Application:
 
 
 class _Seen:
-    """What is known of a request so far."""
+    """Data on a request for the counts and the log."""
 
     def __init__(self) -> None:
         self.endpoint, self.texts = "none", 0
@@ -251,11 +251,10 @@ def create_app(
 ) -> Application:
     """Return a WSGI application that answers with the predictions of a run; any WSGI server can run it.
 
-    `name` stands for the model in addresses (default: the name of the run's directory). `threshold` is
-    that of `Predictor.predict`. With `watch` the model is replaced when `run` leads to other weights;
-    without it whoever runs the application does that (`LiveModel.replace`). `log` is called with each
-    event, an object for JSON: a replaced model, a failure, and, with `access_log`, each request, but
-    never a text.
+    `name` is the model's name in addresses (default: the run directory's). For `threshold` see
+    `Predictor.predict`. With `watch` the model is replaced when `run` leads to new weights; otherwise the
+    caller does that (`LiveModel.replace`). `log` is called with each event, an object for JSON: a
+    replaced model, a failure, and, with `access_log`, each request, but never a text.
 
     Costs NumPy and the model, 45 MB at 10,000 words; TensorFlow is not imported. Raises SettingsError,
     InputMissing, DataError.

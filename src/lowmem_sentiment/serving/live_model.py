@@ -1,4 +1,4 @@
-"""The model that is served, and how it is replaced while requests go on."""
+"""The served model, which can be replaced while requests continue."""
 
 import os
 import threading
@@ -13,19 +13,19 @@ from ..system.errors import LowmemError, printable
 from ..system.memory import trim_heap
 
 LOOK_EVERY = 1.0
-"""Seconds between two looks at what the run's path leads to."""
+"""Seconds between two checks of the run's path."""
 
 
 class LiveModel:
     """A run's `Predictor`, loaded again when its path leads elsewhere.
 
-    The path may be a link, such as ``runs/live``. It is followed once for each loading, so that weights
-    and vocabulary come from the same run. While a new model is loaded both are in memory; requests that
-    began with the old one end with it.
+    The path may be a link, such as ``runs/live``. It is followed once per load, so that weights and
+    vocabulary come from the same run. Both models are in memory during a load; requests that began with
+    the old one end with it.
     """
 
     def __init__(self, run: str | Path, log: Callable[[dict[str, Any]], None]):
-        """Load the run; InputMissing or DataError where it cannot be."""
+        """Load the run; InputMissing or DataError if that fails."""
         self._run, self._log = Path(run), log
         self._lock = threading.Lock()
         self._looked_at, self._seen = time.monotonic(), _identity(self._run)
@@ -35,14 +35,14 @@ class LiveModel:
         return Predictor(os.path.realpath(self._run))
 
     def has_changed(self) -> bool:
-        """Whether the path leads to other weights since it was last loaded; looks once a second."""
+        """Whether the path leads to new weights since the last load; checks once a second."""
         if time.monotonic() - self._looked_at < LOOK_EVERY:
             return False
         self._looked_at = time.monotonic()
         return bool(_identity(self._run) != self._seen)
 
     def replace(self) -> None:
-        """Load what the path leads to and switch to it; the old model stays where that fails."""
+        """Load the run at the path and switch to it; keep the old model if that fails."""
         with self._lock:
             self._seen = _identity(self._run)
             event: dict[str, Any] = {"event": "model", "run": os.path.realpath(self._run)}
@@ -55,12 +55,12 @@ class LiveModel:
                 self._log({**event, "loaded": True})
 
     def replace_in_background(self) -> None:
-        """Replace the model in a thread; requests go on with the old one."""
+        """Replace the model in a thread; requests continue with the old one."""
         threading.Thread(target=self.replace, daemon=True).start()
 
 
 def _identity(run: Path) -> Any:
-    """Return what changes when a path leads to other weights; None where there are none."""
+    """Return a value that changes with the weights at a path; None without weights."""
     directory = Path(os.path.realpath(run))
     try:
         found = RunDirectory(directory).weights_file.stat()

@@ -1,4 +1,4 @@
-"""What Prometheus reads: requests, errors, seconds, texts and memory.
+"""Metrics for Prometheus: requests, errors, seconds, texts and memory.
 
 `prometheus_client` adds 1 MB. With several processes (PROMETHEUS_MULTIPROC_DIR) it adds up their counts.
 """

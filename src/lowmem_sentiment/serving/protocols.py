@@ -1,4 +1,4 @@
-"""The JSON that clients send, and what they get: TensorFlow Serving's and KServe's, and Hugging Face's.
+"""JSON requests and answers of TensorFlow Serving, KServe and Hugging Face.
 
 TensorFlow Serving's REST API: https://www.tensorflow.org/tfx/serving/api_rest. KServe's V1 protocol:
 https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protocol. The fields have the
@@ -17,7 +17,7 @@ from ..system.errors import printable
 from ..text.rows import MAX_TEXT_BYTES
 
 VERSION = "1"
-"""The one version that there is, to clients that name versions."""
+"""The only version, for clients that name versions."""
 
 
 def texts_at_a_time(labels: int) -> int:
@@ -51,7 +51,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def tensorflow_texts(content: Mapping[str, Any], limit: int) -> list[bytes]:
-    """Return the texts of "instances" (rows) or "inputs" (columns), as TensorFlow Serving takes them."""
+    """Return the texts of TensorFlow Serving's "instances" (rows) or "inputs" (columns)."""
     if content.get("signature_name", "serving_default") != "serving_default":
         raise BadRequest("expected serving_default", "signature_name")
     if "instances" in content:
@@ -142,7 +142,7 @@ def metadata(name: str, labels: list[str], tokenizer: str) -> dict[str, Any]:
 
 
 def _named_input(row: Mapping[str, Any], field: str) -> Any:
-    """Return the value of the one input that there is, "texts"."""
+    """Return the value of the only input, "texts"."""
     if list(row) != ["texts"]:
         raise BadRequest(f'has the keys {printable(list(row), 200)}, expected "texts"', field)
     return row["texts"]
@@ -166,7 +166,7 @@ def _text(value: Any, field: str) -> bytes:
         except (binascii.Error, ValueError):
             raise BadRequest("is not base64", f"{field}.b64") from None
     elif isinstance(value, str):
-        text = value.encode("utf-8", "replace")  # half a surrogate pair is no character
+        text = value.encode("utf-8", "replace")  # half a surrogate pair is not a character
     else:
         raise BadRequest(f"is {_kind(value)}, expected a text", field)
     if len(text) > MAX_TEXT_BYTES:
@@ -175,7 +175,7 @@ def _text(value: Any, field: str) -> bytes:
 
 
 def _whole_number(content: Mapping[str, Any], name: str) -> int | None:
-    """Return a parameter of 1 or more; None where it is not given."""
+    """Return a parameter of 1 or more; None if it is not given."""
     parameters = content.get("parameters") or {}
     if not isinstance(parameters, dict):
         raise BadRequest(f"is {_kind(parameters)}, expected an object", "parameters")

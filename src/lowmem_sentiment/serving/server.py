@@ -34,7 +34,7 @@ def log_line(event: dict[str, Any]) -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens; Unavailable where it cannot."""
+    """Return a listening socket; Unavailable if it cannot listen."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         opened = socket.socket(family, kind, protocol)
@@ -50,7 +50,7 @@ def listen(host: str, port: int) -> socket.socket:
 def run_in_process(application: Application, listening: socket.socket, settings: ServingSettings) -> None:
     """Answer requests until SIGTERM or Ctrl-C, then finish those under way.
 
-    SIGHUP loads the run again, also where its path leads to the same weights.
+    SIGHUP loads the run again, even if its weights are the same.
     """
     received: set[int] = set()  # a handler may come anywhere, and so takes no lock
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -73,11 +73,11 @@ def serve(
 ) -> None:
     """Answer requests while `go_on`, which is asked once a second or more often.
 
-    waitress reads requests in one thread and hands over those that are whole, so a slow client holds
-    nobody up. Each request that waits for its turn has a thread of its own.
+    waitress reads requests in one thread and hands over complete ones, so a slow client delays nobody.
+    Each waiting request has its own thread.
     """
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it warns of each request that waits
-    # Each of 70 threads could have a heap of its own: 40 MB more after 16 models.
+    # Each of 70 threads could have its own heap: 40 MB more after 16 models.
     limit_heaps(1)
     return_large_blocks()
     channels: dict[int, Any] = {}
@@ -122,7 +122,7 @@ def run_in_workers(
     """Run the application in several processes under gunicorn.
 
     The processes are forked from this one and share its memory, until each replaces the model.
-    Raises Unavailable where gunicorn is not installed.
+    Raises Unavailable if gunicorn is not installed.
     """
     try:
         from gunicorn.app.base import BaseApplication

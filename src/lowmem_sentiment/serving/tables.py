@@ -1,7 +1,7 @@
 """Batches as CSV and as JSON Lines: a block of texts in memory at a time, in and out.
 
-The answer is written to a file, in memory up to 1 MiB, and is sent when it is whole. So a bad row leads
-to an error instead of half an answer, and a client that reads slowly keeps nobody waiting.
+The answer is written to a file, in memory up to 1 MiB, and is sent when it is whole. So a bad row gives
+an error instead of half an answer, and a slow client delays nobody.
 """
 
 import csv
@@ -27,7 +27,7 @@ FORMATS = {
 """The readers' format of a content type."""
 
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"(\xb5/\xfd")
-"""How files begin that readers unpack: a small body could become a large one."""
+"""First bytes of compressed files, which are refused: a small body could become a large one."""
 
 _IN_MEMORY = 1 << 20
 
@@ -35,7 +35,7 @@ Predict = Callable[[list[bytes]], list[Prediction]]
 
 
 class TableRequest(NamedTuple):
-    """What a request asks of a table: the names of columns or fields."""
+    """The columns or fields that a request names."""
 
     format: str
     text_column: str | None
@@ -45,7 +45,7 @@ class TableRequest(NamedTuple):
 def answer_table(
     stream: IO[bytes], wanted: TableRequest, predictor: Predictor, predict: Predict
 ) -> IO[bytes]:
-    """Return a file with the answer; BadRequest for a row that is no text."""
+    """Return a file with the answer; BadRequest for a bad row."""
     body = io.BufferedReader(stream)  # type: ignore[type-var]
     if body.peek(6).startswith(_COMPRESSED):
         raise BadRequest("the body is compressed, expected text", code=415)

@@ -104,8 +104,8 @@ class SaveRun(keras.callbacks.Callback):
     """
 
     PATIENCE = 20.0
-    """Seconds that a validation pass may take to finish, so that its epoch is saved, after `stop` is set in
-    it. Service managers wait longer (systemd 90 s). Several workers, which decide together, do not wait."""
+    """Seconds that a validation pass may take to finish, so that its epoch is saved, after `stop` is set.
+    Service managers wait longer (systemd 90 s). Several workers, which decide together, do not wait."""
 
     def __init__(
         self,
