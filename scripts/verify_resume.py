@@ -59,7 +59,7 @@ def verify_resume(
 ) -> dict[str, Any]:
     """Train on `dataset` undisturbed and with `kills` kills, and return both runs' digests.
 
-    `work` is a directory for the two runs; those of a verification before are removed first, and
+    `work` is a directory for the two runs; runs of an earlier verification are removed first, and
     anything else in it is refused (OutputExists); `options` are further ones of `train`.
     The moments are drawn from `seed`, after the process has started up; a run that ends before its
     kill is followed by another, so that every kill counts.

@@ -51,7 +51,7 @@ class Contender:
     title: str
     phases: dict[str, tuple[str, ...]]
     package: str | None = None
-    """What has to be installed, from the extra `benchmark`: then it runs with the peers' interpreter."""
+    """The package it needs from the extra `benchmark`: then it runs with the peers' interpreter."""
     read: Callable[[dict[str, dict]], dict[str, Any]] | None = None
     """Returns epoch_seconds and test_accuracy from what the phases printed; None: it is in there."""
 
@@ -288,7 +288,7 @@ def run(options: argparse.Namespace) -> None:
 def measure_contender(
     contender: Contender, seed: int, directory: Path | None, peers: str = sys.executable
 ) -> dict[str, Any]:
-    """Return one run's record: its whole cost, that of each phase, and what its programs told."""
+    """Return one run's record: its total cost, each phase's cost, and its programs' reports."""
     python = peers if contender.package else sys.executable
     phases, said = {}, {}
     with tempfile.TemporaryDirectory(dir=directory) as work:
@@ -316,7 +316,7 @@ def measure_contender(
 def summarise(measured: list[tuple[Contender, list[dict], str | None]]) -> list[dict[str, Any]]:
     """Return each contender's medians, ranges, mean accuracy and ratios to this software, and its runs.
 
-    `epoch_seconds` is that of the last epoch: the first one traces graphs and fills caches.
+    `epoch_seconds` is the last epoch's: the first one traces graphs and fills caches.
     """
     rows = []
     for contender, runs, reason in measured:

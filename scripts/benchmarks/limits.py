@@ -132,7 +132,7 @@ def run(options: argparse.Namespace) -> None:
 def _measure(
     hierarchy: Hierarchy, size: int | None, directory: Path | None, unlimited: float | None
 ) -> dict[str, Any]:
-    """Return what `prepare` and `train` took within `size` MB (None: without a limit)."""
+    """Return the cost of `prepare` and `train` within `size` MB (None: without a limit)."""
     ours = next(each for each in contenders.CONTENDERS if each.name == contenders.OURS)
     record: dict[str, Any] = {"completed": True, "seconds": 0.0, "phases": {}}
     with contextlib.ExitStack() as stack:
@@ -187,7 +187,7 @@ def summarise(runs: dict[int | None, list[dict]]) -> list[dict[str, Any]]:
 
 
 def least_bearable(result: dict[str, Any]) -> int | None:
-    """Return the least limit, in bytes, that all above it, too, complete in within the bearable time."""
+    """Return the smallest limit in bytes from which on all limits complete within the bearable time."""
     least = None
     for row in result["rows"]:
         if row["limit_bytes"] is None:

@@ -29,7 +29,7 @@ PEER_PACKAGES = ("torch", "scikit-learn", "scipy", "fasttext-community", "vowpal
 
 
 class Measured(NamedTuple):
-    """What one command did and took."""
+    """The result and cost of one command."""
 
     exit_code: int
     """Minus the signal's number where one ended it."""
@@ -44,11 +44,11 @@ class Measured(NamedTuple):
     """Of its largest process, as the kernel counted it (`ru_maxrss`); or of all its processes together
     where that is more (proportional: a page that n processes share counts 1/n in each)."""
     peak_anonymous_bytes: int
-    """Of all its processes together: what the kernel cannot reclaim."""
+    """Bytes of all its processes together that the kernel cannot reclaim."""
     timed_out: bool
 
     def costs(self) -> dict[str, float]:
-        """Return what it took, without what it said."""
+        """Return its cost, without its output."""
         names = ("seconds", "cpu_seconds", "peak_resident_bytes", "peak_anonymous_bytes")
         return {name: getattr(self, name) for name in names}
 
@@ -158,7 +158,7 @@ def spread(values: Iterable[float]) -> dict[str, float]:
 
 
 def circumstances() -> dict[str, Any]:
-    """Return what a figure has to be read with: date, machine, versions."""
+    """Return the context of a figure: date, machine, versions."""
     return {
         "date": datetime.date.today().isoformat(),
         "machine": {
@@ -182,7 +182,7 @@ def _processor() -> str:
 
 
 def versions(python: str, packages: Sequence[str]) -> dict[str, str]:
-    """Return the versions of those of `packages` that are installed for the interpreter `python`."""
+    """Return the versions of the `packages` installed for the interpreter `python`."""
     code = (
         "import importlib.metadata, json, sys\n"
         "found = {each.name.lower(): each.version for each in importlib.metadata.distributions()}\n"

@@ -175,7 +175,7 @@ def _contenders(result: dict[str, Any], results: Path) -> dict[str, str]:
             ]
         )
         if "extrapolated" in row:
-            notes.append(f"~: {row['extrapolated']}; its memory is that of these steps.")
+            notes.append(f"~: {row['extrapolated']}; its memory was measured in these steps.")
         training = _training_memory(row)
         if training < 0.95 * row["peak_resident_bytes"]["median"]:
             notes.append(f"{row['title']}: {_mb(training)} while it trains, the rest is for `imdb.npz`.")

@@ -1,4 +1,4 @@
-"""What others train on labelled text, by the settings of their documentation: `--peer NAME`.
+"""Other text classifiers, with the settings of their documentation: `--peer NAME`.
 
 fasttext: fasttext.cc/docs/en/supervised-tutorial.html (25 epochs, bigrams, rate 0.5; its text is lower
 case, with spaces around punctuation). vowpal-wabbit: `--oaa` with `--ngram 2`, one pass, 22 bits. nb-svm:

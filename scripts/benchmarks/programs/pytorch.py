@@ -1,4 +1,4 @@
-"""PyTorch: `EmbeddingBag` in place of multi-hot rows, the same layers after it, fused Adam.
+"""PyTorch: `EmbeddingBag` instead of multi-hot rows, the same layers after it, fused Adam.
 
 The first layer sums the rows of its weights at a review's distinct words, which is what a multi-hot
 row times the weights is. Words are batched as PyTorch's text classification tutorial does it

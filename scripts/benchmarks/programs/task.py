@@ -1,4 +1,4 @@
-"""What the contenders' programs share: their options, the reviews, the clock of an epoch, the answer."""
+"""Shared by the contenders' programs: options, reviews, the timing of an epoch, the answer."""
 
 import argparse
 import json
@@ -77,7 +77,7 @@ def multiplications() -> int:
 
 
 def epoch_clock() -> Any:
-    """Return a Keras callback whose `seconds` are those of each epoch's training, without validation.
+    """Return a Keras callback whose `seconds` are each epoch's training time, without validation.
 
     From the epoch's beginning to its last step's end, as `lowmem-sentiment train` counts it.
     """

@@ -45,8 +45,8 @@ def log_count_ratios(here: np.ndarray, whole: np.ndarray, share: float) -> np.nd
 
     `here` int[n] is the number of reviews with the label, `whole` with any, and `share` the label's share
     of all reviews. It is Wang and Manning's log-count ratio (2012, "Baselines and Bigrams", section 2.1)
-    with one review added on the rarer side, and the proportional number on the other. So an n-gram without
-    evidence has 0 even with uneven labels, and one in a single review has little.
+    with one review added on the rarer side, and the proportional number on the other. So an n-gram
+    without evidence has 0 even with uneven labels, and one in a single review has little.
     """
     added = 1 / min(share, 1 - share)
     own, other = here + added * share, whole - here + added * (1 - share)

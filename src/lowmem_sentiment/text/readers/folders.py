@@ -1,8 +1,8 @@
 """A folder of texts by label, ``train/pos/0_9.txt``; archives hold texts in the same way.
 
 The folder that holds a text is its label. A folder above it named train, test or validation (or as in
-`_SPLITS`) is its split. Other files are skipped and counted: other names, hidden files, and texts that
-are not in a label's folder, such as ``train/urls_pos.txt`` of IMDb's own tar.
+`_SPLITS`) is its split. Other files are passed over and counted: other names, hidden files, and texts
+that are not in a label's folder, such as ``train/urls_pos.txt`` of IMDb's own tar.
 """
 
 import errno
@@ -55,7 +55,7 @@ class Folders:
         self._in_split: tuple[bool, str] | None = None
 
     def find(self, parts: list[str]) -> Found | str:
-        """Return label and split of a text at a path, or why it is skipped.
+        """Return label and split of a text at a path, or why it is passed over.
 
         Raises DataError if texts are at different depths, so that the label's folder is unclear.
         """
