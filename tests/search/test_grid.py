@@ -53,7 +53,7 @@ def test_what_is_no_grid_is_refused(text):
 def test_a_grid_is_trained_whole():
     with pytest.raises(SettingsError, match="a grid is trained whole; expected no minutes or runs"):
         TuneSettings(grid=("epochs=1,2",), minutes=1, runs=2)
-    with pytest.raises(SettingsError, match="seeds is 2, expected a grid"):
+    with pytest.raises(SettingsError, match="seeds is 2, expected 1 without a grid"):
         TuneSettings(seeds=2)
     assert TuneSettings(grid=("epochs=1,2",)).minutes is None
 

@@ -31,7 +31,7 @@ class _Options(Settings):
         "print review N of --split instead, counted from 0: label, ids, and text with # for every "
         "unknown word",
     )
-    split: str = setting("test", "whose reviews --show counts", choices=("test", "train", "validation"))
+    split: str = setting("test", "the split for --show", choices=("test", "train", "validation"))
 
 
 def run(options: argparse.Namespace, bar: Bar) -> None:

@@ -213,9 +213,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--threshold",
         type=probability_or_run,
         metavar="P",
-        help="of two labels, predict the second "
-        "when its probability is above P (default: 0.5); run: above the threshold that evaluate "
-        "--choose-threshold recorded with the run",
+        help="with two labels, predict the second when its probability is above P (default: 0.5); run:"
+        " above the threshold that evaluate --choose-threshold recorded with the run",
     )
     add(
         "--explain",

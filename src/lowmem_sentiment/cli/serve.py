@@ -107,7 +107,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--threshold",
         type=probability_or_run,
         metavar="P",
-        help="of two labels, predict the second when its probability is above P; run: above the "
+        help="with two labels, predict the second when its probability is above P; run: above the "
         "threshold recorded with the run (default: 0.5)",
     )
     add("--access-log", action="store_true", help="log each request, but no text, to standard error")

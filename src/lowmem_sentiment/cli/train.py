@@ -49,7 +49,7 @@ class _Control(Settings):
     )
     cluster_timeout: float = setting(
         120,
-        "with several workers in TF_CONFIG: how long to wait for all of them",
+        "with several workers in TF_CONFIG: how long to wait for all to start",
         metavar="SECONDS",
         above=0,
         below=float("inf"),
@@ -257,22 +257,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="RUN",
         help="start from the weights of this finished run, on data with the same words (prepare "
-        "--vocabulary RUN) and labels; unless given, words, layers, dropout, learning rate, batch size, "
-        "optimizer, class weight and --best-by are the same as well",
+        "--vocabulary RUN) and labels; words, layers, dropout, learning rate, batch size, "
+        "optimizer, class weight and --best-by default to that run's",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the run directory if it exists")
     parser.add_argument(
         "--force",
         action="store_true",
-        help="resume although the dataset, TensorFlow, or the processor has changed; the result is then "
-        "not exact",
+        help="resume although the dataset, TensorFlow, or the processor has changed; the result is "
+        "then not bit-identical",
     )
     add_settings(parser, _Control)
     parser.add_argument(
         "--recipe",
         choices=RECIPES,
-        help="the settings to start from; the options below override them (default: what the dataset was "
-        "prepared for). tutorial: the defaults below. ngrams: one hidden layer, and a learning rate that "
-        "falls to zero over as many steps as the length of the texts and the number of labels need",
+        help="the settings to start from; the options below override them (default: the dataset's). "
+        "tutorial: the defaults below. ngrams: one hidden layer, and a learning rate that falls "
+        "to zero over as many steps as the length of the texts and the number of labels need",
     )
     add_settings(parser, TrainingSettings)

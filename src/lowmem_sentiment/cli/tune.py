@@ -144,11 +144,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.epilog = RANGES
     add = parser.add_argument
     add("dataset", type=Path, metavar="DATASET", help="a dataset directory")
-    add("--out", type=Path, required=True, metavar="DIR", help="the folder of the runs, and of the "
-        "winner; a search that is in it is resumed")  # fmt: skip
+    add("--out", type=Path, required=True, metavar="DIR", help="the folder for the runs and the winner; "
+        "a search in it is resumed")  # fmt: skip
     add("--csv", type=Path, metavar="FILE", help="also write the table to FILE")
     add("--grid", nargs="+", action="extend", default=[], metavar="NAME=VALUES", help="train every "
         "combination of these values, such as epochs=1,2,3 hidden=50,50,50:32,32, instead of random "
-        "settings; one value alone sets a setting for all. Finished runs are kept, interrupted ones "
+        "settings; a single value applies to all runs. Finished runs are kept, interrupted ones "
         "resumed")  # fmt: skip
     add_settings(parser, TuneSettings)

@@ -38,24 +38,23 @@ class PreparationSettings(Settings):
 
     recipe: str | None = setting(
         None,
-        "what the data is prepared for, and what train does with it unless its options say otherwise. "
-        "ngrams: n-grams, punctuation marks among the words, a network and a schedule that follow the "
-        "data; tutorial: words, and the tutorial's network (default: ngrams for files, tutorial for imdb "
+        "how the data is prepared, and how train uses it unless its options say otherwise. ngrams: "
+        "n-grams, punctuation marks among the words, a network and a schedule that follow the data; "
+        "tutorial: words, and the tutorial's network (default: ngrams for files, tutorial for imdb "
         "and reuters)",
         choices=RECIPES,
     )
     ngrams: int | None = setting(
         None,
-        "what a model reads are n-grams of 1 to N neighbouring words; 1: words (default: 1 by the recipe "
-        "tutorial; by ngrams 2, and 3 where the training reviews have a million words or more)",
+        "let the model read n-grams of 1 to N neighbouring words; 1: words (default: 1 for the recipe"
+        " tutorial; 2 for ngrams, or 3 if the training reviews have a million words or more)",
         at_least=1,
         at_most=MAX_NGRAM,
     )
     rank: str | None = setting(
         None,
-        "which n-grams come first, and are kept: those that tell the labels apart most surely in the "
-        "training reviews, or the most frequent (default: evidence for n-grams, "
-        "frequency for words)",
+        "which n-grams to keep: the ones that indicate a label most surely in the training reviews, "
+        "or the most frequent (default: evidence for n-grams, frequency for words)",
         choices=RANKS,
     )
     max_features: int | None = setting(
@@ -67,19 +66,19 @@ class PreparationSettings(Settings):
     )
     vocabulary_memory: int = setting(
         256 * MB,
-        "for counting words and n-grams; when it is full, the rarest are dropped (default: 256)",
+        "memory for counting words and n-grams; when it is full, the rarest are dropped (default: 256)",
         metavar="MB",
         read=(_megabytes, "a number of MB, 1 or more"),
         at_least=MB,
     )
     """In bytes (`lossy_counting.py`)."""
     min_count: int = setting(
-        1, "leave out words that occur less often, n-grams in fewer reviews", at_least=1
+        1, "drop words that occur less often, and n-grams in fewer reviews", at_least=1
     )
     validation_split: float = setting(
         0.0,
-        "count and rank n-grams without the training reviews that train and tune hold out with "
-        "the same --validation-split, so that validation says of n-grams what test will",
+        "count and rank n-grams without the training reviews that train and tune hold out with the "
+        "same --validation-split, so that validation is as honest about n-grams as the test",
         metavar="SHARE",
         at_least=0,
         below=1,
@@ -90,21 +89,21 @@ class PreparationSettings(Settings):
 
     tokenizer: str | None = setting(
         None,
-        "what makes words of a text. unicode: lower case, and boundaries at spaces, punctuation, dashes "
-        'and quotes of any script; "l\'été" is two words, "don\'t" is one, an emoji is one; for every '
-        "language with spaces between words. unicode-punctuation: each punctuation mark and symbol is a "
-        "word as well. characters: each letter is a word, for Chinese, Japanese or Thai, best with "
-        "--ngrams 2 or 3. keras: as Keras' imdb.npz was made, only for English: lower "
-        "case and punctuation of ASCII only. It is recorded: predict, evaluate and export use the same "
-        "(default: unicode-punctuation for files, unicode with --recipe tutorial, or the tokenizer of "
-        "--vocabulary; keras for imdb)",
+        "how to split a text into words. unicode: lower case, and boundaries at spaces, punctuation, "
+        'dashes and quotes of any script; "l\'été" is two words, "don\'t" is one, an emoji is one; for '
+        "every language with spaces between words. unicode-punctuation: each punctuation mark and "
+        "symbol is a word as well. characters: each letter is a word, for Chinese, Japanese or Thai, "
+        "best with --ngrams 2 or 3. keras: as Keras' imdb.npz was made, only for English: lower case "
+        "and punctuation of ASCII only. It is recorded, and predict, evaluate and export use it "
+        "(default: unicode-punctuation for files, unicode with --recipe tutorial, or the tokenizer of"
+        " --vocabulary; keras for imdb)",
         choices=TOKENIZERS,
     )
     vocabulary: Path | None = setting(
         None,
-        "use the words of this dataset or run, with its tokenizer and its n-grams, so that its model can "
-        "be trained on (train --from RUN); or of a vocabulary.txt, one word per line (default: count the "
-        "words of the training split)",
+        "use the words of this dataset or run, with its tokenizer and its n-grams, so that training "
+        "can continue from its model (train --from RUN); or of a vocabulary.txt, one word per line "
+        "(default: count the words of the training split)",
         metavar="RUN|DATASET|FILE",
     )
     max_vocabulary: int | None = setting(

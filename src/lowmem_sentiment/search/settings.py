@@ -48,7 +48,7 @@ class TuneSettings(Settings):
     )
     runs: int | None = setting(
         None,
-        "end the search after N trainings instead of minutes: the same N ends with the same table",
+        "end the search after N trainings instead of minutes; the same N gives the same table",
         at_least=1,
     )
     metric: str = setting(
@@ -63,14 +63,14 @@ class TuneSettings(Settings):
     )
     memory_limit: int | None = setting(
         None,
-        "try nothing that takes more than SIZE, such as 700M, by train --plan, and train as many at a "
-        "time as fit into it, one per core (default: one at a time, in what is free)",
+        "try only settings that take at most SIZE, such as 700M, by train --plan, and train as many "
+        "runs at a time as fit into it, one per core (default: one at a time, in the free memory)",
         metavar="SIZE",
         read=SIZE,
     )
     model_size: int | None = setting(
         None,
-        "try no model whose weights take more than SIZE, such as 10M, at 4 bytes each",
+        "try only models whose weights take at most SIZE, such as 10M, at 4 bytes each",
         metavar="SIZE",
         read=SIZE,
     )
@@ -78,7 +78,7 @@ class TuneSettings(Settings):
         0.1, "choose on this share of the training reviews", metavar="SHARE", above=0, below=1
     )
     seed: int = setting(
-        0, "seed of the settings drawn, and of every training", at_least=0, at_most=(1 << 31) - 1
+        0, "seed of the random settings, and of every training", at_least=0, at_most=(1 << 31) - 1
     )
 
     seeds: int = setting(1, "runs of each combination of --grid, with consecutive seeds", at_least=1)
@@ -92,7 +92,7 @@ class TuneSettings(Settings):
         for text in self.grid:
             parse_grid(text)
         if self.seeds > 1 and not self.grid:
-            raise SettingsError(f"seeds is {self.seeds}, expected a grid that they are of")
+            raise SettingsError(f"seeds is {self.seeds}, expected 1 without a grid")
         if self.minutes and self.runs:
             raise SettingsError(
                 f"minutes is {self.minutes:g} and runs is {self.runs}, expected one of them"

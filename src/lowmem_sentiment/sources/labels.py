@@ -52,7 +52,7 @@ def label_warnings(labels: Iterable[str]) -> list[str]:
     if none := [label for group, found in groups.items() if group in _NONE for label in found]:
         leave_out = ",".join(f"{label}=" for label in none)
         lines.append(
-            f"the labels {', '.join(map(printable, none))} look like no label; leave their reviews out: "
+            f"the labels {', '.join(map(printable, none))} look like missing labels; drop their reviews: "
             f"--label-map={shlex.quote(leave_out)}"
         )
     return lines

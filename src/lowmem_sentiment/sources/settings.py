@@ -28,23 +28,24 @@ class FilesSettings(ReaderSettings):
     """Files of the validation split, which `train` validates on."""
     test_fraction: float = setting(
         0.2,
-        "share of the texts to test on without --test and without a folder named for it",
+        "share of the texts to test on, without --test or a folder named test",
         metavar="SHARE",
         at_least=0,
         below=1,
     )
     split: str = setting(
         "hash",
-        "how those are chosen. hash: by the hash of a text's bytes, so that it stays in its split when "
-        "others are added; how many there are of each label is left to chance. stratified: the same "
-        "share of each label, to one review, drawn by --seed, for few texts or a rare label; texts with "
-        "the same words go to one split; takes 10 bytes of memory a text, and 60 while they are divided",
+        "how the test texts are chosen. hash: by the hash of a text's bytes, so that it stays in its "
+        "split when others are added; the number of each label is left to chance. stratified: the "
+        "same share of each label, to one review, drawn by --seed, for few texts or a rare label; "
+        "texts with the same words go to one split; takes 10 bytes of memory per text, and 60 while "
+        "they are divided",
         choices=SPLIT_RULES,
     )
     seed: int = setting(0, "seed of --split stratified", at_least=0)
     label_map: dict[str, str] = setting(
         {},
-        "rename or merge labels; OLD= leaves them out",
+        "rename or merge labels; OLD= drops a label's texts",
         metavar="OLD=NEW,...",
         read=(read_label_map, "OLD=NEW,..."),
     )
@@ -56,7 +57,7 @@ class FilesSettings(ReaderSettings):
     labels: tuple[str, ...] = setting(
         (), "the labels and their order (default: those found, sorted)", metavar="LABEL,..."
     )
-    follow_links: bool = setting(False, "read links in a folder, which are refused otherwise")
+    follow_links: bool = setting(False, "read links in a folder, which are otherwise bad rows")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -61,18 +61,18 @@ class ReaderSettings(Settings):
         f"column or field of the label (default: the first of {', '.join(LABEL_NAMES)})",
         metavar="COLUMN",
     )
-    table: str | None = setting(None, "table of an SQLite file that has several", metavar="NAME")
+    table: str | None = setting(None, "table of an SQLite file with several tables", metavar="NAME")
     query: str | None = setting(None, "SELECT that yields the rows of an SQLite file", metavar="SQL")
     file_names: str = setting(
         "*.txt", "names of the files that are texts, in folders and archives", metavar="PATTERN"
     )
     label_folder: int | None = setting(
         None,
-        "in folders and archives with folders of folders, which folder is the label. 1: the one that "
-        "holds the text; 2: the one above it",
+        "in folders and archives with folders of folders, which folder is the label. 1: the folder of"
+        " the text; 2: the folder above it",
         at_least=1,
     )
-    header: bool = setting(False, "the first row is a header, though the columns are given by number")
+    header: bool = setting(False, "the first row is a header although the columns are given by number")
     quotes: bool = setting(True, "quotes in CSV and TSV are characters like any other")
     delimiter: str | None = setting(
         None,

@@ -43,9 +43,9 @@ class Job:
         """Raise SettingsError if no reviews are left to train or validate on, or for the optimizer."""
         if self.settings.optimizer == "lazy-adam" and not self.sparse:
             why = (
-                "a model of your own has its own"
+                "a model of your own brings its own optimizer"
                 if self.own_model
-                else "one process on one device has it"
+                else "it requires a single process and device"
             )
             raise SettingsError(f"optimizer is lazy-adam, expected adam: {why}")
         if not all(self.reviews.values()):
