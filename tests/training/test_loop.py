@@ -147,7 +147,7 @@ def test_lazy_adam_is_refused_where_gradients_are_dense(dataset):
     several.share = (0, 2)
     for strategy, own_model, why in (
         (SingleProcess(), True, "of your own"),
-        (several, False, "one process"),
+        (several, False, "a single process"),
     ):
         with pytest.raises(SettingsError, match=f"optimizer is lazy-adam, expected adam: .*{why}"):
             Job(dataset, lazy, strategy, own_model)

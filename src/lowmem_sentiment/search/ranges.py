@@ -30,6 +30,6 @@ searched:
   optimizer       adam | lazy-adam
   epochs          {", ".join(map(str, RUNGS))}; more with fewer than {REVIEWS_OF_FIRST_RUNG:,} reviews
 
-The tutorial's settings and those of train --recipe are tried first. Of nine
+The settings of the tutorial and of train --recipe are tried first. Of nine
 settings the best third is trained on to twice the epochs, and the best of
 these to four times (successive halving)."""

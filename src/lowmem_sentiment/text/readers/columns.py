@@ -108,7 +108,7 @@ class _Finder:
             shown = ", ".join(repr(cell[:30]) for cell in header[:8])
             raise DataError(
                 f"{place}: no column is named {printable(' or '.join(names))}; the first row has "
-                f"{shown}: choose one of them, or a number from 1 where there is no header ({option}), "
+                f"{shown}: choose one of them, or a number from 1 without a header ({option}), "
                 "or another --delimiter"
             )
         if folded.count(name) > 1:
