@@ -97,7 +97,7 @@ def _require_avx() -> None:
 
 
 def _limit_arenas() -> None:
-    """Give the step, the pipeline and the main thread one heap of glibc's malloc each.
+    """Let the step, the pipeline and the main thread have one heap each of glibc's malloc.
 
     Threads that share a heap wait for each other at each of a step's hundred temporaries: with one heap
     for all an epoch of the default run takes 1.8 s instead of 1.55. Each heap keeps some of the memory

@@ -209,7 +209,7 @@ def without_pictures() -> None:
 
 
 def show_what_varies() -> None:
-    """Give the HParams tab a column for each setting that varies, and for each run's metrics.
+    """Let the HParams tab show a column for each setting that varies, and for each run's metrics.
 
     TensorBoard uses the columns of one run for all. Delete when it does not.
     """
