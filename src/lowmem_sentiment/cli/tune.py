@@ -111,9 +111,7 @@ def _summary(result: "TuningResult") -> dict[str, str]:
         + (" (--prefer cheap)" if winner.rank == 1 else " of rank 1"),
     }
     if default:
-        lines["tutorial"] = (
-            "the winner" if default is winner else f"{_named(default)}: {default.value:.4f}"
-        )
+        lines["recipe"] = "the winner" if default is winner else f"{_named(default)}: {default.value:.4f}"
     for name, reason in result.not_tried.items():
         lines[f"not {name}"] = reason
     if result.ranked_with_validation:
