@@ -171,6 +171,19 @@ def test_a_label_that_is_hardly_found_is_noted():
     )
 
 
+def test_a_matrix_wider_than_the_terminal_is_a_list_of_confusions(monkeypatch):
+    labels = [f"{letter} label of some length" for letter in "abc"]
+    confusion = SimpleNamespace(label=labels[0], predicted=labels[1], reviews=4)
+    evaluation = SimpleNamespace(
+        labels=labels, confusion_matrix=np.eye(3, dtype=np.uint32), confusions=lambda most: [confusion]
+    )
+    monkeypatch.setenv("COLUMNS", "120")
+    assert len(cli_evaluate._confusion_lines(evaluation)) == 4
+    monkeypatch.setenv("COLUMNS", "80")
+    title, line = cli_evaluate._confusion_lines(evaluation)
+    assert title == "most frequent confusions" and line.endswith(f"taken for {labels[1]}: 4")
+
+
 def test_a_model_that_predicts_one_label_is_noted():
     by_label = {name: LabelMetrics(0.5, 0.5, 0.5, n) for name, n in {"good": 30, "bad": 10}.items()}
     matrix = np.array([[30, 0], [10, 0]], np.uint32)

@@ -192,11 +192,23 @@ def test_a_body_that_cannot_be_read_is_an_error_of_one_line(client, body, conten
     assert "\n" not in response.get_json()["error"]
 
 
-@pytest.mark.parametrize(("method", "path", "code"), [("GET", "/none", 404), ("PUT", "/healthz", 405)])
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [("GET", "/none", 404), ("PUT", "/healthz", 405), ("GET", "/v1/models/reviews:predict", 405)],
+)
 def test_unknown_paths_and_methods_are_json_too(client, method, path, code):
     response = client.open(path, method=method)
     assert response.status_code == code
     assert path in response.get_json()["error"]
+
+
+def test_a_missing_column_is_told_with_the_parameter_that_names_it(client):
+    response = client.post(
+        "/v1/models/reviews:predict", data=b"id,words\n1,good\n", content_type="text/csv"
+    )
+    assert response.status_code == 400
+    error = response.get_json()["error"]
+    assert "(?text_column=)" in error and "--" not in error
 
 
 def test_the_page_takes_nothing_from_elsewhere(client):

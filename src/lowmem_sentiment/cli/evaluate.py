@@ -4,6 +4,7 @@ import argparse
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ ENOUGH, HARDLY = 20, 0.3
 
 MATRIX_SHOWN, CONFUSIONS_SHOWN = 20, 20
 """With more labels than this the most frequent confusions are shown instead of the matrix."""
+_WIDEST = 220
+"""Columns of the matrix at most, where the answer is not written to a terminal."""
 
 _PREPARE_ONLY = ("test", "validation", "test_fraction", "split", "seed", "labels", "follow_links")
 
@@ -180,20 +183,21 @@ def _label_lines(evaluation: "Evaluation") -> list[str]:
             f"{name} {getattr(metrics, name):.4f} ({low:.4f} to {high:.4f})"
             for name, (low, high) in evaluation.label_intervals[label].items()
         )
-        lines.append(f"  {printable(label)}: {', '.join(shown)} ({metrics.reviews:,} reviews)")
+        lines.append(f"  {printable(label)}: {', '.join(shown)} ({plural(metrics.reviews, 'review')})")
     return lines
 
 
 def _confusion_lines(evaluation: "Evaluation") -> list[str]:
-    """Return the confusion matrix; with many labels the most frequent confusions."""
-    if len(evaluation.labels) > MATRIX_SHOWN:
+    """Return the confusion matrix; if it is too large or too wide, the most frequent confusions."""
+    labels = [printable(label, 40) for label in evaluation.labels]
+    width = max(10, *(len(label) + 2 for label in labels))
+    wide = width * (1 + len(labels)) > shutil.get_terminal_size((_WIDEST, 24)).columns
+    if len(labels) > MATRIX_SHOWN or wide:
         lines = [
             f"  {printable(each.label)}, taken for {printable(each.predicted)}: {each.reviews:,}"
             for each in evaluation.confusions(CONFUSIONS_SHOWN)
         ]
         return ["most frequent confusions", *lines] if lines else []
-    labels = [printable(label, 40) for label in evaluation.labels]
-    width = max(10, *(len(label) + 2 for label in labels))
     lines = [f"{'':{width}}" + "".join(f"{label:>{width}}" for label in labels) + "  predicted"]
     for label, row in zip(labels, evaluation.confusion_matrix.tolist(), strict=True):
         lines.append(f"{label:{width}}" + "".join(f"{count:>{width},}" for count in row))

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 from werkzeug.wsgi import wrap_file
@@ -107,6 +107,8 @@ class Application:
 
     def _respond(self, request: Request, seen: "_Seen") -> Response:
         seen.endpoint, arguments = ROUTES.bind_to_environ(request.environ).match()
+        if arguments.get("name") in (f"{self.name}:predict", f"{self.name}:explain"):
+            raise MethodNotAllowed(["POST"])
         if arguments.get("name", self.name) != self.name:
             raise BadRequest(
                 f"is {printable(arguments['name'], 100)}, expected {self.name}", "model", 404

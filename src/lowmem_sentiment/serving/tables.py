@@ -63,7 +63,9 @@ def answer_table(
                 answer.write(lines(number, wanted.keep, some, predict([row.text for row in some])))
                 number += len(some)
     except LowmemError as error:
-        raise BadRequest(str(error)) from None
+        message = str(error).replace(", or another --delimiter", "")  # a request has parameters
+        message = message.replace("(--text-column", "(?text_column=").replace("(--keep", "(?keep=")
+        raise BadRequest(message) from None
     answer.seek(0)
     return answer
 
