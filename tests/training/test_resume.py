@@ -231,7 +231,7 @@ def test_other_settings_are_refused_by_name(dataset, stopped, name, value):
 @pytest.mark.slow
 def test_another_dataset_is_refused_unless_forced(imdb_files, stopped, tmp_path):
     other = prepare(ImdbSource(*imdb_files, split="tutorial"), tmp_path / "other")
-    with pytest.raises(DataError, match="other conditions than the run's: dataset"):
+    with pytest.raises(DataError, match="other conditions than the run's: another dataset"):
         train(other, stopped, SETTINGS, resume=True)
     said = []
     train(other, stopped, SETTINGS, resume=True, force=True, report=said.append)

@@ -151,7 +151,12 @@ def _require_same_conditions(
     names = [name for name in {**now, **then} if then.get(name) != now.get(name)]
     if not names:
         return
-    changed = ", ".join(f"{name} ({then.get(name)} then, {now.get(name)} now)" for name in names)
+    changed = ", ".join(
+        "another dataset, or one prepared again"
+        if name == "dataset"
+        else f"{name} ({then.get(name)} then, {now.get(name)} now)"
+        for name in names
+    )
     if not force:
         raise DataError(
             f"other conditions than the run's: {changed}; they change the result's bits: "
