@@ -76,7 +76,8 @@ def serve(
     waitress reads requests in one thread and hands over complete ones, so a slow client delays nobody.
     Each waiting request has its own thread.
     """
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it warns of each request that waits
+    # It prints a traceback for each client that leaves; the application logs its own failures.
+    logging.getLogger("waitress").setLevel(logging.CRITICAL)
     # Each of 70 threads could have its own heap: 40 MB more after 16 models.
     limit_heaps(1)
     return_large_blocks()
