@@ -439,8 +439,8 @@ def test_labels_that_mean_none_are_named_with_an_option_that_leaves_them_out(tmp
     none = ["nan", "NA", "None", "\\N", "?"]
     rows = [*ROWS, *((f"other {nth}", none[nth % 5]) for nth in range(50))]
     path = csv_of(tmp_path / "a.csv", rows)
-    [line] = [line for line in prepared(path, tmp_path / "out").warned if "no label" in line]
-    follow(line.partition("leave their reviews out: ")[2], tmp_path, str(path))
+    [line] = [line for line in prepared(path, tmp_path / "out").warned if "missing labels" in line]
+    follow(line.partition("drop their reviews: ")[2], tmp_path, str(path))
     dataset = Dataset(tmp_path / "followed")
     assert dataset.labels == ["neg", "pos"] and dataset.source["dropped_reviews"] == 50
 
