@@ -231,7 +231,7 @@ def test_report_fills_readme_and_check_finds_a_changed_figure(results, tmp_path)
 def test_report_says_machine_date_runs_and_what_was_not_measured(results):
     text = report.block("contenders", results)
     assert "2 cores (Test CPU), 8 GB, TensorFlow 2.21.0" in text
-    assert "medians of 2 runs, 1 March 2026" in text
+    assert "medians of 1 to 2 runs, 1 March 2026" in text
     assert "40.0 s (8.00)" in text and "9,750 MB (15)" in text
     assert re.search(r"Not measured: PyTorch.*torch is not installed", text)
     assert "Largest distance of a run from its median: 20%." in text

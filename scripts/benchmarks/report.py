@@ -347,11 +347,13 @@ def _circumstances(result: dict[str, Any], packages: dict[str, str] = OWN) -> st
     if "name" in result.get("data", {}):
         parts.append(f"{result['data']['name']}, sha256 {result['data']['sha256'][:12]}")
     if runs := _runs(result):
-        parts.append(f"medians of {runs} runs" if runs > 1 else "one run")
+        parts.append("one run" if runs == "1" else f"medians of {runs} runs")
     return f"{', '.join(parts)}, {date.day} {date:%B %Y}."
 
 
-def _runs(result: dict[str, Any]) -> int | None:
-    if "contenders" in result:
-        return max((len(row.get("runs", ())) for row in result["contenders"]), default=None)
-    return result.get("runs")
+def _runs(result: dict[str, Any]) -> str | None:
+    """Return how often the rows were measured: "5", or "2 to 3" if not all as often."""
+    if "contenders" not in result:
+        return str(result["runs"]) if "runs" in result else None
+    counts = sorted({len(row["runs"]) for row in result["contenders"] if "runs" in row})
+    return " to ".join(map(str, dict.fromkeys([counts[0], counts[-1]]))) if counts else None
