@@ -18,7 +18,7 @@ from ..system.progress import Bar
 from ..system.settings import Settings, setting
 from ..text.reader_settings import BAD_ROWS, ReaderSettings
 from ..text.rows import BadRow, Row
-from .options import add_settings, given
+from .options import add_settings, chosen_threshold, given
 from .output import LINE, print_text, report, warn
 
 if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
@@ -47,11 +47,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
     if options.csv and options.explain:
         raise SettingsError("--explain has no columns in CSV; expected --json or neither")
     predictor = Predictor(options.run)
-    threshold = options.threshold
-    if threshold == "run":
-        from ..evaluation.thresholds import recorded_threshold
-
-        threshold = recorded_threshold(options.run)
+    threshold = chosen_threshold(options)
     if options.csv:
         print_text(_csv_line(_titles(options.keep, predictor.labels)))
     number = 0

@@ -11,7 +11,7 @@ from ..evaluation.settings import probability_or_run
 from ..serving.settings import ServingSettings
 from ..system.progress import Bar
 from ..system.settings import Settings, setting
-from .options import add_settings, given
+from .options import add_settings, chosen_threshold, given
 from .output import report, warn
 
 
@@ -53,16 +53,11 @@ def _serve(options: argparse.Namespace, chosen: _Address) -> None:
     from ..serving.server import listen, log_line, run_in_process, run_in_workers
 
     settings = ServingSettings(**given(options, ServingSettings))
-    threshold = options.threshold
-    if threshold == "run":
-        from ..evaluation.thresholds import recorded_threshold
-
-        threshold = recorded_threshold(options.run)
     application = create_app(
         options.run,
         name=options.name,
         settings=settings,
-        threshold=threshold,
+        threshold=chosen_threshold(options),
         watch=False,  # the server does
         log=log_line,
         access_log=options.access_log,
