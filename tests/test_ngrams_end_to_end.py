@@ -11,6 +11,7 @@ from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.evaluation.evaluate import evaluate, evaluate_runs
 from lowmem_sentiment.evaluation.predict import Predictor, predict
 from lowmem_sentiment.model.export import export
+from lowmem_sentiment.model.numpy_model import NumpyModel
 from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.preparation.settings import PreparationSettings
 from lowmem_sentiment.runs.configuration import TrainingSettings
@@ -115,6 +116,27 @@ def test_evaluation_and_comparison_score_the_features(ngram_dataset, run, tmp_pa
     train(ngram_dataset, other, replace(SETTINGS, num_words=60, epochs=1))
     (comparison,) = evaluate_runs([run, other])
     assert [each.reviews for each in comparison.evaluations] == [40, 40]
+
+
+@pytest.mark.slow
+def test_every_file_of_a_run_on_scaled_ngrams_predicts_the_same(tmp_path):
+    import tensorflow as tf
+
+    source = ImdbSource(*write_imdb(tmp_path))
+    dataset = prepare(source, tmp_path / "data", PreparationSettings(recipe="ngrams"))
+    run = RunDirectory(tmp_path / "run")
+    train(dataset, run.path, replace(settings_by_recipe(dataset), epochs=2))
+    kernel = NumpyModel.load(run).kernels[0]
+    assert kernel.dtype == np.float16
+    for_keras = run.load_model().layers[0].kernel.numpy()
+    assert for_keras.dtype == np.float32 and (for_keras == kernel).all()
+    with np.load(run.state_file) as state:  # further training starts from what training reached
+        unrounded = state["variable_0"]
+    assert (unrounded != kernel).any() and (unrounded.astype(np.float16) == kernel).all()
+    texts = [text.decode("utf-8", "replace") for text in hard_texts()[-200:]]
+    served = tf.saved_model.load(export(run.path, tmp_path / "export")).signatures["serving_default"]
+    found = served(texts=tf.constant(texts))["probabilities"].numpy()
+    np.testing.assert_allclose(Predictor(run.path).probabilities(texts), found, atol=1e-6)
 
 
 def test_words_and_ngrams_are_not_mixed_up(ngram_dataset, run, tmp_path):

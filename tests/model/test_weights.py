@@ -43,6 +43,8 @@ def test_weights_are_read_back(tmp_path):
         ({"bias_1": np.ones(2, np.float32)}, r"bias of shape \(2,\), expected \(3, units\)"),
         ({"kernel_1": np.ones(3, np.float32)}, "layer 1 has a kernel of shape"),
         ({"bias_0": np.ones(3)}, "layer 0 is float32 and float64, expected"),
+        ({"kernel_1": np.ones((3, 1), np.float16)}, "layer 1 is float16 and float32, expected"),
+        ({"kernel_0": np.full((6, 3), np.inf, np.float16)}, "not finite: training diverged"),
         ({"kernel_0": np.full((6, 3), np.nan, np.float32)}, "not finite: training diverged"),
         ({"kernel_2": np.ones((1, 1), np.float32)}, "holds kernel_2 beside its 2 layers"),
         ({"metadata": np.zeros(3, np.uint8)}, "metadata is damaged: it is not JSON"),

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..system.workarounds import adam_slots
 from .tensorflow import keras, tf
+from .variables import ROWS
 
 
 def _handle(variable: Any) -> tf.Tensor:
@@ -171,6 +172,19 @@ class TableAdam(FusedAdam):
 
         tf.while_loop(lambda first: first < count, move, (tf.constant(0),), parallel_iterations=1)
         self.mark_all_moved()
+
+    @property
+    def scales_rows(self) -> bool:
+        """Whether the model is trained as if its inputs were scaled."""
+        return self._row_scales is not None
+
+    def round_table(self) -> None:
+        """Round the table of a model with scaled inputs to numbers that float16 has; up to 65,504."""
+        for first in range(0, self._table_rows, ROWS):
+            ids = tf.range(first, min(first + ROWS, self._table_rows))
+            rows = tf.raw_ops.ResourceGather(resource=self._table[0], indices=ids, dtype=tf.float32)
+            rounded = tf.cast(tf.saturate_cast(rows, tf.float16), tf.float32)
+            tf.raw_ops.ResourceScatterUpdate(resource=self._table[0], indices=ids, updates=rounded)
 
     def mark_all_moved(self) -> None:
         """Treat every row as up to date, as in a state without `deferred`."""

@@ -3,7 +3,8 @@
 metadata                       JSON: format version, labels, num_words, activations,
                                SHA-256 of vocabulary.txt; with n-grams, their longest; the
                                tokenizer, unless it is Keras'
-kernel_0, bias_0, kernel_1 ... float32[inputs, units] and float32[units] of each Dense layer
+kernel_0, bias_0, kernel_1 ... float32[inputs, units] and float32[units] of each Dense layer;
+                               the first kernel of a run on scaled n-grams is float16
 """
 
 import json
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..system.errors import DataError
-from ..system.npz import read_with_metadata
+from ..system.npz import Rows, read_with_metadata
 from ..text.tokenizer_names import KERAS, check_tokenizer
 
 VERSION = 1
@@ -47,8 +48,15 @@ def to_arrays(
     vocabulary_sha256: str,
     ngrams: int | None = None,
     tokenizer: str = KERAS,
-) -> dict[str, np.ndarray] | None:
-    """Return the arrays of a Keras model of Dense and Dropout layers; None for any other model."""
+    *,
+    half: bool = False,
+) -> dict[str, np.ndarray | Rows] | None:
+    """Return the arrays of a Keras model of Dense and Dropout layers; None for any other model.
+
+    With `half` the first kernel is float16. Imports TensorFlow.
+    """
+    from .variables import values
+
     layers = [layer for layer in model.layers if type(layer).__name__ not in ("InputLayer", "Dropout")]
     if type(model).__name__ != "Sequential" or not all(map(_is_plain_dense, layers)):
         return None
@@ -59,10 +67,11 @@ def to_arrays(
     for name, usual in (("ngrams", None), ("tokenizer", KERAS)):
         if metadata[name] == usual:  # as older versions wrote it
             del metadata[name]
-    arrays = {"metadata": np.frombuffer(json.dumps(metadata).encode(), np.uint8)}
+    arrays: dict[str, np.ndarray | Rows] = {}
+    arrays["metadata"] = np.frombuffer(json.dumps(metadata).encode(), np.uint8)
     for nth, layer in enumerate(layers):
-        kernel, bias = layer.get_weights()
-        arrays[f"kernel_{nth}"], arrays[f"bias_{nth}"] = kernel, bias
+        arrays[f"kernel_{nth}"] = values(layer.kernel, np.float16 if half and nth == 0 else None)
+        arrays[f"bias_{nth}"] = values(layer.bias)
     return arrays
 
 
@@ -109,7 +118,8 @@ def _check(metadata: Metadata, kernels: list[np.ndarray], biases: list[np.ndarra
 
 
 def _check_layer(kernel: np.ndarray, bias: np.ndarray, inputs: int, where: str) -> None:
-    if kernel.dtype != np.float32 or bias.dtype != np.float32:
+    allowed = (np.float16, np.float32) if where.endswith("layer 0") else (np.float32,)
+    if kernel.dtype not in allowed or bias.dtype != np.float32:
         raise DataError(f"{where} is {kernel.dtype} and {bias.dtype}, expected float32")
     if kernel.ndim != 2 or kernel.shape[0] != inputs or bias.shape != kernel.shape[1:]:
         raise DataError(

@@ -30,7 +30,7 @@ from ..dataset.reader import Dataset
 from ..system.directories import Kind, new_directory, no_directory, refuse_existing
 from ..system.errors import DataError, InputMissing, LowmemError, OutputExists
 from ..system.files import locked
-from ..system.npz import read_arrays, write_arrays
+from ..system.npz import Rows, read_arrays, write_arrays
 from ..system.schema import parse, read_json, to_json, write_json
 from ..text.tokenizer_names import KERAS
 from ..text.vocabulary import Vocabulary
@@ -329,7 +329,7 @@ class RunDirectory:
         with self._checksums.replace(self.model_file) as path:
             save(path)
 
-    def write_weights(self, weights: dict[str, np.ndarray]) -> None:
+    def write_weights(self, weights: dict[str, np.ndarray | Rows]) -> None:
         """Write weights.npz."""
         with self._checksums.replace(self.weights_file) as path:
             write_arrays(path, weights.items())

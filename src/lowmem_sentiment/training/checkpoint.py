@@ -10,7 +10,6 @@
 import io
 import itertools
 import json
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -21,13 +20,12 @@ import numpy as np
 
 from ..model.optimizer import TableAdam
 from ..model.tensorflow import keras, tf
+from ..model.variables import values
 from ..runs.run_directory import RunDirectory
 from ..system import npz
 from ..system.errors import DataError
 
 VERSION = 1
-
-_LARGE_TABLE, _ROWS = 1 << 20, 1 << 13  # values, and rows that are read at a time
 
 
 @dataclass
@@ -144,22 +142,7 @@ def save(run: RunDirectory, model: keras.Model, position: Position, conditions: 
     saved = [*variables(model), *_deferred(model)]
     with run.replace_state() as temporary:
         # One array at a time: together they are three times the weights.
-        _write(temporary, position, conditions, len(saved), map(_values, saved))
-
-
-def _values(variable: Any) -> np.ndarray | npz.Rows:
-    """Return a variable's values without a copy; of a large table, some rows at a time.
-
-    If a table whose rows are gathered is read at once, TensorFlow copies it, and keeps that memory for
-    the next tensor of that size: 64 MB at 500,000 words of 32 weights.
-    """
-    shape, dtype = tuple(variable.shape), tf.as_dtype(variable.dtype).as_numpy_dtype
-    if len(shape) != 2 or math.prod(shape) < _LARGE_TABLE:
-        return np.asarray(memoryview(tf.convert_to_tensor(variable)))
-    table = variable.value if isinstance(variable, keras.Variable) else variable
-    firsts = range(0, shape[0], _ROWS)
-    blocks = (tf.gather(table, tf.range(n, min(n + _ROWS, shape[0]))).numpy() for n in firsts)
-    return npz.Rows(shape, np.dtype(dtype), blocks)
+        _write(temporary, position, conditions, len(saved), map(values, saved))
 
 
 def _write(

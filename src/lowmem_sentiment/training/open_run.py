@@ -191,4 +191,4 @@ def set_weights_of(model: keras.Model, job: Job, path: str | Path) -> None:
     parent = read_parent(job, RunDirectory(path))
     layers = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
     for layer, kernel, bias in zip(layers, parent.kernels, parent.biases, strict=True):
-        layer.set_weights([kernel, bias])
+        layer.set_weights([kernel.astype(np.float32), bias])

@@ -10,6 +10,7 @@ from typing import Any
 from ..dataset.reader import Dataset
 from ..dataset.splits import own_validation_split
 from ..model.numpy_model import NumpyModel
+from ..model.optimizer import TableAdam
 from ..model.tensorflow import keras, tf
 from ..model.weights import to_arrays
 from ..runs.configuration import SaveEvery, TrainingSettings
@@ -182,14 +183,16 @@ def _finish(
     epoch = kept_epoch(job.settings, position.epochs)["epoch"]
     if epoch < position.epoch:
         model.set_weights(run.best(epoch, [tuple(weight.shape) for weight in model.weights]))
+    if half := isinstance(model.optimizer, TableAdam) and model.optimizer.scales_rows:
+        model.optimizer.round_table()  # so that model.keras predicts what weights.npz does
     # Not `run.vocabulary()`: 500,000 n-grams as Python strings are 70 MB.
     vocabulary = run.config()["vocabulary"]["sha256"]
     read_from_texts = run.ngrams(), run.tokenizer()
-    arrays = to_arrays(model, job.dataset.labels, job.num_words, vocabulary, *read_from_texts)
+    arrays = to_arrays(model, job.dataset.labels, job.num_words, vocabulary, *read_from_texts, half=half)
     runs_in_numpy = bool(arrays)
     if arrays:
         run.write_weights(arrays)
-    del arrays  # a copy of the weights
+    del arrays
     run.write_model(lambda path: save_model(model, path))
     summary = _summarise(job, model, run, position, peak_anonymous)
     numpy_model = NumpyModel.load(run) if runs_in_numpy else None
