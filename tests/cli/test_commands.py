@@ -17,6 +17,7 @@ from lowmem_sentiment.cli import command_line, main, output, training_summary
 from lowmem_sentiment.cli import predict as cli_predict
 from lowmem_sentiment.cli import train as cli_train
 from lowmem_sentiment.evaluation.predict import Effect, Prediction
+from lowmem_sentiment.monitoring.terminal_text import columns, table
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.system.errors import plural
@@ -431,8 +432,8 @@ FORGED = "bad\x1b[2J\nlowmem-sentiment: error: forged"
 
 def test_what_came_from_data_cannot_clear_the_terminal_nor_forge_a_line(capsys):
     options = argparse.Namespace(json=False)
-    output.answer(options, {}, lambda: [FORGED, *output.table({FORGED: FORGED})])
-    output.answer(options, {}, lambda: output.columns([["", FORGED], [FORGED, "1"]]))
+    output.answer(options, {}, lambda: [FORGED, *table({FORGED: FORGED}, 1000)])
+    output.answer(options, {}, lambda: columns([["", FORGED], [FORGED, "1"]], 80))
     prediction = Prediction(FORGED, 0.9, {FORGED: 0.9, "b": 0.1, "c": 0.0}, [Effect(FORGED, 1.0)])
     output.answer(options, {}, lambda: cli_predict._prediction_lines(prediction, colour=False))
     output.report(FORGED)

@@ -5,14 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from lowmem_sentiment.cli import evaluate as cli_evaluate
-from lowmem_sentiment.cli import main
-from lowmem_sentiment.evaluation.scoring import LabelMetrics
+from lowmem_sentiment.cli import main, output
+from lowmem_sentiment.monitoring.terminal_text import text_width
 from lowmem_sentiment.runs.configuration import TrainingSettings
 
 
@@ -159,40 +158,62 @@ def test_a_check_counts_and_the_result_is_saved_when_nobody_reads_the_answer(run
         assert json.load(file)["reviews"] == 40
 
 
-def test_a_label_that_is_hardly_found_is_noted():
-    labels = {"rare": (20, 0.29), "few": (19, 0.0), "found": (20, 0.3)}
-    by_label = {name: LabelMetrics(0.5, recall, 0.5, n) for name, (n, recall) in labels.items()}
-    evaluation = SimpleNamespace(
-        by_label=by_label, labels=[*labels], accuracy=0.5, confusion_matrix=np.eye(3, dtype=np.uint32)
-    )
-    (note,) = cli_evaluate._notes(evaluation)
+def evaluation_of(matrix, labels=None):
+    """Return what the printed lines need of an evaluation with these counts."""
+    from lowmem_sentiment.evaluation.results import Evaluation
+    from lowmem_sentiment.evaluation.scoring import Tally
+
+    counts = np.array(matrix, np.uint32)
+    tally = Tally(labels or [f"label {nth}" for nth in range(len(counts))])
+    tally.counts += counts
+    metrics, by_label = tally.metrics()
+    ends = {label: {name: [0.0, 1.0] for name in ("precision", "recall", "f1")} for label in by_label}
+    about = "run", "data", None, None, "", tally.reviews, tally.labels
+    return Evaluation(*about, metrics, by_label, counts, {}, ends, {}, "")
+
+
+def test_labels_that_are_hardly_found_are_one_note_with_advice_that_fits():
+    rare = evaluation_of([[290, 10, 0], [15, 5, 0], [1, 29, 0]], ["usual", "rare", "never"])
+    (note,) = [line for line in cli_evaluate._notes(rare) if "found" in line]
     assert note.startswith(
-        "note: rare is found in 29% of its reviews; train with --class-weight balanced"
+        "note: of 2 labels less than 30% of the reviews are found (never 0%, rare 25%)"
     )
+    assert "--class-weight balanced" in note
+    matrix = [[30, 0, 0, 0], [0, 30, 0, 0], [25, 0, 5, 0], [0, 0, 0, 30]]
+    (note,) = cli_evaluate._notes(evaluation_of(matrix))
+    assert "--class-weight" not in note and "--mistakes" in note
 
 
-def test_a_matrix_wider_than_the_terminal_is_a_list_of_confusions(monkeypatch):
-    labels = [f"{letter} label of some length" for letter in "abc"]
-    confusion = SimpleNamespace(label=labels[0], predicted=labels[1], reviews=4)
-    evaluation = SimpleNamespace(
-        labels=labels, confusion_matrix=np.eye(3, dtype=np.uint32), confusions=lambda most: [confusion]
-    )
-    monkeypatch.setenv("COLUMNS", "120")
-    assert len(cli_evaluate._confusion_lines(evaluation)) == 4
+def test_a_label_is_one_row_and_what_is_undefined_is_a_dash(monkeypatch):
+    evaluation = evaluation_of([[9, 0, 0], [1, 0, 0], [0, 0, 0]])
+    monkeypatch.setenv("COLUMNS", "60")
+    head, first, never, absent = cli_evaluate._label_lines(evaluation)
+    assert head.split() == ["label", "reviews", "precision", "recall", "f1"]
+    assert first.split() == ["label", "0", "9", "0.9000", "1.0000", "0.9474"]
+    assert never.split() == ["label", "1", "1", "-", "0.0000", "0.0000"]
+    assert absent.split() == ["label", "2", "0", "-", "-", "-"]
     monkeypatch.setenv("COLUMNS", "80")
-    title, line = cli_evaluate._confusion_lines(evaluation)
-    assert title == "most frequent confusions" and line.endswith(f"taken for {labels[1]}: 4")
+    assert "0.9000 (.000-1.000)" in cli_evaluate._label_lines(evaluation)[1]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("count", [2, 10, 150])
+def test_the_answer_fits_the_terminal(monkeypatch, width, count):
+    names = ("差评：送餐太慢了", "مُمتاز", "👨\u200d👩\u200d👧", "a long label " * 80)
+    labels = [f"{nth} {names[nth % 4]}" for nth in range(count)]
+    evaluation = evaluation_of(np.eye(count, k=1) * 40 + 3, labels)
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = output.for_people(cli_evaluate._lines(evaluation)).splitlines()
+    assert max(map(text_width, lines)) <= width
+    assert len(lines) < 25 + 2 * count + 20
+    matrix = any(line.startswith("confusion matrix") for line in lines)
+    assert matrix == (count == 2 or count == 10)
 
 
 def test_a_model_that_predicts_one_label_is_noted():
-    by_label = {name: LabelMetrics(0.5, 0.5, 0.5, n) for name, n in {"good": 30, "bad": 10}.items()}
-    matrix = np.array([[30, 0], [10, 0]], np.uint32)
-    evaluation = SimpleNamespace(
-        by_label=by_label, labels=[*by_label], accuracy=0.75, confusion_matrix=matrix, metrics={"auc": 1}
-    )
-    worse, only = cli_evaluate._notes(evaluation)
-    assert worse.startswith("note: accuracy 0.7500 is no better than always answering 'good', 0.7500")
-    assert only == "note: only good is predicted"
+    (note,) = cli_evaluate._notes(evaluation_of([[30, 0], [10, 0]], ["good", "bad"]))[1:]
+    assert note.startswith("note: accuracy 0.7500 is no better than always answering 'good', 0.7500")
+    assert "nothing else is predicted" in note
 
 
 def test_unknown_labels_are_named_and_escaped(runs, tmp_path, capsys):

@@ -5,11 +5,17 @@ import io
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ..system.progress import Bar, terminal_size
+from ..system.progress import Bar, can_write, terminal_size
 from .options import add_json
 from .output import answer, print_text, warn
+
+if TYPE_CHECKING:
+    from ..monitoring.event_reader import Curve
+
+LEAST_ROWS = 6
+"""With fewer rows a chart shows little."""
 
 
 def run(options: argparse.Namespace, bar: Bar) -> None:
@@ -17,32 +23,37 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
     from ..monitoring.event_reader import choose, read_curves, write_csv
     from ..system.files import replace_file
 
-    curves = [curve for run in options.runs for curve in read_curves(run, warn)]
-    curves = choose(curves, options.charts or (["all"] if options.json or options.csv else []))
+    read = [curve for run in options.runs for curve in read_curves(run, warn)]
+    curves = choose(read, options.charts or (["all"] if options.json or options.csv else []))
     if options.csv:
         with replace_file(options.csv) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
             write_csv(curves, text)
     if options.json:
         answer(options, {"curves": [curve._asdict() for curve in curves]}, list)
     elif not options.csv:
-        print_text("\n".join(_charts(curves)))
+        print_text("\n".join(_charts(curves, read)))
 
 
-def _charts(curves: list[Any]) -> list[str]:
-    """Return the charts, in the terminal's width; two fill its height."""
-    from ..monitoring.terminal_chart import draw
+def _charts(curves: "list[Curve]", read: "list[Curve]") -> list[str]:
+    """Return the charts, as many of them in the terminal's height as are easy to read."""
+    from ..monitoring import terminal_chart
 
-    size = terminal_size(sys.stdout)
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    charts: dict[str, list[Any]] = {}
-    for curve in curves:
-        charts.setdefault(curve.tag, []).append(curve)
+    runs = list(dict.fromkeys(curve.run for curve in curves))
+    by_tag = {curve.tag: [each for each in curves if each.tag == curve.tag] for curve in curves}
+    size, frame = terminal_size(sys.stdout), terminal_chart.FRAME_LINES
+    room = size.lines - (len(runs) + 2) * (len(runs) > 1)  # the legend
+    shown = max(1, min(len(by_tag), room // (frame + LEAST_ROWS)))
+    style = terminal_chart.Style(
+        size.columns,
+        max(LEAST_ROWS, min(20, room // shown - frame)),
+        colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR"),
+        characters=next(each for each in terminal_chart.CHARACTERS if can_write(each, sys.stdout)),
+        epochs=terminal_chart.epoch_ends(read),
+    )
     lines = []
-    for chart in charts.values():
-        room = size.lines // min(2, len(charts))
-        height = max(4, min(20, room - len(chart) - 4))  # title, axis, steps, an empty line; the legend
-        lines += [*draw(chart, size.columns, height, colour), ""]
-    return lines
+    for chart in by_tag.values():
+        lines += [*terminal_chart.draw(chart, runs, style), ""]
+    return lines + terminal_chart.legend(curves, runs, style) if len(runs) > 1 else lines[:-1]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

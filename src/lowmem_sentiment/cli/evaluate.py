@@ -4,18 +4,18 @@ import argparse
 import csv
 import io
 import json
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..evaluation.settings import EvaluationSettings
 from ..monitoring.markdown import markdown_table
+from ..monitoring.terminal_text import LEAST, columns, cut, table, text_width
 from ..sources.settings import FilesSettings
-from ..system.errors import CheckFailed, OutputError, SettingsError, plural, printable
+from ..system.errors import CheckFailed, OutputError, SettingsError, listed, plural, printable
 from ..system.progress import Bar
 from ..system.settings import plain
 from .options import add_settings, given
-from .output import columns, print_text, report, table, warn
+from .output import for_people, print_text, report, room, warn
 
 if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
     from ..evaluation.results import Comparison, Evaluation
@@ -23,10 +23,10 @@ if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
 ENOUGH, HARDLY = 20, 0.3
 """A label with at least this many reviews is noted if the model finds less than this share of them."""
 
-MATRIX_SHOWN, CONFUSIONS_SHOWN = 20, 20
+MATRIX_SHOWN, CONFUSIONS_SHOWN = 10, 20
 """With more labels than this the most frequent confusions are shown instead of the matrix."""
-_WIDEST = 220
-"""Columns of the matrix at most, where the answer is not written to a terminal."""
+LABEL = 24
+"""Columns of a label in a table with more than its metrics, and in a note."""
 
 _PREPARE_ONLY = ("test", "validation", "test_fraction", "split", "seed", "labels", "follow_links")
 
@@ -105,8 +105,8 @@ def _text(
         head, *rows = [list(map(printable, row)) for row in _rows(evaluations, "{:.4f}")]
         return markdown_table(head, rows)
     if len(evaluations) == 1:
-        return "\n".join(_lines(evaluations[0]))
-    blocks = ["\n".join(_comparison_lines(comparison)) for comparison in comparisons]
+        return for_people(_lines(evaluations[0]))
+    blocks = [for_people(_comparison_lines(comparison)) for comparison in comparisons]
     if len(comparisons) > 1 and not options.data:
         blocks.append("Different reviews are not compared; --data DATASET evaluates all runs on one.")
     return "\n\n".join(blocks)
@@ -151,12 +151,13 @@ def _comparison_lines(comparison: "Comparison") -> list[str]:
         names = [f"f1:{label}" for label in evaluations[0].labels]
         numbers = [each.label_metrics() for each in evaluations]
         rows += [[name, *(f"{each[name]:.4f}" for each in numbers)] for name in names]
-    head = [printable(_reviews(evaluations[0]), 1000), "95 % intervals below their metrics"]
-    return [*head, *columns(rows), *(line for each in evaluations for line in _test_lines(each))]
+    head = [_reviews(evaluations[0]), "95 % intervals below their metrics"]
+    tests = (line for each in evaluations for line in _test_lines(each))
+    return [*head, *columns(rows, room()), *tests]
 
 
 def _lines(evaluation: "Evaluation") -> list[str]:
-    rows = {"run": evaluation.run, "data": printable(_reviews(evaluation))}
+    rows = {"run": evaluation.run, "data": _reviews(evaluation)}
     if evaluation.label_map:
         rows["labels"] = f"{plain(evaluation.label_map)}: renamed as the run's data was"
     of = f"; precision, recall and f1 for {evaluation.labels[1]}"
@@ -166,7 +167,10 @@ def _lines(evaluation: "Evaluation") -> list[str]:
         rows[name] = f"{value:.4f}" + ("  ({:.4f} to {:.4f})".format(*ends) if ends else "")
     if chosen := evaluation.threshold_chosen:
         rows["threshold"] += f" chosen by {chosen.rule} on the validation split, and recorded"
-    lines = [*table(rows), *_label_lines(evaluation), *_confusion_lines(evaluation), *_notes(evaluation)]
+    lines = [*table(rows, room()), "", *_label_lines(evaluation)]
+    lines += _confusion_lines(evaluation)
+    notes = _notes(evaluation)
+    lines += ["", *notes] if notes else []
     for mistake in evaluation.mistakes or ():
         lines.append(
             f"review {mistake.number:,}: {printable(mistake.label)}, taken for "
@@ -177,35 +181,49 @@ def _lines(evaluation: "Evaluation") -> list[str]:
 
 
 def _label_lines(evaluation: "Evaluation") -> list[str]:
-    lines = []
-    for label, metrics in evaluation.by_label.items():
-        shown = (
-            f"{name} {getattr(metrics, name):.4f} ({low:.4f} to {high:.4f})"
-            for name, (low, high) in evaluation.label_intervals[label].items()
-        )
-        lines.append(f"  {printable(label)}: {', '.join(shown)} ({plural(metrics.reviews, 'review')})")
-    return lines
+    """Return a row for each label, with intervals if the terminal is wide; "-" for what is undefined."""
+    names = ("precision", "recall", "f1")
+    widest = max(text_width(printable(label)) for label in evaluation.labels)
+    with_intervals = room() >= min(widest, LABEL) + 69  # each of three metrics takes 20 with, 9 without
+    rows = [["label", "reviews", *names]]
+    predicted = evaluation.confusion_matrix.sum(axis=0).tolist()
+    for (label, metrics), predictions in zip(evaluation.by_label.items(), predicted, strict=True):
+        defined = predictions, metrics.reviews, predictions + metrics.reviews
+        cells = []
+        for name, count in zip(names, defined, strict=True):
+            cells.append(f"{getattr(metrics, name):.4f}" if count else "-")
+            if count and with_intervals:
+                ends = evaluation.label_intervals[label][name]
+                cells[-1] += " ({}-{})".format(*(f"{end:.3f}".removeprefix("0") for end in ends))
+        rows.append([label, f"{metrics.reviews:,}", *cells])
+    return columns(rows, room())
 
 
 def _confusion_lines(evaluation: "Evaluation") -> list[str]:
-    """Return the confusion matrix; if it is too large or too wide, the most frequent confusions."""
-    labels = [printable(label, 40) for label in evaluation.labels]
-    width = max(10, *(len(label) + 2 for label in labels))
-    wide = width * (1 + len(labels)) > shutil.get_terminal_size((_WIDEST, 24)).columns
-    if len(labels) > MATRIX_SHOWN or wide:
-        lines = [
-            f"  {printable(each.label)}, taken for {printable(each.predicted)}: {each.reviews:,}"
+    """Return the confusion matrix, numbered if names do not fit; of many labels the worst confusions."""
+    labels, counts = [cut(printable(label), LABEL) for label in evaluation.labels], []
+    if len(labels) <= MATRIX_SHOWN:
+        counts = [[f"{count:,}" for count in row] for row in evaluation.confusion_matrix.tolist()]
+    cell = 2 + max((len(count) for row in counts for count in row), default=0)
+    if not counts or LEAST + cell * len(labels) > room():
+        reviews = [each.reviews for each in evaluation.by_label.values()]
+        of = dict(zip(evaluation.labels, reviews, strict=True))
+        rows = [
+            [each.label, each.predicted, f"{each.reviews:,}", f"{each.reviews / of[each.label]:.0%}"]
             for each in evaluation.confusions(CONFUSIONS_SHOWN)
         ]
-        return ["most frequent confusions", *lines] if lines else []
-    lines = [f"{'':{width}}" + "".join(f"{label:>{width}}" for label in labels) + "  predicted"]
-    for label, row in zip(labels, evaluation.confusion_matrix.tolist(), strict=True):
-        lines.append(f"{label:{width}}" + "".join(f"{count:>{width},}" for count in row))
-    return lines
+        head = ["label", "is taken for", "reviews", "share"]
+        return ["", "most frequent confusions", *columns([head, *rows], room(), left=2)] if rows else []
+    heads, names = labels, labels
+    if max(map(text_width, labels)) + sum(max(cell, 2 + text_width(each)) for each in labels) > room():
+        heads = [str(nth + 1) for nth in range(len(labels))]
+        names = [f"{nth} {label}" for nth, label in zip(heads, labels, strict=True)]
+    rows = [["label", *heads], *([name, *row] for name, row in zip(names, counts, strict=True))]
+    return ["", "confusion matrix: a row per label, a column per prediction", *columns(rows, room())]
 
 
 def _notes(evaluation: "Evaluation") -> list[str]:
-    """Return a note for each undefined metric, and each label that the model hardly ever finds."""
+    """Return a note for undefined metrics, and for labels that the model hardly ever finds."""
     from ..runs.diagnosis import no_better_than_one_label
 
     notes = []
@@ -213,16 +231,23 @@ def _notes(evaluation: "Evaluation") -> list[str]:
         notes.append("note: auc is not defined for reviews of one label, and no --fail-under checks it")
     counts = [each.reviews for each in evaluation.by_label.values()]
     if worse := no_better_than_one_label(evaluation.accuracy, evaluation.labels, counts):
-        notes.append(f"note: {worse}; train with --recipe ngrams")
-    predicted = evaluation.confusion_matrix.sum(axis=0)
-    if (predicted > 0).sum() == 1 and len(counts) - counts.count(0) > 1:
-        notes.append(f"note: only {printable(evaluation.labels[int(predicted.argmax())])} is predicted")
-    return notes + [
-        f"note: {printable(label)} is found in {metrics.recall:.0%} of its reviews; train with "
-        "--class-weight balanced, which costs accuracy, and --best-by f1"
+        only = evaluation.confusion_matrix.any(axis=0).sum() == 1
+        worse += ", and nothing else is predicted" if only else ""
+        return [*notes, f"note: {worse}; train with --recipe ngrams"]
+    hardly = [
+        (metrics.recall, metrics.reviews, label)
         for label, metrics in evaluation.by_label.items()
         if metrics.reviews >= ENOUGH and metrics.recall < HARDLY
     ]
+    if not hardly:
+        return notes
+    shown = [f"{cut(printable(label), LABEL)} {recall:.0%}" for recall, _, label in sorted(hardly)]
+    rare = [reviews for _, reviews, _ in hardly if reviews < sum(counts) / len(counts) / 2]
+    mend = "they are no rarer than others: --mistakes 20 shows what they are taken for"
+    if 2 * len(rare) >= len(hardly):
+        mend = "train with --class-weight balanced, which costs accuracy, and --best-by f1"
+    found = f"of {plural(len(hardly), 'label')} less than {HARDLY:.0%} of the reviews are found"
+    return [*notes, f"note: {found} ({listed(shown, 5)}); {mend}"]
 
 
 def _test_lines(evaluation: "Evaluation") -> list[str]:

@@ -1,21 +1,25 @@
 """``explore``."""
 
 import argparse
-import shutil
-import textwrap
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..monitoring.terminal_text import columns, cut, pad, table, text_width, wrapped
 from ..system.errors import printable
-from ..system.progress import Bar
+from ..system.progress import Bar, can_write
 from ..system.settings import Settings, setting
 from ..text.vocabulary import DEFAULT_NUM_WORDS
 from .options import add_json, add_settings, given
-from .output import answer, report, table
+from .output import answer, report, room
 
 if TYPE_CHECKING:
     from ..dataset.explore import Exploration
+    from ..dataset.word_counts import LeaningWord
+
+BLOCKS = 10
+"""With more labels, the words of each label are one line."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +67,9 @@ def _lines(found: "Exploration") -> list[str]:
         for size, share in found.out_of_vocabulary.items()
     )
     quantiles = (f"{float(share):.0%} {value:,}" for share, value in length.quantiles.items())
-    rows = {"data": found.data, "reviews": _counts(found.reviews)}
-    for nth, (label, counts) in enumerate(found.labels.items()):
-        rows[f"label {nth}"] = f"{label}: {_counts(counts)}"
-    rows |= {
+    rows = {
+        "data": found.data,
+        "reviews": f"{sum(found.reviews.values()):,}",
         "words": f"{found.words:,}",
         "unique words": f"{found.distinct_ids:,} ids of the {found.num_words:,} of --num-words",
         "unknown words": ", ".join(unknown),
@@ -78,42 +81,52 @@ def _lines(found: "Exploration") -> list[str]:
         "empty": f"{found.empty:,} reviews",
         "checked": f"{found.checked_bytes:,} bytes, all as recorded",
     }
-    lines = table(rows)
+    labels = [["", "label", "reviews", *found.reviews]]
+    for nth, (label, counts) in enumerate(found.labels.items()):
+        numbers = [sum(counts.values()), *counts.values()]
+        labels.append([str(nth), label, *(f"{number:,}" for number in numbers)])
+    lines = [*table(rows, room()), "", *columns(labels, room(), left=2)]
     lines += ["", "reviews by length", *_histogram_lines(length.histogram)]
     words = [printable(word.word) for word in found.most_frequent]
-    lines += ["", "most frequent words", *_wrapped(words)]
+    lines += ["", "most frequent words", *_listed(words)]
     for noun, leaning in (("words", found.leaning), ("n-grams", found.leaning_features or {})):
-        for label, words in leaning.items():
-            shown = [f"{printable(word.word)} {word.log_odds:+.2f}" for word in words]
-            lines += ["", f"{noun} that lean towards {printable(label)} (log-odds)", *_wrapped(shown)]
+        lines += _leaning_lines(noun, leaning)
     if found.warnings:
         lines += ["", *(f"warning: {warning}" for warning in found.warnings)]
     return lines
 
 
-def _counts(counts: dict[str, int]) -> str:
-    by_split = ", ".join(f"{count:,} {split}" for split, count in counts.items())
-    return f"{sum(counts.values()):,} ({by_split})"
+def _leaning_lines(noun: str, leaning: "dict[str, list[LeaningWord]]") -> list[str]:
+    """Return the words that lean towards each label; with many labels, as many as fit in a line."""
+    lines = []
+    names = {label: cut(printable(label), 24) for label in leaning}
+    width = max(map(text_width, names.values()), default=0)
+    for label, words in leaning.items():
+        shown = [f"{printable(word.word)} {word.log_odds:+.2f}" for word in words]
+        if len(leaning) > BLOCKS:
+            lines.append(_listed(shown, f"  {pad(names[label], width)}  ")[0].removesuffix(","))
+        else:
+            lines += ["", f"{noun} that lean towards {printable(label)} (log-odds)", *_listed(shown)]
+    if len(leaning) > BLOCKS:
+        lines[:0] = ["", f"{noun} that lean towards each label (log-odds)"]
+    return lines
 
 
-def _wrapped(items: list[str]) -> list[str]:
-    text = ", ".join(item.replace(" ", "\xa0") for item in items)  # an item is never broken
-    lines = textwrap.wrap(
-        text, _width(), initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
-    )
-    return [line.replace("\xa0", " ") for line in lines]
+def _listed(items: list[str], first: str = "  ") -> list[str]:
+    return wrapped([*(f"{item}," for item in items[:-1]), *items[-1:]], _width(), "  ", first)
 
 
 def _width() -> int:
-    return min(100, shutil.get_terminal_size().columns)
+    return min(100, room())
 
 
 def _histogram_lines(bins: list[list[int]]) -> list[str]:
     names = [f"{first:,}-{last:,}" for first, last, _ in bins]
     width = max(map(len, names))
-    room, most = max(10, _width() - width - 12), max(count for _, _, count in bins)
+    most, space = max(count for _, _, count in bins), max(10, _width() - width - 12)
+    full, little = "█▏" if can_write("█▏", sys.stdout) else "#."
     return [
-        f"  {name:>{width}} {'█' * round(room * count / most) or '▏' * bool(count)} {count:,}"
+        f"  {name:>{width}} {full * round(space * count / most) or little * bool(count)} {count:,}"
         for name, (_, _, count) in zip(names, bins, strict=True)
     ]
 

@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
+from ..monitoring.terminal_text import table
 from ..system.progress import Bar
 from .options import add_json, add_output
-from .output import answer, report, table
+from .output import answer, report, room
 
 
 def run(options: argparse.Namespace, bar: Bar) -> None:
@@ -23,7 +24,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
         options.run, options.out, format=options.format, overwrite=options.overwrite, report=report
     )
     content = {"run": str(options.run), "format": options.format, "out": str(out)}
-    answer(options, content, lambda: table(content))
+    answer(options, content, lambda: table(content, room()))
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -5,13 +5,16 @@ exit, and the process would exit with 120 instead of the command's own code.
 """
 
 import argparse
+import itertools
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from ..monitoring.terminal_text import text_width, wrapped
 from ..system.errors import OutputError, printable
+from ..system.progress import terminal_size
 
 LINE = 100_000  # characters; longer ones are cut
 
@@ -89,29 +92,27 @@ def warn(line: str) -> None:
 
 
 def answer(options: argparse.Namespace, content: dict[str, Any], lines: Callable[[], list[str]]) -> None:
-    """Print the answer: one exact JSON object, or lines for a person, which are escaped."""
-    if options.json:
-        print_text(json.dumps(content))
-    else:
-        print_text("\n".join(printable(line, LINE) for line in lines()))
+    """Print the answer: one exact JSON object, or lines for a person."""
+    print_text(json.dumps(content) if options.json else for_people(lines()))
 
 
-def table(rows: dict[str, str]) -> list[str]:
-    """Return one line per name and value, with the values aligned and text from data escaped."""
-    names = [printable(name) for name in rows]
-    width = max(map(len, names)) + 2
-    return [
-        f"{name:{width}}{printable(value, 1000)}"
-        for name, value in zip(names, rows.values(), strict=True)
-    ]
+def for_people(lines: Iterable[str]) -> str:
+    """Return escaped lines; those that are wider than the terminal go on below, with whole words."""
+    shown = (printable(line, LINE) for line in lines)
+    return "\n".join(itertools.chain.from_iterable(_folded(line) for line in shown))
 
 
-def columns(rows: list[list[str]]) -> list[str]:
-    """Lay out rows of texts, all escaped: the first column to the left, the others to the right."""
-    rows = [[printable(text) for text in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for first, *rest in rows:
-        texts = (f"{text:>{width}}" for text, width in zip(rest, widths[1:], strict=True))
-        lines.append("  ".join([f"{first:{widths[0]}}", *texts]).rstrip())
-    return lines
+def _folded(line: str) -> list[str]:
+    """Return a line in parts; a row of a table is laid out already, and a command is copied whole."""
+    text = line.lstrip(" ")
+    if text_width(line) <= room() or "  " in text or "lowmem-sentiment " in text:
+        return [line]
+    indent = " " * (len(line) - len(text))
+    return wrapped(text.split(" "), room(), f"{indent}  ", indent)
+
+
+def room() -> int:
+    """Return the columns of the terminal; a file has room for 1,000."""
+    if sys.stdout.isatty() or os.environ.get("COLUMNS"):
+        return terminal_size(sys.stdout).columns
+    return 1_000

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..monitoring.terminal_text import table
 from ..preparation.settings import SKIPPED_ROWS, TEXTS_ONLY, PreparationSettings
 from ..sources.settings import FilesSettings
 from ..system.errors import plural
@@ -12,7 +13,7 @@ from ..system.memory import MB
 from ..system.progress import Bar
 from ..system.settings import Settings, setting
 from .options import add_json, add_output, add_settings, given
-from .output import answer, report, table, warn
+from .output import answer, report, room, warn
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
         for warning in dataset.warnings():
             warn(warning)
     content = {"dataset": str(options.out), **dataset.manifest}
-    answer(options, content, lambda: table({"dataset": str(options.out), **_rows(dataset)}))
+    answer(options, content, lambda: table({"dataset": str(options.out), **_rows(dataset)}, room()))
 
 
 def _published(options: argparse.Namespace, bar: Bar) -> Any:

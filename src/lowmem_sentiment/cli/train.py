@@ -74,6 +74,11 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
     if not cluster:
         summary = _summary_of_finished(options, dataset, settings)
         _refuse_early(options, dataset, settings)
+    if summary:
+        report(
+            f"{summary.run} is finished, and nothing was done: this is its result; to train it further: "
+            f"lowmem-sentiment train --resume {summary.run} --epochs {summary.epochs + 1}"
+        )
     if (warning := dataset.imbalance()) and settings.class_weight == "none":
         warn(warning)
     if summary is None:

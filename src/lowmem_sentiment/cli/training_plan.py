@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from ..monitoring.terminal_text import table
 from ..system.memory import MB, Limit
-from .output import table
+from .output import room
 
 _PARTS = {
     "floor": "TensorFlow, Keras, traced graphs",
@@ -51,4 +52,4 @@ def lines(figures: dict[str, Any]) -> list[str]:
     if "seconds" in figures:
         rate = figures["reviews_per_second"]
         rows["time"] = f"{figures['seconds']:8,.1f} s   training, at {rate:,.0f} reviews/s"
-    return table(rows)
+    return table(rows, room())

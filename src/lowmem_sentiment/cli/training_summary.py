@@ -1,10 +1,11 @@
 """Format the summary of `train` for people."""
 
+from ..monitoring.terminal_text import table
 from ..runs.configuration import TrainingSettings
 from ..runs.summary import TrainingSummary
 from ..system.errors import plural
 from ..system.memory import MB
-from .output import VALIDATION_TOO_GOOD, table
+from .output import VALIDATION_TOO_GOOD, room
 
 
 def summary_lines(summary: TrainingSummary, settings: TrainingSettings, too_good: bool) -> list[str]:
@@ -32,7 +33,7 @@ def summary_lines(summary: TrainingSummary, settings: TrainingSettings, too_good
         "run": summary.run,
         "watch": f"lowmem-sentiment tensorboard {summary.run}",
     }
-    return table({name: text for name, text in rows.items() if text is not None})
+    return table({name: text for name, text in rows.items() if text is not None}, room())
 
 
 def epoch_row(summary: TrainingSummary, keep_best: bool, constant: bool) -> dict[str, str]:

@@ -5,6 +5,7 @@ import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..monitoring.terminal_text import columns, table
 from ..search.settings import TuneSettings
 from ..system.errors import CheckFailed, plural
 from ..system.memory import MB
@@ -12,7 +13,7 @@ from ..system.progress import Bar, duration
 from ..system.settings import plain
 from ..system.signals import stop_on_signals
 from .options import add_json, add_settings, given
-from .output import VALIDATION_TOO_GOOD, answer, columns, report, table
+from .output import VALIDATION_TOO_GOOD, answer, report, room
 
 if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
     from ..search.results import Candidate, TuningResult
@@ -45,15 +46,15 @@ def _lines(result: "TuningResult") -> list[str]:
     if len(metric) > len("accuracy"):  # a label may be long, and the table has 80 columns
         metric = metric.partition(":")[0]
     if result.settings.grid:
-        return [*columns(_grid_table(result, metric)), "", *table(_summary(result))]
+        return [*columns(_grid_table(result, metric), room()), "", *table(_summary(result), room())]
     shown = [row for row in rows if row.rank <= SHOWN or row is result.default]
     weighted = any(row.settings.class_weight != "none" for row in rows)
     head = ["", metric, "ep", "words", "hidden", "drop", "rate", "batch", "adam"]
     head += ["bal."] * weighted + ["peak", "model"]
-    lines = columns([head, *(_cells(row, weighted) for row in shown)])
+    lines = columns([head, *(_cells(row, weighted) for row in shown)], room())
     if len(rows) > len(shown):
         lines.append(f"... {len(rows) - len(shown)} more: --csv FILE, or --json")
-    return [*lines, "", *table(_summary(result))]
+    return [*lines, "", *table(_summary(result), room())]
 
 
 def _cells(row: "Candidate", weighted: bool) -> list[str]:

@@ -6,12 +6,10 @@ opens the page with our settings. `system/workarounds.py` changes TensorBoard it
 
 import ipaddress
 import json
-import os
 import re
 import socket
 import threading
 import urllib.parse
-from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from ..system.workarounds import (
     without_tensorflow,
 )
 from .event_reader import CHARTS
+from .run_names import find_runs, run_names
 
 Application = Callable[..., Iterable[bytes]]
 """WSGI, PEP 3333."""
@@ -164,51 +163,3 @@ try {
 } finally { location.replace(address); }
 </script><noscript>TensorBoard needs JavaScript.</noscript>
 """
-
-
-# --- the names of runs ---
-
-
-def find_runs(logdir: Path) -> set[Path]:
-    """Return the run directories in a folder that have event files."""
-    return {_run_of(file.parent) for file in logdir.rglob("*tfevents*")}
-
-
-def run_names(logdir: str | Path) -> Callable[[str], str]:
-    """Return a function from a directory of event files to its run's name, such as "X" or "X/train".
-
-    TensorBoard's name is "X/tensorboard/train". Names of a grid's runs, "hidden=50-50,epochs=1,seed=0",
-    lose the parts that all runs share when the server starts.
-    """
-    logdir = Path(logdir)
-    runs = {run.name for run in find_runs(logdir) if "=" in run.name}
-    counts = Counter(part for name in runs for part in name.split(","))
-    alike = {part for part, count in counts.items() if count == len(runs) > 1}
-
-    def name_of(path: str) -> str:
-        directory = Path(path)
-        run = _run_of(directory)
-        # Event files in `logdir` itself, or in a part of it, belong to a run with its name.
-        inside = run != logdir and logdir in run.parents
-        names = list(run.relative_to(logdir).parts) if inside else [Path(os.path.abspath(run)).name]
-        names[-1] = _shorten(names[-1], alike)
-        part = directory.relative_to(run).parts
-        return "/".join([*names, *(name for name in part if name != "tensorboard")])
-
-    return name_of
-
-
-def _run_of(directory: Path) -> Path:
-    """Return the run directory of a directory of event files: the one above `tensorboard/`."""
-    for each in (directory, *directory.parents):
-        if each.name == "tensorboard":
-            return each.parent
-    return directory
-
-
-def _shorten(name: str, alike: set[str]) -> str:
-    parts = [part for part in name.split(",") if part not in alike]
-    if "=" not in name or not parts:
-        return name
-    lists = re.compile(r"^(hidden|dropout)=")  # whose parts a file name joins by "-"
-    return " ".join(part.replace("-", ",") if lists.match(part) else part for part in parts)

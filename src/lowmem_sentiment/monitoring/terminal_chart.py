@@ -2,98 +2,179 @@
 
 import itertools
 import math
-import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from ..system.errors import printable
 from .event_reader import Curve
+from .run_names import short_names
+from .terminal_text import columns, cut
 
 COLOURS = (36, 33, 35, 32, 34, 31)
-"""ANSI codes, one per run: cyan, yellow, magenta, green, blue, red."""
+"""ANSI codes, one per run, or of a single run one per part: cyan, yellow, magenta, green, blue, red."""
 
 MARGIN = 11
 """Columns left of a chart: a number of 9 characters, a space and the axis."""
 
+ROLES = "train", "validation", "result"
 
-def draw(curves: list[Curve], width: int = 80, height: int = 12, colour: bool = False) -> list[str]:
-    """Draw the curves of one tag into one chart, and return its lines, of less than `width` characters.
+FRAME_LINES = 4
+"""Lines of a chart besides its rows: title, axis, epochs, and an empty line."""
 
-    Run n has the n-th letter and colour: a small letter for training, a capital for validation; `*` is
-    the result. Curves that meet take turns, column by column. The chart itself has `height` rows.
+CHARACTERS = "┤└─┴·●*", "|+-+.o*"
+"""The axis' left, corner, bottom and epochs; a single run's train, validation, result. Again in ASCII."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """How the charts of some curves are drawn."""
+
+    width: int = 80
+    height: int = 12
+    """Rows of a chart itself."""
+    colour: bool = False
+    characters: str = CHARACTERS[0]
+    epochs: Sequence[int] = ()
+    """The step at each epoch's end; the axis shows steps if it is not known, or not the same for all."""
+
+
+def epoch_ends(curves: Iterable[Curve]) -> list[int]:
+    """Return the steps at which runs were validated, [] if their epochs differ in length."""
+    ends: set[int] = set()
+    lengths = set()
+    for curve in curves:
+        if curve.part == "validation":
+            ends.update(curve.steps)
+            lengths.add(curve.steps[0])
+    return sorted(ends) if len(lengths) == 1 else []
+
+
+def draw(curves: list[Curve], runs: Sequence[str], style: Style) -> list[str]:
+    """Draw the curves of one tag into one chart, and return its lines, of less than `style.width`.
+
+    Training is a line, validation a point per epoch, and so is the result. A single run has a mark for
+    each; of several `runs`, the n-th has the n-th letter, small for training and capital for validation.
+    Lines that meet take turns, column by column; a point that meets another stands beside it.
 
     >>> curve = Curve("runs/a", "train", "loss", [1, 2, 3], [3, 1, 1])
-    >>> print(*draw([curve], 24, 3), sep="\\n")
-    loss
-            3 ┤aa
-              ┤  aaa
-            1 ┤     aaaaaaa
+    >>> print(*draw([curve], ["runs/a"], Style(24, 3)), sep="\\n")
+    loss  · train 1
+            3 ┤··
+              ┤  ···
+            1 ┤     ·······
               └────────────
-               1          3  step
-    a train 1
+         step  1          3
     """
-    columns = max(8, width - MARGIN - 1)
     values = [value for curve in curves for value in curve.values if math.isfinite(value)]
-    steps = [step for curve in curves for step in curve.steps]
     low, high = min(values, default=0.0), max(values, default=1.0)
-    first, last = min(steps), max(steps)
-    runs = list(dict.fromkeys(curve.run for curve in curves))
+    steps = [*style.epochs, *(step for curve in curves for step in curve.steps)]
+    first, last, room = 0 if style.epochs else min(steps), max(steps), max(8, style.width - MARGIN - 1)
+
+    def column(step: int) -> float:
+        return (step - first) * (room - 1) / max(1, last - first)
+
+    def row(value: float) -> float:
+        return (high - value) / (high - low) * (style.height - 1) if high > low else style.height // 2
+
+    lines = _title(curves, runs, style)
+    places = []
+    for curve in curves:
+        points = zip(curve.steps, curve.values, strict=True)
+        found = [(column(step), row(value)) for step, value in points if math.isfinite(value)]
+        places.append((curve, found))
+    cells = _cells(places, runs, style, room)
+    for nth in range(style.height):
+        label = f"{high:.4g}" if nth == 0 else f"{low:.4g}" if nth == style.height - 1 else ""
+        drawn = (cells.get((nth, at), [" "]) for at in range(room))
+        text = "".join(marks[at % len(marks)] for at, marks in enumerate(drawn))
+        lines.append(f"{label:>9} {style.characters[0]}{text}".rstrip())
+    ends = {round(column(step)): f"{nth:,}" for nth, step in enumerate(style.epochs, 1)}
+    return lines + _axis(style, room, ends or {0: f"{first:,}", room - 1: f"{last:,}"})
+
+
+def _cells(
+    places: list[tuple[Curve, list[tuple[float, float]]]], runs: Sequence[str], style: Style, room: int
+) -> dict[tuple[int, int], list[str]]:
+    """Return the marks in each (row, column) from each curve's (column, row)."""
     cells: dict[tuple[int, int], list[str]] = {}
-    for curve in curves:
-        mark = _mark(curve, runs, colour)
-        for column, value in _columns(curve, first, last, columns):
-            row = round((high - value) / (high - low) * (height - 1)) if high > low else height // 2
-            marks = cells.setdefault((row, column), [])
-            if mark not in marks:
-                marks.append(mark)
-    lines = [printable(curves[0].tag)]
-    for row in range(height):
-        label = f"{high:.4g}" if row == 0 else f"{low:.4g}" if row == height - 1 else ""
-        drawn = [cells.get((row, column), [" "]) for column in range(columns)]
-        text = "".join(marks[column % len(marks)] for column, marks in enumerate(drawn))
-        lines.append(f"{label:>9} ┤{text}".rstrip())
-    lines.append(f"{'':>10}└{'─' * columns}")
-    ends = f"{first:<{max(1, columns - len(str(last)))}}{last}"
-    lines.append(f"{'':>11}{ends}" + ("  step" if len(ends) + 6 < width - MARGIN else ""))
-    return lines + _legend(curves, runs, width, colour)
+    points = set()
+    for curve, found in sorted(places, key=lambda each: _is_points(each[0])):  # points over lines
+        mark = _mark(curve, runs, style)
+        if not _is_points(curve):
+            for at, row in _line(found):
+                marks = cells.setdefault((round(row), at), [])
+                marks += [mark] * (mark not in marks)
+            continue
+        for middle, row in found:
+            beside = (round(middle) + shift for shift in (0, -1, 1, -2, 2, -3, 3))
+            free = (at for at in beside if 0 <= at < room and (round(row), at) not in points)
+            place = round(row), next(free, round(middle))
+            points.add(place)
+            cells[place] = [mark]
+    return cells
 
 
-def _mark(curve: Curve, runs: list[str], colour: bool) -> str:
-    nth = runs.index(curve.run)
-    letter = chr(ord("a") + nth % 26)
-    letter = {"validation": letter.upper()}.get(curve.part, letter)
-    letter = "*" if curve.part.startswith("result") else letter
-    return f"\x1b[{COLOURS[nth % len(COLOURS)]}m{letter}\x1b[0m" if colour else letter
+def _is_points(curve: Curve) -> bool:
+    return curve.part == "validation" or curve.part.startswith("result")
 
 
-def _legend(curves: list[Curve], runs: list[str], width: int, colour: bool) -> list[str]:
-    """Return one line per curve: its mark, the part of its run's name that differs, its last value."""
-    names = dict(zip(runs, _short_names(runs), strict=True))
-    lines = []
-    for curve in curves:
-        value = f"{curve.values[-1]:.4g}"
-        name = " ".join(filter(None, (names[curve.run], curve.part)))
-        room = max(1, width - len(value) - 4)
-        name = name if len(name) <= room else f"…{name[len(name) - room + 1 :]}"  # the ends differ
-        lines.append(f"{_mark(curve, runs, colour)} {name} {value}")
-    return lines
+def _role(curve: Curve) -> int:
+    return 0 if not _is_points(curve) else 1 if curve.part == "validation" else 2
 
 
-def _short_names(runs: list[str]) -> list[str]:
-    """Return the paths without the folders that they share; a single run needs no name."""
-    if len(runs) == 1:
-        return [""]
-    shared = os.path.commonpath([os.path.dirname(os.path.abspath(run)) for run in runs])
-    return [printable(os.path.relpath(os.path.abspath(run), shared)) for run in runs]
+def _mark(curve: Curve, runs: Sequence[str], style: Style) -> str:
+    nth, role = runs.index(curve.run), _role(curve)
+    letter, marks = chr(ord("a") + nth % 26), style.characters[4:]
+    mark = (marks if len(runs) == 1 else f"{letter}{letter.upper()}{marks[2]}")[role]
+    colour = COLOURS[(nth if len(runs) > 1 else role) % len(COLOURS)]
+    return f"\x1b[{colour}m{mark}\x1b[0m" if style.colour else mark
 
 
-def _columns(curve: Curve, first: int, last: int, width: int) -> Iterable[tuple[int, float]]:
-    """Yield (column, value): the curve at each column it reaches, interpolated linearly."""
-    scale = (width - 1) / max(1, last - first)
-    points = [
-        ((step - first) * scale, value)
-        for step, value in zip(curve.steps, curve.values, strict=True)
-        if math.isfinite(value)
+def _title(curves: list[Curve], runs: Sequence[str], style: Style) -> list[str]:
+    """Return the tag, and of a single run each mark with its last value."""
+    tag = cut(printable(curves[0].tag), style.width - 1)
+    if len(runs) > 1:
+        return [tag]
+    parts = {_role(each): each for each in sorted(curves, key=_role)}
+    shown = [
+        f"{_mark(each, runs, style)} {ROLES[role]} {each.values[-1]:.4g}" for role, each in parts.items()
     ]
+    return ["  ".join([tag, *(shown if style.width >= 72 else shown[:1])])]
+
+
+def _axis(style: Style, room: int, ends: dict[int, str]) -> list[str]:
+    """Return the axis with the texts of its columns, as many as there is room for."""
+    corner, bottom, tick = (style.characters[nth] for nth in (1, 2, 3))
+    line, below, free = [bottom] * room, [" "] * room, 0
+    every = max(1, -(-len(ends) * (2 + max(map(len, ends.values()))) // room))
+    for nth, (at, text) in enumerate(ends.items(), 1):
+        if style.epochs:
+            line[at] = tick
+        start = min(at, room - len(text))
+        if start >= free and (nth % every == 0 or not style.epochs):
+            below[start : start + len(text)] = text
+            free = start + len(text) + 1
+    name = "epoch" if style.epochs else "step"
+    return [f"{'':>10}{corner}{''.join(line)}", f"{name:>9}  {''.join(below)}".rstrip()]
+
+
+def legend(curves: list[Curve], runs: Sequence[str], style: Style) -> list[str]:
+    """Return a row for each of several runs: its letter, what differs in its path, its last values."""
+    heads = list(dict.fromkeys((each.tag, each.part) for each in curves if _role(each) < 2))
+    last = {(each.run, each.tag, each.part): f"{each.values[-1]:.4g}" for each in curves}
+    rows = [["", "last values", *(_head(tag, part) for tag, part in heads)]]
+    for nth, (run, name) in enumerate(zip(runs, short_names(runs), strict=True)):
+        letter = chr(ord("a") + nth % 26)
+        rows.append([letter, name, *(last.get((run, *head), "") for head in heads)])
+    return columns(rows, style.width - 1, left=2)
+
+
+def _head(tag: str, part: str) -> str:
+    return {"validation": "val_"}.get(part, "") + tag.removeprefix("epoch_")
+
+
+def _line(points: list[tuple[float, float]]) -> Iterable[tuple[int, float]]:
+    """Yield (column, value): the line through the points at each column, interpolated linearly."""
     for at, value in points[:1] + points[-1:]:
         yield round(at), value
     for (left, before), (right, after) in itertools.pairwise(points):

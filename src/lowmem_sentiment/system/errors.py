@@ -4,6 +4,7 @@ The library raises these; only `cli.command_line.run` turns one into a line and 
 64 on have the meaning that BSD's ``sysexits.h`` gives them.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 
 
@@ -71,7 +72,7 @@ def printable(text: object, limit: int = 200) -> str:
     """Return text from data, made safe to print on a terminal and cut at `limit` characters.
 
     Line ends, escape sequences, half surrogates and marks of direction are written as Python escapes:
-    a label can neither forge a second line nor clear the screen.
+    a label can neither forge a second line nor clear the screen. Joiners between letters or emoji stay.
 
     >>> printable("a\\x1b[2Jb")
     'a\\\\x1b[2Jb'
@@ -80,7 +81,17 @@ def printable(text: object, limit: int = 200) -> str:
     shown = shown if len(shown) <= limit else f"{shown[:limit]}…"
     if shown.isprintable():
         return shown
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in shown)
+    return re.sub(r"[^ -~]", _escaped, shown)
+
+
+_JOINERS = "\u200c\u200d"  # Persian words and families of emoji need them
+
+
+def _escaped(found: "re.Match[str]") -> str:
+    each, (start, end) = found[0], found.span()
+    around = found.string[start - 1 : start], found.string[end : end + 1]
+    joins = each in _JOINERS and all(part > "\u02ff" and part.isprintable() for part in around)
+    return each if each.isprintable() or joins else ascii(each)[1:-1]
 
 
 def plural(count: int, noun: str) -> str:

@@ -72,6 +72,15 @@ def terminal_size(stream: TextIO) -> os.terminal_size:
     return shutil.get_terminal_size(fallback)
 
 
+def can_write(text: str, stream: TextIO) -> bool:
+    """Return whether the encoding of `stream` has the characters of `text`."""
+    try:
+        text.encode(stream.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class Bar(Progress):
     """Draw progress as one line on a terminal; otherwise write a plain line now and then."""
 
@@ -141,8 +150,12 @@ class Bar(Progress):
             self._draw({"what": f"{what} ..."})
 
     def line(self, text: str) -> None:
-        """Write a line that stays, above the bar."""
+        """Write a line that stays, above the bar; in a narrow terminal its parts go on below."""
         self.clear()
+        width = terminal_size(self._stream).columns if self._terminal else len(text)
+        while len(text) > width and (at := text.rfind("  ", 1, width)) > 0:
+            self._write(f"{text[:at]}\n")
+            text = f"  {text[at:].strip()}"
         self._write(f"{text}\n")
 
     def clear(self) -> None:
@@ -172,11 +185,7 @@ class Bar(Progress):
         self._write(f"\r\x1b[K{line}" if self._terminal else f"lowmem-sentiment: {line}\n")
 
     def _bar(self, share: float, width: int) -> str:
-        full, empty = "━", " "
-        try:
-            full.encode(self._stream.encoding or "utf-8")
-        except UnicodeEncodeError:
-            full, empty = "#", "-"
+        full, empty = "━ " if can_write("━", self._stream) else "#-"
         return (full * int(share * width)).ljust(width, empty)
 
     def _write(self, text: str) -> None:
