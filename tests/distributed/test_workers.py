@@ -98,6 +98,11 @@ class Workers:
     def end_all(self, code=0):
         return [self.end(index, code) for index in range(len(self.processes))]
 
+    def kill(self):
+        for process in self.processes:
+            process.kill()
+            process.communicate()
+
     def variables(self, index):
         with np.load(self._file(index)) as arrays:
             return dict(arrays)
@@ -207,11 +212,13 @@ def assert_one_error(errors, index):
         assert line.startswith("lowmem-sentiment: warning: the validation split has 32 reviews: ")
 
 
-def test_whatever_ends_a_worker_ends_all_and_the_same_command_resumes(dataset, pair, tmp_path):
+def test_whatever_ends_a_worker_ends_all_and_the_same_command_resumes(dataset, pair, tmp_path, request):
     """The others say who it was, and end with the bits of a cluster that nobody disturbed."""
 
     def start(name):
-        return Workers(2, dataset, tmp_path / name, RANDOM, "--save-every", 3)
+        workers = Workers(2, dataset, tmp_path / name, RANDOM, "--save-every", 3)
+        request.addfinalizer(workers.kill)  # a frozen one would stay after a failure
+        return workers
 
     lost = {"killed": (signal.SIGKILL, 1), "frozen chief": (signal.SIGSTOP, 0)}
     clusters = {name: start(name) for name in (*lost, "told to stop")}
@@ -230,8 +237,6 @@ def test_whatever_ends_a_worker_ends_all_and_the_same_command_resumes(dataset, p
         assert_one_error(errors, 1 - index)
         assert f"error: worker {index} (127.0.0.1:" in errors
         assert "is lost" in errors and "resume with the same command on every worker" in errors
-        clusters[name].processes[index].kill()
-        clusters[name].processes[index].communicate()
     resumed = start("killed")
     resumed.end_all()
     assert digests(resumed.run) == digests(pair.run)
