@@ -173,7 +173,7 @@ def evaluation_of(matrix, labels=None):
 
 
 def test_labels_that_are_hardly_found_are_one_note_with_advice_that_fits():
-    rare = evaluation_of([[290, 10, 0], [15, 5, 0], [1, 29, 0]], ["usual", "rare", "never"])
+    rare = evaluation_of([[300, 0, 0], [15, 5, 0], [1, 29, 0]], ["usual", "rare", "never"])
     (note,) = [line for line in cli_evaluate._notes(rare) if "found" in line]
     assert note.startswith(
         "note: of 2 labels less than 30% of the reviews are found (never 0%, rare 25%)"
