@@ -76,6 +76,9 @@ def _finish(evaluations: "list[Evaluation]", unsaved: list[OutputError]) -> None
                 f"{plural(count, 'review')} with the label '{printable(label)}', which "
                 f"{evaluation.run} does not know, left out"
             )
+        if evaluation.left_out:
+            left_out = plural(evaluation.left_out, "test review")
+            warn(f"{left_out} left out, which the baseline was trained on")
     for row in evaluations[0].bad_rows if evaluations else ():
         report(f"skipped: {row}")
     if evaluations and evaluations[0].skipped_rows > len(evaluations[0].bad_rows):
@@ -83,7 +86,7 @@ def _finish(evaluations: "list[Evaluation]", unsaved: list[OutputError]) -> None
     if failed:
         for error in unsaved:
             warn(f"the evaluation is not saved: {error}")
-        raise CheckFailed("; ".join(map(printable, failed)))
+        raise CheckFailed("; ".join(printable(line, 1_000) for line in failed))
     if unsaved:
         raise OutputError(f"the evaluation is not saved: {'; '.join(map(str, unsaved))}")
 

@@ -21,6 +21,18 @@ class Duplicates:
     """False: the numbers are estimated from a sample."""
 
 
+def text_hashes(token_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return uint64[reviews], BLAKE2b of each review's ids; `token_ids` is int[sum of `lengths`]."""
+    data = memoryview(token_ids.astype("<i4", copy=False).tobytes())
+    ends = np.cumsum(lengths) * 4  # bytes
+    starts = ends - lengths * 4
+    digests = b"".join(
+        hashlib.blake2b(data[start:end], digest_size=8).digest()
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+    )
+    return np.frombuffer(digests, "<u8")
+
+
 class DuplicateCounter:
     """Count reviews with the same words in the same order, in at most 50 MB.
 
@@ -41,14 +53,7 @@ class DuplicateCounter:
 
     def add(self, reviews: Reviews, split: int) -> None:
         """Add a block of reviews; `split` is 0 (train) or 1 (test)."""
-        data = memoryview(reviews.token_ids.astype("<i4", copy=False).tobytes())
-        ends = np.cumsum(reviews.lengths) * 4  # bytes
-        starts = ends - reviews.lengths * 4
-        digests = b"".join(
-            hashlib.blake2b(data[start:end], digest_size=8).digest()
-            for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
-        )
-        self.add_hashes(np.frombuffer(digests, "<u8"), reviews.labels, split)
+        self.add_hashes(text_hashes(reviews.token_ids, reviews.lengths), reviews.labels, split)
 
     def add_hashes(self, hashes: np.ndarray, labels: np.ndarray, split: int | np.ndarray) -> None:
         """Add texts by their hashes, uint64[n], with int64[n] labels, and one split or one per text."""

@@ -73,13 +73,15 @@ def evaluate_runs(
 
     Runs on the same reviews are scored in one pass, form a `Comparison`, and are tested against
     `baseline` or else the first of them. `limits` are the minima of metrics (for losses the maxima). An
-    evaluation's `failed` lists missed limits, and a result significantly worse than `baseline`.
-    `predictions` is a file for every prediction of one run on one dataset.
+    evaluation's `failed` lists missed limits, and why the run is not to replace `baseline`
+    (`settings.promote`). `predictions` is a file for every prediction of one run on one dataset.
 
     Raises SettingsError (also for an unknown metric, before anything runs), InputMissing, DataError, and
     CheckFailed when no threshold satisfies `choose_threshold`.
     """
     settings, limits = settings or EvaluationSettings(), dict(limits or {})
+    if settings.promote and baseline is None:
+        raise SettingsError(f"promote is {settings.promote!r}, and no baseline was given; expected both")
     if isinstance(reviews, TextFiles) and settings.split != "test":
         raise SettingsError("files were given, and a split too; expected one of them")
     if predictions:
@@ -188,8 +190,8 @@ def _evaluate_group(
             path, accuracy = str(scored[reference].run.path), tallies[reference].accuracy
             one, other = pairs[nth].tolist()
             test = paired_test(path, accuracy, one, other, reviews, settings.alpha)
-            if baseline and test.significantly_worse:
-                failed = [f"significantly worse than {path}"]
+            if baseline and (refusal := test.refusal(settings.promote, settings.margin)):
+                failed = [refusal]
         failed += missed(evaluation.metrics | evaluation.label_metrics(), limits)
         surest = mistakes[nth].surest if mistakes else None
         evaluations.append(replace(evaluation, mistakes=surest, failed=failed, baseline=test))
@@ -220,6 +222,7 @@ def _evaluation(scored: ScoredRun, tally: Tally, group: ReviewGroup) -> Evaluati
         files=texts.paths if texts else None,
         label_map=texts.label_map if texts else {},
         unknown_labels=dict(texts.unknown_labels) if texts else {},
+        left_out=0 if group.left_out is None else len(group.left_out),
         skipped_rows=texts.num_bad_rows if texts else 0,
         bad_rows=list(map(str, texts.bad_rows)) if texts else [],
     )

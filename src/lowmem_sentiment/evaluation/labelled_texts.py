@@ -114,8 +114,8 @@ class LabelledTexts:
         Raises DataError for a row that is not a labelled text, and at the end for a name in the user's
         label map that no review has.
         """
-        texts, labels, size = [], [], 0
-        for review in self._reviews():
+        numbers, texts, labels, size = [], [], [], 0
+        for row, review in enumerate(self._reviews()):
             text, label = review.text, review.label
             self._unused_names.discard(review.label_read)
             if label is None:
@@ -132,14 +132,15 @@ class LabelledTexts:
                         "right label column?"
                     )
                 continue
+            numbers.append(row)
             texts.append(text)
             labels.append(number)
             size += len(text)
             if len(texts) == BATCH_REVIEWS or size >= _BATCH_BYTES:
-                yield self._batch(texts, labels)
-                texts, labels, size = [], [], 0
+                yield self._batch(numbers, texts, labels)
+                numbers, texts, labels, size = [], [], [], 0
         if texts:
-            yield self._batch(texts, labels)
+            yield self._batch(numbers, texts, labels)
         if self._unused_names:
             raise DataError(
                 f"--label-map names '{printable(min(self._unused_names))}', but no review of "
@@ -160,11 +161,12 @@ class LabelledTexts:
                     self.num_bad_rows += 1
                     self.bad_rows = [*self.bad_rows, review][:_BAD_ROWS_SHOWN]
 
-    def _batch(self, texts: list[bytes], labels: list[int]) -> Batch:
+    def _batch(self, numbers: list[int], texts: list[bytes], labels: list[int]) -> Batch:
         def encode(nth: int, model: Model) -> list[np.ndarray]:
             return self._encoders[nth].encode(texts)
 
-        return Batch(np.array(labels, np.int64), encode, lambda nth: texts[nth])
+        places = np.array(numbers, np.int64)
+        return Batch(places, np.array(labels, np.int64), encode, lambda nth: texts[nth])
 
 
 def recorded_source(run: RunDirectory) -> RecordedSource:

@@ -4,7 +4,6 @@ import bisect
 import contextlib
 import csv
 import io
-import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,7 +36,7 @@ def write_predictions(path: Path | None, labels: Sequence[str]) -> Iterator[list
     if path is None:
         yield []
         return
-    as_csv, numbers = predictions_format(path) == "csv", itertools.count()
+    as_csv = predictions_format(path) == "csv"
     with replace_file(path) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
         writer = csv.writer(text, lineterminator="\n")
         if as_csv:
@@ -45,9 +44,9 @@ def write_predictions(path: Path | None, labels: Sequence[str]) -> Iterator[list
             writer.writerow(["number", "label", "predicted", *titles])
 
         def observe(batch: Batch, scores: list[Scores]) -> None:
-            columns = batch.labels, scores[0].predicted, scores[0].probabilities
-            for label, guess, row in zip(*(each.tolist() for each in columns), strict=True):
-                content = {"number": next(numbers), "label": labels[label], "predicted": labels[guess]}
+            columns = batch.numbers, batch.labels, scores[0].predicted, scores[0].probabilities
+            for number, label, guess, row in zip(*(each.tolist() for each in columns), strict=True):
+                content = {"number": number, "label": labels[label], "predicted": labels[guess]}
                 if as_csv:
                     writer.writerow([*content.values(), *row])
                 else:
@@ -76,7 +75,7 @@ class SurestMistakes:
 
     def __init__(self, model: int, labels: Sequence[str], count: int):
         """Keep `count` mistakes, 1 or more, of the `model`-th scored model."""
-        self._model, self._labels, self._count, self._seen = model, labels, count, 0
+        self._model, self._labels, self._count = model, labels, count
         self.surest: list[SurestMistake] = []
         """The surest first; ties in order."""
 
@@ -90,7 +89,6 @@ class SurestMistakes:
                 continue
             text = batch.text(nth)[:_TEXT_BYTES].decode("utf-8", "ignore")
             label = labels[int(batch.labels[nth])]
-            mistake = SurestMistake(self._seen + nth, label, labels[guess], probability, text)
+            mistake = SurestMistake(int(batch.numbers[nth]), label, labels[guess], probability, text)
             bisect.insort(self.surest, mistake, key=lambda each: -each.probability)
             del self.surest[self._count :]
-        self._seen += len(batch.labels)

@@ -62,6 +62,8 @@ class Evaluation:
     """How labels in files were renamed, as the run's data recorded it."""
     unknown_labels: dict[str, int] = field(default_factory=dict)
     """Reviews by label, for labels in files that the run does not know; these are left out."""
+    left_out: int = 0
+    """Test reviews that are not scored: the baseline was trained on them."""
     skipped_rows: int = 0
     """Bad rows in files."""
     bad_rows: list[str] = field(default_factory=list)
@@ -114,6 +116,7 @@ class Evaluation:
         else:
             confusions = {"confusion_matrix": self.confusion_matrix.tolist()}
         optional: dict[str, Any] = {
+            "left_out": self.left_out or None,
             "threshold": self.threshold,
             "threshold_chosen": self.threshold_chosen and asdict(self.threshold_chosen),
             "mistakes": None if self.mistakes is None else list(map(asdict, self.mistakes)),

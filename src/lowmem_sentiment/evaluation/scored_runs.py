@@ -10,6 +10,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..dataset.reader import Dataset
 from ..dataset.splits import num_reviews
 from ..model.numpy_model import load_with_vocabulary
@@ -19,6 +21,7 @@ from ..text.encoders import TextEncoder, text_encoder
 from .labelled_texts import LabelledTexts, TextFiles, recorded_source
 from .scoring import Batch, dataset_batches
 from .thresholds import ChosenThreshold
+from .training_texts import trained_on
 
 if TYPE_CHECKING:
     from .scoring import Model
@@ -99,6 +102,8 @@ class ReviewGroup:
     dataset: Dataset | None = None
     split: str | None = None
     texts: LabelledTexts | None = None
+    left_out: np.ndarray | None = None
+    """int64[n], the places of test reviews that are not scored: the baseline was trained on them."""
     runs: list[ScoredRun] = field(default_factory=list)
 
     @property
@@ -129,11 +134,10 @@ def group_by_dataset(
             share = run.validation_share(dataset) if split == "validation" else 0.0
             key = str(dataset.directory.resolve()), share
             if key not in groups:
-                batches = partial(dataset_batches, dataset, split, share)
+                left_out = _check_baseline(baseline, dataset, split, share) if baseline else None
+                batches = partial(dataset_batches, dataset, split, share, left_out)
                 total, data = num_reviews(dataset, split, share), dataset.source["description"]
-                groups[key] = ReviewGroup(data, batches, total, dataset, split)
-                if baseline:
-                    _check_baseline(baseline, dataset, share)
+                groups[key] = ReviewGroup(data, batches, total, dataset, split, left_out=left_out)
             groups[key].runs.append(run)
     return list(groups.values())
 
@@ -158,13 +162,15 @@ def _owner_of_shared_dataset(
     return run
 
 
-def _check_baseline(baseline: ScoredRun, dataset: Dataset, share: float) -> None:
+def _check_baseline(baseline: ScoredRun, dataset: Dataset, split: str, share: float) -> np.ndarray | None:
+    """Return the places of test reviews that the baseline was trained on; raises for another dataset."""
     baseline.run.require_words_of(dataset)
     if share and baseline.validation_share(dataset) != share:
         raise SettingsError(
             f"{baseline.run.path} was trained on some of these reviews: its validation split is not "
             f"{share}; expected the test split"
         )
+    return trained_on(baseline.run, dataset) if split == "test" else None
 
 
 def group_of_texts(

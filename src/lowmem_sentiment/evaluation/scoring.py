@@ -37,6 +37,8 @@ BATCH_REVIEWS = 500  # as ids 0.5 MB for IMDb; a batch's probabilities and logit
 class Batch(NamedTuple):
     """Some reviews, in order."""
 
+    numbers: np.ndarray
+    """int64[reviews]: each review's place in its split, or among the rows of files, from 0."""
     labels: np.ndarray
     """int64[reviews]"""
     encode: Callable[[int, Model], list[np.ndarray]]
@@ -181,30 +183,40 @@ def with_progress(
 
 
 def dataset_batches(
-    dataset: Dataset, split: str = "test", validation_split: float = 0.0
+    dataset: Dataset,
+    split: str = "test",
+    validation_split: float = 0.0,
+    left_out: np.ndarray | None = None,
 ) -> Iterator[Batch]:
     """Yield the reviews of "test", "train" or "validation", in the order of the shards.
 
     "validation" is the share `validation_split` of the training split that `batches` holds out of
-    training; with a share, "train" is the rest.
+    training; with a share, "train" is the rest. `left_out`, int64[n], are places of reviews to skip.
     """
     vocabulary = functools.cache(dataset.vocabulary)  # read on first use: 13 MB for IMDb's 88,584 words
 
-    def batch_of(tokens: list[np.ndarray], inputs: list[np.ndarray], labels: np.ndarray) -> Batch:
+    def batch_of(
+        numbers: np.ndarray, tokens: list[np.ndarray], inputs: list[np.ndarray], labels: np.ndarray
+    ) -> Batch:
         def encode(nth: int, model: Model) -> list[np.ndarray]:
             return [model.known_ids(ids) for ids in (inputs if model.reads_ngrams else tokens)]
 
-        return Batch(labels, encode, lambda nth: vocabulary().decode(tokens[nth][1:]).encode())
+        return Batch(numbers, labels, encode, lambda nth: vocabulary().decode(tokens[nth][1:]).encode())
 
     on_disk, share = split_on_disk(dataset, split, validation_split)
-    first = 0
+    first = place = 0
     for blocks in dataset.read_with_inputs(on_disk):
         labels = blocks[0].labels
         held_out = is_held_out(np.arange(first, first + len(labels)), share)
         first += len(labels)
         keep = np.flatnonzero(~held_out if split == on_disk else held_out)
+        places = place + np.arange(len(keep))
+        place += len(keep)
+        if left_out is not None:
+            scored = ~np.isin(places, left_out)
+            keep, places = keep[scored], places[scored]
         reviews = [block.split() for block in blocks]
         for at in range(0, len(keep), BATCH_REVIEWS):
             chosen = keep[at : at + BATCH_REVIEWS]
             tokens, inputs = ([each[nth] for nth in chosen] for each in reviews)
-            yield batch_of(tokens, inputs, labels[chosen])
+            yield batch_of(places[at : at + BATCH_REVIEWS], tokens, inputs, labels[chosen])

@@ -8,6 +8,9 @@ from ..text.reader_settings import BAD_ROWS
 
 EVALUATED_SPLITS = ("test", "train", "validation")
 
+BETTER, NOT_WORSE = PROMOTE = ("better", "not-worse")
+"""What a run must be shown to be, compared with a baseline, to be promoted."""
+
 RECORDED = "run"
 """The threshold recorded with a run (`thresholds.recorded_threshold`)."""
 
@@ -39,6 +42,20 @@ class EvaluationSettings(Settings):
         0.05,
         "significance level of the paired test: a difference whose two-sided p-value is at most SHARE is "
         "significant",
+        metavar="SHARE",
+        above=0,
+        below=1,
+    )
+    promote: str | None = setting(
+        None,
+        "what --baseline demands: that a run is significantly better, or not-worse: that it is less than "
+        "--margin worse, by the lower end of the interval of the difference (default: not significantly "
+        "worse, which many small losses pass)",
+        choices=PROMOTE,
+    )
+    margin: float = setting(
+        0.005,
+        "how much accuracy --promote not-worse may give up",
         metavar="SHARE",
         above=0,
         below=1,

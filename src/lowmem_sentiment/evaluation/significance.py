@@ -7,6 +7,9 @@ both runs were equally good, each of these would be the toss of a coin.
 import bisect
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
+
+from .settings import BETTER, NOT_WORSE
 
 POWER = 0.8
 """The share of cases in which a difference of the size reported would have been found."""
@@ -25,25 +28,47 @@ class PairedTest:
     only_run_right: int
     difference: float
     """The run's accuracy minus the baseline's."""
+    interval: list[float]
+    """Of the difference, with a confidence of 1 - `alpha`."""
     p_value: float
     """How probable a split at least this uneven is, in either direction, if both are equally good."""
     alpha: float
     """A difference is significant if the p-value is at most this."""
     significantly_worse: bool
+    significantly_better: bool
     detectable_difference: float | None
     """The smallest difference in accuracy found in 80 % of cases; None: too few reviews differ."""
+
+    def refusal(self, promote: str | None, margin: float) -> str | None:
+        """Return why a run is not promoted; None if it is.
+
+        By "better" it must be significantly better. By "not-worse" the lower end of the interval must be
+        above -`margin` (a test of non-inferiority). By None it must not be significantly worse.
+        """
+        low, high = (f"{end:+.2%}" for end in self.interval)
+        if promote == BETTER and not self.significantly_better:
+            return f"not significantly better than {self.run}: {self.difference:+.2%}, {low} to {high}"
+        if promote == NOT_WORSE and self.interval[0] <= -margin:
+            half = (self.interval[1] - self.interval[0]) / 2
+            return (
+                f"it may be {margin:.2%} or more worse than {self.run}: {self.difference:+.2%}, {low} to "
+                f"{high}; on so many reviews an equally good run needs a --margin above {half:.2g}"
+            )
+        return f"significantly worse than {self.run}" if self.significantly_worse else None
 
     def in_words(self) -> str:
         """Return the verdict as a sentence that says the direction."""
         if not self.only_baseline_right + self.only_run_right:
             return "both are right on exactly the same reviews"
+        low, high = self.interval
         significant, better = self.p_value <= self.alpha, self.difference > 0
         verdict = f"significantly {'better' if better else 'worse'}"
         found = (
             f"{verdict if significant else 'no significant difference'}: {self.difference:+.2%} "
             f"accuracy, {self.only_run_right:,} reviews right that the other has wrong and "
             f"{self.only_baseline_right:,} the other way round "
-            f"(two-sided p = {self.p_value:.2g}, alpha {self.alpha:g})"
+            f"(two-sided p = {self.p_value:.2g}, alpha {self.alpha:g}; "
+            f"{low:+.2%} to {high:+.2%})"
         )
         if significant:
             return found
@@ -71,11 +96,29 @@ def paired_test(
         only_baseline_right=only_baseline,
         only_run_right=only_run,
         difference=difference,
+        interval=paired_interval(only_run, only_baseline, reviews, alpha),
         p_value=p_value,
         alpha=alpha,
         significantly_worse=difference < 0 and p_value <= alpha,
+        significantly_better=difference > 0 and p_value <= alpha,
         detectable_difference=detectable_difference(only_baseline + only_run, reviews, alpha),
     )
+
+
+def paired_interval(only_run: int, only_baseline: int, reviews: int, alpha: float) -> list[float]:
+    """Return the interval of the difference of two accuracies on the same reviews, by 1 - `alpha`.
+
+    Half a review is added to each of the four cells, so that it holds what it promises for few reviews,
+    too (Agresti and Min, 2005).
+
+    >>> [round(end, 3) for end in paired_interval(20, 20, 1_000, 0.05)]
+    [-0.013, 0.013]
+    """
+    differing, total = only_run + only_baseline + 1, reviews + 2
+    middle = (only_run - only_baseline) / total
+    spread = math.sqrt(max(0.0, differing / total - middle**2) / total)
+    half = NormalDist().inv_cdf(1 - alpha / 2) * spread
+    return [middle - half, middle + half]
 
 
 def two_sided_p_value(one: int, other: int) -> float:
