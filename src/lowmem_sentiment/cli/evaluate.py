@@ -14,7 +14,7 @@ from ..sources.settings import FilesSettings
 from ..system.errors import CheckFailed, OutputError, SettingsError, listed, plural, printable
 from ..system.progress import Bar
 from ..system.settings import plain
-from .options import add_settings, given
+from .options import add_html, add_settings, given
 from .output import for_people, print_text, report, room, warn
 
 if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
@@ -27,6 +27,8 @@ MATRIX_SHOWN, CONFUSIONS_SHOWN = 10, 20
 """With more labels than this the most frequent confusions are shown instead of the matrix."""
 LABEL = 24
 """Columns of a label in a table with more than its metrics, and in a note."""
+EXPLAINED = 10
+"""Mistakes in a report if --mistakes does not say how many."""
 
 _PREPARE_ONLY = ("test", "validation", "test_fraction", "split", "seed", "labels", "follow_links")
 
@@ -42,12 +44,16 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
         raise SettingsError("no run was given, expected one or more: lowmem-sentiment evaluate RUN ...")
     if options.file and datasets:
         raise SettingsError("files and a dataset were given; expected one of them")
+    if options.html:
+        from ..reporting.page import check_page_path
+
+        check_page_path(options.html)
     reading = given(options, FilesSettings)  # --split is of the dataset here
     reading = {name: value for name, value in reading.items() if name not in _PREPARE_ONLY}
     comparisons = evaluate_runs(
         runs,
         TextFiles(options.file, FilesSettings(**reading)) if options.file else datasets,
-        EvaluationSettings(**given(options, EvaluationSettings)),
+        EvaluationSettings(**given(options, EvaluationSettings), explained=_explained(options)),
         limits=dict(map(parse_limit, options.fail_under)),
         baseline=options.baseline,
         predictions=options.predictions,
@@ -59,6 +65,14 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
     for evaluation in evaluations:
         try:
             save(evaluation)
+        except OutputError as error:
+            unsaved.append(error)
+    if options.html:
+        from ..reporting.comparison_report import evaluation_page
+        from ..reporting.page import write_page
+
+        try:
+            write_page(options.html, evaluation_page(comparisons))
         except OutputError as error:
             unsaved.append(error)
     print_text(_text(options, comparisons, evaluations))
@@ -89,6 +103,11 @@ def _finish(evaluations: "list[Evaluation]", unsaved: list[OutputError]) -> None
         raise CheckFailed("; ".join(printable(line, 1_000) for line in failed))
     if unsaved:
         raise OutputError(f"the evaluation is not saved: {'; '.join(map(str, unsaved))}")
+
+
+def _explained(options: argparse.Namespace) -> int:
+    """Return how many mistakes the report shows: as many as --mistakes, or `EXPLAINED`."""
+    return getattr(options, "mistakes", EXPLAINED) if options.html else 0
 
 
 # --- the answer ---
@@ -311,6 +330,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="write each review's label, predicted label and probabilities to a .csv or .jsonl file; "
         "import labels that begin with = + - @ into a spreadsheet as text",
     )
+    add_html(parser)
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument(
         "--json", action="store_true", help="print one JSON object per run, each on a line"

@@ -71,6 +71,17 @@ def add_output(parser: argparse.ArgumentParser, help: str, default: str | None =
     parser.add_argument("--overwrite", action="store_true", help="replace DIR if it exists")
 
 
+def add_html(parser: argparse.ArgumentParser) -> None:
+    """Add --html."""
+    parser.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="also write a report with charts, one page that opens in any browser; replaces an earlier "
+        "report only",
+    )
+
+
 def given(options: argparse.Namespace, settings: type) -> dict[str, Any]:
     """Return the fields of `settings` that were given as options."""
     names = (field.name for field in dataclasses.fields(settings))

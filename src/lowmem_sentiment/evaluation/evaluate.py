@@ -174,7 +174,10 @@ def _evaluate_group(
             mine = scores[nth].right
             pairs[nth] += np.count_nonzero(theirs & ~mine), np.count_nonzero(mine & ~theirs)
 
-    mistakes = [SurestMistakes(nth, labels, settings.mistakes) for nth in places if settings.mistakes]
+    wanted, keep_ids = max(settings.mistakes, settings.explained), bool(settings.explained)
+    mistakes = [
+        SurestMistakes(nth, scored[nth].model, wanted, keep_ids=keep_ids) for nth in places if wanted
+    ]
     with write_predictions(predictions, labels) as written:
         observers: list[Observer] = [count_pairs, *mistakes, *written]
         batches = with_progress(group.batches(), "evaluate", group.total, progress)
@@ -193,8 +196,10 @@ def _evaluate_group(
             if baseline and (refusal := test.refusal(settings.promote, settings.margin)):
                 failed = [refusal]
         failed += missed(evaluation.metrics | evaluation.label_metrics(), limits)
-        surest = mistakes[nth].surest if mistakes else None
-        evaluations.append(replace(evaluation, mistakes=surest, failed=failed, baseline=test))
+        surest = mistakes[nth].surest[: settings.mistakes] if settings.mistakes else None
+        explained = mistakes[nth].explain(run.vocabulary) if settings.explained else []
+        evaluation = replace(evaluation, mistakes=surest, explained=explained)
+        evaluations.append(replace(evaluation, failed=failed, baseline=test))
     return Comparison(evaluations, _differing_settings([each.settings() for each in group.runs]))
 
 
@@ -219,6 +224,8 @@ def _evaluation(scored: ScoredRun, tally: Tally, group: ReviewGroup) -> Evaluati
         time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         threshold=None if tally.bins is None else tally.threshold,
         threshold_chosen=scored.threshold_chosen,
+        score_bins=tally.bins,
+        confidence=tally.confidence,
         files=texts.paths if texts else None,
         label_map=texts.label_map if texts else {},
         unknown_labels=dict(texts.unknown_labels) if texts else {},

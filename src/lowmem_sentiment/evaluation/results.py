@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .intervals import Interval
-from .predictions import SurestMistake
+from .predictions import ExplainedMistake, SurestMistake
 from .scoring import LabelMetrics, named_by_label
 from .significance import PairedTest
 from .thresholds import ChosenThreshold
@@ -69,6 +69,12 @@ class Evaluation:
     bad_rows: list[str] = field(default_factory=list)
     """The first of them, with the reason."""
     mistakes: list[SurestMistake] | None = None
+    score_bins: np.ndarray | None = None
+    """With two labels `Tally.bins`; not in JSON."""
+    confidence: np.ndarray | None = None
+    """`Tally.confidence`; not in JSON."""
+    explained: list[ExplainedMistake] = field(default_factory=list)
+    """The surest mistakes with their words' effects, if the settings ask for them; not in JSON."""
     failed: list[str] = field(default_factory=list)
     """One line for each check that failed."""
     baseline: PairedTest | None = None

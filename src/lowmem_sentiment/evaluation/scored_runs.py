@@ -14,10 +14,11 @@ import numpy as np
 
 from ..dataset.reader import Dataset
 from ..dataset.splits import num_reviews
-from ..model.numpy_model import load_with_vocabulary
+from ..model.numpy_model import NumpyModel, load_with_vocabulary
 from ..runs.run_directory import RunDirectory
 from ..system.errors import DataError, SettingsError
 from ..text.encoders import TextEncoder, text_encoder
+from ..text.vocabulary import Vocabulary
 from .labelled_texts import LabelledTexts, TextFiles, recorded_source
 from .scoring import Batch, dataset_batches
 from .thresholds import ChosenThreshold
@@ -56,6 +57,11 @@ class ScoredRun:
     def encoder(self) -> TextEncoder:
         """The encoder that turns texts into the model's ids."""
         return self._loaded[1]
+
+    def vocabulary(self) -> Vocabulary:
+        """Read the vocabulary of the model's ids: not kept, as only explanations need it."""
+        sha256 = self.model.metadata.vocabulary_sha256 if isinstance(self.model, NumpyModel) else None
+        return Vocabulary.load(self.run.vocabulary_file, sha256)
 
     @property
     def labels(self) -> list[str]:

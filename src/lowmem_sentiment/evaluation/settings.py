@@ -74,6 +74,9 @@ class EvaluationSettings(Settings):
         at_least=0,
     )
 
+    explained: int = 0
+    """The number of surest mistakes to explain by their words, for a report."""
+
     def __post_init__(self) -> None:
         if self.threshold is not None and self.choose_threshold is not None:
             raise SettingsError("threshold and choose_threshold were given; expected one of them")

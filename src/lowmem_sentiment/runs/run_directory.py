@@ -21,6 +21,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,9 @@ import numpy as np
 from ..dataset.reader import Dataset
 from ..system.directories import Kind, new_directory, no_directory, refuse_existing
 from ..system.errors import DataError, InputMissing, LowmemError, OutputExists
-from ..system.files import locked
+from ..system.files import locked, read_regular
 from ..system.npz import Rows, read_arrays, write_arrays
-from ..system.schema import parse, read_json, to_json, write_json
+from ..system.schema import MAX_JSON_BYTES, parse, parse_json, read_json, to_json, write_json
 from ..text.tokenizer_names import KERAS
 from ..text.vocabulary import Vocabulary
 from .checksums import Checksums
@@ -46,6 +47,13 @@ _UNLOADABLE = (
     RuntimeError, TypeError, ValueError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 """Errors of Keras, h5py and zipfile on a damaged model file of a run without checksums."""
+
+
+@dataclass(frozen=True)
+class _Epochs:
+    """The content of metrics.jsonl."""
+
+    epochs: list[dict[str, float]]
 
 
 class RunDirectory:
@@ -281,6 +289,17 @@ class RunDirectory:
         """Write metrics.jsonl: the metrics of training, one line per epoch."""
         with self._checksums.replace(self.metrics_file) as path:
             path.write_bytes(b"".join(json.dumps(epoch).encode() + b"\n" for epoch in epochs))
+
+    def metrics(self) -> list[dict[str, float]]:
+        """Read metrics.jsonl: the metrics of each epoch.
+
+        Raises InputMissing or DataError if it is missing, or damaged.
+        """
+        file, where = self.metrics_file, str(self.metrics_file)
+        self.check(file)
+        lines = read_regular(file, MAX_JSON_BYTES).splitlines()
+        epochs = [parse_json(line, where) for line in lines]
+        return parse(_Epochs, {"epochs": epochs}, where).epochs
 
     def event_file_sizes(self) -> dict[str, int]:
         """Return each TensorBoard event file's bytes, by its path in the run directory."""

@@ -1,0 +1,200 @@
+"""The page of an evaluation: one run's report, or several runs side by side."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..evaluation.results import Comparison, Evaluation
+from ..evaluation.significance import PairedTest
+from ..system.errors import plural
+from ..system.settings import plain
+from . import curves
+from .charts import MOST_LINES
+from .evaluation_report import (
+    WORST,
+    about,
+    checks,
+    ends_of,
+    evaluation_sections,
+    interval,
+    lead,
+    metric_name,
+    reviews_of,
+)
+from .page import Html, bar, folded, grid, joined, name, page, section, table, tag
+
+
+def evaluation_page(comparisons: Sequence[Comparison]) -> str:
+    """Return the page of evaluations, as `evaluate_runs` returns them: a part for each comparison."""
+    evaluations = [each for comparison in comparisons for each in comparison.evaluations]
+    first = evaluations[0]
+    if len(evaluations) == 1:
+        title = Path(first.run).resolve().name
+        return page("Evaluation", title, reviews_of(first), lead(first), evaluation_sections(first))
+    runs = list(dict.fromkeys(each.run for each in evaluations))
+    title = f"{plural(len(runs), 'run')} compared" if len(runs) > 1 else Path(first.run).resolve().name
+    parts: list[Html] = []
+    for comparison in comparisons:
+        if len(comparisons) > 1:
+            parts.append(tag("h2", reviews_of(comparison.evaluations[0]), class_="part"))
+        several = len(comparison.evaluations) > 1
+        parts += (
+            comparison_sections(comparison) if several else evaluation_sections(comparison.evaluations[0])
+        )
+    where = reviews_of(first) if len(comparisons) == 1 else f"{len(comparisons)} sets of reviews"
+    result = _lead(comparisons[0]) if len(comparisons) == 1 else None
+    return page("Evaluation", title, where, result, parts)
+
+
+def comparison_sections(comparison: Comparison) -> list[Html]:
+    """Return the parts of a comparison, the most important first."""
+    return [part for each in SECTIONS if (part := each(comparison)) is not None]
+
+
+def _lead(comparison: Comparison) -> Html:
+    """Return the result in a sentence."""
+    best = max(comparison.evaluations, key=lambda each: each.accuracy)
+    low, high = best.intervals["accuracy"]
+    about = f" has the highest accuracy, {best.accuracy:.1%} (95% interval {low:.1%} to {high:.1%})."
+    parts: list[object] = [tag("b", name(best.run)), about]
+    if test := best.baseline:
+        parts += [" Against ", name(test.run), f": {_verdict(test)}, p = {test.p_value:.2g}."]
+    return joined(parts)
+
+
+def _verdict(test: PairedTest) -> str:
+    if test.p_value > test.alpha:
+        return "no significant difference"
+    return f"significantly {'better' if test.difference > 0 else 'worse'}"
+
+
+# --- the sections ---
+
+
+def _checks(comparison: Comparison) -> Html | None:
+    failed = [part for each in comparison.evaluations if (part := checks(each)) is not None]
+    return joined(failed) if failed else None
+
+
+def _metrics(comparison: Comparison) -> Html:
+    """Return a row for each run, with the interval of its accuracy on a common scale."""
+    evaluations = comparison.evaluations
+    shown = [key for key in evaluations[0].metrics if key != "accuracy" and "weighted" not in key]
+    lows, highs = zip(*(each.intervals["accuracy"] for each in evaluations), strict=True)
+    start, end = min(lows), max(highs)
+    best = {
+        key: (min if key in ("loss", "brier", "calibration_error") else max)(
+            each.metrics[key] for each in evaluations if key in each.metrics
+        )
+        for key in ("accuracy", *shown)
+    }
+
+    def cell(evaluation: Evaluation, key: str) -> object:
+        if key not in evaluation.metrics:
+            return ""
+        value = evaluation.metrics[key]
+        return tag("b" if value == best[key] else "span", f"{value:.4f}")
+
+    rows = [
+        [
+            name(each.run),
+            cell(each, "accuracy"),
+            interval(each.accuracy, low, high, start, end),
+            *(cell(each, key) for key in shown),
+        ]
+        for each, low, high in zip(evaluations, lows, highs, strict=True)
+    ]
+    head = ["run", "accuracy", ends_of(f"{start:.4f}", f"{end:.4f}"), *map(metric_name, shown)]
+    every = table(
+        ["run", *(metric_name(key) for key in evaluations[0].intervals)], _intervals(evaluations)
+    )
+    note = "The line is the 95% interval of the accuracy; the best value of each metric is bold."
+    return section("Metrics", table(head, rows), folded("95% intervals", every), note=note)
+
+
+def _intervals(evaluations: Sequence[Evaluation]) -> list[list[object]]:
+    return [
+        [name(each.run), *("{:.4f} to {:.4f}".format(*ends) for ends in each.intervals.values())]
+        for each in evaluations
+    ]
+
+
+def _tests(comparison: Comparison) -> Html | None:
+    """Return the paired tests; None without one."""
+    tested = [(each, each.baseline) for each in comparison.evaluations if each.baseline]
+    if not tested:
+        return None
+    rows = []
+    for evaluation, test in tested:
+        counts = f"{test.only_run_right:,}", f"{test.only_baseline_right:,}"
+        difference = f"{test.difference:+.4f}".replace("-", "−")
+        p_value = f"{test.p_value:.2g}"
+        rows.append(
+            [name(evaluation.run), tag("td", _verdict(test), class_="text"), difference, p_value, *counts]
+        )
+    baseline = tested[0][1].run
+    note = joined(
+        [
+            "Against ",
+            name(baseline),
+            f": McNemar’s exact test, two-sided, alpha {tested[0][1].alpha:g}. It counts reviews that "
+            "only one of the two has right.",
+        ]
+    )
+    head = [
+        "run",
+        tag("th", "verdict", class_="text"),
+        "accuracy gained",
+        "p",
+        "only it right",
+        "only the other",
+    ]
+    return section("Is the difference more than chance?", table(head, rows), note=note)
+
+
+def _settings(comparison: Comparison) -> Html | None:
+    """Return the settings in which the runs differ; None if they are the same."""
+    if not comparison.settings:
+        return None
+    head = ["setting", *(name(each.run) for each in comparison.evaluations)]
+    rows = [[key, *map(plain, values)] for key, values in comparison.settings.items()]
+    return section("Settings that differ", table(head, rows))
+
+
+def _curves(comparison: Comparison) -> Html:
+    """Return the curves of the first runs in common charts."""
+    evaluations = comparison.evaluations
+    bins = [each.score_bins for each in evaluations]
+    two = all(each is not None and each.any(axis=1).all() for each in bins)
+    figures = [curves.precision_and_recall(evaluations), curves.roc(evaluations)] if two else []
+    figures += [curves.risk_by_coverage(evaluations), *curves.learning_of_several(evaluations)]
+    note = f"The first {MOST_LINES} runs." if len(evaluations) > MOST_LINES else None
+    return section("Curves", grid(*figures), note=note)
+
+
+def _labels(comparison: Comparison) -> Html:
+    """Return each label's F1 by run; with many labels of those in which the runs differ most."""
+    evaluations = comparison.evaluations
+    f1 = np.array([[each.f1 for each in run.by_label.values()] for run in evaluations])
+    names, most = evaluations[0].labels, np.ptp(f1, axis=0)
+    many = len(names) > WORST
+    order = np.argsort(-most, kind="stable")[:WORST].tolist() if many else range(len(names))
+    rows = [
+        [name(names[nth]), f"{evaluations[0].by_label[names[nth]].reviews:,}"]
+        + [bar(value, f"{value:.4f}") for value in f1[:, nth].tolist()]
+        for nth in order
+    ]
+    note = f"Of {len(names):,} labels, the {len(rows)} whose F1 differs most." if many else None
+    head = ["label", "reviews", *(name(each.run) for each in evaluations)]
+    return section("F1 of each label", tag("div", table(head, rows), class_="bars"), note=note)
+
+
+def _about(comparison: Comparison) -> Html:
+    return about(comparison.evaluations[0])
+
+
+SECTIONS: list[Callable[[Comparison], Html | None]] = [
+    _checks, _metrics, _tests, _settings, _curves, _labels, _about,
+]  # fmt: skip
+"""The parts of a comparison in order; a new part is a function in this list."""

@@ -1,0 +1,230 @@
+"""Curves of one evaluation, or of several on the same reviews: what the scores say, how a run learnt."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..evaluation.intervals import wilson
+from ..evaluation.results import Evaluation
+from ..model.metrics import precision_recall, ratio
+from ..runs.run_directory import RunDirectory
+from ..runs.summary import best_epoch, kept_epoch
+from ..system.errors import LowmemError
+from .charts import MOST_LINES, Axis, Series, figure
+from .page import Html, shortened
+
+_GROUPS = 16
+"""Of probabilities in the reliability curve: those of the calibration error."""
+
+_SHARES = 50
+"""Points of the curve of errors by share answered."""
+
+
+def names_of(evaluations: Sequence[Evaluation]) -> list[str]:
+    """Return the runs' names: the last parts of their paths if these differ."""
+    names = [Path(each.run).name for each in evaluations]
+    return names if len(set(names)) == len(names) else [each.run for each in evaluations]
+
+
+def _lines(
+    evaluations: Sequence[Evaluation],
+    alone: str,
+    points: Callable[[Evaluation], tuple[np.ndarray, np.ndarray]],
+) -> list[Series]:
+    """Return a line for each of the first runs; one run's line is called `alone`."""
+    several = len(evaluations) > 1
+    names, kind = names_of(evaluations) if several else [alone], "line" if several else "curve"
+    pairs = zip(names, evaluations, strict=True)
+    return [Series(shortened(each), *points(run), kind) for each, run in list(pairs)[:MOST_LINES]]
+
+
+def _positive(evaluation: Evaluation) -> str:
+    return f"“{shortened(evaluation.labels[1], 24)}”"
+
+
+def _chosen(evaluation: Evaluation, x: float, y: float) -> Series:
+    return Series(f"threshold {evaluation.threshold:.4g}", np.array([x]), np.array([y]), "point")
+
+
+def _at_threshold(evaluation: Evaluation) -> tuple[float, float, float]:
+    """Return recall, precision and false positive rate where the label is decided."""
+    right, false = evaluation.confusion_matrix[0].tolist()
+    metrics = evaluation.metrics
+    return metrics["recall"], metrics["precision"], false / max(1, right + false)
+
+
+# --- two labels ---
+
+
+def precision_and_recall(evaluations: Sequence[Evaluation]) -> Html:
+    """Return precision by recall."""
+    first = evaluations[0]
+
+    def points(evaluation: Evaluation) -> tuple[np.ndarray, np.ndarray]:
+        curve = precision_recall(_bins(evaluation))
+        return curve["recall"], curve["precision"]
+
+    lines = _lines(evaluations, "precision", points)
+    share = first.by_label[first.labels[1]].reviews / max(1, first.reviews)
+    lines.append(
+        Series(f"share of {_positive(first)}", np.array([0, 1]), np.array([share, share]), "guide")
+    )
+    if len(evaluations) == 1:
+        recall, precision, _ = _at_threshold(first)
+        lines.append(_chosen(first, recall, precision))
+    note = f"How many of those predicted {_positive(first)} are right, for each share of them found."
+    return figure("Precision and recall", note, lines, Axis("recall", 0, 1), Axis("precision", None, 1))
+
+
+def roc(evaluations: Sequence[Evaluation]) -> Html:
+    """Return the receiver operating characteristic."""
+    first = evaluations[0]
+
+    def points(evaluation: Evaluation) -> tuple[np.ndarray, np.ndarray]:
+        curve = precision_recall(_bins(evaluation))
+        negatives = curve["false_positives"] + curve["true_negatives"]
+        return ratio(curve["false_positives"], negatives), curve["recall"]
+
+    lines = [*_lines(evaluations, "model", points)]
+    lines.append(Series("chance", np.array([0, 1]), np.array([0, 1]), "guide"))
+    if len(evaluations) == 1:
+        recall, _, false = _at_threshold(first)
+        lines.append(_chosen(first, false, recall))
+    note = f"Share of {_positive(first)} found, and of the others taken for it."
+    if len(evaluations) == 1 and "auc" in first.metrics:
+        note += f" Area {first.metrics['auc']:.4f}."
+    return figure("ROC", note, lines, Axis("false positive rate", 0, 1), Axis("true positive rate", 0, 1))
+
+
+def by_threshold(evaluation: Evaluation) -> Html:
+    """Return precision, recall and F1 by threshold."""
+    curve = precision_recall(_bins(evaluation))
+    either = 2 * curve["true_positives"] + curve["false_positives"] + curve["false_negatives"]
+    thresholds = np.linspace(0, 1, len(either))
+    values = {
+        "precision": curve["precision"],
+        "recall": curve["recall"],
+        "F1": ratio(2 * curve["true_positives"], either),
+    }
+    lines = [Series(each, thresholds, value) for each, value in values.items()]
+    at = evaluation.threshold if evaluation.threshold is not None else 0.5
+    lines.append(Series(f"threshold {at:.4g}", np.array([at, at]), np.array([0, 1]), "guide"))
+    note = f"{_positive(evaluation)} is predicted above the threshold."
+    return figure("Threshold", note, lines, Axis("threshold", 0, 1), Axis("share", 0, 1))
+
+
+def scores_by_label(evaluation: Evaluation) -> Html:
+    """Return how many reviews of each label have a probability."""
+    centres = (np.arange(_GROUPS) + 0.5) / _GROUPS
+    lines = [
+        Series(shortened(label), centres, _grouped(counts))
+        for label, counts in zip(evaluation.labels, _bins(evaluation), strict=True)
+    ]
+    x = Axis(f"probability of {_positive(evaluation)}", 0, 1)
+    return figure("How far apart the labels are", "Reviews by true label.", lines, x, Axis("reviews", 0))
+
+
+def _bins(evaluation: Evaluation) -> np.ndarray:
+    assert evaluation.score_bins is not None  # two labels
+    return evaluation.score_bins
+
+
+# --- any labels ---
+
+
+def reliability(evaluation: Evaluation) -> Html:
+    """Return how often the label is right, by its probability."""
+    if evaluation.score_bins is not None:
+        counts, what = evaluation.score_bins, f"probability of {_positive(evaluation)}"
+    else:
+        assert evaluation.confidence is not None
+        counts, what = evaluation.confidence, "probability of the predicted label"
+    middles = (np.arange(counts.shape[1]) + 0.5) / counts.shape[1]
+    right, reviews = _grouped(counts[1]), _grouped(counts.sum(axis=0))
+    some = np.flatnonzero(reviews)
+    mean = ratio(_grouped(counts.sum(axis=0) * middles), reviews)[some]
+    ends = np.array([wilson(int(right[nth]), int(reviews[nth])) for nth in some])
+    share = ratio(right, reviews)[some]
+    observed = Series("observed, with 95% interval", mean, share, "line", ends[:, 0], ends[:, 1])
+    perfect = Series("perfectly calibrated", np.array([0, 1]), np.array([0, 1]), "guide")
+    note = (
+        f"How often that is the label. Calibration error {evaluation.metrics['calibration_error']:.4f}."
+    )
+    return figure(
+        "Reliability", note, [observed, perfect], Axis(what, 0, 1), Axis("observed share", 0, 1)
+    )
+
+
+def _grouped(counts: np.ndarray) -> np.ndarray:
+    return np.asarray(counts.reshape(_GROUPS, -1).sum(axis=1))
+
+
+def risk_by_coverage(evaluations: Sequence[Evaluation]) -> Html:
+    """Return the share of errors among the surest reviews, by how many of these are answered."""
+
+    def points(evaluation: Evaluation) -> tuple[np.ndarray, np.ndarray]:
+        assert evaluation.confidence is not None
+        wrong, right = evaluation.confidence[:, ::-1].cumsum(axis=1)
+        both = wrong + right
+        wanted = np.linspace(1 / _SHARES, 1, _SHARES) * both[-1]
+        at = np.unique(np.searchsorted(both, wanted - 0.5))
+        return both[at] / both[-1], wrong[at] / both[at]
+
+    lines = _lines(evaluations, "errors", points)
+    note = "Error rate if the model answers only the share of reviews that it is surest of."
+    return figure(
+        "Errors by coverage", note, lines, Axis("share of reviews answered", 0, 1), Axis("error rate", 0)
+    )
+
+
+# --- learning ---
+
+
+def learning(evaluation: Evaluation) -> list[Html]:
+    """Return loss and accuracy by epoch; empty for a run without metrics.jsonl."""
+    run = RunDirectory(evaluation.run)
+    try:
+        epochs, settings = run.metrics(), run.settings()
+    except LowmemError:  # weights without the rest of the run are evaluated too
+        return []
+    kept, best = kept_epoch(settings, epochs)["epoch"], int(best_epoch(epochs, settings.best_by)["epoch"])
+    held_out = "test" if settings.validated_on == "test" else "validation"
+    x, figures = np.array([each["epoch"] for each in epochs]), []
+    for metric in ("loss", "accuracy"):
+        values = {part: [each.get(key) for each in epochs] for part, key in
+                  (("training", metric), (held_out, f"val_{metric}"))}  # fmt: skip
+        lines = [Series(part, x, np.array(each)) for part, each in values.items() if None not in each]
+        if not lines:
+            continue
+        best_value = epochs[best - 1].get(f"val_{metric}", lines[-1].y[best - 1])
+        lines.append(Series(f"best epoch: {best}", np.array([best]), np.array([best_value]), "point"))
+        note = f"By epoch. Evaluated here: epoch {kept:.0f} of {len(epochs)}."
+        figures.append(figure(metric.capitalize(), note, lines, Axis("epoch", whole=True), Axis(metric)))
+    return figures
+
+
+def learning_of_several(evaluations: Sequence[Evaluation]) -> list[Html]:
+    """Return the validation loss and accuracy of each run by epoch."""
+    found = []
+    for each, run in zip(names_of(evaluations), evaluations, strict=True):
+        try:
+            found.append((each, RunDirectory(run.run).metrics()))
+        except LowmemError:
+            continue
+    figures = []
+    for metric in ("loss", "accuracy"):
+        key = f"val_{metric}"
+        lines = [
+            Series(
+                shortened(each),
+                np.array([e["epoch"] for e in epochs]),
+                np.array([e[key] for e in epochs]),
+            )
+            for each, epochs in found
+            if all(key in e for e in epochs)
+        ][:MOST_LINES]
+        if lines:
+            axes = Axis("epoch", whole=True), Axis(metric)
+            figures.append(figure(f"Validation {metric}", "By epoch.", lines, *axes))
+    return figures

@@ -1,0 +1,330 @@
+"""The report of one run on labelled reviews, the most important first."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+
+import numpy as np
+
+from ..evaluation.predictions import ExplainedMistake
+from ..evaluation.results import Evaluation
+from ..system.errors import plural
+from ..system.settings import plain
+from . import curves
+from .page import Html, bar, facts, folded, grid, joined, name, section, table, tag, tiles
+
+MATRIX_LABELS, WORST = 20, 20
+"""Labels in the matrix and in charts at most; with more, this many of the worst are shown."""
+
+ALL_LABELS = 1_000
+"""Rows of all labels in a page at most: 0.4 KB each."""
+
+_LONG, _NEAR = (
+    700,
+    20,
+)  # characters of a text shown whole; of a longer one, words and spaces around a mark
+
+_WORDS = re.compile("([\u2e80-\u9fff\uf900-\ufaff\U0001f000-\U0003ffff]|[\\w'’]+)")
+
+MEANING = {
+    "loss": "mean cross-entropy; lower is better",
+    "accuracy": "share of reviews with the right label",
+    "precision": "of those predicted so, the share that is right",
+    "recall": "of those that are so, the share found",
+    "f1": "harmonic mean of precision and recall",
+    "macro": "mean over the labels",
+    "weighted": "mean over the labels, weighted by their reviews",
+    "auc": "area under the ROC curve",
+    "brier": "mean squared error of the probabilities; lower is better",
+    "calibration_error": "mean gap between confidence and accuracy; lower is better",
+}
+
+
+def metric_name(metric: str) -> str:
+    """Return a metric's name for people.
+
+    >>> metric_name("macro_f1"), metric_name("calibration_error")
+    ('Macro F1', 'Calibration error')
+    """
+    words = {"f1": "F1", "auc": "AUC", "brier": "Brier score"}
+    shown = " ".join(words.get(word, word) for word in metric.split("_"))
+    return shown[:1].upper() + shown[1:]
+
+
+def time_of(evaluation: Evaluation) -> str:
+    """Return when the evaluation was made, for people."""
+    made = datetime.fromisoformat(evaluation.time)
+    return f"{made.day} {made:%B %Y, %H:%M} UTC"
+
+
+def reviews_of(evaluation: Evaluation) -> str:
+    """Return what was evaluated on, and when."""
+    split = f" of the {evaluation.split} split" if evaluation.split else ""
+    return f"{plural(evaluation.reviews, 'review')}{split} · {evaluation.data} · {time_of(evaluation)}"
+
+
+def largest_label(evaluation: Evaluation) -> tuple[str, float]:
+    """Return the label with the most reviews, and its share of them."""
+    counts = {label: each.reviews for label, each in evaluation.by_label.items()}
+    largest = max(counts, key=counts.__getitem__)
+    return largest, counts[largest] / max(1, evaluation.reviews)
+
+
+def lead(evaluation: Evaluation) -> Html:
+    """Return the result in a sentence."""
+    low, high = evaluation.intervals["accuracy"]
+    largest, share = largest_label(evaluation)
+    return joined(
+        [
+            tag("b", f"{evaluation.accuracy:.1%}"),
+            f" of the reviews get the right label (95% interval {low:.1%} to {high:.1%}). "
+            "Always answering “",
+            name(largest),
+            f"” would be right for {share:.1%}.",
+        ]
+    )
+
+
+# --- the sections ---
+
+
+def checks(evaluation: Evaluation) -> Html | None:
+    """Return the checks that failed; None without one."""
+    if not evaluation.failed:
+        return None
+    lines = (tag("li", tag("b", "Failed: "), line) for line in evaluation.failed)
+    return tag("ul", *lines, class_="failed")
+
+
+def metrics(evaluation: Evaluation) -> Html:
+    """Return the metrics with their intervals: the most important large, all in a table."""
+    two, values = len(evaluation.labels) == 2, evaluation.metrics
+    largest, share = largest_label(evaluation)
+    shown = ["accuracy", *(("f1", "auc") if two else ("macro_f1",)), "calibration_error", "loss"]
+    remarks = {key: "{:.4f} to {:.4f}".format(*ends) for key, ends in evaluation.intervals.items()}
+    large = [(metric_name(key), f"{values[key]:.4f}", remarks.get(key)) for key in shown if key in values]
+    rows = []
+    for key in [*(each for each in values if each != "loss"), "loss"]:
+        value = values[key]
+        about = MEANING.get(key) or MEANING[key.partition("_")[0]]
+        title = joined([metric_name(key), " ", tag("small", about)])
+        ends = evaluation.intervals.get(key)
+        picture = interval(value, *ends) if ends else tag("td")
+        rows.append([title, f"{value:.4f}", remarks.get(key, ""), picture])
+        if key == "accuracy":
+            always = joined(["Always “", name(largest), "” ", tag("small", "the largest label’s share")])
+            rows.append([always, f"{share:.4f}", "", interval(share, share, share)])
+    of = f" Precision, recall and F1 are for “{evaluation.labels[1]}”." if two else ""
+    return section(
+        "Metrics",
+        tiles(large),
+        table(["metric", "value", "95% interval", ends_of(0, 1)], rows),
+        note=f"An interval says how far a metric would move on other reviews of the same kind.{of}",
+    )
+
+
+def ends_of(start: object, end: object) -> Html:
+    """Return the heading of a column of intervals."""
+    return tag("th", tag("span", tag("span", start), tag("span", end), class_="ends"), class_="range")
+
+
+def interval(value: float, low: float, high: float, start: float = 0.0, end: float = 1.0) -> Html:
+    """Return a cell that shows a value and its interval on a line from `start` to `end`."""
+    at, left, right = ((each - start) / (end - start) for each in (value, low, high))
+    inside = tag("i", style=f"left:{left:.2%};width:{right - left:.2%}"), tag("b", style=f"left:{at:.2%}")
+    return tag("td", tag("span", *inside), class_="range")
+
+
+def confusions(evaluation: Evaluation) -> Html:
+    """Return the confusion matrix, or with many labels the worst confusions."""
+    labels, counts = evaluation.labels, evaluation.confusion_matrix
+    if len(labels) > MATRIX_LABELS:
+        return _worst_confusions(evaluation)
+    numbered = len(labels) > 5
+    titles = [tag("span", nth) if numbered else name(label) for nth, label in enumerate(labels, 1)]
+    rows = []
+    for nth, (label, row) in enumerate(zip(labels, counts.tolist(), strict=True)):
+        total = sum(row)
+        title = joined([tag("small", f"{nth + 1} "), name(label, 28)]) if numbered else name(label)
+        cells = (
+            tag(
+                "td",
+                f"{count:,}",
+                tag("small", f"{count / max(1, total):.1%}") if count else None,
+                class_="none" if not count else "right" if column == nth else "wrong",
+                style=f"--v:{count / max(1, total):.3f}",
+            )
+            for column, count in enumerate(row)
+        )
+        rows.append([title, *cells])
+    matrix = table(["true ↓ predicted →", *titles], rows)
+    return section(
+        "Confusion matrix",
+        tag("div", matrix, class_="matrix many" if numbered else "matrix"),
+        note="Reviews by true and predicted label, and the share of the true label’s reviews.",
+    )
+
+
+def _worst_confusions(evaluation: Evaluation) -> Html:
+    worst = evaluation.confusions(WORST)
+    rows = []
+    for each in worst:
+        share = each.reviews / max(1, evaluation.by_label[each.label].reviews)
+        rows.append([name(each.label), tag("td", name(each.predicted), class_="text"),
+                     f"{each.reviews:,}", bar(share, f"{share:.1%}", "bar bad")])  # fmt: skip
+    return section(
+        "Most frequent confusions",
+        table(["true label", tag("th", "taken for", class_="text"), "reviews", "of its reviews"], rows),
+        note=f"The {len(rows)} most frequent of {len(evaluation.labels):,} labels’ confusions.",
+    )
+
+
+def labels(evaluation: Evaluation) -> Html:
+    """Return precision, recall and F1 of each label; with many labels of the weakest."""
+    present = [label for label, each in evaluation.by_label.items() if each.reviews]
+    many = len(present) > WORST
+    counts = evaluation.confusion_matrix
+    errors = counts.sum(axis=0) + counts.sum(axis=1) - 2 * counts.diagonal()
+    order = np.argsort(-errors.astype(np.int64), kind="stable")[:WORST].tolist()
+    worst = [evaluation.labels[nth] for nth in order] if many else present
+    note = (
+        f"Of {len(present):,} labels, the {len(worst)} with the most reviews missed or added."
+        if many
+        else None
+    )
+    head = ["label", "reviews", "precision", "recall", "F1"]
+    every = folded(
+        "All labels, with intervals", table(head, _label_rows(evaluation, with_intervals=True))
+    )
+    rows = _label_rows(evaluation, worst)
+    return section("Each label", tag("div", table(head, rows), class_="bars"), every, note=note)
+
+
+def _label_rows(
+    evaluation: Evaluation, of: Sequence[str] = (), *, with_intervals: bool = False
+) -> Iterable[Sequence[object]]:
+    for label in of or evaluation.labels[:ALL_LABELS]:
+        each, ends = evaluation.by_label[label], evaluation.label_intervals[label]
+        values = {"precision": each.precision, "recall": each.recall, "f1": each.f1}
+        cells: list[object] = [bar(value, f"{value:.4f}") for value in values.values()]
+        if with_intervals:
+            texts = (
+                f"{value:.4f} ({ends[key][0]:.4f} to {ends[key][1]:.4f})" for key, value in values.items()
+            )
+            cells = list(texts)
+        yield [name(label), f"{each.reviews:,}", *cells]
+
+
+def threshold(evaluation: Evaluation) -> Html | None:
+    """Return what two labels trade against each other; None for more, or without reviews of both."""
+    if evaluation.score_bins is None or not evaluation.score_bins.any(axis=1).all():
+        return None
+    chosen, note = evaluation.threshold_chosen, None
+    if chosen:
+        note = f"The threshold {chosen.threshold:g} was chosen by {chosen.rule} on the validation split."
+    figures = (
+        curves.precision_and_recall([evaluation]),
+        curves.roc([evaluation]),
+        curves.by_threshold(evaluation),
+        curves.scores_by_label(evaluation),
+    )
+    return section("Choosing a threshold", grid(*figures), note=note)
+
+
+def confidence(evaluation: Evaluation) -> Html:
+    """Return whether probabilities can be trusted."""
+    figures = curves.reliability(evaluation), curves.risk_by_coverage([evaluation])
+    return section("Can its probabilities be trusted?", grid(*figures))
+
+
+def mistakes(evaluation: Evaluation) -> Html | None:
+    """Return the surest mistakes with the words behind them; None if they were not asked for."""
+    if not evaluation.explained:
+        return None
+    explained = any(each.effects for each in evaluation.explained)
+    legend = joined(
+        [
+            "Marked words move the model ",
+            tag("mark", "towards", class_="for s3"),
+            " its wrong label or ",
+            tag("mark", "away from", class_="against s3"),
+            " it (underlined). A number is how much lower that label’s log-odds are without the word.",
+        ]
+    )
+    return section(
+        "Surest mistakes", *map(_mistake, evaluation.explained), note=legend if explained else None
+    )
+
+
+def _mistake(explained: ExplainedMistake) -> Html:
+    mistake, effects = explained
+    towards = [effect for effect in effects if effect.effect > 0][:8]
+    away = [effect for effect in effects if effect.effect < 0][-4:][::-1]
+    strongest = [*towards, *away]
+    words = (joined([name(each.word), f" {each.effect:+.2f}".replace("-", "−")]) for each in strongest)
+    about = tag("small", f"review {mistake.number:,} · {mistake.probability:.2%}")
+    head = tag("h3", name(mistake.label), ", taken for ", name(mistake.predicted), " ", about)
+    marked = _marked(mistake.text, {each.word: each.effect for each in strongest})
+    listed = tag("p", joined(words, " · "), class_="words") if strongest else None
+    return tag("article", head, tag("blockquote", *marked, dir="auto"), listed)
+
+
+def _marked(text: str, effects: dict[str, float]) -> Iterable[object]:
+    """Yield a text with the words that matter marked; of a long text only what is near them."""
+    most = max(map(abs, effects.values()), default=1.0) or 1.0
+    parts = _WORDS.split(text)  # a word is every second part
+    steps = [round(4 * abs(effects.get(part.lower(), 0.0)) / most) for part in parts]
+    near = (
+        {0, *(nth for nth, step in enumerate(steps) if step)} if len(text) > _LONG else range(len(parts))
+    )
+    shown = sorted(
+        {at for nth in near for at in range(nth - _NEAR, nth + _NEAR + 1)} & {*range(len(parts))}
+    )
+    for before, nth in zip([-1, *shown], shown, strict=False):
+        if nth > before + 1:
+            yield " … "
+        kind = "for" if effects.get(parts[nth].lower(), 0.0) > 0 else "against"
+        yield tag("mark", parts[nth], class_=f"{kind} s{steps[nth]}") if steps[nth] else parts[nth]
+    if shown[-1] < len(parts) - 1:
+        yield " …"
+
+
+def learning(evaluation: Evaluation) -> Html | None:
+    """Return the learning curves of the run; None if it has no metrics.jsonl."""
+    figures = curves.learning(evaluation)
+    return section("How it learnt", grid(*figures)) if figures else None
+
+
+def about(evaluation: Evaluation) -> Html:
+    """Return what was evaluated on what, and with which versions."""
+    chosen = evaluation.threshold_chosen
+    unknown = [f"{count:,} {label}" for label, count in list(evaluation.unknown_labels.items())[:WORST]]
+    rows = {
+        "run": evaluation.run,
+        "dataset": evaluation.dataset,
+        "files": plain(evaluation.files) if evaluation.files else None,
+        "data": evaluation.data,
+        "split": evaluation.split,
+        "reviews": f"{evaluation.reviews:,}",
+        "labels": f"{len(evaluation.labels):,}",
+        "labels renamed": plain(evaluation.label_map),
+        "left out, unknown label": ", ".join(unknown),
+        "bad rows skipped": f"{evaluation.skipped_rows:,}" if evaluation.skipped_rows else None,
+        "threshold": evaluation.threshold,
+        "chosen by": chosen and chosen.rule,
+        "fingerprint of the data": evaluation.fingerprint,
+        "evaluated": evaluation.time,
+        "versions": ", ".join(f"{key} {value}" for key, value in evaluation.versions.items()),
+    }
+    return section("About this evaluation", facts(rows))
+
+
+SECTIONS: list[Callable[[Evaluation], Html | None]] = [
+    checks, metrics, confusions, labels, threshold, confidence, mistakes, learning, about,
+]  # fmt: skip
+"""The parts of the report in order; a new part is a function in this list."""
+
+
+def evaluation_sections(evaluation: Evaluation) -> list[Html]:
+    """Return the parts of the report that this evaluation has."""
+    return [part for each in SECTIONS if (part := each(evaluation)) is not None]

@@ -1,0 +1,170 @@
+"""The page of a report: markup in which all text is escaped, tables, sections, the file."""
+
+import html
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..system.errors import OutputError, OutputExists
+from ..system.files import replace_file
+
+_GENERATOR = '<meta name="generator" content="lowmem-sentiment">'
+
+_HEAD = 1024  # bytes of a page that show who made it
+
+_NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+LABEL = 48
+"""Characters of a label, or of a run's name, that are shown."""
+
+
+class Html(str):
+    """Markup. Any other string is text, which `tag` escapes."""
+
+
+def escaped(content: object) -> Html:
+    """Return markup as it is, and anything else as escaped text; None is nothing.
+
+    >>> escaped("<b>"), escaped(Html("<b>"))
+    ('&lt;b&gt;', '<b>')
+    """
+    if isinstance(content, Html):
+        return content
+    text = "" if content is None else _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", str(content))
+    return Html(html.escape(text))
+
+
+def joined(parts: Iterable[object], between: str = "") -> Html:
+    """Return the parts in a row, escaped."""
+    return Html(between.join(map(escaped, parts)))
+
+
+def tag(name: str, *content: object, **attributes: object) -> Html:
+    """Return an element with its content; an attribute that is None is left out.
+
+    In an attribute's name, `_` at the end is dropped and elsewhere stands for `-`.
+
+    >>> tag("p", "a < b", class_="note")
+    '<p class="note">a &lt; b</p>'
+    """
+    named = [(key.rstrip("_").replace("_", "-"), value) for key, value in attributes.items()]
+    written = "".join(f' {key}="{escaped(value)}"' for key, value in named if value is not None)
+    return Html(f"<{name}{written}>{joined(content)}</{name}>")
+
+
+def shortened(text: str, limit: int = LABEL) -> str:
+    """Return text of at most `limit` characters, cut in the middle: beginnings and ends differ."""
+    if len(text) <= limit:
+        return text
+    return f"{text[: limit // 2]}…{text[len(text) - (limit - 1) // 2 :]}"
+
+
+def name(text: object, limit: int = LABEL) -> Html:
+    """Return a label or another name from data: short, and isolated from the direction of its script."""
+    return tag("bdi", shortened(str(text), limit))
+
+
+def table(head: Sequence[object], rows: Iterable[Sequence[object]], caption: object = None) -> Html:
+    """Return a table that scrolls sideways in a narrow window.
+
+    The first cell of each row is its heading. A cell that is an element "td", or "th", is taken as it is.
+    """
+
+    def cell(kind: str, content: object, scope: str | None = None) -> object:
+        whole = isinstance(content, Html) and content.startswith(f"<{kind}")
+        return content if whole else tag(kind, content, scope=scope)
+
+    titles = [cell("th", title, "col") for title in head]
+    lines = []
+    for first, *rest in rows:
+        cells = (cell("td", each) for each in rest)
+        lines.append(tag("tr", tag("th", first, scope="row"), *cells))
+    about = [tag("caption", caption)] if caption else []
+    whole = tag("table", *about, tag("thead", tag("tr", *titles)), tag("tbody", *lines))
+    return tag("div", whole, class_="scroll", tabindex="0")
+
+
+def bar(share: float, shown: object, kind: str = "bar") -> Html:
+    """Return a cell with a number, and a bar whose length is a share of the cell's width."""
+    return tag("td", shown, class_=kind, style=f"--v:{min(1.0, max(0.0, share)):.3f}")
+
+
+def facts(rows: dict[str, Any]) -> Html:
+    """Return names with their values; those that are None or empty are left out."""
+    pairs = [(key, value) for key, value in rows.items() if value not in (None, "")]
+    return tag("dl", *(joined([tag("dt", key), tag("dd", value)]) for key, value in pairs))
+
+
+def folded(summary: str, content: Html) -> Html:
+    """Return content that opens with a click, and is open in print."""
+    return tag("details", tag("summary", summary), content)
+
+
+def section(title: str, *content: object, note: object = None) -> Html:
+    """Return a part of the page."""
+    about = [tag("p", note, class_="note")] if note else []
+    return tag("section", tag("h2", title), *about, *content)
+
+
+def grid(*content: object) -> Html:
+    """Return figures side by side, or below each other in a narrow window."""
+    return tag("div", *content, class_="grid")
+
+
+def tiles(numbers: Iterable[tuple[str, object, object]]) -> Html:
+    """Return the most important numbers, large: (name, value, remark)."""
+    return tag(
+        "div",
+        *(
+            tag("div", tag("span", key), tag("strong", value), tag("small", remark))
+            for key, value, remark in numbers
+        ),
+        class_="tiles",
+    )
+
+
+def page(kind: str, title: str, about: object, lead: object, parts: Iterable[object]) -> str:
+    """Return the whole page: what it is, of what, when and where from, the result in words, its parts."""
+    style = (Path(__file__).parent / "report.css").read_text("utf-8")
+    header = tag(
+        "header",
+        tag("p", kind, class_="kind"),
+        tag("h1", tag("bdi", shortened(title, 120))),
+        tag("p", about, class_="about"),
+        tag("p", lead, class_="lead"),
+    )
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f"{_GENERATOR}\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"{tag('title', f'{kind}: {shortened(title, 120)}')}\n"
+        '<link rel="icon" href="data:,">\n'
+        f"<style>\n{style}</style>\n</head>\n<body>\n"
+        f"{tag('main', header, *parts)}\n</body>\n</html>\n"
+    )
+
+
+def check_page_path(path: Path) -> None:
+    """Raise OutputExists unless a page may be written to `path`, and OutputError without its folder.
+
+    Only a page of this software is replaced.
+    """
+    if not path.parent.is_dir():
+        raise OutputError(f"cannot write {path}: there is no folder {path.parent}; make it first")
+    if not path.is_file():  # `replace_file` refuses what is no file
+        return
+    with open(path, "rb") as file:
+        if _GENERATOR.encode() not in file.read(_HEAD):
+            raise OutputExists(
+                f"{path} exists, and is not a report of lowmem-sentiment, so it is not replaced; choose "
+                "another name"
+            )
+
+
+def write_page(path: Path, content: str) -> None:
+    """Write a page atomically; raises as `check_page_path`, and OutputError when the system refuses."""
+    check_page_path(path)
+    with replace_file(path) as file:
+        file.write(content.encode())

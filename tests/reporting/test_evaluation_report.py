@@ -1,0 +1,173 @@
+"""The page of `evaluate --html`: read strictly, compared with --json, and opened in a browser."""
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from helpers import run_cli, write_run
+
+from lowmem_sentiment.evaluation.evaluate import evaluate_runs
+from lowmem_sentiment.evaluation.labelled_texts import TextFiles
+from lowmem_sentiment.evaluation.settings import EvaluationSettings
+from lowmem_sentiment.reporting.comparison_report import evaluation_page
+from lowmem_sentiment.sources.settings import FilesSettings
+
+SCRIPT = "<script>alert(1)</script>"
+VOID = {"meta", "link"}
+
+
+class Page(HTMLParser):
+    """Read a page strictly: every element is closed in order; keep its tables and texts."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.open: list[str] = []
+        self.names: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.rows: list[list[str]] = []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.names.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if {"td", "th"} & set(self.open):
+            self.rows[-1][-1] += data
+
+
+def evaluated(folder, labels, count=300, runs=1, **settings):
+    """Return the comparison of untrained runs on texts in a file."""
+    generator = np.random.default_rng(1)
+    words = np.array(["film", "great", "awful", "plot", "😀", "café", SCRIPT])
+    with open(folder / "texts.jsonl", "w") as file:
+        for nth in range(count):
+            text = " ".join(generator.choice(words, 6))
+            file.write(json.dumps({"text": text, "label": labels[nth % len(labels)]}) + "\n")
+    made = [write_run(folder / f"run{nth}{SCRIPT[:8]}", labels, seed=nth).path for nth in range(runs)]
+    texts = TextFiles([str(folder / "texts.jsonl")], FilesSettings())
+    return evaluate_runs(made, texts, EvaluationSettings(explained=5, **settings))
+
+
+def test_the_numbers_are_those_of_the_json(trained, tmp_path):
+    run, page = shutil.copytree(trained, tmp_path / "run"), tmp_path / "page.html"
+    plain = run_cli("evaluate", run, "--json")
+    with_page = run_cli("evaluate", run, "--json", "--html", page)
+    report, again = json.loads(plain.stdout), json.loads(with_page.stdout)
+    assert {**report, "time": ""} == {**again, "time": ""}
+    read = Page(page.read_text())
+    rows = {row[0].split(" ")[0].lower(): row for row in reversed(read.rows) if row}
+    for name in ("accuracy", "precision", "recall", "f1", "auc", "loss", "brier"):
+        assert rows[name][1] == f"{report[name]:.4f}"
+    assert rows["accuracy"][2] == "{:.4f} to {:.4f}".format(*report["intervals"]["accuracy"])
+    of_label = [f"{report['by_label']['positive'][n]:.4f}" for n in ("precision", "recall", "f1")]
+    assert ["positive", str(report["by_label"]["positive"]["reviews"]), *of_label] in read.rows
+    assert any(row[0] == "1" and len(row) == 3 for row in read.rows)  # the learning curve's first epoch
+    assert read.names.count("svg") > read.names.count("figure") == read.names.count("desc") == 8
+    assert read.names.count("details") == 8 + 1
+
+
+def test_nothing_is_loaded_and_text_from_data_is_escaped(tmp_path):
+    labels = [SCRIPT, "ב" * 300, "\x1b[2J"]
+    page = evaluation_page(evaluated(tmp_path, labels, runs=1))
+    page.encode()
+    read = Page(page)
+    assert {"script", "img", "iframe", "object"} & set(read.names) == set()
+    assert "&lt;script&gt;" in page and "\x1b" not in page
+    links = [value for name, value in read.attributes if name in ("src", "href", "xlink:href", "action")]
+    assert links == ["data:,"] and not re.search(r"url\(|@import", page)
+    assert not [name for name, _ in read.attributes if name.startswith("on")]
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+def test_a_thousand_long_labels_stay_below_a_megabyte(tmp_path, runs):
+    labels = [f"{nth} " + "标" * 2_000 for nth in range(1_000)]
+    page = evaluation_page(evaluated(tmp_path, labels, count=1_500, runs=runs))
+    assert len(page.encode()) < 1_000_000
+    assert len(Page(page).rows) < 2_000
+
+
+def test_several_runs_are_compared_in_one_page(tmp_path):
+    (comparison,) = comparisons = evaluated(tmp_path, ["no", "yes"], runs=3)
+    read = Page(evaluation_page(comparisons))
+    tests = [each.baseline for each in comparison.evaluations[1:]]
+    for test in tests:
+        assert any(
+            row[-2:] == [str(test.only_run_right), str(test.only_baseline_right)] for row in read.rows
+        )
+    accuracies = {f"{each.accuracy:.4f}" for each in comparison.evaluations}
+    assert accuracies <= {cell for row in read.rows for cell in row}
+
+
+def test_only_a_report_is_replaced(trained, tmp_path):
+    run, page = shutil.copytree(trained, tmp_path / "run"), tmp_path / "page.html"
+    page.write_text("<p>mine</p>")
+    refused = run_cli("evaluate", run, "--html", page)
+    assert refused.returncode == 73 and "not a report of lowmem-sentiment" in refused.stderr
+    assert page.read_text() == "<p>mine</p>" and refused.stdout == ""
+    page.unlink()
+    for _ in range(2):
+        assert run_cli("evaluate", run, "--html", page).returncode == 0
+    assert run_cli("evaluate", run, "--html", tmp_path / "no" / "page.html").returncode == 74
+    failed = run_cli("evaluate", run, "--html", page, "--fail-under", "loss=0")
+    assert failed.returncode == 1 and "Failed: " in page.read_text()
+
+
+MEASURE = """<script>
+const found = [], box = (each) => each.getBoundingClientRect();
+if (document.documentElement.scrollWidth > innerWidth) found.push("wider than the window");
+for (const group of document.querySelectorAll("svg[role=img], .legend")) {
+  const texts = [...group.querySelectorAll("text, li")].filter((each) => each.textContent);
+  texts.forEach((one, nth) => texts.slice(nth + 1).forEach((other) => {
+    const a = box(one), b = box(other);
+    if (a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1)
+      found.push(`${one.textContent} on ${other.textContent}`);
+  }));
+  found.push(...texts.filter((each) => box(each).right > innerWidth + 1).map((each) => each.textContent));
+}
+document.body.innerHTML = "";
+document.title = `found ${JSON.stringify(found)} charts ${document.fonts.size}`;
+</script>"""
+
+
+def measured(page, folder, width):
+    """Return the faults that a browser measures in a page."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if not browser:
+        pytest.skip("no browser is installed: chromium or google-chrome")
+    file = folder / "measured.html"
+    file.write_text(page.replace("</body>", f"{MEASURE}</body>"))
+    command = [
+        *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000"),
+        *(f"--user-data-dir={folder / 'browser'}", f"--window-size={width},900", "--dump-dom"),
+        file.as_uri(),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    found = re.search(r"<title>found (.*) charts", done.stdout)
+    assert found, done.stderr
+    return json.loads(found[1].replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_overlaps_in_a_browser(trained, tmp_path, width):
+    run, page = shutil.copytree(trained, tmp_path / "run"), tmp_path / "page.html"
+    assert run_cli("evaluate", run, "--html", page).returncode == 0
+    assert measured(page.read_text(), tmp_path, width) == []
+    labels = [f"label {nth} {'long ' * (nth % 9)}end" for nth in range(20)]
+    assert measured(evaluation_page(evaluated(tmp_path, labels, runs=2)), tmp_path, width) == []
