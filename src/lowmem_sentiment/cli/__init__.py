@@ -3,15 +3,15 @@
 import sys
 from collections.abc import Sequence
 
-from ..system.signals import Interrupts
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
-    The command is imported here, so that Ctrl-C during the import is reported in one line too.
+    Everything is imported here, so that Ctrl-C during an import is reported in one line too.
     """
     try:
+        from ..system.signals import Interrupts
+
         with Interrupts() as interrupts, interrupts.deferred():
             from .command_line import parse, run
 

@@ -10,6 +10,7 @@ import importlib
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
@@ -24,6 +25,7 @@ from ..system.errors import (
     printable,
 )
 from ..system.progress import Bar, terminal_size
+from ..system.signals import Interrupts
 from .output import LINE, flush_streams, open_streams, write_error
 
 COMMANDS = {
@@ -50,19 +52,38 @@ GONE = {
 
 EXIT_CODES = """\
 exit codes:
-  0   done                           70   an internal error
-  1   a check failed: --fail-under,  71   out of memory
-      --baseline, a run of a search  73   the output exists
-  2   wrong arguments or settings    74   the output cannot be written
-  65  damaged or foreign data        75   stopped, and can be resumed
-  66  a file or directory missing    130  stopped by Ctrl-C
-  69  not available: network, TensorFlow
+  0   done                      70   an internal error
+  1   a check failed            71   out of memory
+  2   wrong arguments           73   the output exists
+  65  damaged or foreign data   74   it cannot be written
+  66  something is missing      75   stopped, resumable
+  69  no network or TensorFlow  130  stopped by Ctrl-C
 """
 
 
-def _help_formatter(prog: str) -> argparse.HelpFormatter:
-    width = min(80, terminal_size(sys.stdout).columns) - 2
-    return argparse.RawDescriptionHelpFormatter(prog, width=width)
+class _HelpFormatter(argparse.HelpFormatter):
+    """Help in the width of the terminal, with the usage on a line; an indented text keeps its lines."""
+
+    def __init__(self, prog: str):
+        super().__init__(prog, width=min(80, terminal_size(sys.stdout).columns) - 2)
+
+    def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: Any = None) -> None:
+        if prefix == "":  # for the names of commands
+            super().add_usage(usage, actions, groups, prefix)
+            return
+        required = [each for each in actions if not each.option_strings or each.required]
+        options = argparse.Action([], "options", metavar="[OPTIONS]")
+        groups = [group for group in groups if group.required]
+        required = [each for group in groups for each in group._group_actions] + required
+        super().add_usage(usage, [options, *required], groups, prefix)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        lines = []
+        for part in re.split(r"\n(?=\n| )|(?<=\n)\n", text.strip("\n")):
+            start = re.match(r" *(?:\S+ )*? +(?=\S)|", part)
+            below = " " * len(start[0]) if start else ""
+            lines += textwrap.wrap(part, width, subsequent_indent=below) or [""]
+        return "\n".join(lines)
 
 
 class Parser(argparse.ArgumentParser):
@@ -72,7 +93,7 @@ class Parser(argparse.ArgumentParser):
     """A hint at the end of every error."""
 
     def __init__(self, **options: Any):
-        super().__init__(allow_abbrev=False, formatter_class=_help_formatter, **options)
+        super().__init__(allow_abbrev=False, formatter_class=_HelpFormatter, **options)
         self.set_defaults(parser=self)  # the parser of the innermost command, after parsing
 
     def error(self, message: str) -> NoReturn:
@@ -150,21 +171,24 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def run(options: argparse.Namespace) -> int:
     """Run one command and return its exit code; KeyboardInterrupt is for the caller."""
     bar = Bar()
-    try:
-        from ..system.memory import require_addresses  # help needs none
+    with Interrupts() as interrupts:
+        try:
+            from ..system.memory import require_addresses  # help needs none
 
-        require_addresses(_OF_NUMPY)
-        options.command(options, bar)
-        return 0
-    except (LowmemError, MemoryError, OSError, ImportError) as error:
-        explained = error if isinstance(error, LowmemError) else _explain(error)
-        if explained is None:
-            raise
-        bar.clear()
-        write_error(f"lowmem-sentiment: error: {printable(explained, LINE)}\n")
-        return explained.exit_code
-    finally:
-        bar.clear()
+            require_addresses(_OF_NUMPY)
+            options.command(options, bar)
+            return 0
+        except (LowmemError, MemoryError, OSError, ImportError) as error:
+            interrupts.check()
+            explained = error if isinstance(error, LowmemError) else _explain(error)
+            if explained is None:
+                raise
+            bar.clear()
+            write_error(f"lowmem-sentiment: error: {printable(explained, LINE)}\n")
+            return explained.exit_code
+        finally:
+            bar.clear()
+            interrupts.check()  # half of an import is C, which makes another error of Ctrl-C
 
 
 def _explain(error: MemoryError | OSError | ImportError) -> LowmemError | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..evaluation.settings import EvaluationSettings
 from ..monitoring.markdown import markdown_table
+from ..monitoring.run_names import short_names
 from ..monitoring.terminal_text import LEAST, columns, cut, table, text_width
 from ..sources.settings import FilesSettings
 from ..system.errors import CheckFailed, OutputError, SettingsError, listed, plural, printable
@@ -162,7 +163,7 @@ def _reviews(evaluation: "Evaluation") -> str:
 def _comparison_lines(comparison: "Comparison") -> list[str]:
     """Return a column for each run: settings that differ, metrics with intervals; and the tests."""
     evaluations = comparison.evaluations
-    rows = [["", *(each.run for each in evaluations)]]
+    rows = [["", *short_names([each.run for each in evaluations])]]
     rows += [[name, *map(plain, values)] for name, values in comparison.settings.items()]
     for name in _metrics(evaluations[0]):
         rows.append([name, *(f"{_metrics(each).get(name, 0.5):.4f}" for each in evaluations)])

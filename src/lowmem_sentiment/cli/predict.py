@@ -13,16 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..evaluation.settings import probability_or_run
-from ..system.errors import DataError, InputMissing, SettingsError, printable
+from ..monitoring.terminal_text import MOST, cut, wrapped
+from ..system.errors import DataError, InputMissing, SettingsError, listed, printable
 from ..system.progress import Bar
 from ..system.settings import Settings, setting
 from ..text.reader_settings import BAD_ROWS, ReaderSettings
 from ..text.rows import BadRow, Row
 from .options import add_settings, chosen_threshold, given
-from .output import LINE, print_text, report, warn
+from .output import LINE, print_text, report, room, warn
 
 if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
     from ..evaluation.predict import Prediction
+
+OTHERS = 5
+"""How many labels besides the predicted one are shown; --json and --csv have them all."""
 
 
 @dataclass(frozen=True)
@@ -146,14 +150,13 @@ def _skipping(limit: int) -> Callable[[BadRow], None]:
 
 def _prediction_lines(prediction: Any, colour: bool) -> list[str]:
     """Return a line with label and probability, and if requested two with the words."""
-    line = f"{printable(prediction.label)}  {prediction.probability:.4f}"
+    line = f"{cut(printable(prediction.label), MOST)}  {prediction.probability:.4f}"
     if len(prediction.probabilities) > 2:
-        others = (
-            f"{printable(label)} {probability:.4f}"
-            for label, probability in prediction.probabilities.items()
-            if label != prediction.label
-        )
-        line += f"  ({', '.join(others)})"
+        others = [
+            (-p, label) for label, p in prediction.probabilities.items() if label != prediction.label
+        ]
+        shown = [f"{cut(printable(label), MOST)} {-each:.4f}" for each, label in sorted(others)]
+        line += f"  ({listed(shown, OTHERS)})"
     if not prediction.known:
         line += "  (no word that the model knows)"
     if prediction.effects is None:
@@ -165,8 +168,9 @@ def _prediction_lines(prediction: Any, colour: bool) -> list[str]:
             for each in prediction.effects[::sign]
             if each.effect * sign > 0
         ]
-        text = f"  {name:8} {', '.join(shown) or '-'}"
-        lines.append(f"\x1b[{code}m{text}\x1b[0m" if colour else text)
+        items = [*(f"{item}," for item in shown[:-1]), shown[-1] if shown else "-"]
+        texts = wrapped(items, room(), " " * 11, f"  {name:8} ")
+        lines += [f"\x1b[{code}m{text}\x1b[0m" if colour else text for text in texts]
     return lines
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..monitoring.terminal_text import table
+from ..monitoring.terminal_text import MOST, cut, table
 from ..preparation.settings import SKIPPED_ROWS, TEXTS_ONLY, PreparationSettings
 from ..sources.settings import FilesSettings
-from ..system.errors import plural
+from ..system.errors import listed, plural, printable
 from ..system.memory import MB
 from ..system.progress import Bar
 from ..system.settings import Settings, setting
@@ -110,7 +110,11 @@ def _rows(dataset: Any) -> dict[str, str]:
 
     manifest, source, columns = dataset.manifest, dataset.source, dataset.source.get("columns")
     splits = manifest["splits"]
-    labels = zip(dataset.labels, *(split["labels"] for split in splits.values()), strict=True)
+    counts = zip(*(split["labels"] for split in splits.values()), strict=True)
+    labels = [
+        f"{cut(printable(label), MOST)} ({sum(each):,})"
+        for label, each in zip(dataset.labels, counts, strict=True)
+    ]
     parts = (("skipped_rows", "skipped"), ("dropped_reviews", "left out by --label-map"))
     skipped = [f"{source[name]:,} {what}" for name, what in parts if source.get(name)]
     passed = (
@@ -124,7 +128,7 @@ def _rows(dataset: Any) -> dict[str, str]:
         "reviews": ", ".join(f"{split['reviews']:,} {name}" for name, split in splits.items()),
         "rows read": f"{source['rows_read']:,}, of which {' and '.join(skipped)}" if skipped else "",
         "passed over": "; ".join(passed),
-        "labels": ", ".join(f"{label} ({sum(counts):,})" for label, *counts in labels),
+        "labels": listed(labels, 20),
         "vocabulary": f"{manifest['vocabulary']['words']:,} words ({dataset.tokenizer} tokenizer)"
         + _low_counts(source.get("vocabulary", {})),
         "features": _features(manifest.get("features")),

@@ -82,8 +82,10 @@ The page at / shows the words that decide. For programs:
 
   curl -d '{"instances": ["a moving film"]}' \\
       http://127.0.0.1:8080/v1/models/NAME:predict
-  curl -d '{"inputs": "a moving film"}' http://127.0.0.1:8080/
-  curl -H 'Content-Type: text/csv' --data-binary @new.csv \\
+  curl -d '{"inputs": "a moving film"}' \\
+      http://127.0.0.1:8080/
+  curl -H 'Content-Type: text/csv' \\
+      --data-binary @new.csv \\
       http://127.0.0.1:8080/v1/models/NAME:predict
 
 SIGTERM finishes the requests under way. When RUN is a link that leads to

@@ -75,10 +75,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
         summary = _summary_of_finished(options, dataset, settings)
         _refuse_early(options, dataset, settings)
     if summary:
-        report(
-            f"{summary.run} is finished, and nothing was done: this is its result; to train it further: "
-            f"lowmem-sentiment train --resume {summary.run} --epochs {summary.epochs + 1}"
-        )
+        report(f"{options.resume} is finished, and nothing was done; --epochs N trains it further")
     if (warning := dataset.imbalance()) and settings.class_weight == "none":
         warn(warning)
     if summary is None:
@@ -229,6 +226,10 @@ def _fit_to_memory(
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options to the command's parser."""
+    parser.usage = "\n       ".join(
+        f"%(prog)s {each} [OPTIONS]"
+        for each in ("DATASET --run DIR", "[DATASET] --resume RUN", "DATASET --plan")
+    )
     add_json(parser)
     parser.add_argument(
         "dataset",

@@ -25,15 +25,17 @@ class Interrupts:
         self._came = self._deferring = False
 
     def __enter__(self) -> "Interrupts":
-        is_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        self._ours = is_default and threading.current_thread() is threading.main_thread()
+        self._before = signal.getsignal(signal.SIGINT)
+        own = isinstance(getattr(self._before, "__self__", None), Interrupts)
+        known = own or self._before is signal.default_int_handler
+        self._ours = known and threading.current_thread() is threading.main_thread()
         if self._ours:
             signal.signal(signal.SIGINT, self._handle)
         return self
 
     def __exit__(self, *_: Any) -> None:
         if self._ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGINT, self._before)
 
     def _handle(self, number: int, frame: Any) -> None:
         self._came = True
