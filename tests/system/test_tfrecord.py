@@ -41,11 +41,11 @@ def test_strings_may_have_gaps_between_them():
 @pytest.mark.parametrize("block_bytes", [1, 30, 1 << 20])
 def test_records_come_back_with_the_places_where_they_begin(block_bytes):
     records = [b"", b"abc", bytes(70), b"x"]
-    data, sizes = frame(records)
+    data = frame(records)
     blocks = list(read_blocks(io.BytesIO(data), 70, block_bytes=block_bytes))
     assert [record for block in blocks for record in block.records] == records
     starts = [start for block in blocks for start in block.starts]
-    assert starts == (np.cumsum(sizes) - sizes).tolist()
+    assert starts == [0, 16, 35, 121]
     assert not any(block.damaged for block in blocks)
 
 
@@ -63,7 +63,7 @@ def read_until_damage(data: bytes, max_bytes: int = 70) -> tuple[list[bytes], li
 
 
 def test_damaged_data_is_passed_over_and_a_damaged_length_ends_the_file():
-    data, _ = frame([b"abc", b"defg", b"hi"])
+    data = frame([b"abc", b"defg", b"hi"])
     for at, expected in (
         (20, ([b"abc"], [], "19: has a wrong length checksum")),
         (31, ([b"abc", b"hi"], [1], "")),

@@ -9,15 +9,13 @@ Token ids are coded in blocks of reviews at once: a per-byte loop in Python make
 over many reviews makes some ten times that.
 """
 
-import functools
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from ..system.errors import DataError
-from ..system.tfrecord import DamagedRecord, frame, read_blocks
+from ..system.tfrecord import FRAME, HEAD, DamagedRecord, read_blocks, seal
 from ..text.ngrams import Features
 from ..text.reviews import Reviews
 
@@ -38,79 +36,102 @@ def encode(reviews: Reviews, features: Features | None = None) -> tuple[bytes, n
     Each holds its `features` if they are given. Needs about 25 bytes per token while it runs. Raises
     DataError for a review above 16 MiB.
     """
-    entries: Iterable[bytes] = itertools.repeat(b"", len(reviews.lengths))
-    if features is not None:
-        entries = (_list_head(b"features", len(ids)) + ids for ids in _pack(*features))
-    packed = _pack(reviews.token_ids, reviews.lengths)
-    examples = []
-    for label, tokens, entry in zip(reviews.labels.tolist(), packed, entries, strict=True):
-        head = _label_entry(label) + _list_head(b"tokens", len(tokens))
-        size = len(entry) + len(head) + len(tokens)
-        examples.append(b"\x0a" + _varint(size) + entry + head + tokens)  # Example.features
-    longest = max(map(len, examples), default=0)
-    if longest > MAX_RECORD_BYTES:
+    lists = [] if features is None else [_List(b"features", *features)]
+    lists.append(_List(b"label", reviews.labels, np.ones_like(reviews.labels)))
+    lists.append(_List(b"tokens", reviews.token_ids, reviews.lengths))
+    content = np.sum([each.total for each in lists], axis=0)
+    sizes = 1 + _varint_sizes(content) + content
+    if (longest := sizes.max(initial=0)) > MAX_RECORD_BYTES:
         raise DataError(
             f"a review takes {longest:,} bytes as a record, expected {MAX_RECORD_BYTES:,} at most"
         )
-    return frame(examples)
+    framed = sizes + FRAME
+    starts = np.cumsum(framed) - framed
+    records = _Records(np.empty(int(framed.sum()), np.uint8), starts + HEAD)
+    records.put(b"\x0a")  # Example.features
+    records.put_varint(content)
+    for each in lists:
+        each.write(records)
+    seal(records.data, starts, sizes)
+    return records.data.tobytes(), framed
 
 
-def _pack(ids: np.ndarray, lengths: np.ndarray) -> Iterator[bytes]:
-    """Yield the packed varints of lists of ids that stand one after the other."""
-    varints, sizes = _varints(ids)
-    view, start = varints.tobytes(), 0
-    for end in np.concatenate(([0], np.cumsum(sizes)))[np.cumsum(lengths)].tolist():
-        yield view[start:end]
-        start = end
+class _Records:
+    """Records of known sizes in one array, all written at once: each has a place to write at."""
+
+    def __init__(self, data: np.ndarray, at: np.ndarray):
+        self.data, self._at = data, at
+
+    def put(self, content: bytes) -> None:
+        """Write the same bytes to each record."""
+        for byte in content:
+            self.data[self._at] = byte
+            self._at = self._at + 1
+
+    def put_varint(self, values: np.ndarray) -> None:
+        """Write one of int64[records] values to each record."""
+        sizes = _varint_sizes(values)
+        _put_varints(self.data, self._at, values, sizes)
+        self._at = self._at + sizes
+
+    def put_packed(
+        self, values: np.ndarray, sizes: np.ndarray, lengths: np.ndarray, totals: np.ndarray
+    ) -> None:
+        """Write the varints of a list of ids, `totals` bytes, to each record."""
+        before = np.cumsum(totals) - totals
+        _put_varints(
+            self.data, np.cumsum(sizes) - sizes + np.repeat(self._at - before, lengths), values, sizes
+        )
+        self._at = self._at + totals
 
 
-def _varints(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return uint8[bytes], the varints of non-negative int32 `values`, and int64[n], their sizes."""
-    values = values.astype(np.uint32)
+class _List:
+    """A map entry of each Example: a name, and a packed list of int64 in nested fields."""
+
+    def __init__(self, name: bytes, values: np.ndarray, lengths: np.ndarray):
+        self._name, self._values, self._lengths = name, values, lengths
+        self._sizes = _varint_sizes(values)
+        ends = np.cumsum(lengths)
+        self._packed = np.diff(np.concatenate(([0], np.cumsum(self._sizes)))[ends], prepend=0)
+        self._list = _field_size(self._packed)  # Int64List.value
+        self._feature = _field_size(self._list)  # Feature.int64_list
+        self._entry = 2 + len(name) + _field_size(self._feature)
+        self.total = _field_size(self._entry)
+        """int64[records]: its bytes."""
+
+    def write(self, records: _Records) -> None:
+        records.put(b"\x0a")  # Features.feature
+        records.put_varint(self._entry)
+        records.put(bytes([0x0A, len(self._name), *self._name, 0x12]))
+        records.put_varint(self._feature)
+        records.put(b"\x1a")
+        records.put_varint(self._list)
+        records.put(b"\x0a")
+        records.put_varint(self._packed)
+        records.put_packed(self._values, self._sizes, self._lengths, self._packed)
+
+
+def _field_size(sizes: np.ndarray) -> np.ndarray:
+    """Return the sizes of length-delimited fields with contents of these sizes."""
+    return np.asarray(1 + _varint_sizes(sizes) + sizes)
+
+
+def _varint_sizes(values: np.ndarray) -> np.ndarray:
+    """Return int64[n], how many bytes the varints of non-negative int32 `values` take."""
     sizes = np.ones(len(values), np.int64)
-    for bits in (7, 14, 21, 28):
+    for bits in range(7, int(values.max(initial=0)).bit_length(), 7):
         sizes += values >= 1 << bits
-    starts = np.cumsum(sizes) - sizes
-    out = np.empty(int(sizes.sum()), np.uint8)
+    return sizes
+
+
+def _put_varints(out: np.ndarray, starts: np.ndarray, values: np.ndarray, sizes: np.ndarray) -> None:
+    """Write each value's varint, of a known size, at its start."""
     out[starts] = values & 0x7F
     for nth in range(1, int(sizes.max(initial=1))):
         longer = np.flatnonzero(sizes > nth)
         at = starts[longer] + nth
         out[at - 1] |= 0x80
-        out[at] = (values[longer] >> (7 * nth)) & 0x7F
-    return out, sizes
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _field(number: int, content: bytes) -> bytes:
-    """Return a length-delimited protobuf field."""
-    return bytes([number << 3 | 2]) + _varint(len(content)) + content
-
-
-@functools.lru_cache(maxsize=1 << 10)
-def _label_entry(label: int) -> bytes:
-    """Return the map entry of the label."""
-    label_list = _field(3, _field(1, _varint(label)))
-    return _field(1, _field(1, b"label") + _field(2, label_list))
-
-
-@functools.lru_cache(maxsize=1 << 14)  # ~100 bytes each: 2 MB
-def _list_head(name: bytes, size: int) -> bytes:
-    """Return a map entry's bytes up to its packed list, which comes last."""
-    # Each level's head holds the size of all that follows in it, the list included.
-    head = b"\x0a" + _varint(size)  # Int64List.value
-    for tag in (b"\x1a", b"\x12"):  # Feature.int64_list, entry.value
-        head = tag + _varint(len(head) + size) + head
-    head = _field(1, name) + head  # entry.key
-    return b"\x0a" + _varint(len(head) + size) + head  # Features.feature
+        out[at] = values[longer] >> (7 * nth) & 0x7F
 
 
 def read(
@@ -147,80 +168,95 @@ def decode(
     `ids` says which list becomes the reviews' ids, "tokens" or "features". Raises DataError with the
     file's `name` and the record's number, one of `numbers`, for any other content.
     """
-    key, called = ids.encode(), f"{ids[:-1]} id"
+    called = f"{ids[:-1]} id"
 
     def wrong(nth: int, what: object) -> DataError:
         return DataError(f"{name} holds something other than reviews: record {numbers[nth]}: {what}")
 
-    labels, tokens = [], []
-    for nth, record in enumerate(records):
-        try:
-            label, packed = _parse_example(record, key)
-        except ValueError as error:
-            raise wrong(nth, error) from None
-        if label >= bounds.num_labels:
-            raise wrong(nth, f"the label is {label}, expected below {bounds.num_labels}")
-        labels.append(label)
-        tokens.append(packed)
-    data = np.frombuffer(b"".join(tokens), np.uint8)
-    record_ends = np.cumsum(np.fromiter(map(len, tokens), np.int64, len(tokens)))
-    values, ends = _decode_varints(data)
-    filled = np.flatnonzero(np.diff(record_ends, prepend=0))
-    cut = filled[data[record_ends[filled] - 1] >= 0x80]
-    if len(cut):
+    # one number may be read beyond the last record
+    data = np.frombuffer(b"".join(records) + bytes(_MAX_VARINT + 1), np.uint8)
+    ends = np.cumsum(np.fromiter(map(len, records), np.int64, len(records)))
+    labels, starts, ends = _parse_examples(data, np.concatenate(([0], ends[:-1])), ends, ids.encode())
+    if len(others := np.flatnonzero(labels < 0)):
+        raise wrong(int(others[0]), f"it is not an Example with one 'label' and a list '{ids}'")
+    if len(high := np.flatnonzero(labels >= bounds.num_labels)):
+        nth = int(high[0])
+        raise wrong(nth, f"the label is {labels[nth]}, expected below {bounds.num_labels}")
+    if len(cut := np.flatnonzero((starts < ends) & (data[ends - 1] >= 0x80))):
         raise wrong(int(cut[0]), f"its last {called} is cut short")
-    counts = np.searchsorted(ends, record_ends, side="right")
-    above = np.flatnonzero(values >= bounds.num_ids)
-    if len(above):
+    parts = [data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+    values, value_ends = _decode_varints(np.concatenate(parts))
+    counts = np.searchsorted(value_ends, np.cumsum(ends - starts), side="right")
+    if len(above := np.flatnonzero(values >= bounds.num_ids)):
         nth = int(np.searchsorted(counts, above[0], side="right"))
         raise wrong(nth, f"a {called} is {values[above[0]]}, expected below {bounds.num_ids}")
-    return Reviews(values.view(np.int32), np.diff(counts, prepend=0), np.array(labels, np.int64))
+    return Reviews(values.view(np.int32), np.diff(counts, prepend=0), labels)
 
 
-def _parse_example(data: bytes, key: bytes) -> tuple[int, bytes]:
-    """Return the label and a packed list of ids of an Example; ValueError for any other content."""
-    at, end = _enter(data, 0, 0x0A, len(data))
-    features = {}
-    while at < end:
-        name, start, value_end, at = _parse_entry(data, at, end)
-        features[name] = data[start:value_end]
-    if not {b"label", key} <= features.keys():
-        raise ValueError(f"an Example has no features 'label' and '{key.decode()}'")
-    label, label_end = _read_varint(features[b"label"], 0)
-    if label_end != len(features[b"label"]):
-        raise ValueError("there are several labels")
-    return label, features[key]
+_ENTRIES = 3  # label, tokens, features
+
+_MAX_VARINT = 5  # bytes: of sizes within a record, and of labels
 
 
-def _parse_entry(data: bytes, at: int, end: int) -> tuple[bytes, int, int, int]:
-    """Return key, value start, value end and own end of the feature at `at`."""
-    at, entry_end = _enter(data, at, 0x0A, end)
-    key_start, key_end = _enter(data, at, 0x0A, entry_end)
-    at, value_end = _enter(data, key_end, 0x12, entry_end)
-    for tag in (0x1A, 0x0A):  # Feature.int64_list, Int64List.value; an empty list may leave them out
-        if at < value_end:
-            at, value_end = _enter(data, at, tag, value_end)
-    return data[key_start:key_end], at, value_end, entry_end
+def _parse_examples(
+    data: np.ndarray, starts: np.ndarray, ends: np.ndarray, key: bytes
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the labels of Examples, and where their lists `key` start and end, int64[records] each.
+
+    The label of a record with any other content is -1. The entries may be in any order.
+    """
+    labels = np.full(len(starts), -1)
+    list_starts, list_ends = np.zeros_like(starts), np.full_like(starts, -1)
+    at, ends = _enter(data, starts, ends, 0x0A)  # Example.features
+    for _ in range(_ENTRIES):
+        here = np.flatnonzero(at < ends)
+        name, entry_end = _enter(data, at[here], ends[here], 0x0A)
+        at[here] = np.where(entry_end < 0, ends[here], entry_end)
+        name, name_end = _enter(data, name, entry_end, 0x0A)
+        value, end = _enter(data, name_end, entry_end, 0x12)
+        for tag in (0x1A, 0x0A):  # Feature.int64_list, Int64List.value; an empty list may leave them out
+            inner, inner_end = _enter(data, value, end, tag)
+            empty = value == end
+            value, end = np.where(empty, value, inner), np.where(empty, end, inner_end)
+        mine = _is(data, name, name_end, key)
+        list_starts[here[mine]], list_ends[here[mine]] = value[mine], end[mine]
+        mine = _is(data, name, name_end, b"label")
+        label, label_end = _varints_at(data, value[mine])
+        labels[here[mine]] = np.where(label_end == end[mine], label, -1)
+    labels[list_ends < 0] = -1
+    return labels, list_starts, list_ends
 
 
-def _enter(data: bytes, at: int, tag: int, end: int) -> tuple[int, int]:
-    """Return start and end of the length-delimited field with `tag` at `at`; ValueError if none."""
-    if at >= end or data[at] != tag:
-        raise ValueError(f"byte {at} is not a field with the tag {tag:#x}")
-    size, at = _read_varint(data, at + 1)
-    if at + size > end:
-        raise ValueError(f"a field of {size} bytes at {at} reaches past its end")
-    return at, at + size
+def _enter(
+    data: np.ndarray, at: np.ndarray, limits: np.ndarray, tag: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return start and end (-1: there is none) of the length-delimited field with `tag` at each `at`."""
+    sizes, starts = _varints_at(data, at + 1)
+    there = (at < limits) & (data[np.minimum(at, len(data) - 1)] == tag)
+    fits = there & (starts >= 0) & (starts + sizes <= limits)
+    return starts, np.where(fits, starts + sizes, -1)
 
 
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """Return the varint in `data` at `at`, and where it ends; ValueError for more than 10 bytes."""
-    value = 0
-    for nth, byte in enumerate(data[at : at + 10]):
-        value |= (byte & 0x7F) << (7 * nth)
-        if byte < 0x80:
-            return value, at + nth + 1
-    raise ValueError(f"a number at byte {at} has no end")
+def _is(data: np.ndarray, starts: np.ndarray, ends: np.ndarray, name: bytes) -> np.ndarray:
+    """Return bool[n]: where the bytes between start and end are `name`."""
+    places = np.minimum(starts[:, np.newaxis] + np.arange(len(name)), len(data) - 1)
+    same: np.ndarray = (data[places] == np.frombuffer(name, np.uint8)).all(axis=1)
+    same &= ends - starts == len(name)
+    return same
+
+
+def _varints_at(data: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return int64[n], the varints at `starts`, and where they end; a longer one ends nowhere: at -1."""
+    values, ends = np.zeros(len(starts), np.int64), np.full(len(starts), -1)
+    for nth in range(_MAX_VARINT):
+        open_ = np.flatnonzero(ends < 0)
+        if not len(open_):
+            break
+        at = np.minimum(starts[open_] + nth, len(data) - 1)
+        byte = data[at].astype(np.int64)
+        values[open_] |= (byte & 0x7F) << (7 * nth)
+        ends[open_] = np.where(byte < 0x80, at + 1, -1)
+    return values, ends
 
 
 def _decode_varints(data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -60,7 +60,7 @@ class EventWriter:
         """
         for name, waiting in self._waiting.items():
             if waiting:
-                self._append(name, frame(waiting)[0])
+                self._append(name, frame(waiting))
                 waiting.clear()
 
     @property

@@ -89,12 +89,12 @@ def read_word_index(path: Path) -> Vocabulary:
         if len(content) > _MAX_INDEX_BYTES:
             raise ValueError(f"it has more than {_MAX_INDEX_BYTES:,} bytes")
         index = json.loads(content)
-        ranked = sorted((rank, word) for word, rank in index.items())
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        words, ranks = sorted(index, key=index.__getitem__), sorted(index.values())
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise DataError(f"{path} is damaged: no JSON map from word to rank ({error})") from error
-    if [rank for rank, _ in ranked] != list(range(1, len(ranked) + 1)):
-        raise DataError(f"{path} is damaged: its ranks are not 1 to {len(ranked):,}, each once")
-    return Vocabulary(word.encode("utf-8", "surrogatepass") for _, word in ranked)
+    if ranks != list(range(1, len(ranks) + 1)):
+        raise DataError(f"{path} is damaged: its ranks are not 1 to {len(ranks):,}, each once")
+    return Vocabulary([word.encode("utf-8", "surrogatepass") for word in words])
 
 
 def keras_cache() -> Path:

@@ -13,25 +13,43 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 FRAME = 16
-"""Bytes of a record that are not data: 12 before it, 4 after."""
+"""Bytes of a record that are not data."""
+
+HEAD = 12
+"""Those of them that stand before it."""
 
 _HEAD = struct.Struct("<QI")
 
 _SEGMENT = 256  # bytes; a power of two
 
 
-def frame(records: Sequence[bytes]) -> tuple[bytes, np.ndarray]:
-    """Return records as the bytes of a TFRecord file, and int64[n], the size of each in it."""
+def frame(records: Sequence[bytes]) -> bytes:
+    """Return records as the bytes of a TFRecord file."""
     sizes = np.fromiter(map(len, records), np.int64, len(records))
-    heads = sizes.astype("<u8").view(np.uint8)
-    head_starts, ends = np.arange(0, len(heads), 8), np.cumsum(sizes)
-    head_crcs = masked(crc32c(heads, head_starts, head_starts + 8)).tolist()
-    data_crcs = masked(crc32c(np.frombuffer(b"".join(records), np.uint8), ends - sizes, ends))
-    tails = data_crcs.astype("<u4").tobytes()
-    out: list[bytes] = []
-    for nth, (record, head_crc) in enumerate(zip(records, head_crcs, strict=True)):
-        out += _HEAD.pack(len(record), head_crc), record, tails[4 * nth : 4 * nth + 4]
-    return b"".join(out), sizes + FRAME
+    starts = np.cumsum(sizes + FRAME) - sizes - FRAME
+    head, tail = bytes(HEAD), bytes(FRAME - HEAD)
+    data = np.frombuffer(
+        bytearray().join(part for record in records for part in (head, record, tail)), np.uint8
+    )
+    seal(data, starts, sizes)
+    return data.tobytes()
+
+
+def seal(data: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> None:
+    """Write lengths and checksums around records that are in their places in uint8 `data`.
+
+    `starts` int64[records] is where each one's length begins, `sizes` the length of its data.
+    """
+    _put(data, starts, sizes.astype("<u8"))
+    begins = starts + HEAD
+    _put(data, starts + 8, masked(crc32c(data, starts, starts + 8)).astype("<u4"))
+    _put(data, begins + sizes, masked(crc32c(data, begins, begins + sizes)).astype("<u4"))
+
+
+def _put(data: np.ndarray, at: np.ndarray, numbers: np.ndarray) -> None:
+    """Write each whole number to its place, little-endian."""
+    size = numbers.itemsize
+    data[at[:, np.newaxis] + np.arange(size)] = numbers.view(np.uint8).reshape(-1, size)
 
 
 class DamagedRecord(ValueError):

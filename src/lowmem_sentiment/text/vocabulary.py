@@ -68,7 +68,7 @@ class Vocabulary:
 
     def to_bytes(self) -> bytes:
         """Return the content of ``vocabulary.txt``: one word per line, UTF-8, by rank."""
-        return b"".join(word + b"\n" for word in self.words)
+        return b"\n".join([*self.words, b""])
 
     @property
     def sha256(self) -> str:
