@@ -29,7 +29,7 @@ from helpers import WORDS, handmade_reviews
 from lowmem_sentiment.cli import main as run_command
 from lowmem_sentiment.system.files import UNFINISHED
 
-from .commands import COMMANDS, Arguments, Command
+from .commands import COMMANDS, Arguments, Command, others
 
 FAULTS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "kill": 0}
 CODES = (0, 74, 75)  # ended all the same, cannot write, stopped and can be resumed
@@ -159,11 +159,11 @@ class Harness:
         case = self._case(command)
         answer = self._injector.run(self._filled(command.arguments), case, nth, FAULTS[fault])
         wrong = _judge(answer, fault)
-        others = _others(command, case, expected)
-        if answer.code == 0 and answer.hit and others:
-            wrong.append(f"exit code 0 and another {others}")
+        differing = others(command, case, expected)
+        if answer.code == 0 and answer.hit and differing:
+            wrong.append(f"exit code 0 and another {differing}")
         if command.at_once:
-            wrong += [f"{name} is half made" for name in others if (case / name).exists()]
+            wrong += [f"{name} is half made" for name in differing if (case / name).exists()]
         if fault != "kill" and answer.code and not answer.hit.startswith(("unlink", "rmdir")):
             wrong += [f"{path.name} is left" for path in case.rglob(f"*{UNFINISHED}*")]
         resumed = command.resume and (case / "out" / "config.json").exists()
@@ -171,24 +171,11 @@ class Harness:
         whole_before = again.code == 73 and command.at_once  # it ended after the last rename
         if again.code and not whole_before:
             wrong.append(f"the second call ends with {again.code}: {again.errors.strip()[-300:]}")
-        elif others := _others(command, case, expected):
-            wrong.append(f"the second call has another {others}")
+        elif differing := others(command, case, expected):
+            wrong.append(f"the second call has another {differing}")
         elif not whole_before:
             wrong += [f"{path.name} is left for good" for path in case.rglob(f"*{UNFINISHED}*")]
         return answer, wrong
-
-
-def _others(command: Command, case: Path, expected: dict[str, Any]) -> list[str]:
-    """Return the names of a command's results that are not there, or not what is expected."""
-    names = []
-    for name, read in command.results.items():
-        try:
-            same = read(case / name) == expected[name]
-        except Exception:  # of the readers' own: what is half made
-            same = False
-        if not same:
-            names.append(name)
-    return names
 
 
 def _judge(answer: Answer, fault: str) -> list[str]:

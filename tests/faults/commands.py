@@ -98,3 +98,16 @@ COMMANDS = {
         tensorflow=True,
     ),
 }
+
+
+def others(command: Command, case: Path, expected: dict[str, Any]) -> list[str]:
+    """Return the names of a command's results that are not there, or not what is expected."""
+    names = []
+    for name, read in command.results.items():
+        try:
+            same = read(case / name) == expected[name]
+        except Exception:  # of the readers' own: what is half made
+            same = False
+        if not same:
+            names.append(name)
+    return names

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from helpers import PATIENCE
 
+from .commands import COMMANDS
+from .surroundings import SCARCITIES, Trial
+
 PROJECT = Path(__file__).parents[2]
 
 
@@ -21,3 +24,16 @@ def test_a_call_that_fails_or_kills_leaves_nothing_half_made_and_the_next_try_wo
     environment = {**os.environ, "PYTHONPATH": paths}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=3 * PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "scarce", ["8 open files", "120 MB of addresses", "20 kB in a file", "umask 077"]
+)
+def test_too_little_of_something_ends_in_one_line_and_the_next_try_works(scarce, tmp_path):
+    trial = Trial(tmp_path / "trial")
+    command = COMMANDS["prepare"]
+    _, expected = trial.undisturbed(command)
+    code, wrong = trial.starve(command, SCARCITIES[scarce], expected)
+    assert not wrong
+    assert (code == 0) == SCARCITIES[scarce].ends_well

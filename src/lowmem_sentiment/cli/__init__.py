@@ -1,5 +1,6 @@
 """The command line: one module per command, imported when the command is run."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -9,6 +10,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Everything is imported here, so that Ctrl-C during an import is reported in one line too.
     """
+    # Starting a second thread for products this small takes longer than they do, and where it
+    # cannot start, OpenBLAS ends the process as Ctrl-C would.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         from ..system.signals import Interrupts
 

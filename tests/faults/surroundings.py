@@ -1,0 +1,292 @@
+"""Run the commands that write files where something is scarce, and judge what they say and leave.
+
+A full disk, a limit on open files, memory or processes, no shared memory, a read-only place, a strict
+umask, no home, and signals at several moments. Whatever it is: one line of error, the documented exit
+code, nothing half made, no process left, and the same command with enough of it, or the one that resumes,
+ends with the bits of an undisturbed one. Needs root: mounts are made in a namespace of their own.
+
+    scripts/fuzz.sh --scarce [COMMAND ...]
+"""
+
+import contextlib
+import functools
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from helpers import WORDS, handmade_reviews
+
+from lowmem_sentiment.system.files import UNFINISHED
+
+from .commands import COMMANDS, Arguments, Command, others
+
+CODES = (0, 69, 71, 73, 74, 75)
+SIGNALS = {signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGINT: 130}
+MOMENTS = 8  # at which each signal is sent
+# Whom the limit on processes and threads applies to, but who may still read everything.
+ANOTHER_USER = ("setpriv", "--ruid", "65534", "--bounding-set", "-sys_resource,-sys_admin")
+
+
+@dataclass(frozen=True)
+class Scarcity:
+    """What is scarce while the command runs."""
+
+    limit: Callable[[], None] | None = None
+    """Called in the command's process before it begins."""
+    place: Callable[[Path], contextlib.AbstractContextManager[None]] | None = None
+    """Changes the case's folder, and mends it."""
+    environment: tuple[tuple[str, str], ...] = ()
+    prefix: tuple[str, ...] = ()
+    ends_well: bool = False
+
+
+def _mount(*arguments: str) -> None:
+    subprocess.run(["mount", *arguments], check=True)
+
+
+@contextlib.contextmanager
+def _full_disk(kilobytes: int, case: Path) -> Iterator[None]:
+    """Hold the case's files on a disk with `kilobytes` to spare, which has room again afterwards."""
+    kept = case.with_name("kept")
+    shutil.copytree(case, kept)
+    _mount("-t", "tmpfs", "-o", "size=2g", "tmpfs", str(case))
+    shutil.copytree(kept, case, dirs_exist_ok=True)
+    shutil.rmtree(kept)
+    used = int(subprocess.check_output(["du", "-sk", case]).split()[0])
+    _mount("-o", f"remount,size={used + kilobytes}k", str(case))
+    yield
+    _mount("-o", "remount,size=2g", str(case))
+
+
+@contextlib.contextmanager
+def _read_only(case: Path) -> Iterator[None]:
+    _mount("--bind", str(case), str(case))
+    _mount("-o", "remount,ro,bind", str(case))
+    yield
+    subprocess.run(["umount", str(case)], check=True)
+
+
+@contextlib.contextmanager
+def _no_shared_memory(_: Path) -> Iterator[None]:
+    _mount("-t", "tmpfs", "-o", "ro,size=4k", "tmpfs", "/dev/shm")
+    yield
+    subprocess.run(["umount", "/dev/shm"], check=True)
+
+
+def _limit(what: int, number: int) -> None:
+    resource.setrlimit(what, (number, number))
+
+
+SCARCITIES = {
+    **{
+        f"{kilobytes} kB of disk": Scarcity(place=functools.partial(_full_disk, kilobytes))
+        for kilobytes in (16, 32, 64, 128, 256, 1024, 5120)
+    },
+    **{
+        f"{number} open files": Scarcity(functools.partial(_limit, resource.RLIMIT_NOFILE, number))
+        for number in (8, 12, 16, 24, 32, 64)
+    },
+    **{
+        f"{megabytes} MB of addresses": Scarcity(
+            functools.partial(_limit, resource.RLIMIT_AS, megabytes << 20)
+        )
+        for megabytes in (60, 120, 250, 500, 1000, 2000, 3000)
+    },
+    **{
+        f"{number} processes": Scarcity(
+            functools.partial(_limit, resource.RLIMIT_NPROC, number), prefix=ANOTHER_USER
+        )
+        for number in (1, 2, 4, 8, 16)
+    },
+    "1 MB in a file": Scarcity(functools.partial(_limit, resource.RLIMIT_FSIZE, 1 << 20)),
+    "20 kB in a file": Scarcity(functools.partial(_limit, resource.RLIMIT_FSIZE, 20_000)),
+    "read-only": Scarcity(place=_read_only),
+    "no shared memory": Scarcity(place=_no_shared_memory, ends_well=True),
+    "umask 077": Scarcity(lambda: os.umask(0o77) and None, ends_well=True),
+    "no home": Scarcity(environment=(("HOME", "/nonexistent"),), ends_well=True),
+    "no temporary directory": Scarcity(environment=(("TMPDIR", "/nonexistent"),), ends_well=True),
+}
+
+
+class Trial:
+    """Whole inputs in a folder of their own, and a command's folder that is made anew."""
+
+    def __init__(self, folder: Path):
+        self._whole, self._case = folder / "whole", folder / "case"
+        self._whole.mkdir(parents=True)
+        ranks, numbers = handmade_reviews(400)
+        rows = (
+            f"{' '.join(WORDS[rank - 1] for rank in review)},{('bad', 'good')[number]}\n"
+            for review, number in zip(ranks, numbers, strict=True)
+        )
+        (self._whole / "reviews.csv").write_text("text,label\n" + "".join(rows))
+
+    def make_inputs(self) -> None:
+        """Make the dataset and the run that the commands read."""
+        for name, made in (("prepare", "data"), ("train", "run")):
+            self.fresh(COMMANDS[name])
+            done = self.start(COMMANDS[name].arguments)
+            _, errors = done.communicate()
+            assert done.returncode == 0, errors
+            shutil.move(self._case / "out", self._whole / made)
+
+    def fresh(self, command: Command) -> Path:
+        """Make the command's folder anew."""
+        if self._case.is_mount():
+            subprocess.run(["umount", str(self._case)], check=True)
+        shutil.rmtree(self._case, ignore_errors=True)
+        self._case.mkdir()
+        if command.input:
+            shutil.copytree(self._whole / command.input, self._case / "out")
+        for path in [self._case, *self._case.rglob("*")]:
+            path.chmod(0o777)
+        return self._case
+
+    def start(self, arguments: Arguments, scarcity: Scarcity = Scarcity()) -> subprocess.Popen[str]:
+        """Start a command as a user's shell does, in a session of its own."""
+        filled = [part.format(case=self._case, whole=self._whole) for part in arguments]
+        return subprocess.Popen(
+            [*scarcity.prefix, sys.executable, "-m", "lowmem_sentiment", *filled],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            preexec_fn=scarcity.limit,
+            start_new_session=True,
+            env={**os.environ, **dict(scarcity.environment)},
+        )
+
+    def undisturbed(self, command: Command) -> tuple[float, dict[str, Any]]:
+        """Return the seconds that a command takes, and its results by name."""
+        case, start = self.fresh(command), time.monotonic()
+        child = self.start(command.arguments)
+        _, errors = child.communicate()
+        assert child.returncode == 0, errors
+        seconds = time.monotonic() - start
+        return seconds, {name: read(case / name) for name, read in command.results.items()}
+
+    def starve(
+        self, command: Command, scarcity: Scarcity, expected: dict[str, Any]
+    ) -> tuple[int, list[str]]:
+        """Run a command where something is scarce; return its exit code, and what is wrong."""
+        case = self.fresh(command)
+        place = scarcity.place(case) if scarcity.place else contextlib.nullcontext()
+        with place:
+            child = self.start(command.arguments, scarcity)
+            _, errors = child.communicate()
+        code = child.returncode
+        wrong = _judge(code, errors, (0,) if scarcity.ends_well else CODES)
+        return code, wrong + _left(child.pid) + self._repeat(command, code, expected)
+
+    def interrupt(
+        self, command: Command, number: signal.Signals, moment: float, expected: dict[str, Any]
+    ) -> tuple[int, list[str]]:
+        """Send a command a signal `moment` seconds after its start; return its code and faults."""
+        self.fresh(command)
+        child = self.start(command.arguments)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(moment)
+        child.send_signal(number)
+        _, errors = child.communicate()
+        codes = (0, 75, SIGNALS[number], -number)
+        started = "lowmem_sentiment" in errors or "lowmem-sentiment" in errors
+        # Python itself has no answer to Ctrl-C before it runs its first module.
+        wrong = _judge(child.returncode, errors, codes) if started or child.returncode in codes else []
+        return child.returncode, wrong + _left(child.pid) + self._repeat(
+            command, child.returncode, expected
+        )
+
+    def _repeat(self, command: Command, code: int, expected: dict[str, Any]) -> list[str]:
+        """Judge what a disturbed command left, and run it again, or the one that resumes."""
+        case, wrong = self._case, []
+        differing = others(command, case, expected)
+        if code == 0 and differing:
+            wrong.append(f"exit code 0 and another {differing}")
+        if command.at_once:
+            made = [name for name in differing if (case / name).exists()]
+            wrong += [f"{name} is half made" for name in made if not command.input]
+        if code == 0:
+            return wrong
+        resumed = command.resume and (case / "out" / "config.json").exists()
+        again = self.start(command.resume if resumed else command.arguments)
+        _, errors = again.communicate()
+        if again.returncode == 73 and command.at_once and not differing:
+            pass  # it was stopped after its last rename
+        elif again.returncode:
+            wrong.append(f"the second call ends with {again.returncode}: {errors.strip()[-300:]}")
+        elif differing := others(command, case, expected):
+            wrong.append(f"the second call has another {differing}")
+        return wrong + [f"{path.name} is left for good" for path in case.rglob(f"*{UNFINISHED}*")]
+
+
+def _judge(code: int, errors: str, codes: tuple[int, ...]) -> list[str]:
+    lines = errors.splitlines()
+    wrong = [
+        line for line in lines if line.startswith(("Traceback", "Exception ignored", "Fatal Python"))
+    ]
+    if code not in codes:
+        wrong.append(f"exit code {code}: {errors.strip()[-400:]}")
+    ours = [line for line in lines if line.startswith("lowmem-sentiment: error: ")]
+    if code > 0 and code not in SIGNALS.values() and len(ours) != 1:
+        wrong.append(f"not one line of error: {errors[-400:]!r}")
+    return wrong
+
+
+def _left(session: int) -> list[str]:
+    """Return the processes of a session, all of which should have ended with its leader."""
+    time.sleep(0.2)  # those that were told to end
+    left = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session and fields[0] != "Z":
+                left.append(f"process {stat.parent.name} is left")
+    return left
+
+
+def main() -> int:
+    """Try every scarcity and signal on all commands, or on those named; return 1 if one failed."""
+    if os.geteuid() or not shutil.which("unshare"):
+        sys.exit("root and unshare (Debian: util-linux) are needed, for mounts of their own")
+    if sys.argv[1:2] != ["--inside"]:
+        inside = ["unshare", "--mount", sys.executable, "-m", "faults.surroundings", "--inside"]
+        os.execvp("unshare", [*inside, *sys.argv[1:]])
+    tried = failed = 0
+    with tempfile.TemporaryDirectory(prefix="surroundings-") as temporary:
+        os.chmod(temporary, 0o755)
+        trial = Trial(Path(temporary) / "trial")
+        trial.make_inputs()
+        for name in sys.argv[2:] or COMMANDS:
+            command = COMMANDS[name]
+            if command.input == "stopped":
+                continue
+            seconds, expected = trial.undisturbed(command)
+            cases = {
+                scarce: functools.partial(trial.starve, command, scarcity)
+                for scarce, scarcity in SCARCITIES.items()
+            }
+            for number in SIGNALS:
+                for moment in range(MOMENTS):
+                    after = (moment + 0.5) * seconds / MOMENTS
+                    cases[f"{number.name} after {after:.2f} s"] = functools.partial(
+                        trial.interrupt, command, number, after
+                    )
+            for where, case in cases.items():
+                code, wrong = case(expected)
+                tried, failed = tried + 1, failed + bool(wrong)
+                print(f"{name}, {where}: exit code {code}", *wrong, sep="\n    ", flush=True)
+    print(f"{tried:,} tried, {failed:,} failed")
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
