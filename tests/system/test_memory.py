@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from helpers import wait_for
 
 from lowmem_sentiment.system import memory
+from lowmem_sentiment.system.errors import OutOfMemory
 from lowmem_sentiment.system.memory import MB, Limit, Watch
 
 
@@ -107,3 +109,18 @@ def test_both_figures_are_those_of_the_status_file():
     status = memory.sizes("/proc/self/status")
     for figure, name in zip(memory.resident_and_anonymous(), ("VmRSS", "RssAnon"), strict=True):
         assert figure > 0 and abs(figure - status[name]) < 2 << 20
+
+
+def test_too_few_threads_are_refused_and_none_is_left(monkeypatch):
+    before, start = threading.active_count(), threading.Thread.start
+
+    def refuse_the_third(thread):
+        if threading.active_count() == before + 2:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse_the_third)
+    memory.require_threads(2)
+    with pytest.raises(OutOfMemory, match="thread 3 of the 9"):
+        memory.require_threads(9)
+    assert threading.active_count() == before

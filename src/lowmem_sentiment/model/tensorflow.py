@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..system.errors import Unavailable
-from ..system.memory import limit_heaps, require_addresses
+from ..system.memory import limit_heaps, require_addresses, require_threads
 from ..system.signals import interruptible
 from ..system.workarounds import UNUSED_BY_KERAS, hidden
 
@@ -131,6 +131,7 @@ _OF_TENSORFLOW = 1_500 << 20  # bytes of addresses, on 2 cores: threads' stacks 
 
 _require_avx()
 require_addresses(_OF_TENSORFLOW)
+require_threads(10 + 2 * (os.cpu_count() or 1))
 _limit_arenas()
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # real errors arrive as exceptions
 try:

@@ -95,6 +95,28 @@ def require_addresses(size: int) -> None:
         ) from error
 
 
+def require_threads(count: int) -> None:
+    """Raise OutOfMemory if this process may not start `count` threads (`ulimit -u`, a container's limit).
+
+    TensorFlow dumps core when it gets fewer than it wants.
+    """
+    tried, enough = [], threading.Event()
+    try:
+        for _ in range(count):
+            tried.append(threading.Thread(target=enough.wait, daemon=True))
+            tried[-1].start()
+    except RuntimeError as error:
+        raise OutOfMemory(
+            f"the system refused thread {len(tried)} of the {count} that TensorFlow needs; expected a "
+            "higher limit (ulimit -u, or the container's limit on processes)"
+        ) from error
+    finally:
+        enough.set()
+        for thread in tried:
+            if thread.ident:
+                thread.join()
+
+
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
 
 
