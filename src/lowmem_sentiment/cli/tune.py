@@ -12,7 +12,7 @@ from ..system.memory import MB
 from ..system.progress import Bar, duration
 from ..system.settings import plain
 from ..system.signals import stop_on_signals
-from .options import add_json, add_settings, given
+from .options import add_html, add_json, add_settings, given
 from .output import VALIDATION_TOO_GOOD, answer, report, room
 
 if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
@@ -27,11 +27,20 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
 
     chosen = given(options, TuneSettings)
     settings = TuneSettings(**{**chosen, "grid": tuple(options.grid)})
+    if options.html:
+        from ..reporting.page import check_page_path
+
+        check_page_path(options.html)
     with stop_on_signals() as stop:
         result = tune(options.dataset, options.out, settings, stop=stop, progress=bar, report=report)
     bar.clear()
     if options.csv:
         result.write_csv(options.csv)
+    if options.html:
+        from ..reporting.page import write_page
+        from ..reporting.tuning_report import tuning_page
+
+        write_page(options.html, tuning_page(result))
     answer(options, result.to_json(), lambda: _lines(result))
     if result.failed:
         again = "; the same command tries again" if result.settings.grid else ""
@@ -146,6 +155,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, required=True, metavar="DIR", help="the folder for the runs and the winner; "
         "a search in it is resumed")  # fmt: skip
     add("--csv", type=Path, metavar="FILE", help="also write the table to FILE")
+    add_html(parser)
     add("--grid", nargs="+", action="extend", default=[], metavar="NAME=VALUES", help="train every "
         "combination of these values, such as epochs=1,2,3 hidden=50,50,50:32,32, instead of random "
         "settings; a single value applies to all runs. Finished runs are kept, interrupted ones "

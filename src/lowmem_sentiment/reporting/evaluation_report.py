@@ -160,7 +160,7 @@ def confusions(evaluation: Evaluation) -> Html:
     matrix = table(["true ↓ predicted →", *titles], rows)
     return section(
         "Confusion matrix",
-        tag("div", matrix, class_="matrix many" if numbered else "matrix"),
+        tag("div", matrix, class_="matrix many" if len(labels) > 10 else "matrix"),
         note="Reviews by true and predicted label, and the share of the true label’s reviews.",
     )
 

@@ -90,6 +90,8 @@ class TuningResult:
     """The winner's run directory."""
     command: str
     """The command that trains the winner again."""
+    measured: list[Result] = field(default_factory=list)
+    """The runs in the order in which they were measured; not in JSON."""
     test_accuracies: list[float] = field(default_factory=list)
     """With several seeds, of each of the winner's runs in the grid, without the validation reviews."""
 
@@ -101,7 +103,7 @@ class TuningResult:
     def to_json(self) -> dict[str, Any]:
         """Return the object that ``tune --json`` prints."""
         settings, content = self.settings, vars(self).copy()
-        del content["settings"]
+        del content["settings"], content["measured"]
         if accuracies := content.pop("test_accuracies"):
             content["test_accuracy_mean"] = fmean(accuracies)
             content["test_accuracy_sd"] = stdev(accuracies)

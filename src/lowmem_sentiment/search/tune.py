@@ -286,6 +286,7 @@ class _Search:
             test=test,
             run=str(training.directory.path),
             command=shlex.join(again),
+            measured=state.measured(),
             test_accuracies=[evaluate(path, dataset).accuracy for path in paths],
         )
 

@@ -1,4 +1,4 @@
-"""The page of `evaluate --html`: read strictly, compared with --json, and opened in a browser."""
+"""The pages of --html: read strictly, compared with --json, and opened in a browser."""
 
 import json
 import re
@@ -14,6 +14,11 @@ from lowmem_sentiment.evaluation.evaluate import evaluate_runs
 from lowmem_sentiment.evaluation.labelled_texts import TextFiles
 from lowmem_sentiment.evaluation.settings import EvaluationSettings
 from lowmem_sentiment.reporting.comparison_report import evaluation_page
+from lowmem_sentiment.reporting.tuning_report import tuning_page
+from lowmem_sentiment.runs.configuration import TrainingSettings
+from lowmem_sentiment.search.results import Candidate, TuningResult
+from lowmem_sentiment.search.settings import TuneSettings
+from lowmem_sentiment.search.state import Result
 from lowmem_sentiment.sources.settings import FilesSettings
 
 SCRIPT = "<script>alert(1)</script>"
@@ -59,7 +64,10 @@ def evaluated(folder, labels, count=300, runs=1, **settings):
         for nth in range(count):
             text = " ".join(generator.choice(words, 6))
             file.write(json.dumps({"text": text, "label": labels[nth % len(labels)]}) + "\n")
-    made = [write_run(folder / f"run{nth}{SCRIPT[:8]}", labels, seed=nth).path for nth in range(runs)]
+    made = [
+        write_run(folder / f"{len(labels)}-{nth}{SCRIPT[:8]}", labels, seed=nth).path
+        for nth in range(runs)
+    ]
     texts = TextFiles([str(folder / "texts.jsonl")], FilesSettings())
     return evaluate_runs(made, texts, EvaluationSettings(explained=5, **settings))
 
@@ -128,6 +136,61 @@ def test_only_a_report_is_replaced(trained, tmp_path):
     assert failed.returncode == 1 and "Failed: " in page.read_text()
 
 
+def searched(folder, count):
+    """Return the result of a search with `count` candidates, better the more words they have."""
+    rows = [
+        Candidate(
+            rank=nth + 1,
+            candidate=nth + 1,
+            kind="random",
+            value=0.9 - nth / 1_000,
+            deviation=None,
+            standard_error=0.01,
+            epochs=1 + nth % 3,
+            settings=TrainingSettings(num_words=90_000 - 1_000 * nth, hidden=((8,), (16, 8))[nth % 2]),
+            metrics={"accuracy": 0.9, "loss": 0.5, "macro_f1": 0.7},
+            epoch_seconds=1.5,
+            peak_resident_bytes=700_000_000,
+            model_bytes=30_000_000 - nth * 100_000,
+            runs=1,
+        )
+        for nth in range(count)
+    ]
+    ((evaluation,),) = (each.evaluations for each in evaluated(folder, ["no", SCRIPT]))
+    return TuningResult(
+        dataset=f"data/{SCRIPT[:8]}",
+        data=SCRIPT,
+        settings=TuneSettings(runs=count),
+        ranked_with_validation=False,
+        rungs=[1, 2],
+        trained=count,
+        candidates=rows,
+        failed=[],
+        not_tried={"ngrams": "too large"},
+        winner=rows[1],
+        cheapest=rows[-1],
+        seconds=570.0,
+        test=evaluation,
+        run="out/winner",
+        command="lowmem-sentiment train data --run out/winner",
+        measured=[Result(row.candidate, row.epochs, value=row.value) for row in rows[::-1]],
+    )
+
+
+@pytest.mark.parametrize("count", [1, 40])
+def test_a_search_shows_its_candidates_and_which_settings_matter(tmp_path, count):
+    result = searched(tmp_path, max(2, count))
+    page = tuning_page(result)
+    read = Page(page)
+    ranked = [row for row in read.rows if len(row) > 6 and row[1] == "0.8990" and "winner" in row[0]]
+    assert len(ranked) == (2 if count > 20 else 1)  # a long table is there whole, folded
+    learnt = page.partition("What the search learnt")[2].partition("About this search")[0]
+    assert re.findall("<b>(Num words|Hidden)</b>", learnt) == (
+        ["Num words", "Hidden"] if count > 1 else []
+    )
+    assert "measured" not in result.to_json() and "&lt;script&gt;" in page
+
+
 MEASURE = """<script>
 const found = [], box = (each) => each.getBoundingClientRect();
 if (document.documentElement.scrollWidth > innerWidth) found.push("wider than the window");
@@ -169,5 +232,6 @@ def test_nothing_overlaps_in_a_browser(trained, tmp_path, width):
     run, page = shutil.copytree(trained, tmp_path / "run"), tmp_path / "page.html"
     assert run_cli("evaluate", run, "--html", page).returncode == 0
     assert measured(page.read_text(), tmp_path, width) == []
+    assert measured(tuning_page(searched(tmp_path, 30)), tmp_path, width) == []
     labels = [f"label {nth} {'long ' * (nth % 9)}end" for nth in range(20)]
     assert measured(evaluation_page(evaluated(tmp_path, labels, runs=2)), tmp_path, width) == []
