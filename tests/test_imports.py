@@ -14,7 +14,7 @@ PACKAGE = Path(lowmem_sentiment.__file__).parent
 # In this order, and imports go up in it alone: each folder knows only those before it.
 FOLDERS = [
     "system", "text", "sources", "dataset", "preparation", "runs", "model", "monitoring",
-    "training", "distributed", "evaluation", "search", "reporting", "serving", "cli",
+    "training", "distributed", "decisions", "evaluation", "search", "reporting", "serving", "cli",
 ]  # fmt: skip
 
 # Importing TensorFlow costs 540 MB and over a second: only these may, at module level.

@@ -9,9 +9,9 @@ import pytest
 from helpers import write_noisy_reviews
 
 from lowmem_sentiment.dataset.reader import Dataset
+from lowmem_sentiment.decisions.significance import paired_interval, paired_test
 from lowmem_sentiment.evaluation.evaluate import evaluate_runs
 from lowmem_sentiment.evaluation.settings import EvaluationSettings
-from lowmem_sentiment.evaluation.significance import paired_interval, paired_test
 from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.preparation.settings import PreparationSettings
 from lowmem_sentiment.runs.configuration import TrainingSettings

@@ -10,6 +10,7 @@ import pytest
 from helpers import random_texts, write_run
 from werkzeug.test import Client
 
+from lowmem_sentiment.decisions.settings import DecisionSettings
 from lowmem_sentiment.evaluation.predict import predict
 from lowmem_sentiment.serving import create_app
 from lowmem_sentiment.serving.settings import ServingSettings
@@ -247,7 +248,7 @@ def test_a_failure_is_an_answer_without_its_message_and_a_line_of_the_log(run, m
     def fail(*_, **__):
         raise RuntimeError("a text of somebody's")
 
-    monkeypatch.setattr(application.model.predictor, "predict", fail)
+    monkeypatch.setattr(application.model.loaded.predictor, "predict", fail)
     response = post(Client(application), "/v1/models/reviews:predict", {"instances": ["a"]})
     assert (response.status_code, response.get_json()) == (500, {"error": "the server failed"})
     assert events[0]["kind"] == "RuntimeError"
@@ -257,14 +258,14 @@ def test_a_failure_is_an_answer_without_its_message_and_a_line_of_the_log(run, m
 def test_more_requests_than_may_wait_are_told_to_come_again(run, monkeypatch):
     application = create_app(run, name="reviews", settings=ServingSettings(max_waiting=0))
     entered, leave = threading.Semaphore(0), threading.Event()
-    real = application.model.predictor.predict
+    real = application.model.loaded.predictor.predict
 
     def wait(*arguments, **options):
         entered.release()
         leave.wait(60)
         return real(*arguments, **options)
 
-    monkeypatch.setattr(application.model.predictor, "predict", wait)
+    monkeypatch.setattr(application.model.loaded.predictor, "predict", wait)
     codes = []
 
     def ask():
@@ -289,7 +290,7 @@ def test_what_cannot_be_served_is_refused(tmp_path, run):
     with pytest.raises(InputMissing, match="none"):
         create_app(tmp_path / "none")
     with pytest.raises(SettingsError, match="threshold"):
-        create_app(run, threshold=0.5)  # of three labels
+        create_app(run, decision=DecisionSettings(threshold=0.5))  # of three labels
     with pytest.raises(SettingsError, match="name is 'a/b'"):
         create_app(run, name="a/b")
     with pytest.raises(SettingsError, match="max_texts"):

@@ -7,6 +7,7 @@ import pytest
 from helpers import write_run
 from werkzeug.test import Client
 
+from lowmem_sentiment.decisions.settings import DecisionSettings
 from lowmem_sentiment.evaluation.predict import predict
 from lowmem_sentiment.serving import create_app, live_model
 from lowmem_sentiment.serving.live_model import LiveModel
@@ -32,31 +33,31 @@ def live(tmp_path, runs, monkeypatch):
 
 def test_a_link_that_leads_elsewhere_replaces_the_model(live, runs):
     events = []
-    model = LiveModel(live, events.append)
+    model = LiveModel(live, DecisionSettings(), events.append)
     assert not model.has_changed()
     point(live, runs[1])
     assert model.has_changed()
     model.replace()
     assert not model.has_changed()
-    assert model.predictor.predict(["a film"]) == predict(runs[1], ["a film"])
+    assert model.loaded.predictor.predict(["a film"]) == predict(runs[1], ["a film"])
     assert events == [{"event": "model", "run": str(runs[1]), "loaded": True}]
 
 
 def test_a_damaged_model_is_refused_and_the_old_one_goes_on(live, runs):
     events = []
-    model = LiveModel(live, events.append)
+    model = LiveModel(live, DecisionSettings(), events.append)
     weights = runs[1] / "weights.npz"
     weights.write_bytes(weights.read_bytes()[:-100])
     point(live, runs[1])
     model.replace()
-    assert model.predictor.predict(["a film"]) == predict(runs[0], ["a film"])
+    assert model.loaded.predictor.predict(["a film"]) == predict(runs[0], ["a film"])
     assert events[0]["loaded"] is False
     assert "weights.npz" in events[0]["error"]
     assert not model.has_changed()  # it is not tried every second
     live.unlink()
     assert model.has_changed()
     model.replace()
-    assert model.predictor.predict(["a film"]) == predict(runs[0], ["a film"])
+    assert model.loaded.predictor.predict(["a film"]) == predict(runs[0], ["a film"])
 
 
 def test_no_request_fails_while_the_model_is_replaced_again_and_again(live, runs):

@@ -71,14 +71,14 @@ class Serving:
 def test_a_request_under_way_is_finished_and_no_new_one_begins(run, monkeypatch):
     application = create_app(run, name="reviews")
     entered, leave, answers = threading.Event(), threading.Event(), []
-    real = application.model.predictor.predict
+    real = application.model.loaded.predictor.predict
 
     def wait(*arguments, **options):
         entered.set()
         assert leave.wait(60)
         return real(*arguments, **options)
 
-    monkeypatch.setattr(application.model.predictor, "predict", wait)
+    monkeypatch.setattr(application.model.loaded.predictor, "predict", wait)
     with Serving(application) as server:
         thread = threading.Thread(target=lambda: answers.append(ask(server.port)))
         thread.start()

@@ -190,6 +190,10 @@ def _lines(evaluation: "Evaluation") -> list[str]:
         rows[name] = f"{value:.4f}" + ("  ({:.4f} to {:.4f})".format(*ends) if ends else "")
     if chosen := evaluation.threshold_chosen:
         rows["threshold"] += f" chosen by {chosen.rule} on the validation split, and recorded"
+    if evaluation.correction:
+        rows |= evaluation.correction.in_words()
+    if evaluation.answers:
+        rows |= evaluation.answers.in_words(evaluation.reviews)
     lines = [*table(rows, room()), "", *_label_lines(evaluation)]
     lines += _confusion_lines(evaluation)
     notes = _notes(evaluation)
@@ -275,7 +279,10 @@ def _notes(evaluation: "Evaluation") -> list[str]:
 
 def _test_lines(evaluation: "Evaluation") -> list[str]:
     test = evaluation.baseline
-    return [f"{evaluation.run} against {test.run}: {test.in_words()}"] if test else []
+    if not test:
+        return []
+    verdicts = [test.metric.in_words()] if test.metric else []
+    return [f"{evaluation.run} against {test.run}: {each}" for each in [*verdicts, test.in_words()]]
 
 
 # --- the options ---

@@ -86,12 +86,3 @@ def given(options: argparse.Namespace, settings: type) -> dict[str, Any]:
     """Return the fields of `settings` that were given as options."""
     names = (field.name for field in dataclasses.fields(settings))
     return {name: getattr(options, name) for name in names if hasattr(options, name)}
-
-
-def chosen_threshold(options: argparse.Namespace) -> float | None:
-    """Return the value of --threshold; "run" stands for the threshold recorded with the run."""
-    if options.threshold != "run":
-        return options.threshold  # type: ignore[no-any-return]
-    from ..evaluation.thresholds import recorded_threshold
-
-    return recorded_threshold(options.run)

@@ -1,9 +1,7 @@
 """``predict``."""
 
 import argparse
-import csv
 import functools
-import io
 import json
 import os
 import sys
@@ -12,18 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..evaluation.settings import probability_or_run
+from ..decisions.settings import DecisionSettings
 from ..monitoring.terminal_text import MOST, cut, wrapped
 from ..system.errors import DataError, InputMissing, SettingsError, listed, printable
 from ..system.progress import Bar
 from ..system.settings import Settings, setting
 from ..text.reader_settings import BAD_ROWS, ReaderSettings
 from ..text.rows import BadRow, Row
-from .options import add_settings, chosen_threshold, given
+from .options import add_settings, given
 from .output import LINE, print_text, report, room, warn
 
 if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
     from ..evaluation.predict import Prediction
+    from ..evaluation.predictions import AnswerForm
 
 OTHERS = 5
 """How many labels besides the predicted one are shown; --json and --csv have them all."""
@@ -42,6 +41,7 @@ class _Options(Settings):
 
 def run(options: argparse.Namespace, bar: Bar) -> None:
     from ..evaluation.predict import Predictor
+    from ..evaluation.predictions import AnswerForm, csv_line
 
     settings = ReaderSettings(**given(options, ReaderSettings))
     vars(options).update(vars(_Options(**given(options, _Options))))
@@ -51,55 +51,39 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
     if options.csv and options.explain:
         raise SettingsError("--explain has no columns in CSV; expected --json or neither")
     predictor = Predictor(options.run)
-    threshold = chosen_threshold(options)
+    decision = predictor.decision(DecisionSettings(**given(options, DecisionSettings)))
+    form = AnswerForm(options.keep, predictor.labels, reasons=decision.abstains)
     if options.csv:
-        print_text(_csv_line(_titles(options.keep, predictor.labels)))
+        print_text(_for_terminal(csv_line(form.titles)))
     number = 0
     for rows in _blocks_of_rows(options, settings):
         lines: list[str] = []
         texts = [row.text for row in rows]
-        predictions = predictor.predict(texts, threshold=threshold, explain=options.explain)
+        predictions = predictor.predict(texts, decision, explain=options.explain)
         for row, prediction in zip(rows, predictions, strict=True):
             number += 1
-            lines += _lines(options, number, row, prediction)
+            lines += _lines(options, form, number, row, prediction)
         if not print_text("\n".join(lines)):
             return  # nobody reads any more
 
 
-def _lines(options: argparse.Namespace, number: int, row: Row, prediction: "Prediction") -> list[str]:
+def _lines(
+    options: argparse.Namespace, form: "AnswerForm", number: int, row: Row, prediction: "Prediction"
+) -> list[str]:
     """Return the lines of one answer, in the requested form."""
     prediction = prediction.with_strongest(options.words)
     if options.json:
-        kept = {"kept": dict(zip(options.keep, row.kept, strict=True))} if options.keep else {}
-        return [json.dumps({"number": number, **kept, **prediction.to_json()})]
-    cells = [each if isinstance(each, str) else json.dumps(each) for each in row.kept]
+        return [form.to_json(number, row.kept, prediction)]
     if options.csv:
-        probabilities = prediction.probabilities.values()
-        known = str(prediction.known).lower()
-        answer = [prediction.label, prediction.probability, known]
-        return [_csv_line([number, *cells, *answer, *probabilities])]
+        return [_for_terminal(form.to_csv(number, row.kept, prediction))]
+    cells = [each if isinstance(each, str) else json.dumps(each) for each in row.kept]
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     first, *others = _prediction_lines(prediction, colour)
     return ["  ".join([*map(printable, cells), first]), *others]
 
 
-def _titles(keep: list[str], labels: list[str]) -> list[str]:
-    """Return the names of the columns, each once: a kept one that has an answer's name is kept:NAME."""
-    answer = ["label", "probability", "known", *(f"probability:{label}" for label in labels)]
-    taken = {"number", *answer}
-    kept = []
-    for name in keep:
-        while name in taken:
-            name = f"kept:{name}"
-        taken.add(name)
-        kept.append(name)
-    return ["number", *kept, *answer]
-
-
-def _csv_line(cells: list[Any]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(cells)
-    return printable(text.getvalue(), LINE) if sys.stdout.isatty() else text.getvalue()
+def _for_terminal(line: str) -> str:
+    return printable(line, LINE) if sys.stdout.isatty() else line
 
 
 def _blocks_of_rows(options: argparse.Namespace, settings: ReaderSettings) -> Iterator[list[Row]]:
@@ -150,7 +134,10 @@ def _skipping(limit: int) -> Callable[[BadRow], None]:
 
 def _prediction_lines(prediction: Any, colour: bool) -> list[str]:
     """Return a line with label and probability, and if requested two with the words."""
-    line = f"{cut(printable(prediction.label), MOST)}  {prediction.probability:.4f}"
+    answer = f"no label: {prediction.reason}"
+    if prediction.label is not None:
+        answer = cut(printable(prediction.label), MOST)
+    line = f"{answer}  {prediction.probability:.4f}"
     if len(prediction.probabilities) > 2:
         others = [
             (-p, label) for label, p in prediction.probabilities.items() if label != prediction.label
@@ -209,13 +196,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="COLUMN",
         help="columns of CSV and TSV, or fields of JSON Lines, that go with each answer, such as an id",
     )
-    add(
-        "--threshold",
-        type=probability_or_run,
-        metavar="P",
-        help="with two labels, predict the second when its probability is above P (default: 0.5); run:"
-        " above the threshold that evaluate --choose-threshold recorded with the run",
-    )
+    add_settings(parser, DecisionSettings)
     add(
         "--explain",
         action="store_true",

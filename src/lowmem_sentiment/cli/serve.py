@@ -7,11 +7,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..evaluation.settings import probability_or_run
+from ..decisions.settings import DecisionSettings
 from ..serving.settings import ServingSettings
 from ..system.progress import Bar
 from ..system.settings import Settings, setting
-from .options import add_settings, chosen_threshold, given
+from .options import add_settings, given
 from .output import report, warn
 
 
@@ -57,7 +57,7 @@ def _serve(options: argparse.Namespace, chosen: _Address) -> None:
         options.run,
         name=options.name,
         settings=settings,
-        threshold=chosen_threshold(options),
+        decision=DecisionSettings(**given(options, DecisionSettings)),
         watch=False,  # the server does
         log=log_line,
         access_log=options.access_log,
@@ -100,12 +100,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("run", type=Path, metavar="RUN", help="a run directory, or the output of export --format weights")
     add("--name", help="name of the model in addresses (default: the name of RUN)")
     add_settings(parser, _Address)
-    add(
-        "--threshold",
-        type=probability_or_run,
-        metavar="P",
-        help="with two labels, predict the second when its probability is above P; run: above the "
-        "threshold recorded with the run (default: 0.5)",
-    )
+    add_settings(parser, DecisionSettings)
     add("--access-log", action="store_true", help="log each request, but no text, to standard error")
     add_settings(parser, ServingSettings)

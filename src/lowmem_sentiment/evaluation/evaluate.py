@@ -15,45 +15,42 @@ import numpy as np
 
 from .. import __version__
 from ..dataset.reader import Dataset
+from ..decisions.recorded import record
+from ..decisions.significance import paired_test
 from ..model.numpy_model import NumpyModel
 from ..runs.run_directory import RunDirectory
 from ..system.errors import DataError, SettingsError
 from ..system.progress import Progress, no_progress
-from . import thresholds
+from .choices import AnswerCount, BeforeTemperature, decide
 from .gates import check_metrics, missed
-from .intervals import intervals
+from .intervals import intervals, reliability
 from .labelled_texts import TextFiles
-from .predict import check_threshold
+from .paired_bootstrap import PairedBootstrap, split_metric
 from .predictions import SurestMistakes, predictions_format, write_predictions
 from .results import Comparison, Evaluation
 from .scored_runs import ReviewGroup, ScoredRun, group_by_dataset, group_of_texts
 from .scoring import Batch, Observer, Scores, Tally, score, with_progress
 from .settings import EvaluationSettings
-from .significance import paired_test
 
 
 def evaluate(
     run: str | Path,
     dataset: Dataset | str | Path | None = None,
     *,
-    split: str = "test",
-    threshold: float | str | None = None,
-    choose_threshold: str | None = None,
-    mistakes: int = 0,
     progress: Progress = no_progress,
+    **settings: Any,
 ) -> Evaluation:
     """Return the metrics of a run on a dataset's split, and save them in the run as evaluation.json.
 
-    `split` is "test", "train" or "validation". The metrics are loss, accuracy, precision, recall and F1
-    (of the second of two labels; with more labels each label's, and their means), with two labels the
-    area under the ROC curve, Brier score and calibration error, with 95 % intervals. Without `dataset`
-    the run is evaluated on the dataset that it was trained on. See `EvaluationSettings` for the others.
+    The metrics are loss, accuracy, precision, recall and F1 (of the second of two labels; with more
+    labels each label's, and their means), with two labels the area under the ROC curve, Brier score and
+    calibration error, with 95 % intervals. Without `dataset` the run is evaluated on the dataset that it
+    was trained on. `settings` are those of `EvaluationSettings`, such as `split="validation"`.
 
     Raises InputMissing, and DataError if the dataset's vocabulary or labels differ from the run's.
     """
-    settings = EvaluationSettings(split, threshold, choose_threshold, mistakes=mistakes)
     datasets = [] if dataset is None else [dataset]
-    (comparison,) = evaluate_runs([run], datasets, settings, progress=progress)
+    (comparison,) = evaluate_runs([run], datasets, EvaluationSettings(**settings), progress=progress)
     (evaluation,) = comparison.evaluations
     save(evaluation)
     return evaluation
@@ -77,7 +74,7 @@ def evaluate_runs(
     (`settings.promote`). `predictions` is a file for every prediction of one run on one dataset.
 
     Raises SettingsError (also for an unknown metric, before anything runs), InputMissing, DataError, and
-    CheckFailed when no threshold satisfies `choose_threshold`.
+    CheckFailed when nothing satisfies `choose_threshold`, `abstain` or `calibrate`.
     """
     settings, limits = settings or EvaluationSettings(), dict(limits or {})
     if settings.promote and baseline is None:
@@ -96,59 +93,18 @@ def evaluate_runs(
         groups = group_by_dataset(scored, live, reviews, settings.split)
     for run in scored if limits else ():
         check_metrics(limits, run.labels)
-    _set_thresholds(scored, live, settings, progress)
+    if settings.metric:
+        split_metric(settings.metric, scored[0].labels)
+    decide(scored, live, settings, progress)
     return [_evaluate_group(each, live, settings, limits, predictions, progress) for each in groups]
 
 
 def save(evaluation: Evaluation) -> None:
-    """Write an evaluation to its run's evaluation.json, and a threshold chosen to threshold.json."""
+    """Write an evaluation to its run's evaluation.json, and what it chose to a file each."""
     run = RunDirectory(evaluation.run)
     run.write_evaluation(evaluation.to_json())
-    if evaluation.threshold_chosen:
-        thresholds.record(run, evaluation.threshold_chosen)
-
-
-# --- thresholds ---
-
-
-def _set_thresholds(
-    runs: list[ScoredRun],
-    baseline: ScoredRun | None,
-    settings: EvaluationSettings,
-    progress: Progress,
-) -> None:
-    """Set each run's threshold; if one is chosen, the baseline has its recorded one, if any."""
-    rule = settings.choose_threshold
-    if rule is not None:
-        thresholds.parse_rule(rule)
-    for scored in [*runs, baseline] if baseline else runs:
-        recorded = (scored.run.path / thresholds.FILE).exists()
-        if rule and scored is not baseline:
-            _choose(scored, rule, progress)
-        elif isinstance(settings.threshold, str) or (rule and recorded):
-            scored.threshold = thresholds.recorded_threshold(scored.run.path)
-        else:
-            scored.threshold = settings.threshold
-        check_threshold(scored.threshold, scored.labels)
-
-
-def _choose(scored: ScoredRun, rule: str, progress: Progress) -> None:
-    """Set the threshold that is best by `rule` on the validation split of the run's own dataset."""
-    check_threshold(0.5, scored.labels)
-    dataset = scored.run.find_dataset()
-    (group,) = group_by_dataset([scored], None, [dataset], "validation")
-    batches = with_progress(group.batches(), "choose the threshold", group.total, progress)
-    (tally,) = score([scored.model], batches)
-    assert tally.bins is not None  # `check_threshold` refuses more than two labels
-    scored.threshold, metrics = thresholds.choose(rule, tally.bins)
-    scored.threshold_chosen = thresholds.ChosenThreshold(
-        threshold=scored.threshold,
-        rule=rule,
-        label=scored.labels[1],
-        metrics=metrics,
-        dataset=str(dataset.directory),
-        fingerprint=dataset.fingerprint,
-    )
+    for chosen in evaluation.chosen:
+        record(run, chosen)
 
 
 # --- the pass ---
@@ -174,33 +130,66 @@ def _evaluate_group(
             mine = scores[nth].right
             pairs[nth] += np.count_nonzero(theirs & ~mine), np.count_nonzero(mine & ~theirs)
 
-    wanted, keep_ids = max(settings.mistakes, settings.explained), bool(settings.explained)
-    mistakes = [
-        SurestMistakes(nth, scored[nth].model, wanted, keep_ids=keep_ids) for nth in places if wanted
-    ]
+    counted = [_Observers(nth, run, reference, settings) for nth, run in enumerate(group.runs)]
     with write_predictions(predictions, labels) as written:
-        observers: list[Observer] = [count_pairs, *mistakes, *written]
+        observers: list[Observer] = [count_pairs, *written]
+        observers += [each for some in counted for each in some.wanted()]
         batches = with_progress(group.batches(), "evaluate", group.total, progress)
-        models, at = [each.model for each in scored], [each.threshold for each in scored]
+        models, at = [each.model for each in scored], [each.decision.threshold for each in scored]
         tallies = score(models, batches, at, observers)
         reviews = tallies[0].reviews
         if not reviews:
             raise _no_reviews(group, labels)
     evaluations = []
-    for nth, (run, tally) in enumerate(zip(group.runs, tallies, strict=False)):
-        evaluation, test, failed = _evaluation(run, tally, group), None, []
+    for nth, (run, tally, more) in enumerate(zip(group.runs, tallies, counted, strict=False)):
+        evaluation, test, failed = more.add_to(_evaluation(run, tally, group), tally), None, []
         if nth != reference:
             path, accuracy = str(scored[reference].run.path), tallies[reference].accuracy
             one, other = pairs[nth].tolist()
             test = paired_test(path, accuracy, one, other, reviews, settings.alpha)
+            if more.bootstrap:
+                test = replace(test, metric=more.bootstrap.difference(settings.alpha))
             if baseline and (refusal := test.refusal(settings.promote, settings.margin)):
                 failed = [refusal]
         failed += missed(evaluation.metrics | evaluation.label_metrics(), limits)
-        surest = mistakes[nth].surest[: settings.mistakes] if settings.mistakes else None
-        explained = mistakes[nth].explain(run.vocabulary) if settings.explained else []
-        evaluation = replace(evaluation, mistakes=surest, explained=explained)
         evaluations.append(replace(evaluation, failed=failed, baseline=test))
     return Comparison(evaluations, _differing_settings([each.settings() for each in group.runs]))
+
+
+class _Observers:
+    """What is counted of a run in the pass beside its tally, as the settings ask."""
+
+    def __init__(self, nth: int, run: ScoredRun, reference: int, settings: EvaluationSettings):
+        self._run, self._settings = run, settings
+        self.bootstrap = self.answers = self.before = self.mistakes = None
+        if settings.metric and nth != reference:
+            self.bootstrap = PairedBootstrap(settings.metric, run.labels, nth, reference)
+        if run.limits:
+            self.answers = AnswerCount(nth, run, run.limits)
+        if run.is_corrected:
+            self.before = BeforeTemperature(nth, run)
+        if count := max(settings.mistakes, settings.explained):
+            self.mistakes = SurestMistakes(nth, run.model, count, keep_ids=settings.explained > 0)
+
+    def wanted(self) -> list[Observer]:
+        """Return the observers."""
+        each = self.bootstrap, self.answers, self.before, self.mistakes
+        return [observer for observer in each if observer]
+
+    def add_to(self, evaluation: Evaluation, tally: Tally) -> Evaluation:
+        """Return an evaluation with what was counted."""
+        if self.answers:
+            evaluation = replace(evaluation, answers=self.answers.answers())
+        if self.before:
+            ends = evaluation.intervals | reliability(tally)[1]
+            evaluation = replace(evaluation, intervals=ends, correction=self.before.correction())
+        if not self.mistakes:
+            return evaluation
+        count, explained = self._settings.mistakes, []
+        if self._settings.explained:
+            explained = self.mistakes.explain(self._run.vocabulary)
+        surest = self.mistakes.surest[:count] if count else None
+        return replace(evaluation, mistakes=surest, explained=explained)
 
 
 def _evaluation(scored: ScoredRun, tally: Tally, group: ReviewGroup) -> Evaluation:
@@ -223,9 +212,9 @@ def _evaluation(scored: ScoredRun, tally: Tally, group: ReviewGroup) -> Evaluati
         versions=_versions(scored),
         time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         threshold=None if tally.bins is None else tally.threshold,
-        threshold_chosen=scored.threshold_chosen,
         score_bins=tally.bins,
         confidence=tally.confidence,
+        chosen=scored.chosen,
         files=texts.paths if texts else None,
         label_map=texts.label_map if texts else {},
         unknown_labels=dict(texts.unknown_labels) if texts else {},

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..model.metrics import area_under_roc
+from ..model.metrics import area_under_roc, calibration_error
 from .scoring import Tally
 
 CONFIDENCE = 0.95
@@ -60,6 +60,24 @@ def intervals(tally: Tally) -> tuple[dict[str, Interval], dict[str, dict[str, In
     if tally.bins is not None:
         return {**result, **by_label[labels[1]], "auc": _quantiles(_resampled_auc(tally.bins))}, by_label
     return {**result, **means}, by_label
+
+
+def reliability(tally: Tally) -> tuple[dict[str, float], dict[str, Interval]]:
+    """Return "loss" and "calibration_error", and their intervals.
+
+    A calibration error is a mean of absolute gaps, and so is too high by chance; a resample's is too high
+    by as much again. Reflecting the quantiles at the estimate (the basic bootstrap: Davison and
+    Hinkley, "Bootstrap Methods and their Application", 1997) takes both away; the lower end may be 0.
+    """
+    metrics, _ = tally.metrics()
+    loss, gap = metrics["loss"], metrics["calibration_error"]
+    generator = np.random.default_rng(_SEED)
+    drawn = (_draw(generator, tally.confidence, some) for some in _blocks(tally.confidence.size))
+    low, high = _quantiles(np.array([calibration_error(each) for some in drawn for each in some]))
+    around = _Z * tally.loss_error
+    ends = {"loss": [loss - around, loss + around]}
+    ends["calibration_error"] = [max(0.0, 2 * gap - high), max(0.0, 2 * gap - low)]
+    return {"loss": loss, "calibration_error": gap}, ends
 
 
 def standard_error(tally: Tally, metric: str) -> float:

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from ..decisions import recorded
+from ..decisions.settings import DecisionSettings
+from ..model.decision import Decision
 from ..model.effects import Effect, word_effects
-from ..model.numpy_model import load_with_vocabulary
+from ..model.numpy_model import load_with_vocabulary, num_known
 from ..runs.run_directory import RunDirectory
-from ..system.errors import SettingsError
 from ..text.encoders import text_encoder
-from ..text.vocabulary import FIRST_WORD_ID
 
 UNKNOWN = "#"
 """Stands for all words outside the vocabulary, which are one word to the model."""
@@ -24,15 +25,18 @@ _BLOCK = 1_000  # texts at a time; larger blocks are not faster
 class Prediction:
     """The label that a model predicts for a text."""
 
-    label: str
+    label: str | None
+    """None if the model does not answer; see `reason`."""
     probability: float
-    """The probability of `label`, 0 to 1."""
+    """The probability of `label`, 0 to 1; without a label, of the one it would have been."""
     probabilities: dict[str, float]
     """The probability of each label."""
     effects: list[Effect] | None = None
     """The words' effects, from most for the label to most against it; None if not asked for."""
     known: bool = True
     """Whether the model knows any of its words; if not, the answer is the same for all such texts."""
+    reason: str | None = None
+    """Why there is no label: "not sure" or "too few known words"."""
 
     def with_strongest(self, count: int) -> "Prediction":
         """Return this prediction with only the `count` strongest effects in either direction."""
@@ -43,16 +47,17 @@ class Prediction:
         return replace(self, effects=towards + against)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the object that ``predict --json`` prints; "effects" only if requested."""
-        content = {
-            "label": self.label,
-            "probability": self.probability,
-            "probabilities": self.probabilities,
-        }
-        effects = {}
+        """Return the object that ``predict --json`` prints.
+
+        It has "effects" only if requested, and "reason" only without a label.
+        """
+        content: dict[str, Any] = {"label": self.label}
+        if self.label is None:
+            content["reason"] = self.reason
+        content |= {"probability": self.probability, "probabilities": self.probabilities}
         if self.effects is not None:
-            effects["effects"] = [effect.to_json() for effect in self.effects]
-        return {**content, **effects, "known": self.known}
+            content["effects"] = [effect.to_json() for effect in self.effects]
+        return {**content, "known": self.known}
 
 
 class Predictor:
@@ -63,6 +68,7 @@ class Predictor:
 
     def __init__(self, run: str | Path):
         """Load a run; raises InputMissing if it has no weights, DataError if they are damaged."""
+        self._run = run
         self._model, self._vocabulary = load_with_vocabulary(RunDirectory(run))
         self.labels, self.num_words = self._model.labels, self._model.num_words
         metadata = self._model.metadata
@@ -79,38 +85,36 @@ class Predictor:
         for at in range(0, len(texts), _BLOCK):
             yield self._encoder.encode(texts[at : at + _BLOCK])
 
-    def predict(
-        self, texts: Iterable[str | bytes], *, threshold: float | None = None, explain: bool = False
-    ) -> list[Prediction]:
-        """Return a `Prediction` for each text.
+    def decision(self, settings: DecisionSettings) -> Decision:
+        """Return how probabilities become answers; see `decisions.recorded.decision`."""
+        return recorded.decision(self._run, settings, self.labels)
 
-        The label is the most probable one; with `threshold` (two labels only) it is the second
-        if its probability is above the threshold. `explain` adds the words' effects.
+    def predict(
+        self, texts: Iterable[str | bytes], decision: Decision | None = None, *, explain: bool = False
+    ) -> list[Prediction]:
+        """Return a `Prediction` for each text; `explain` adds the words' effects.
+
+        `decision` tells how the probabilities become answers (default: the most probable label).
         """
-        check_threshold(threshold, self.labels)
-        predictions = []
+        decision, predictions = decision or Decision(), []
+        model = self._model
+        if decision.temperature != 1:
+            model = replace(model, temperature=decision.temperature)
         for block in self._encoded(_as_bytes(texts)):
-            probabilities = self._model.probabilities(block)
-            if len(self.labels) == 2:
-                chosen = probabilities[:, 1] > (0.5 if threshold is None else threshold)
-            else:
-                chosen = probabilities.argmax(axis=1)
-            for ids, label, row in zip(block, chosen.tolist(), probabilities.tolist(), strict=True):
-                named = dict(zip(self.labels, row, strict=True))
+            probabilities = model.probabilities(block)
+            labels = decision.labels(probabilities).tolist()
+            known = np.array([num_known(ids, self.num_words) for ids in block], np.int64)
+            reasons = decision.reasons(probabilities, known)
+            for ids, label, row, few, reason in zip(
+                block, labels, probabilities.tolist(), (known == 0).tolist(), reasons, strict=True
+            ):
                 effects = None
                 if explain:
-                    effects = word_effects(self._model, self._vocabulary, ids, int(label), UNKNOWN)
-                known = bool(((ids >= FIRST_WORD_ID) & (ids < self.num_words)).any())
-                predictions.append(Prediction(self.labels[label], row[label], named, effects, known))
+                    effects = word_effects(model, self._vocabulary, ids, label, UNKNOWN)
+                name = None if reason else self.labels[label]
+                named = dict(zip(self.labels, row, strict=True))
+                predictions.append(Prediction(name, row[label], named, effects, not few, reason))
         return predictions
-
-
-def check_threshold(threshold: float | None, labels: list[str]) -> None:
-    """Raise SettingsError for a threshold outside 0 to 1, or unless there are two labels."""
-    if threshold is not None and len(labels) != 2:
-        raise SettingsError(f"a threshold is for two labels; these are {', '.join(labels)}")
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise SettingsError(f"threshold is {threshold}, expected 0 to 1")
 
 
 def _as_bytes(texts: Iterable[str | bytes]) -> list[bytes]:
@@ -120,16 +124,13 @@ def _as_bytes(texts: Iterable[str | bytes]) -> list[bytes]:
 
 
 def predict(
-    run: str | Path | Predictor,
-    texts: Iterable[str | bytes],
-    *,
-    threshold: float | None = None,
-    explain: bool = False,
+    run: str | Path | Predictor, texts: Iterable[str | bytes], *, explain: bool = False, **settings: Any
 ) -> list[Prediction]:
     """Return a `Prediction` for each text, from a trained run (see `Predictor.predict`).
 
     Each has `label`, its `probability` (0 to 1), the `probabilities` of all labels by name, and with
-    `explain` the `effects` of its words in log-odds.
+    `explain` the `effects` of its words in log-odds. `settings` are those of `DecisionSettings`:
+    `threshold`, `abstain` and `calibrated`.
     Raises InputMissing or DataError for a run without weights, or with damaged ones, and SettingsError
     for a `threshold` outside 0 to 1, or unless there are two labels.
 
@@ -137,4 +138,5 @@ def predict(
     'positive'
     """
     predictor = run if isinstance(run, Predictor) else Predictor(run)
-    return predictor.predict(texts, threshold=threshold, explain=explain)
+    decision = predictor.decision(DecisionSettings(**settings))
+    return predictor.predict(texts, decision, explain=explain)

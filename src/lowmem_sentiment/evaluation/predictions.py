@@ -1,4 +1,4 @@
-"""Single reviews of a pass: every prediction in a file, and the surest mistakes as text."""
+"""Predictions of single reviews: as rows for predict and serve, in a file, and the surest mistakes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,12 +19,51 @@ from ..model.numpy_model import NumpyModel
 from ..system.errors import SettingsError
 from ..system.files import replace_file
 from ..text.vocabulary import Vocabulary
+from .predict import Prediction
 from .scoring import Batch, Observer, Scores
 
 if TYPE_CHECKING:
     from .scoring import Model
 
 _TEXT_BYTES = 4_000  # kept of each mistake while the pass runs
+
+
+class AnswerForm:
+    """How predict and serve write predictions: as JSON Lines or CSV, with columns kept from the input."""
+
+    def __init__(self, keep: Sequence[str], labels: Sequence[str], *, reasons: bool = False):
+        """Name the kept columns; `reasons` adds a column with why a text has no label to CSV."""
+        self._keep, self._reasons = keep, reasons
+        why = ["reason"] if reasons else []
+        answer = ["label", *why, "probability", "known", *(f"probability:{label}" for label in labels)]
+        taken, kept = {"number", *answer}, []
+        for name in keep:
+            while name in taken:
+                name = f"kept:{name}"
+            taken.add(name)
+            kept.append(name)
+        self.titles = ["number", *kept, *answer]
+        """The header of CSV; a kept column that has an answer's name is kept:NAME."""
+
+    def to_json(self, number: int, kept: Sequence[Any], prediction: Prediction) -> str:
+        """Return a line of JSON without its end."""
+        values = {"kept": dict(zip(self._keep, kept, strict=True))} if self._keep else {}
+        return json.dumps({"number": number, **values, **prediction.to_json()})
+
+    def to_csv(self, number: int, kept: Sequence[Any], prediction: Prediction) -> str:
+        """Return a line of CSV without its end; a kept value that is not text is written as JSON."""
+        cells = [each if isinstance(each, str) else json.dumps(each) for each in kept]
+        why = [prediction.reason or ""] if self._reasons else []
+        known = str(prediction.known).lower()
+        answer = [prediction.label or "", *why, prediction.probability, known]
+        return csv_line([number, *cells, *answer, *prediction.probabilities.values()])
+
+
+def csv_line(cells: Sequence[Any]) -> str:
+    """Return a line of CSV without its end."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(cells)
+    return text.getvalue()
 
 
 def predictions_format(path: Path) -> str:
@@ -102,7 +141,7 @@ class SurestMistakes:
 
     def __call__(self, batch: Batch, scores: list[Scores]) -> None:
         """Look through a batch."""
-        mine, labels, encoded = scores[self._nth], self._model.labels, None
+        mine, labels = scores[self._nth], self._model.labels
         for nth in np.flatnonzero(~mine.right).tolist():
             guess = int(mine.predicted[nth])
             probability = float(mine.probabilities[nth, guess])
@@ -114,8 +153,7 @@ class SurestMistakes:
             bisect.insort(self.surest, mistake, key=lambda each: -each.probability)
             del self.surest[self._count :]
             if self._ids is not None:
-                encoded = encoded or batch.encode(self._nth, self._model)
-                self._ids[mistake.number] = encoded[nth].copy()
+                self._ids[mistake.number] = mine.ids[nth].copy()
                 self._ids = {each.number: self._ids[each.number] for each in self.surest}
 
     def explain(self, vocabulary: Callable[[], Vocabulary]) -> list[ExplainedMistake]:

@@ -1,16 +1,20 @@
 """Results of evaluating runs, with named fields; `to_json` returns the object that ``--json`` prints."""
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..decisions.abstention import Abstention
+from ..decisions.recorded import Choice
+from ..decisions.significance import PairedTest
+from ..decisions.thresholds import ChosenThreshold
+from ..model.decision import FEW_KNOWN_WORDS, NOT_SURE
 from .intervals import Interval
 from .predictions import ExplainedMistake, SurestMistake
 from .scoring import LabelMetrics, named_by_label
-from .significance import PairedTest
-from .thresholds import ChosenThreshold
 
 MATRIX_LABELS = 100
 """JSON has the confusion matrix up to this many labels; with 1,000 it would be 3 MB of text."""
@@ -25,6 +29,51 @@ class Confusion(NamedTuple):
     label: str
     predicted: str
     reviews: int
+
+
+@dataclass(frozen=True)
+class Answers:
+    """How a run that abstains answers the reviews of an evaluation."""
+
+    limits: Abstention
+    answered: int
+    right: int
+    """Answered reviews whose label is right."""
+    not_sure: int
+    few_known_words: int
+    error: float
+    """The share of answered reviews whose label is wrong; 0 if none is answered."""
+    error_interval: Interval
+
+    def in_words(self, reviews: int) -> dict[str, str]:
+        """Return by name how many of the `reviews` are answered, why others are not, and the limits."""
+        low, high = self.error_interval
+        limits, share = self.limits, self.answered / max(1, reviews)
+        return {
+            "answered": f"{self.answered:,} ({share:.1%}); {NOT_SURE} {self.not_sure:,}, "
+            f"{FEW_KNOWN_WORDS} {self.few_known_words:,}",
+            "wrong": f"{self.error:.2%} of the answered ({low:.2%} to {high:.2%})",
+            "limits": f"probability {limits.least_probability:.4f}, {limits.least_known:,} known words: "
+            f"at most {limits.error:g} wrong with {limits.certainty:.0%} certainty",
+        }
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A temperature, and how reliable the probabilities are without it."""
+
+    temperature: float
+    before: dict[str, float]
+    """"loss" and "calibration_error"."""
+    before_intervals: dict[str, Interval]
+
+    def in_words(self) -> dict[str, str]:
+        """Return by name the temperature, and how reliable the probabilities are without it."""
+        shown = {"temperature": f"{self.temperature:.3f}, before it:"}
+        for name, value in self.before.items():
+            low, high = self.before_intervals[name]
+            shown[f"  {name}"] = f"{value:.4f}  ({low:.4f} to {high:.4f})"
+        return shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +105,12 @@ class Evaluation:
     """When it was made, in UTC (ISO 8601)."""
     threshold: float | None = None
     """With two labels, the second is predicted above this probability."""
-    threshold_chosen: ChosenThreshold | None = None
+    chosen: Sequence[Choice] = ()
+    """What was chosen on the validation split; `evaluate.save` records it with the run."""
+    answers: Answers | None = None
+    """With `abstain`; the metrics are of all reviews."""
+    correction: Correction | None = None
+    """With a temperature; the metrics are of corrected probabilities."""
     files: list[str] | None = None
     label_map: dict[str, str] = field(default_factory=dict)
     """How labels in files were renamed, as the run's data recorded it."""
@@ -79,6 +133,11 @@ class Evaluation:
     """One line for each check that failed."""
     baseline: PairedTest | None = None
     """The test against the baseline, or against the first of several runs."""
+
+    @property
+    def threshold_chosen(self) -> ChosenThreshold | None:
+        """The threshold that was chosen."""
+        return next((each for each in self.chosen if isinstance(each, ChosenThreshold)), None)
 
     @property
     def accuracy(self) -> float:
@@ -125,6 +184,8 @@ class Evaluation:
             "left_out": self.left_out or None,
             "threshold": self.threshold,
             "threshold_chosen": self.threshold_chosen and asdict(self.threshold_chosen),
+            "answers": self.answers and asdict(self.answers),
+            "calibration": self.correction and asdict(self.correction),
             "mistakes": None if self.mistakes is None else list(map(asdict, self.mistakes)),
             "baseline": self.baseline and asdict(self.baseline),
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,9 @@ import numpy as np
 
 from ..dataset.reader import Dataset
 from ..dataset.splits import num_reviews
+from ..decisions.abstention import Abstention
+from ..decisions.recorded import Choice
+from ..model.decision import Decision
 from ..model.numpy_model import NumpyModel, load_with_vocabulary
 from ..runs.run_directory import RunDirectory
 from ..system.errors import DataError, SettingsError
@@ -21,7 +24,6 @@ from ..text.encoders import TextEncoder, text_encoder
 from ..text.vocabulary import Vocabulary
 from .labelled_texts import LabelledTexts, TextFiles, recorded_source
 from .scoring import Batch, dataset_batches
-from .thresholds import ChosenThreshold
 from .training_texts import trained_on
 
 if TYPE_CHECKING:
@@ -33,8 +35,17 @@ class ScoredRun:
     """A run to score; its model is loaded on first use."""
 
     run: RunDirectory
-    threshold: float | None = None
-    threshold_chosen: ChosenThreshold | None = None
+    decision: Decision = field(default_factory=Decision)
+    """How its probabilities become answers."""
+    chosen: list[Choice] = field(default_factory=list)
+    """What was chosen for it on its validation split."""
+    limits: Abstention | None = None
+    """When it abstains."""
+
+    @property
+    def is_corrected(self) -> bool:
+        """Whether a temperature corrects its probabilities."""
+        return self.decision.temperature != 1
 
     @cached_property
     def _loaded(self) -> tuple[Model, TextEncoder]:
@@ -50,8 +61,24 @@ class ScoredRun:
 
     @property
     def model(self) -> Model:
-        """The model in NumPy; in Keras if there is a model.keras but no weights.npz."""
-        return self._loaded[0]
+        """The model in NumPy; in Keras if there is a model.keras but no weights.npz.
+
+        Its temperature is the decision's; DataError if a model in Keras is to have one.
+        """
+        if not self.is_corrected:
+            return self._loaded[0]
+        return replace(self.numpy_model, temperature=self.decision.temperature)
+
+    @property
+    def numpy_model(self) -> NumpyModel:
+        """The model with the temperature 1; DataError if it is not in NumPy."""
+        model = self._loaded[0]
+        if not isinstance(model, NumpyModel):
+            raise DataError(
+                f"{self.run.path} has other layers than Dense and Dropout, which NumPy does not run; "
+                "expected a model that it runs, to calibrate it"
+            )
+        return model
 
     @property
     def encoder(self) -> TextEncoder:
@@ -83,9 +110,10 @@ class ScoredRun:
         config = self.run.config()
         share: float = config["settings"].get("validation_split", 0.0)
         if not share:
+            again = "prepare it again with --validation-split 0.1, then " if dataset.features else ""
             raise SettingsError(
-                f"{self.run.path} has no validation split; expected a run that was trained with "
-                "one, such as --validation-split 0.1"
+                f"{self.run.path} has no validation split; expected a run that was trained with one: "
+                f"{again}train {dataset.directory} --run {self.run.path}-validated --validation-split 0.1"
             )
         if config["dataset"]["fingerprint"] != dataset.fingerprint:
             raise SettingsError(

@@ -56,6 +56,8 @@ class Scores(NamedTuple):
     """int64[reviews]: the label chosen."""
     right: np.ndarray
     """bool[reviews]"""
+    ids: list[np.ndarray]
+    """Each review's distinct ids."""
 
 
 Observer = Callable[[Batch, list[Scores]], None]
@@ -112,8 +114,8 @@ class Tally:
         variance = self._squared_losses / reviews - (self._loss / reviews) ** 2
         return math.sqrt(max(0.0, variance) / reviews)
 
-    def add(self, labels: np.ndarray, probabilities: np.ndarray, losses: np.ndarray) -> Scores:
-        """Count a batch, and return the predictions."""
+    def add(self, labels: np.ndarray, probabilities: np.ndarray, losses: np.ndarray) -> np.ndarray:
+        """Count a batch, and return int64[reviews], the labels predicted."""
         likeliest = probabilities.argmax(axis=1)
         predicted = likeliest
         if self.bins is not None:
@@ -129,7 +131,7 @@ class Tally:
         wrong_by[np.arange(len(labels)), labels] -= 1
         squares = wrong_by[:, 1:] if self.bins is not None else wrong_by
         self._brier += float((squares**2).sum())
-        return Scores(probabilities, predicted, predicted == labels)
+        return predicted
 
     def metrics(self) -> tuple[dict[str, float], dict[str, LabelMetrics]]:
         """Return the metrics by name, and each label's.
@@ -164,8 +166,10 @@ def score(
     for batch in batches:
         scores = []
         for nth, (model, tally) in enumerate(zip(models, tallies, strict=True)):
-            probabilities, losses = model.score(batch.encode(nth, model), batch.labels)
-            scores.append(tally.add(batch.labels, probabilities, losses))
+            ids = batch.encode(nth, model)
+            probabilities, losses = model.score(ids, batch.labels)
+            predicted = tally.add(batch.labels, probabilities, losses)
+            scores.append(Scores(probabilities, predicted, predicted == batch.labels, ids))
         for observe in observers:
             observe(batch, scores)
     return tallies

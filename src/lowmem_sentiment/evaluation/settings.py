@@ -2,46 +2,49 @@
 
 from dataclasses import dataclass
 
+from ..decisions.settings import PROMOTE, DecisionSettings
 from ..system.errors import SettingsError
-from ..system.settings import Settings, setting
+from ..system.settings import setting
 from ..text.reader_settings import BAD_ROWS
 
 EVALUATED_SPLITS = ("test", "train", "validation")
 
-BETTER, NOT_WORSE = PROMOTE = ("better", "not-worse")
-"""What a run must be shown to be, compared with a baseline, to be promoted."""
-
-RECORDED = "run"
-"""The threshold recorded with a run (`thresholds.recorded_threshold`)."""
-
-
-def probability_or_run(text: str) -> float | str:
-    """Read a threshold: a number, or "run" for the one recorded with the run."""
-    return text if text == RECORDED else float(text)
-
 
 @dataclass(frozen=True)
-class EvaluationSettings(Settings):
+class EvaluationSettings(DecisionSettings):
     """How runs are evaluated."""
 
     split: str = setting("test", "which reviews of the dataset", choices=EVALUATED_SPLITS)
-    threshold: float | str | None = setting(
-        None,
-        "with two labels, predict the second when its probability is above P (default: 0.5); run: above "
-        "the threshold recorded with the run",
-        metavar="P",
-        read=(probability_or_run, "a number, 0 to 1, or run"),
-    )
     choose_threshold: str | None = setting(
         None,
         "choose the threshold on the validation split, by f1, precision=P or recall=P of the second "
         "label, and record it with the run, for predict --threshold run",
         metavar="RULE",
     )
+    abstain: str | None = setting(
+        None,
+        "give no label where the model is not sure enough, and report the error among the texts that get "
+        "one. error=E: choose the limits on the validation split so that it stays below E with 95 % "
+        "certainty, and record them with the run, for predict --abstain run; run: by the recorded limits",
+        metavar="error=E|run",
+    )
+    calibrate: bool = setting(
+        False,
+        "fit a temperature on the validation split, so that the probabilities are as high as the model "
+        "is often right, and record it with the run, for predict --calibrated run; report how reliable "
+        "the probabilities are before and after",
+    )
+    metric: str | None = setting(
+        None,
+        "what decides whether a run is significantly worse than another, with an interval of the "
+        "difference by a paired bootstrap: accuracy, auc, f1, macro_f1, macro_recall, or precision, "
+        "recall or f1 of a label, such as recall:LABEL (default: accuracy, by the exact McNemar test)",
+        metavar="METRIC",
+    )
     alpha: float = setting(
         0.05,
-        "significance level of the paired test: a difference whose two-sided p-value is at most SHARE is "
-        "significant",
+        "significance level of the paired test: a difference is significant if its two-sided p-value is "
+        "at most SHARE, or its interval of 1 - SHARE does not hold 0",
         metavar="SHARE",
         above=0,
         below=1,
@@ -55,7 +58,7 @@ class EvaluationSettings(Settings):
     )
     margin: float = setting(
         0.005,
-        "how much accuracy --promote not-worse may give up",
+        "how much accuracy, or of --metric, --promote not-worse may give up",
         metavar="SHARE",
         above=0,
         below=1,
@@ -80,6 +83,8 @@ class EvaluationSettings(Settings):
     def __post_init__(self) -> None:
         if self.threshold is not None and self.choose_threshold is not None:
             raise SettingsError("threshold and choose_threshold were given; expected one of them")
-        if isinstance(self.threshold, str) and self.threshold != RECORDED:
-            raise SettingsError(f"threshold is {self.threshold!r}, expected 0 to 1, or {RECORDED!r}")
+        if self.choose_threshold is not None and self.abstain is not None:
+            raise SettingsError("choose_threshold and abstain were given; expected one of them")
+        if self.calibrate and self.calibrated:
+            raise SettingsError("calibrate and calibrated were given; expected one of them")
         super().__post_init__()

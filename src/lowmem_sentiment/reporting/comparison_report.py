@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..decisions.significance import PairedTest
 from ..evaluation.results import Comparison, Evaluation
-from ..evaluation.significance import PairedTest
 from ..system.errors import plural
 from ..system.settings import plain
 from . import curves

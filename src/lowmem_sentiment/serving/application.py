@@ -15,10 +15,12 @@ from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 from werkzeug.wsgi import wrap_file
 
-from ..evaluation.predict import Prediction, Predictor, check_threshold
+from ..decisions.settings import DecisionSettings
+from ..evaluation.predict import Prediction
+from ..model.decision import Decision
 from ..system.errors import SettingsError, printable
 from . import protocols
-from .live_model import LiveModel
+from .live_model import LiveModel, LoadedModel
 from .metrics import CONTENT_TYPE, Metrics
 from .protocols import BadRequest
 from .settings import ServingSettings
@@ -78,12 +80,11 @@ class Application:
         model: LiveModel,
         name: str,
         settings: ServingSettings,
-        threshold: float | None,
         log: Log,
         access_log: bool,
         watch: bool,
     ):
-        self.model, self.name, self._settings, self._threshold = model, name, settings, threshold
+        self.model, self.name, self._settings = model, name, settings
         self._log, self._access_log, self._watch = log, access_log, watch
         self._metrics = Metrics()
         self._slots = threading.BoundedSemaphore(RUNNING)
@@ -113,7 +114,7 @@ class Application:
             raise BadRequest(
                 f"is {printable(arguments['name'], 100)}, expected {self.name}", "model", 404
             )
-        predictor = self.model.predictor  # one model for the whole request
+        model = self.model.loaded  # one for the whole request
         match seen.endpoint:
             case "page":
                 return _page(request.path)
@@ -126,13 +127,14 @@ class Application:
             case "status":
                 return _json(protocols.status(self.name))
             case "metadata":
-                return _json(protocols.metadata(self.name, predictor.labels, predictor.tokenizer))
+                known = model.predictor
+                return _json(protocols.metadata(self.name, known.labels, known.tokenizer, model.abstains))
         with self._slot():
             if seen.endpoint == "predict" and request.mimetype in FORMATS:
-                return self._predict_table(request, predictor, seen)
-            return _json(self._predict(request, predictor, seen))
+                return self._predict_table(request, model, seen)
+            return _json(self._predict(request, model, seen))
 
-    def _predict(self, request: Request, predictor: Predictor, seen: "_Seen") -> Any:
+    def _predict(self, request: Request, model: LoadedModel, seen: "_Seen") -> Any:
         """Answer a JSON request of any of the protocols."""
         if request.mimetype not in _JSON:
             raise BadRequest(
@@ -141,40 +143,41 @@ class Application:
                 415,
             )
         content, limit = protocols.parse_object(request.get_data(cache=False)), self._settings.max_texts
+        predictor = model.predictor
         limit = min(limit, protocols.texts_at_a_time(len(predictor.labels)))
+        decision = _decision(model, protocols.wants_to_abstain(content), "parameters.abstain")
         if seen.endpoint == "hugging_face":
             texts = protocols.hugging_face_texts(content, limit)
         else:
             texts = protocols.tensorflow_texts(content, limit)
-        predictions = self._predictions(predictor, texts, seen, explain=seen.endpoint == "explain")
+        predictions = predictor.predict(texts, decision, explain=seen.endpoint == "explain")
+        seen.texts += len(texts)
         if seen.endpoint == "hugging_face":
             return protocols.hugging_face_answer(content, predictions)
         if seen.endpoint == "explain":
             return protocols.explanations(content, predictions)
-        return protocols.tensorflow_answer(content, predictions, predictor.labels)
+        return protocols.tensorflow_answer(content, predictions, predictor.labels, decision.abstains)
 
-    def _predict_table(self, request: Request, predictor: Predictor, seen: "_Seen") -> Response:
+    def _predict_table(self, request: Request, model: LoadedModel, seen: "_Seen") -> Response:
         """Answer CSV with CSV, and JSON Lines with JSON Lines."""
         wanted = TableRequest(
             FORMATS[request.mimetype],
             request.args.get("text_column"),
             tuple(request.args.getlist("keep")),
         )
-        answer = answer_table(
-            request.stream,
-            wanted,
-            predictor,
-            lambda texts: self._predictions(predictor, texts, seen),
-        )
+        asked = request.args.get("abstain")
+        if asked not in (None, "true", "false"):
+            raise BadRequest(f"is {printable(asked, 60)}, expected true or false", "abstain")
+        decision = _decision(model, None if asked is None else asked == "true", "abstain")
+
+        def predict(texts: list[bytes]) -> list[Prediction]:
+            seen.texts += len(texts)
+            return model.predictor.predict(texts, decision)
+
+        labels = model.predictor.labels
+        answer = answer_table(request.stream, wanted, labels, predict, reasons=decision.abstains)
         content_type = "text/csv; charset=utf-8" if wanted.format == "csv" else request.mimetype
         return Response(wrap_file(request.environ, answer), content_type=content_type)
-
-    def _predictions(
-        self, predictor: Predictor, texts: list[bytes], seen: "_Seen", explain: bool = False
-    ) -> list[Prediction]:
-        predictions = predictor.predict(texts, threshold=self._threshold, explain=explain)
-        seen.texts += len(texts)
-        return predictions
 
     @contextmanager
     def _slot(self) -> Iterator[None]:
@@ -246,17 +249,18 @@ def create_app(
     *,
     name: str | None = None,
     settings: ServingSettings | None = None,
-    threshold: float | None = None,
+    decision: DecisionSettings | None = None,
     watch: bool = True,
     log: Log = lambda event: None,
     access_log: bool = False,
 ) -> Application:
     """Return a WSGI application that answers with the predictions of a run; any WSGI server can run it.
 
-    `name` is the model's name in addresses (default: the run directory's). For `threshold` see
-    `Predictor.predict`. With `watch` the model is replaced when `run` leads to new weights; otherwise the
-    caller does that (`LiveModel.replace`). `log` is called with each event, an object for JSON: a
-    replaced model, a failure, and, with `access_log`, each request, but never a text.
+    `name` is the model's name in addresses (default: the run directory's). `decision` tells how
+    probabilities become answers, also those of later runs at the same path. With `watch` the model is
+    replaced when `run` leads to new weights; otherwise the caller does that (`LiveModel.replace`). `log`
+    is called with each event, an object for JSON: a replaced model, a failure, and, with `access_log`,
+    each request, but never a text.
 
     Costs NumPy and the model, 45 MB at 10,000 words; TensorFlow is not imported. Raises SettingsError,
     InputMissing, DataError.
@@ -266,9 +270,20 @@ def create_app(
     name = name or os.path.basename(os.path.abspath(run))
     if not name or "/" in name or ":" in name:
         raise SettingsError(f"name is {name!r}, expected one without / and :")
-    model = LiveModel(run, log)
-    check_threshold(threshold, model.predictor.labels)
-    return Application(model, name, settings or ServingSettings(), threshold, log, access_log, watch)
+    model = LiveModel(run, decision or DecisionSettings(), log)
+    return Application(model, name, settings or ServingSettings(), log, access_log, watch)
+
+
+def _decision(model: LoadedModel, abstain: bool | None, field: str) -> Decision:
+    """Return how a request that asks to `abstain` or not (None: as the server does) is answered."""
+    decision = model.decisions.get(model.abstains if abstain is None else abstain)
+    if decision is None:
+        raise BadRequest(
+            "is not possible here; expected a run with limits (evaluate RUN --abstain error=0.05), and a "
+            "server without --threshold",
+            field,
+        )
+    return decision
 
 
 def _json(content: Any, code: int = 200) -> Response:

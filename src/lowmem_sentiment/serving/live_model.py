@@ -1,38 +1,61 @@
 """The served model, which can be replaced while requests continue."""
 
+import contextlib
 import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from ..decisions.settings import RECORDED, DecisionSettings
 from ..evaluation.predict import Predictor
+from ..model.decision import Decision
 from ..runs.run_directory import RunDirectory
-from ..system.errors import LowmemError, printable
+from ..system.errors import DataError, InputMissing, LowmemError, printable
 from ..system.memory import trim_heap
 
 LOOK_EVERY = 1.0
 """Seconds between two checks of the run's path."""
 
 
-class LiveModel:
-    """A run's `Predictor`, loaded again when its path leads elsewhere.
+class LoadedModel(NamedTuple):
+    """A run's model, and how its probabilities become answers."""
 
-    The path may be a link, such as ``runs/live``. It is followed once per load, so that weights and
-    vocabulary come from the same run. Both models are in memory during a load; requests that began with
-    the old one end with it.
+    predictor: Predictor
+    abstains: bool
+    """Whether a text may get no label unless the request says otherwise."""
+    decisions: dict[bool, Decision]
+    """With True and without abstaining; the run may have no limits for the first."""
+
+
+class LiveModel:
+    """A run's model, loaded again when its path leads elsewhere.
+
+    The path may be a link, such as ``runs/live``. It is followed once per load, so that weights,
+    vocabulary and limits come from the same run. Both models are in memory during a load; requests that
+    began with the old one end with it.
     """
 
-    def __init__(self, run: str | Path, log: Callable[[dict[str, Any]], None]):
-        """Load the run; InputMissing or DataError if that fails."""
-        self._run, self._log = Path(run), log
+    def __init__(
+        self, run: str | Path, settings: DecisionSettings, log: Callable[[dict[str, Any]], None]
+    ):
+        """Load the run; InputMissing, DataError or SettingsError if that fails."""
+        self._run, self._settings, self._log = Path(run), settings, log
         self._lock = threading.Lock()
         self._looked_at, self._seen = time.monotonic(), _identity(self._run)
-        self.predictor = self._load()
+        self.loaded = self._load()
 
-    def _load(self) -> Predictor:
-        return Predictor(os.path.realpath(self._run))
+    def _load(self) -> LoadedModel:
+        predictor, settings = Predictor(os.path.realpath(self._run)), self._settings
+        abstains = settings.abstain is not None
+        decisions = {abstains: predictor.decision(settings)}
+        if settings.threshold is None:
+            with contextlib.suppress(InputMissing, DataError):  # only a request may ask for it
+                other = replace(settings, abstain=None if abstains else RECORDED)
+                decisions[not abstains] = predictor.decision(other)
+        return LoadedModel(predictor, abstains, decisions)
 
     def has_changed(self) -> bool:
         """Whether the path leads to new weights since the last load; checks once a second."""
@@ -47,7 +70,7 @@ class LiveModel:
             self._seen = _identity(self._run)
             event: dict[str, Any] = {"event": "model", "run": os.path.realpath(self._run)}
             try:
-                self.predictor = self._load()
+                self.loaded = self._load()
             except (LowmemError, MemoryError) as error:
                 self._log({**event, "loaded": False, "error": printable(error, 1_000)})
             else:

@@ -64,13 +64,30 @@ def tensorflow_texts(content: Mapping[str, Any], limit: int) -> list[bytes]:
     raise BadRequest('expected "instances": ["text", ...] or "inputs": {"texts": [...]}', "instances")
 
 
+def wants_to_abstain(content: Mapping[str, Any]) -> bool | None:
+    """Return whether a request asks for no label where the model is not sure; None if it does not say."""
+    value = _parameter(content, "abstain")
+    if value is not None and not isinstance(value, bool):
+        raise BadRequest(f"is {_kind(value)}, expected true or false", "parameters.abstain")
+    return value
+
+
+def output_names(reasons: bool) -> list[str]:
+    """Return the names of the outputs, in order."""
+    return ["label", *(["reason"] if reasons else []), "probability", "probabilities"]
+
+
 def tensorflow_answer(
-    content: Mapping[str, Any], predictions: Sequence[Prediction], labels: list[str]
+    content: Mapping[str, Any], predictions: Sequence[Prediction], labels: list[str], reasons: bool
 ) -> dict[str, Any]:
-    """Return the answer in the form of the request: a row per text, or a column per output."""
+    """Return the answer in the form of the request: a row per text, or a column per output.
+
+    `reasons` adds why a text has no label, or null.
+    """
     rows: list[dict[str, Any]] = [
         {
             "label": each.label,
+            **({"reason": each.reason} if reasons else {}),
             "probability": each.probability,
             "probabilities": [each.probabilities[label] for label in labels],
         }
@@ -78,7 +95,7 @@ def tensorflow_answer(
     ]
     if "instances" in content:
         return {"predictions": rows}
-    names = ("label", "probability", "probabilities")
+    names = output_names(reasons)
     return {"outputs": {name: [row[name] for row in rows] for name in names}}
 
 
@@ -99,10 +116,15 @@ def hugging_face_texts(content: Mapping[str, Any], limit: int) -> list[bytes]:
 def hugging_face_answer(
     content: Mapping[str, Any], predictions: Sequence[Prediction]
 ) -> list[list[dict[str, Any]]]:
-    """Return for each text its labels, the most probable first: `top_k` of them, or all."""
+    """Return for each text its labels, the most probable first: `top_k` of them, or all.
+
+    Only null and the reason is there for a text that gets no label.
+    """
     top = _whole_number(content, "top_k")
     return [
-        [
+        [{"label": None, "reason": each.reason, "score": each.probability}]
+        if each.label is None
+        else [
             {"label": label, "score": score}
             for label, score in sorted(each.probabilities.items(), key=lambda pair: -pair[1])[:top]
         ]
@@ -117,8 +139,11 @@ def status(name: str) -> dict[str, Any]:
     return {"name": name, "ready": True, "model_version_status": [version]}
 
 
-def metadata(name: str, labels: list[str], tokenizer: str) -> dict[str, Any]:
-    """Return TensorFlow Serving's description of the signature, with our labels beside it."""
+def metadata(name: str, labels: list[str], tokenizer: str, reasons: bool) -> dict[str, Any]:
+    """Return TensorFlow Serving's description of the signature, with our labels beside it.
+
+    `reasons` says that a text may get no label, but null, and the reason.
+    """
 
     def tensor(name: str, dtype: str, *sizes: int) -> dict[str, Any]:
         dims = [{"size": str(size), "name": ""} for size in (-1, *sizes)]
@@ -128,6 +153,7 @@ def metadata(name: str, labels: list[str], tokenizer: str) -> dict[str, Any]:
         "inputs": {"texts": tensor("texts", "DT_STRING")},
         "outputs": {
             "label": tensor("label", "DT_STRING"),
+            **({"reason": tensor("reason", "DT_STRING")} if reasons else {}),
             "probability": tensor("probability", "DT_FLOAT"),
             "probabilities": tensor("probabilities", "DT_FLOAT", len(labels)),
         },
@@ -174,12 +200,16 @@ def _text(value: Any, field: str) -> bytes:
     return text
 
 
-def _whole_number(content: Mapping[str, Any], name: str) -> int | None:
-    """Return a parameter of 1 or more; None if it is not given."""
+def _parameter(content: Mapping[str, Any], name: str) -> Any:
     parameters = content.get("parameters") or {}
     if not isinstance(parameters, dict):
         raise BadRequest(f"is {_kind(parameters)}, expected an object", "parameters")
-    value = parameters.get(name)
+    return parameters.get(name)
+
+
+def _whole_number(content: Mapping[str, Any], name: str) -> int | None:
+    """Return a parameter of 1 or more; None if it is not given."""
+    value = _parameter(content, name)
     if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
         raise BadRequest(
             f"is {printable(json.dumps(value), 60)}, expected a whole number of 1 or more",

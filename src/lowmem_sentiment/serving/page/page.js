@@ -48,7 +48,7 @@ function bar(label, probability) {
 }
 
 function show(text, found) {
-  at("label").textContent = found.label ?? "no label";
+  at("label").textContent = found.label ?? `no label: ${found.reason}`;
   at("probability").textContent = found.probability.toFixed(4);
   at("unknown").hidden = found.known;
   const sorted = Object.entries(found.probabilities).sort((a, b) => b[1] - a[1]).slice(0, 10);

@@ -1,25 +1,13 @@
-"""The probability above which the second of two labels is predicted: chosen, recorded, read back.
-
-It is chosen from the counts of a pass over the validation split, and saved in the run's
-``threshold.json`` with the digest of the weights that it was chosen for.
-"""
+"""Choose the probability above which the second of two labels is predicted."""
 
 import contextlib
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from ..model.metrics import SCORE_BINS, precision_recall
-from ..runs.run_directory import RunDirectory
-from ..system.errors import CheckFailed, DataError, InputMissing, SettingsError
-from ..system.files import sha256
-from ..system.schema import parse, read_json, write_json
-
-FILE = "threshold.json"
-
-VERSION = 1
+from ..system.errors import CheckFailed, SettingsError
 
 
 def parse_rule(text: str) -> tuple[str, float | None]:
@@ -66,7 +54,10 @@ def choose(rule: str, bins: np.ndarray) -> tuple[float, dict[str, float]]:
 
 @dataclass(frozen=True)
 class ChosenThreshold:
-    """A threshold, and how it was chosen."""
+    """A threshold, and how it was chosen: the content of ``threshold.json``."""
+
+    FILE: ClassVar[str] = "threshold.json"
+    ignores_unknown_keys: ClassVar[bool] = True
 
     threshold: float
     rule: str
@@ -78,48 +69,11 @@ class ChosenThreshold:
     fingerprint: str
     """Fingerprint of the dataset whose validation split it was chosen on."""
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 1:
+            raise SettingsError(f"threshold is {self.threshold}, expected 0 to 1")
 
-@dataclass(frozen=True)
-class _Recorded(ChosenThreshold):
-    """The content of ``threshold.json``."""
-
-    ignores_unknown_keys: ClassVar[bool] = True
-
-    version: int
-    weights_sha256: str
-    """The SHA-256 of the model file that it was chosen for."""
-
-
-def _digest(run: RunDirectory) -> str:
-    return sha256(run.weights_file if run.weights_file.exists() else run.model_file)
-
-
-def record(run: RunDirectory, chosen: ChosenThreshold) -> None:
-    """Write ``threshold.json``."""
-    content = {"version": VERSION, **asdict(chosen), "weights_sha256": _digest(run)}
-    write_json(run.path / FILE, content)
-
-
-def recorded_threshold(run: str | Path) -> float:
-    """Return the threshold recorded with a run.
-
-    Raises InputMissing if there is none, DataError if it is damaged or was chosen for other weights.
-    """
-    run = RunDirectory(run)
-    path = run.path / FILE
-    if not path.exists():
-        raise InputMissing(
-            f"{run.path} has no {FILE}; choose a threshold: evaluate {run.path} --choose-threshold f1"
-        )
-    recorded = parse(_Recorded, read_json(path), str(path))
-    if recorded.version != VERSION or not 0 <= recorded.threshold <= 1:
-        raise DataError(
-            f"{path} has version {recorded.version} and the threshold {recorded.threshold}, expected "
-            f"version {VERSION} and 0 to 1"
-        )
-    if recorded.weights_sha256 != _digest(run):
-        raise DataError(
-            f"{path} was chosen for other weights than the run has now; choose it again: "
-            f"evaluate {run.path} --choose-threshold {recorded.rule}"
-        )
-    return recorded.threshold
+    @property
+    def option(self) -> str:
+        """The option of evaluate that chooses it."""
+        return f"--choose-threshold {self.rule}"

@@ -1,7 +1,7 @@
-"""The test of whether two runs differ by more than chance on the same reviews.
+"""Whether two runs differ by more than chance on the same reviews.
 
-This is McNemar's exact test (1947): it counts only reviews that one run has right and the other wrong. If
-both runs were equally good, each of these would be the toss of a coin.
+The test of accuracy is McNemar's exact test (1947): it counts only reviews that one run has right and the
+other wrong. If both runs were equally good, each of these would be the toss of a coin.
 """
 
 import bisect
@@ -13,6 +13,35 @@ from .settings import BETTER, NOT_WORSE
 
 POWER = 0.8
 """The share of cases in which a difference of the size reported would have been found."""
+
+
+@dataclass(frozen=True)
+class MetricDifference:
+    """A metric of a run against a baseline's on the same reviews."""
+
+    metric: str
+    value: float
+    baseline: float
+    difference: float
+    """The run's minus the baseline's."""
+    interval: list[float]
+    """Of the difference, with the confidence 1 - alpha."""
+    alpha: float
+    draws: int
+    significantly_worse: bool
+    """Whether the whole interval is below 0."""
+    significantly_better: bool
+    """Whether it is above 0."""
+
+    def in_words(self) -> str:
+        """Return the verdict as a sentence that says the direction."""
+        low, high = self.interval
+        verdict = "significantly worse" if self.significantly_worse else "no significant difference"
+        verdict = "significantly better" if self.significantly_better else verdict
+        return (
+            f"{verdict}: {self.difference:+.4f} {self.metric} ({low:+.4f} to {high:+.4f}, "
+            f"{1 - self.alpha:.0%} interval of {self.draws:,} paired bootstrap draws)"
+        )
 
 
 @dataclass(frozen=True)
@@ -38,23 +67,29 @@ class PairedTest:
     significantly_better: bool
     detectable_difference: float | None
     """The smallest difference in accuracy found in 80 % of cases; None: too few reviews differ."""
+    metric: MetricDifference | None = None
+    """The difference in the metric that decides, if it was named."""
 
     def refusal(self, promote: str | None, margin: float) -> str | None:
         """Return why a run is not promoted; None if it is.
 
         By "better" it must be significantly better. By "not-worse" the lower end of the interval must be
-        above -`margin` (a test of non-inferiority). By None it must not be significantly worse.
+        above -`margin` (a test of non-inferiority). By None it must not be significantly worse. All of
+        these are about `metric`, or else about accuracy.
         """
-        low, high = (f"{end:+.2%}" for end in self.interval)
-        if promote == BETTER and not self.significantly_better:
-            return f"not significantly better than {self.run}: {self.difference:+.2%}, {low} to {high}"
-        if promote == NOT_WORSE and self.interval[0] <= -margin:
-            half = (self.interval[1] - self.interval[0]) / 2
+        decisive, of = (self.metric, f"{self.metric.metric} ") if self.metric else (self, "")
+        low, high = decisive.interval
+        found = f"{self.run}: {of}{decisive.difference:+.2%}, {low:+.2%} to {high:+.2%}"
+        if promote == BETTER and not decisive.significantly_better:
+            return f"not significantly better than {found}"
+        if promote == NOT_WORSE and low <= -margin:
             return (
-                f"it may be {margin:.2%} or more worse than {self.run}: {self.difference:+.2%}, {low} to "
-                f"{high}; on so many reviews an equally good run needs a --margin above {half:.2g}"
+                f"it may be {margin:.2%} or more worse than {found}; on so many reviews an equally good "
+                f"run needs a --margin above {(high - low) / 2:.2g}"
             )
-        return f"significantly worse than {self.run}" if self.significantly_worse else None
+        if not decisive.significantly_worse:
+            return None
+        return f"significantly worse than {found if self.metric else self.run}"
 
     def in_words(self) -> str:
         """Return the verdict as a sentence that says the direction."""

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from lowmem_sentiment.cli import main
+from lowmem_sentiment.decisions.recorded import recorded
+from lowmem_sentiment.decisions.thresholds import ChosenThreshold, choose, parse_rule
 from lowmem_sentiment.evaluation.evaluate import evaluate
-from lowmem_sentiment.evaluation.thresholds import choose, parse_rule, recorded_threshold
 from lowmem_sentiment.model.metrics import SCORE_BINS, score_bins
 from lowmem_sentiment.runs.configuration import TrainingSettings
+from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.system.errors import CheckFailed, DataError, InputMissing, SettingsError
 
 
@@ -57,6 +59,10 @@ def test_what_is_no_rule_is_refused(text):
         parse_rule(text)
 
 
+def recorded_threshold(run):
+    return recorded(RunDirectory(run), ChosenThreshold).threshold
+
+
 @pytest.fixture
 def run(validated, tmp_path):
     return shutil.copytree(validated, tmp_path / "run")
@@ -92,7 +98,7 @@ def test_a_chosen_threshold_is_recorded_and_used_when_asked_for(run, capsys):
 
 
 def test_a_threshold_of_other_weights_is_refused(run, trained):
-    with pytest.raises(InputMissing, match=r"has no threshold\.json; choose a threshold: evaluate"):
+    with pytest.raises(InputMissing, match=r"has no threshold\.json; choose it: evaluate"):
         recorded_threshold(run)
     evaluate(run, choose_threshold="f1")
     shutil.copyfile(trained / "weights.npz", run / "weights.npz")
@@ -101,5 +107,7 @@ def test_a_threshold_of_other_weights_is_refused(run, trained):
 
 
 def test_a_run_without_a_validation_split_cannot_choose(trained):
-    with pytest.raises(SettingsError, match="has no validation split; expected a run that was trained"):
+    with pytest.raises(
+        SettingsError, match="no validation split; .* --run .*-validated --validation-split 0.1"
+    ):
         evaluate(trained, choose_threshold="f1")

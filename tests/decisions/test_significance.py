@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from lowmem_sentiment.evaluation.significance import (
+from lowmem_sentiment.decisions.significance import (
     POWER,
     PairedTest,
     binomial_tail,
