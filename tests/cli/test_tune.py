@@ -64,7 +64,7 @@ def lines_of(metric="macro_f1", cheapest_rank=1, **values):
         run="out/winner",
         command="lowmem-sentiment train data --run out/winner",
     )
-    return _lines(replace(result, **values))
+    return _lines(replace(result, **values), "10% of the training reviews")
 
 
 def test_the_table_fits_a_terminal_and_has_the_default_at_the_end():

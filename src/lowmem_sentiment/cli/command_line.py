@@ -50,6 +50,13 @@ GONE = {
 }
 """The replacement of each command of earlier versions."""
 
+HINTS = {
+    "--gpu": "; TensorFlow uses each GPU that it finds; CUDA_VISIBLE_DEVICES= (empty) hides them",
+    "argument --label: expected 2 arguments": ", LABEL FILE; a column is named by --label-column",
+    "--cpu": "; without a GPU TensorFlow uses the CPU; CUDA_VISIBLE_DEVICES= (empty) hides a GPU",
+}
+"""What decides, for options that do not exist and messages of argparse."""
+
 EXIT_CODES = """\
 exit codes:
   0   done                      70   an internal error
@@ -91,14 +98,22 @@ class Parser(argparse.ArgumentParser):
 
     advice = ""
     """A hint at the end of every error."""
+    arguments: Sequence[str] = ()
+    """The arguments that are being parsed."""
 
     def __init__(self, **options: Any):
         super().__init__(allow_abbrev=False, formatter_class=_HelpFormatter, **options)
         self.set_defaults(parser=self)  # the parser of the innermost command, after parsing
 
     def error(self, message: str) -> NoReturn:
-        """Report the error, and where help is; exit with 2."""
-        line = f"lowmem-sentiment: error: {printable(message, LINE)}{self.advice}"
+        """Report the error, and where help is; exit with 2.
+
+        What is missing may be there with a typing error: the unknown option is reported then.
+        """
+        unknown = _unknown_options(self, Parser.arguments) if " required" in message else []
+        if unknown:
+            message = f"unrecognized arguments: {unknown[0]}{_similar_option(self, unknown[0])}"
+        line = f"lowmem-sentiment: error: {printable(message, LINE)}{HINTS.get(message, self.advice)}"
         self.exit(2, f"{line}; see {self.prog} --help\n")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
@@ -129,6 +144,17 @@ def make_parser(names: Iterable[str]) -> Parser:
     return parser
 
 
+def _unknown_options(parser: Parser, arguments: Sequence[str]) -> list[str]:
+    given = [each for each in arguments if re.match(r"--[a-z]", each)]
+    return [each for each in given if each.partition("=")[0] not in parser._option_string_actions]
+
+
+def _similar_option(parser: Parser, wrong: str) -> str:
+    """Return a hint for an unknown option."""
+    name = wrong.partition("=")[0]
+    return HINTS.get(name) or did_you_mean(name, parser._option_string_actions)
+
+
 def _with_negative_values(arguments: Sequence[str]) -> list[str]:
     """Write `--option -1=` as `--option=-1=`: argparse would take the value for an option."""
     joined: list[str] = []
@@ -146,7 +172,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     Texts after an option, which argparse leaves over, are texts too.
     """
     open_streams()
-    arguments = _with_negative_values(arguments)
+    arguments = Parser.arguments = _with_negative_values(arguments)
     name = next((each for each in arguments if not each.startswith("-")), "")
     parser = make_parser([name])
     if not arguments:
@@ -160,8 +186,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     end = rest.index("--") if "--" in rest else len(rest)
     wrong = [part for part in rest[:end] if part.startswith("-")]
     if rest and (wrong or not hasattr(options, "texts")):
-        known = re.findall(r"--[\w-]+", options.parser.format_help())
-        hint = did_you_mean(wrong[0].partition("=")[0], known) if wrong else ""
+        hint = _similar_option(options.parser, wrong[0]) if wrong else ""
         options.parser.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
     if rest:
         options.texts = [*options.texts, *rest[:end], *rest[end + 1 :]]
@@ -198,8 +223,8 @@ def _explain(error: MemoryError | OSError | ImportError) -> LowmemError | None:
         if (error.name or "lowmem_sentiment").startswith("lowmem_sentiment"):
             return None
         return Unavailable(
-            f"{error}, which this command needs; expected TensorFlow and TensorBoard, which pip "
-            "installs with lowmem-sentiment"
+            f"{error}, which this command needs; to install it: {sys.executable} -m pip install "
+            f"{(error.name or '').partition('.')[0]}"
         )
     refused = "failed to map segment", "Cannot allocate memory", os.strerror(errno.ENOMEM)
     if isinstance(error, MemoryError) or any(text in str(error) for text in refused):

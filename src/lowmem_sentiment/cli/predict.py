@@ -53,11 +53,9 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
     predictor = Predictor(options.run)
     decision = predictor.decision(DecisionSettings(**given(options, DecisionSettings)))
     form = AnswerForm(options.keep, predictor.labels, reasons=decision.abstains)
-    if options.csv:
-        print_text(_for_terminal(csv_line(form.titles)))
+    lines = [_for_terminal(csv_line(form.titles))] if options.csv else []
     number = 0
     for rows in _blocks_of_rows(options, settings):
-        lines: list[str] = []
         texts = [row.text for row in rows]
         predictions = predictor.predict(texts, decision, explain=options.explain)
         for row, prediction in zip(rows, predictions, strict=True):
@@ -65,6 +63,11 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
             lines += _lines(options, form, number, row, prediction)
         if not print_text("\n".join(lines)):
             return  # nobody reads any more
+        if not sys.stdout.isatty():
+            bar("predict", number, None, unit="texts")
+        lines = []
+    if lines:  # the header, if there are no rows
+        print_text(lines[0])
 
 
 def _lines(

@@ -5,6 +5,7 @@ import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..dataset.manifest import VALIDATION
 from ..monitoring.terminal_text import columns, table
 from ..search.settings import TuneSettings
 from ..system.errors import CheckFailed, plural
@@ -23,6 +24,7 @@ SHOWN = 10
 
 
 def run(options: argparse.Namespace, bar: Bar) -> None:
+    from ..dataset.reader import Dataset
     from ..search.tune import tune
 
     chosen = given(options, TuneSettings)
@@ -41,7 +43,10 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
         from ..reporting.tuning_report import tuning_page
 
         write_page(options.html, tuning_page(result))
-    answer(options, result.to_json(), lambda: _lines(result))
+    held_out = f"{settings.validation_split:.0%} of the training reviews"
+    if VALIDATION in Dataset(options.dataset).splits:
+        held_out = "the validation split"
+    answer(options, result.to_json(), lambda: _lines(result, held_out))
     if result.failed:
         again = "; the same command tries again" if result.settings.grid else ""
         raise CheckFailed(
@@ -50,12 +55,16 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
         )
 
 
-def _lines(result: "TuningResult") -> list[str]:
+def _lines(result: "TuningResult", held_out: str) -> list[str]:
     metric, rows = result.settings.metric, result.candidates
     if len(metric) > len("accuracy"):  # a label may be long, and the table has 80 columns
         metric = metric.partition(":")[0]
     if result.settings.grid:
-        return [*columns(_grid_table(result, metric), room()), "", *table(_summary(result), room())]
+        return [
+            *columns(_grid_table(result, metric), room()),
+            "",
+            *table(_summary(result, held_out), room()),
+        ]
     shown = [row for row in rows if row.rank <= SHOWN or row is result.default]
     weighted = any(row.settings.class_weight != "none" for row in rows)
     head = ["", metric, "ep", "words", "hidden", "drop", "rate", "batch", "adam"]
@@ -63,7 +72,7 @@ def _lines(result: "TuningResult") -> list[str]:
     lines = columns([head, *(_cells(row, weighted) for row in shown)], room())
     if len(rows) > len(shown):
         lines.append(f"... {len(rows) - len(shown)} more: --csv FILE, or --json")
-    return [*lines, "", *table(_summary(result), room())]
+    return [*lines, "", *table(_summary(result, held_out), room())]
 
 
 def _cells(row: "Candidate", weighted: bool) -> list[str]:
@@ -105,13 +114,13 @@ def _grid_table(result: "TuningResult", metric: str) -> list[list[str]]:
     return rows
 
 
-def _summary(result: "TuningResult") -> dict[str, str]:
+def _summary(result: "TuningResult", held_out: str) -> dict[str, str]:
     settings, test = result.settings, result.test
     winner, cheapest, default = result.winner, result.cheapest, result.default
     of = f" of {duration(60 * settings.minutes)}" if settings.minutes else ""
     lines = {
         "searched": f"{plural(len(result.candidates), 'setting')} in {plural(result.trained, 'run')}, by "
-        f"{settings.metric} on {settings.validation_split:.0%} of the training reviews",
+        f"{settings.metric} on {held_out}",
         "time": f"{duration(result.seconds)}{of}",
         "winner": f"{_named(winner)}: {winner.value:.4f} ± {winner.standard_error:.4f}; trained "
         "again on all training reviews",

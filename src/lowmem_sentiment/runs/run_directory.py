@@ -29,7 +29,7 @@ import numpy as np
 
 from ..dataset.reader import Dataset
 from ..system.directories import Kind, new_directory, no_directory, refuse_existing
-from ..system.errors import DataError, InputMissing, LowmemError, OutputExists
+from ..system.errors import DataError, InputMissing, LowmemError, OutputExists, listed
 from ..system.files import locked, read_regular
 from ..system.npz import Rows, read_arrays, write_arrays
 from ..system.schema import MAX_JSON_BYTES, parse, parse_json, read_json, to_json, write_json
@@ -163,7 +163,9 @@ class RunDirectory:
         if not self.path.is_dir():
             raise no_directory(self.path, "run", "train")
         if not os.path.lexists(self.config_file):
-            raise InputMissing(f"{self.path} holds no run: it has no {self.config_file.name}")
+            inside = sorted(str(file.parent) for file in self.path.glob(f"*/{self.config_file.name}"))
+            runs = f"; the runs in it: {listed(inside, 5)}" if inside else ""
+            raise InputMissing(f"{self.path} holds no run: it has no {self.config_file.name}{runs}")
         before = _identity(self.config_file)
         if self._config is None or self._config[0] != before:
             config = read_json(self.config_file)

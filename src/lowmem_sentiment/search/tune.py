@@ -28,6 +28,7 @@ from .processes import Trainer, Training, lock_runs
 from .results import Candidate, TuningResult, choose, rank
 from .settings import TuneSettings
 from .space import SearchSpace, Trial, grid_trials, rungs
+from .state import FILE as STATE
 from .state import Result, TuneState, open_state
 
 WINNER = "winner"
@@ -65,6 +66,10 @@ def tune(
     for kind in (DATASET, RUN):
         if kind.recognises(out):
             raise OutputExists(f"{out} holds {kind.with_article}; choose another --out for the search")
+    if out.is_dir() and not (out / STATE).exists():
+        for each in sorted(out.iterdir()):  # a run of a grid has "=" in its name
+            if not (each.name.startswith(".") or "=" in each.name or RUN.recognises(each)):
+                raise OutputExists(f"{each} belongs to no search; choose another --out for the search")
     stopped = (stop or threading.Event()).is_set
     with lock_runs(out, stopped, report) as lock:
         if lock is None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -268,8 +269,8 @@ def create_app(
     >>> application = create_app("runs/live", name="reviews")  # doctest: +SKIP
     """
     name = name or os.path.basename(os.path.abspath(run))
-    if not name or "/" in name or ":" in name:
-        raise SettingsError(f"name is {name!r}, expected one without / and :")
+    if not re.fullmatch(r"[^\s/:?#%]+", name) or not name.isprintable():
+        raise SettingsError(f"name is {name!r}, expected one without spaces and / : ? # %")
     model = LiveModel(run, decision or DecisionSettings(), log)
     return Application(model, name, settings or ServingSettings(), log, access_log, watch)
 

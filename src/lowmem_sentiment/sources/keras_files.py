@@ -56,6 +56,10 @@ class Published:
         Keras' cache. Raises Unavailable when nothing is there and nothing can be fetched.
         """
         given = npz or _from_environment(self.npz_variable)
+        if given and given.is_file():
+            with open(given, "rb") as file:  # before a download
+                if file.read(2) != b"PK":
+                    raise DataError(f"{given} is not an .npz file; expected Keras' {self.npz}")
         index = word_index or _from_environment(self.word_index_variable)
         if index is None and given and (beside := Path(given).with_name(self.word_index)).exists():
             index = beside

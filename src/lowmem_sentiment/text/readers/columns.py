@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...system.errors import DataError, printable
+from ...system.errors import DataError, did_you_mean, printable
 from ..reader_settings import LABEL_NAMES, TEXT_NAMES, ReaderSettings, WantedFields
 
 _NAMES = 50  # columns that are recorded in the manifest
@@ -109,7 +109,7 @@ class _Finder:
             raise DataError(
                 f"{place}: no column is named {printable(' or '.join(names))}; the first row has "
                 f"{shown}: choose one of them, or a number from 1 without a header ({option}), "
-                "or another --delimiter"
+                f"or another --delimiter{did_you_mean(column or '', header)}"
             )
         if folded.count(name) > 1:
             numbers = [str(nth) for nth, cell in enumerate(folded, 1) if cell == name]
