@@ -16,6 +16,7 @@ import tensorflow as tf
 from helpers import run_cli, wait_for
 from verify_resume import digests, verify_resume
 
+from lowmem_sentiment.model import variables
 from lowmem_sentiment.model.keras_model import build_model
 from lowmem_sentiment.monitoring.event_reader import read_curves
 from lowmem_sentiment.preparation.prepare import prepare
@@ -47,12 +48,12 @@ train = partial(train_in_long_executions, steps_per_execution=3)
 
 @pytest.mark.parametrize("row_size", [1, 20])
 def test_a_table_that_is_saved_some_rows_at_a_time_is_saved_to_the_bit(row_size, monkeypatch):
-    monkeypatch.setattr(checkpoint, "_LARGE_TABLE", 8 * row_size)
-    monkeypatch.setattr(checkpoint, "_ROWS", 3)
+    monkeypatch.setattr(variables, "_LARGE_TABLE", 8 * row_size)
+    monkeypatch.setattr(variables, "ROWS", 3)
     table = tf.random.stateless_normal([8, row_size], [1, 2])  # 8 rows in blocks of 3
     file = io.BytesIO()
-    npz.write_arrays(file, [("table", checkpoint._values(tf.Variable(table)))])
-    assert isinstance(checkpoint._values(tf.Variable(table)), npz.Rows)
+    npz.write_arrays(file, [("table", variables.values(tf.Variable(table)))])
+    assert isinstance(variables.values(tf.Variable(table)), npz.Rows)
     np.testing.assert_array_equal(npz.read_arrays(file, "it")["table"], table.numpy())
 
 
