@@ -33,10 +33,10 @@ MEANING = {
     "recall": "of those that are so, the share found",
     "f1": "harmonic mean of precision and recall",
     "macro": "mean over the labels",
-    "weighted": "mean over the labels, weighted by their reviews",
+    "weighted": "mean weighted by the labels’ reviews",
     "auc": "area under the ROC curve",
-    "brier": "mean squared error of the probabilities; lower is better",
-    "calibration_error": "mean gap between confidence and accuracy; lower is better",
+    "brier": "mean squared error; lower is better",
+    "calibration_error": "mean gap to what is observed; lower is better",
 }
 
 
@@ -261,7 +261,7 @@ def _mistake(explained: ExplainedMistake) -> Html:
     towards = [effect for effect in effects if effect.effect > 0][:8]
     away = [effect for effect in effects if effect.effect < 0][-4:][::-1]
     strongest = [*towards, *away]
-    words = (joined([name(each.word), f" {each.effect:+.2f}".replace("-", "−")]) for each in strongest)
+    words = (tag("span", name(each.word), f" {each.effect:+.2f}".replace("-", "−")) for each in strongest)
     about = tag("small", f"review {mistake.number:,} · {mistake.probability:.2%}")
     head = tag("h3", name(mistake.label), ", taken for ", name(mistake.predicted), " ", about)
     marked = _marked(mistake.text, {each.word: each.effect for each in strongest})

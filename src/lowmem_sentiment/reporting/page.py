@@ -97,7 +97,7 @@ def facts(rows: dict[str, Any]) -> Html:
 
 
 def folded(summary: str, content: Html) -> Html:
-    """Return content that opens with a click, and is open in print."""
+    """Return content that opens with a click, and is left out in print."""
     return tag("details", tag("summary", summary), content)
 
 
