@@ -4,14 +4,17 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from helpers import run_cli, write_run
 
+from lowmem_sentiment.decisions.abstention import Abstention
 from lowmem_sentiment.evaluation.evaluate import evaluate_runs
 from lowmem_sentiment.evaluation.labelled_texts import TextFiles
+from lowmem_sentiment.evaluation.results import Answers, Comparison, Correction
 from lowmem_sentiment.evaluation.settings import EvaluationSettings
 from lowmem_sentiment.reporting.comparison_report import evaluation_page
 from lowmem_sentiment.reporting.tuning_report import tuning_page
@@ -120,6 +123,25 @@ def test_several_runs_are_compared_in_one_page(tmp_path):
         )
     accuracies = {f"{each.accuracy:.4f}" for each in comparison.evaluations}
     assert accuracies <= {cell for row in read.rows for cell in row}
+
+
+def test_a_temperature_and_abstaining_are_shown_beside_what_they_change(tmp_path):
+    ((evaluation,),) = (each.evaluations for each in evaluated(tmp_path, ["no", "yes"]))
+    correction = Correction(2.5, {"loss": 0.75}, {"loss": [0.7, 0.8]})
+    limits = Abstention(0.05, 0.95, 1.0, 3, 100, 60, 1, "data", "")
+    answers = Answers(limits, 150, 147, 100, 50, 0.02, [0.01, 0.06])
+    shown = replace(
+        evaluation,
+        intervals=evaluation.intervals | {"loss": [0.1, 0.9]},
+        correction=correction,
+        uncorrected=evaluation.tally,
+        answers=answers,
+    )
+    page = evaluation_page([Comparison([shown], {})])
+    rows, loss = Page(page).rows, evaluation.loss
+    assert ["Loss", "0.7500 (0.7000 to 0.8000)", f"{loss:.4f} (0.1000 to 0.9000)"] in rows
+    assert ["when it abstains", "0.5", "0.0200"] in rows
+    assert any("without it" in row for row in rows) and "150 (50.0%)" in page
 
 
 def test_only_a_report_is_replaced(trained, tmp_path):

@@ -155,7 +155,7 @@ class BeforeTemperature:
     def __init__(self, nth: int, scored: ScoredRun):
         """Count for the `nth` scored model, the one of `scored`."""
         self._nth, self._temperature = nth, scored.decision.temperature
-        self._tally = Tally(scored.labels)
+        self.tally = Tally(scored.labels)
 
     def __call__(self, batch: Batch, scores: list[Scores]) -> None:
         """Count a batch."""
@@ -163,11 +163,11 @@ class BeforeTemperature:
         logits = np.log(shown) * self._temperature
         logits -= np.logaddexp.reduce(logits, axis=1, keepdims=True)
         losses = -logits[np.arange(len(batch.labels)), batch.labels]
-        self._tally.add(batch.labels, np.exp(logits), losses)
+        self.tally.add(batch.labels, np.exp(logits), losses)
 
     def correction(self) -> Correction:
         """Return how reliable they were."""
-        return Correction(self._temperature, *reliability(self._tally))
+        return Correction(self._temperature, *reliability(self.tally))
 
 
 def _origin(group: ReviewGroup) -> tuple[str, str]:

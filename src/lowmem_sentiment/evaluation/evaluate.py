@@ -182,7 +182,10 @@ class _Observers:
             evaluation = replace(evaluation, answers=self.answers.answers())
         if self.before:
             ends = evaluation.intervals | reliability(tally)[1]
-            evaluation = replace(evaluation, intervals=ends, correction=self.before.correction())
+            correction, uncorrected = self.before.correction(), self.before.tally
+            evaluation = replace(
+                evaluation, intervals=ends, correction=correction, uncorrected=uncorrected
+            )
         if not self.mistakes:
             return evaluation
         count, explained = self._settings.mistakes, []
@@ -212,8 +215,7 @@ def _evaluation(scored: ScoredRun, tally: Tally, group: ReviewGroup) -> Evaluati
         versions=_versions(scored),
         time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         threshold=None if tally.bins is None else tally.threshold,
-        score_bins=tally.bins,
-        confidence=tally.confidence,
+        tally=tally,
         chosen=scored.chosen,
         files=texts.paths if texts else None,
         label_map=texts.label_map if texts else {},

@@ -14,7 +14,7 @@ from ..decisions.thresholds import ChosenThreshold
 from ..model.decision import FEW_KNOWN_WORDS, NOT_SURE
 from .intervals import Interval
 from .predictions import ExplainedMistake, SurestMistake
-from .scoring import LabelMetrics, named_by_label
+from .scoring import LabelMetrics, Tally, named_by_label
 
 MATRIX_LABELS = 100
 """JSON has the confusion matrix up to this many labels; with 1,000 it would be 3 MB of text."""
@@ -123,10 +123,10 @@ class Evaluation:
     bad_rows: list[str] = field(default_factory=list)
     """The first of them, with the reason."""
     mistakes: list[SurestMistake] | None = None
-    score_bins: np.ndarray | None = None
-    """With two labels `Tally.bins`; not in JSON."""
-    confidence: np.ndarray | None = None
-    """`Tally.confidence`; not in JSON."""
+    tally: Tally | None = None
+    """The counts that curves are made of; not in JSON."""
+    uncorrected: Tally | None = None
+    """The counts without the temperature; not in JSON."""
     explained: list[ExplainedMistake] = field(default_factory=list)
     """The surest mistakes with their words' effects, if the settings ask for them; not in JSON."""
     failed: list[str] = field(default_factory=list)

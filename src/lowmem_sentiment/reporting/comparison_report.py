@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ..decisions.significance import PairedTest
 from ..evaluation.results import Comparison, Evaluation
 from ..system.errors import plural
 from ..system.settings import plain
@@ -20,7 +19,9 @@ from .evaluation_report import (
     interval,
     lead,
     metric_name,
+    paired_tests,
     reviews_of,
+    verdict,
 )
 from .page import Html, bar, folded, grid, joined, name, page, section, table, tag
 
@@ -59,14 +60,8 @@ def _lead(comparison: Comparison) -> Html:
     about = f" has the highest accuracy, {best.accuracy:.1%} (95% interval {low:.1%} to {high:.1%})."
     parts: list[object] = [tag("b", name(best.run)), about]
     if test := best.baseline:
-        parts += [" Against ", name(test.run), f": {_verdict(test)}, p = {test.p_value:.2g}."]
+        parts += [" Against ", name(test.run), f": {verdict(test)} by accuracy, p = {test.p_value:.2g}."]
     return joined(parts)
-
-
-def _verdict(test: PairedTest) -> str:
-    if test.p_value > test.alpha:
-        return "no significant difference"
-    return f"significantly {'better' if test.difference > 0 else 'worse'}"
 
 
 # --- the sections ---
@@ -105,7 +100,7 @@ def _metrics(comparison: Comparison) -> Html:
         ]
         for each, low, high in zip(evaluations, lows, highs, strict=True)
     ]
-    head = ["run", "accuracy", ends_of(f"{start:.4f}", f"{end:.4f}"), *map(metric_name, shown)]
+    head = ["run", "Accuracy", ends_of(f"{start:.4f}", f"{end:.4f}"), *map(metric_name, shown)]
     every = table(
         ["run", *(metric_name(key) for key in evaluations[0].intervals)], _intervals(evaluations)
     )
@@ -121,36 +116,7 @@ def _intervals(evaluations: Sequence[Evaluation]) -> list[list[object]]:
 
 
 def _tests(comparison: Comparison) -> Html | None:
-    """Return the paired tests; None without one."""
-    tested = [(each, each.baseline) for each in comparison.evaluations if each.baseline]
-    if not tested:
-        return None
-    rows = []
-    for evaluation, test in tested:
-        counts = f"{test.only_run_right:,}", f"{test.only_baseline_right:,}"
-        difference = f"{test.difference:+.4f}".replace("-", "−")
-        p_value = f"{test.p_value:.2g}"
-        rows.append(
-            [name(evaluation.run), tag("td", _verdict(test), class_="text"), difference, p_value, *counts]
-        )
-    baseline = tested[0][1].run
-    note = joined(
-        [
-            "Against ",
-            name(baseline),
-            f": McNemar’s exact test, two-sided, alpha {tested[0][1].alpha:g}. It counts reviews that "
-            "only one of the two has right.",
-        ]
-    )
-    head = [
-        "run",
-        tag("th", "verdict", class_="text"),
-        "accuracy gained",
-        "p",
-        "only it right",
-        "only the other",
-    ]
-    return section("Is the difference more than chance?", table(head, rows), note=note)
+    return paired_tests(comparison.evaluations)
 
 
 def _settings(comparison: Comparison) -> Html | None:
@@ -165,8 +131,7 @@ def _settings(comparison: Comparison) -> Html | None:
 def _curves(comparison: Comparison) -> Html:
     """Return the curves of the first runs in common charts."""
     evaluations = comparison.evaluations
-    bins = [each.score_bins for each in evaluations]
-    two = all(each is not None and each.any(axis=1).all() for each in bins)
+    two = all(map(curves.has_both_labels, evaluations))
     figures = [curves.precision_and_recall(evaluations), curves.roc(evaluations)] if two else []
     figures += [curves.risk_by_coverage(evaluations), *curves.learning_of_several(evaluations)]
     note = f"The first {MOST_LINES} runs." if len(evaluations) > MOST_LINES else None

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..evaluation.intervals import wilson
 from ..evaluation.results import Evaluation
+from ..evaluation.scoring import Tally
 from ..model.metrics import precision_recall, ratio
 from ..runs.run_directory import RunDirectory
 from ..runs.summary import best_epoch, kept_epoch
@@ -55,6 +56,12 @@ def _at_threshold(evaluation: Evaluation) -> tuple[float, float, float]:
 
 
 # --- two labels ---
+
+
+def has_both_labels(evaluation: Evaluation) -> bool:
+    """Return whether there are two labels, and reviews of both."""
+    bins = evaluation.tally.bins if evaluation.tally else None
+    return bins is not None and bool(bins.any(axis=1).all())
 
 
 def precision_and_recall(evaluations: Sequence[Evaluation]) -> Html:
@@ -126,34 +133,36 @@ def scores_by_label(evaluation: Evaluation) -> Html:
 
 
 def _bins(evaluation: Evaluation) -> np.ndarray:
-    assert evaluation.score_bins is not None  # two labels
-    return evaluation.score_bins
+    assert evaluation.tally and evaluation.tally.bins is not None  # `has_both_labels`
+    return evaluation.tally.bins
 
 
 # --- any labels ---
 
 
 def reliability(evaluation: Evaluation) -> Html:
-    """Return how often the label is right, by its probability."""
-    if evaluation.score_bins is not None:
-        counts, what = evaluation.score_bins, f"probability of {_positive(evaluation)}"
-    else:
-        assert evaluation.confidence is not None
-        counts, what = evaluation.confidence, "probability of the predicted label"
+    """Return how often the label is right, by its probability; with a temperature also without it."""
+    tallies = {"observed": evaluation.tally}
+    if correction := evaluation.correction:
+        tallies = {f"temperature {correction.temperature:.3f}": evaluation.tally}
+        tallies["without it"] = evaluation.uncorrected
+    lines = [_observed(shown, tally) for shown, tally in tallies.items() if tally]
+    lines.append(Series("perfectly calibrated", np.array([0, 1]), np.array([0, 1]), "guide"))
+    two = len(evaluation.labels) == 2
+    what = f"probability of {_positive(evaluation)}" if two else "probability of the predicted label"
+    error = evaluation.metrics["calibration_error"]
+    note = f"How often that is the label, with 95% intervals. Calibration error {error:.4f}."
+    return figure("Reliability", note, lines, Axis(what, 0, 1), Axis("observed share", 0, 1))
+
+
+def _observed(shown: str, tally: Tally) -> Series:
+    counts = tally.confidence if tally.bins is None else tally.bins
     middles = (np.arange(counts.shape[1]) + 0.5) / counts.shape[1]
     right, reviews = _grouped(counts[1]), _grouped(counts.sum(axis=0))
     some = np.flatnonzero(reviews)
     mean = ratio(_grouped(counts.sum(axis=0) * middles), reviews)[some]
     ends = np.array([wilson(int(right[nth]), int(reviews[nth])) for nth in some])
-    share = ratio(right, reviews)[some]
-    observed = Series("observed, with 95% interval", mean, share, "line", ends[:, 0], ends[:, 1])
-    perfect = Series("perfectly calibrated", np.array([0, 1]), np.array([0, 1]), "guide")
-    note = (
-        f"How often that is the label. Calibration error {evaluation.metrics['calibration_error']:.4f}."
-    )
-    return figure(
-        "Reliability", note, [observed, perfect], Axis(what, 0, 1), Axis("observed share", 0, 1)
-    )
+    return Series(shown, mean, ratio(right, reviews)[some], "line", ends[:, 0], ends[:, 1])
 
 
 def _grouped(counts: np.ndarray) -> np.ndarray:
@@ -164,18 +173,22 @@ def risk_by_coverage(evaluations: Sequence[Evaluation]) -> Html:
     """Return the share of errors among the surest reviews, by how many of these are answered."""
 
     def points(evaluation: Evaluation) -> tuple[np.ndarray, np.ndarray]:
-        assert evaluation.confidence is not None
-        wrong, right = evaluation.confidence[:, ::-1].cumsum(axis=1)
+        assert evaluation.tally
+        wrong, right = evaluation.tally.confidence[:, ::-1].cumsum(axis=1)
         both = wrong + right
         wanted = np.linspace(1 / _SHARES, 1, _SHARES) * both[-1]
         at = np.unique(np.searchsorted(both, wanted - 0.5))
         return both[at] / both[-1], wrong[at] / both[at]
 
-    lines = _lines(evaluations, "errors", points)
+    first, lines = evaluations[0], _lines(evaluations, "all reviews", points)
+    if len(evaluations) == 1 and (answers := first.answers):
+        share = answers.answered / max(1, first.reviews)
+        lines.append(Series("when it abstains", np.array([share]), np.array([answers.error]), "point"))
+        limit = answers.limits.error
+        lines.append(Series(f"at most {limit:g}", np.array([0, 1]), np.array([limit, limit]), "guide"))
     note = "Error rate if the model answers only the share of reviews that it is surest of."
-    return figure(
-        "Errors by coverage", note, lines, Axis("share of reviews answered", 0, 1), Axis("error rate", 0)
-    )
+    x, y = Axis("share of reviews answered", 0, 1), Axis("error rate", 0)
+    return figure("Errors by coverage", note, lines, x, y)
 
 
 # --- learning ---

@@ -6,12 +6,13 @@ from datetime import datetime
 
 import numpy as np
 
+from ..decisions.significance import MetricDifference, PairedTest
 from ..evaluation.predictions import ExplainedMistake
 from ..evaluation.results import Evaluation
 from ..system.errors import plural
 from ..system.settings import plain
 from . import curves
-from .page import Html, bar, facts, folded, grid, joined, name, section, table, tag, tiles
+from .page import Html, bar, facts, folded, grid, joined, name, section, shortened, table, tag, tiles
 
 MATRIX_LABELS, WORST = 20, 20
 """Labels in the matrix and in charts at most; with more, this many of the worst are shown."""
@@ -43,12 +44,13 @@ MEANING = {
 def metric_name(metric: str) -> str:
     """Return a metric's name for people.
 
-    >>> metric_name("macro_f1"), metric_name("calibration_error")
-    ('Macro F1', 'Calibration error')
+    >>> metric_name("macro_f1"), metric_name("recall:spam")
+    ('Macro F1', 'Recall of “spam”')
     """
+    metric, _, label = metric.partition(":")
     words = {"f1": "F1", "auc": "AUC", "brier": "Brier score"}
     shown = " ".join(words.get(word, word) for word in metric.split("_"))
-    return shown[:1].upper() + shown[1:]
+    return shown[:1].upper() + shown[1:] + (f" of “{shortened(label, 24)}”" if label else "")
 
 
 def time_of(evaluation: Evaluation) -> str:
@@ -109,7 +111,7 @@ def metrics(evaluation: Evaluation) -> Html:
         about = MEANING.get(key) or MEANING[key.partition("_")[0]]
         title = joined([metric_name(key), " ", tag("small", about)])
         ends = evaluation.intervals.get(key)
-        picture = interval(value, *ends) if ends else tag("td")
+        picture = interval(value, *ends) if ends and key != "loss" else tag("td")
         rows.append([title, f"{value:.4f}", remarks.get(key, ""), picture])
         if key == "accuracy":
             always = joined(["Always “", name(largest), "” ", tag("small", "the largest label’s share")])
@@ -133,6 +135,49 @@ def interval(value: float, low: float, high: float, start: float = 0.0, end: flo
     at, left, right = ((each - start) / (end - start) for each in (value, low, high))
     inside = tag("i", style=f"left:{left:.2%};width:{right - left:.2%}"), tag("b", style=f"left:{at:.2%}")
     return tag("td", tag("span", *inside), class_="range")
+
+
+def paired_test(evaluation: Evaluation) -> Html | None:
+    """Return the test against a baseline; None without one."""
+    return paired_tests([evaluation])
+
+
+def paired_tests(evaluations: Sequence[Evaluation]) -> Html | None:
+    """Return the tests against the baseline, or the first run; None without one."""
+    tested = [(each.run, each.baseline) for each in evaluations if each.baseline]
+    if not tested:
+        return None
+    rows = []
+    for run, test in tested:
+        counts = f"{test.p_value:.2g}", f"{test.only_run_right:,}", f"{test.only_baseline_right:,}"
+        if test.metric:
+            rows.append([*_tested(run, test.metric.metric, test.metric), "", "", ""])
+        rows.append([*_tested(run, "accuracy", test), *counts])
+    first = tested[0][1]
+    note = joined(
+        [
+            "Against ",
+            name(first.run),
+            f". Accuracy by McNemar’s exact test, two-sided, alpha {first.alpha:g}: it counts reviews "
+            "that only one of the two has right. Other metrics by a paired bootstrap.",
+        ]
+    )
+    head = ["run", *(tag("th", title, class_="text") for title in ("metric", "verdict")), "gained"]
+    head += [f"{1 - first.alpha:.0%} interval", "p", "only it right", "only the other"]
+    return section("Is the difference more than chance?", table(head, rows), note=note)
+
+
+def _tested(run: str, metric: str, test: PairedTest | MetricDifference) -> list[object]:
+    texts = (tag("td", each, class_="text") for each in (metric_name(metric), verdict(test)))
+    gained, low, high = (f"{each:+.4f}".replace("-", "−") for each in (test.difference, *test.interval))
+    return [name(run), *texts, gained, f"{low} to {high}"]
+
+
+def verdict(test: PairedTest | MetricDifference) -> str:
+    """Return which of two runs is better, for people."""
+    if test.significantly_better or test.significantly_worse:
+        return f"significantly {'better' if test.significantly_better else 'worse'}"
+    return "no significant difference"
 
 
 def confusions(evaluation: Evaluation) -> Html:
@@ -217,7 +262,7 @@ def _label_rows(
 
 def threshold(evaluation: Evaluation) -> Html | None:
     """Return what two labels trade against each other; None for more, or without reviews of both."""
-    if evaluation.score_bins is None or not evaluation.score_bins.any(axis=1).all():
+    if not curves.has_both_labels(evaluation):
         return None
     chosen, note = evaluation.threshold_chosen, None
     if chosen:
@@ -231,10 +276,25 @@ def threshold(evaluation: Evaluation) -> Html | None:
     return section("Choosing a threshold", grid(*figures), note=note)
 
 
-def confidence(evaluation: Evaluation) -> Html:
-    """Return whether probabilities can be trusted."""
+def confidence(evaluation: Evaluation) -> Html | None:
+    """Return whether probabilities can be trusted, and what abstaining does; None without the counts."""
+    if not evaluation.tally:
+        return None
     figures = curves.reliability(evaluation), curves.risk_by_coverage([evaluation])
-    return section("Can its probabilities be trusted?", grid(*figures))
+    parts, correction, answers = [grid(*figures)], evaluation.correction, evaluation.answers
+    if correction:
+        parts.append(tag("h3", "The temperature"))
+        before = correction.before
+        rows = [
+            [metric_name(key), f"{before[key]:.4f} ({low:.4f} to {high:.4f})",
+             f"{evaluation.metrics[key]:.4f} ({{:.4f}} to {{:.4f}})".format(*evaluation.intervals[key])]
+            for key, (low, high) in correction.before_intervals.items()
+        ]  # fmt: skip
+        head = ["", "before", f"after, temperature {correction.temperature:.3f}"]
+        parts.append(table(head, rows))
+    if answers:
+        parts += [tag("h3", "When it abstains"), facts(answers.in_words(evaluation.reviews))]
+    return section("Can its probabilities be trusted?", *parts)
 
 
 def mistakes(evaluation: Evaluation) -> Html | None:
@@ -309,6 +369,7 @@ def about(evaluation: Evaluation) -> Html:
         "labels": f"{len(evaluation.labels):,}",
         "labels renamed": plain(evaluation.label_map),
         "left out, unknown label": ", ".join(unknown),
+        "left out, the baseline saw them": f"{evaluation.left_out:,}" if evaluation.left_out else None,
         "bad rows skipped": f"{evaluation.skipped_rows:,}" if evaluation.skipped_rows else None,
         "threshold": evaluation.threshold,
         "chosen by": chosen and chosen.rule,
@@ -320,7 +381,7 @@ def about(evaluation: Evaluation) -> Html:
 
 
 SECTIONS: list[Callable[[Evaluation], Html | None]] = [
-    checks, metrics, confusions, labels, threshold, confidence, mistakes, learning, about,
+    checks, metrics, paired_test, confusions, labels, threshold, confidence, mistakes, learning, about,
 ]  # fmt: skip
 """The parts of the report in order; a new part is a function in this list."""
 

@@ -42,7 +42,7 @@ def tuning_page(result: TuningResult) -> str:
 
 
 def _metric(result: TuningResult) -> str:
-    return metric_name(shortened(result.settings.metric))
+    return metric_name(result.settings.metric)
 
 
 def _lead(result: TuningResult) -> Html:
