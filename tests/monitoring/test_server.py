@@ -18,7 +18,8 @@ from helpers import run_cli, wait_for
 from lowmem_sentiment.monitoring import event_writer
 from lowmem_sentiment.monitoring.event_reader import read_curves
 from lowmem_sentiment.monitoring.event_writer import EventWriter
-from lowmem_sentiment.monitoring.server import Gate, run_names
+from lowmem_sentiment.monitoring.run_names import run_names
+from lowmem_sentiment.monitoring.server import ONE_RUN, Gate
 
 # Eight runs take 96 MB on Python 3.11, and 106 on 3.13 with the NumPy that comes with it.
 MOST_MEGABYTES = 100 if sys.version_info < (3, 12) else 110
@@ -58,10 +59,10 @@ def test_it_says_its_address_serves_the_curves_and_stays_small(board):
     assert peak_megabytes(process) < MOST_MEGABYTES  # 586 MB with TensorFlow
 
 
-def wait_until_loaded(address, parts=2):
+def wait_until_loaded(address, texts=3):
     """TensorBoard answers before it has read the event files."""
     # a run's texts are written last
-    wait_for(lambda: len(json.loads(get(address, "text/tags"))) >= parts)
+    wait_for(lambda: sum(map(len, json.loads(get(address, "text/tags")).values())) >= texts)
 
 
 def get(address, path, **query):
@@ -73,7 +74,7 @@ def get(address, path, **query):
 def test_no_tab_is_empty(board):
     address, _ = board
     wait_until_loaded(address)
-    train, validation = "handmade/train", "handmade/validation"
+    train, validation = "handmade", "handmade/validation"
 
     for name in ("per_epoch/accuracy", "per_epoch/loss"):
         for part in (train, validation):
@@ -89,13 +90,15 @@ def test_no_tab_is_empty(board):
     assert image.startswith(b"\x89PNG")
 
     tags = json.loads(get(address, "text/tags"))
-    assert tags == {train: ["run"], "handmade": ["result", "most wrong"]}
-    (description,) = json.loads(get(address, "text/text", run=train, tag="run"))
+    assert {run: sorted(names) for run, names in tags.items()} == {
+        train: ["1 result", "2 run", "3 most wrong"]
+    }
+    (description,) = json.loads(get(address, "text/text", run=train, tag="2 run"))
     assert "<td>hidden_1</td>" in description["text"]
 
     question = json.dumps(
         {"experimentName": "", "allowedStatuses": ["STATUS_SUCCESS"], "colParams": [
-            {"metric": {"group": "result_test", "tag": "epoch_accuracy"}}, {"hparam": "learning_rate"}
+            {"metric": {"group": "", "tag": "result/test_accuracy"}}, {"hparam": "learning_rate"}
         ], "startIndex": 0, "sliceSize": 100}
     ).encode()  # fmt: skip
     url, head = f"{address}data/plugin/hparams/session_groups", {"Content-Type": "application/json"}
@@ -104,7 +107,8 @@ def test_no_tab_is_empty(board):
         (row,) = json.load(answer)["sessionGroups"]
     assert row["hparams"]["learning_rate"] == 0.02 and row["hparams"]["hidden"] == "8,4"
     values = {metric["name"]["tag"]: metric["value"] for metric in row["metricValues"]}
-    assert values["epoch_accuracy"] > 0.9 and values["process/resident_MB"] > 100
+    assert values["result/test_accuracy"] > 0.9 and values["result/peak_resident_MB"] > 100
+    assert row["name"] == "handmade" and row["hparams"]["epochs"] == "3"
 
 
 def test_the_first_page_leads_to_one_with_our_settings(board):
@@ -112,7 +116,7 @@ def test_the_first_page_leads_to_one_with_our_settings(board):
     with urllib.request.urlopen(address, timeout=600) as answer:
         page = answer.read().decode()
     query = urllib.parse.parse_qs(re.search(r'"\?([^"]*)"', page)[1])
-    assert query["smoothing"] == ["0"] and query["runColorGroup"] == ["regex:(train|validation|result)"]
+    assert query["smoothing"] == ["0"] and query["runColorGroup"] == [ONE_RUN]
     assert [card["tag"] for card in json.loads(query["pinnedCards"][0])] == [
         "epoch_loss",
         "epoch_accuracy",
@@ -158,23 +162,36 @@ def test_pictures_in_texts_are_not_fetched(tmp_path):
 
 def names_in(tmp_path, *runs):
     for run in runs:
-        (tmp_path / run / "tensorboard" / "train").mkdir(parents=True)
-        (tmp_path / run / "tensorboard" / "train" / "events.out.tfevents.1").touch()
+        (tmp_path / run / "tensorboard" / "validation").mkdir(parents=True)
+        (tmp_path / run / "tensorboard" / "validation" / "events.out.tfevents.1").touch()
     name_of = run_names(tmp_path)
-    return [name_of(str(tmp_path / run / "tensorboard" / "train")) for run in runs]
+    return [name_of(str(tmp_path / run / "tensorboard" / "validation")) for run in runs]
 
 
 def test_a_run_is_one_name_with_its_parts_under_it(tmp_path):
-    assert names_in(tmp_path, "a", "b/c") == ["a/train", "b/c/train"]
+    assert names_in(tmp_path, "a", "b/c") == ["a/validation", "b/c/validation"]
     (tmp_path / "tensorboard").mkdir()
     name_of = run_names(tmp_path / "a")
     assert name_of(str(tmp_path / "a" / "tensorboard")) == "a"
-    assert name_of(str(tmp_path / "a" / "tensorboard" / "train")) == "a/train"
+    assert name_of(str(tmp_path / "a" / "tensorboard")) == "a"
+
+
+def test_long_names_are_cut_and_stay_different(tmp_path):
+    names = names_in(tmp_path, *(f"{'long ' * 20}{letter}{' name' * 20}" for letter in "ab"))
+    assert len(set(names)) == 2 and min(map(len, names)) < 60
+
+
+def test_a_stopped_candidate_of_a_search_leaves_no_stray_dots(tmp_path):
+    for run, epochs in (("001", 1), ("002", 2)):
+        (tmp_path / run).mkdir()
+        (tmp_path / run / "metrics.jsonl").write_text("{}\n" * epochs)
+    (tmp_path / "tune.json").touch()
+    assert names_in(tmp_path, "001", "002", "winner") == [None, "002/validation", "winner/validation"]
 
 
 def test_the_names_of_a_sweep_are_cut_where_they_are_alike(tmp_path):
     runs = [f"hidden={hidden},epochs=2,learning_rate=1e-05,seed=0" for hidden in ("50-50", "32")]
-    assert names_in(tmp_path, *runs) == ["hidden=50,50/train", "hidden=32/train"]
+    assert names_in(tmp_path, *runs) == ["hidden=50,50/validation", "hidden=32/validation"]
 
 
 @pytest.mark.slow
@@ -182,7 +199,7 @@ def test_with_eight_runs_it_stays_small(trained, tmp_path):
     for nth in range(8):
         shutil.copytree(trained, tmp_path / f"run{nth}")
     with serving(tmp_path) as (address, process):
-        wait_until_loaded(address, 16)
+        wait_until_loaded(address, 24)
         for path in 3 * ("", "?smoothing=0", "index.js", "data/plugin/timeseries/tags"):
             with urllib.request.urlopen(f"{address}{path}", timeout=600) as answer:
                 answer.read()
@@ -218,13 +235,11 @@ def write_curves(run, epochs):
     for nth in range(25 * len(epochs)):
         loss = 0.6 * (nth + 1) ** -0.5 + epochs[-1] / 10 + 0.02 * math.sin(nth)
         values = {"epoch_loss": loss, "epoch_accuracy": 0.98 - loss / 2}
-        writer.write("train", (nth + 1) * steps // 25, event_writer.scalars(values))
-    for part, points in (("validation", epochs), ("result_test", epochs[-1:])):
-        first = len(epochs) - len(points) + 1
-        for epoch, loss in enumerate(points, first):
-            values = {"epoch_loss": loss, "epoch_accuracy": 0.95 - loss / 6}
-            writer.write(part, epoch * steps, event_writer.scalars(values))
-    writer.write("", steps, [event_writer.text("result", "as good as it gets")])
+        writer.write("", (nth + 1) * steps // 25, event_writer.scalars(values))
+    for epoch, loss in enumerate(epochs, 1):
+        values = {"epoch_loss": loss, "epoch_accuracy": 0.95 - loss / 6}
+        writer.write("validation", epoch * steps, event_writer.scalars(values))
+    writer.write("", steps, [event_writer.text("1 result", "as good as it gets")])
     writer.flush()
 
 
@@ -277,7 +292,7 @@ def test_the_first_charts_span_their_data(write, tmp_path):
     curves = [curve for run in runs.iterdir() for curve in read_curves(run)]
     for tag, chart in zip(tags, charts, strict=True):
         drawn = [curve for curve in curves if curve.tag == tag]
-        assert {curve.part for curve in drawn} == {"train", "validation", "result_test"}
+        assert {curve.part for curve in drawn} == {"train", "validation"}
         for axis, numbers in (("x", "steps"), ("y", "values")):
             low, high = extent(chart, axis)
             data = [number for curve in drawn for number in getattr(curve, numbers)]

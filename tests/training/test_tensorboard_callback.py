@@ -38,28 +38,28 @@ def test_a_run_writes_what_its_charts_need(written):
                for (part, tag), values in written.items()}  # fmt: skip
     assert plugins["validation", "validation/confusion_matrix"] == "images"
     assert plugins["validation", "validation/precision_recall/pr_curves"] == "pr_curves"
-    assert plugins["train", "weights/hidden_1/kernel"] == "histograms"
+    assert plugins["", "weights/hidden_1/kernel"] == "histograms"
     assert plugins["", "_hparams_/session_start_info"] == "hparams"
     for tag in ("f1", "auc", "precision", "recall"):
         assert [step for step, _ in written["validation", f"validation/{tag}"]] == [20, 40]
-    ((step, rate), *_) = written["train", "optimizer/learning_rate"]
+    ((step, rate), *_) = written["", "optimizer/learning_rate"]
     assert step == 20 and rate.tensor.float_val[0] == pytest.approx(0.001)
-    norms = written["train", "optimizer/gradient_norm"]
+    norms = written["", "optimizer/gradient_norm"]
     assert [step for step, _ in norms] == [20, 40]
     assert all(value.tensor.float_val[0] > 0 for _, value in norms)
-    waited = written["train", "process/share_of_time_waiting_for_data"]
+    waited = written["", "process/share_of_time_waiting_for_data"]
     assert [step for step, _ in waited] == [20, 40]
     assert all(0 < value.tensor.float_val[0] <= 1 for _, value in waited)
 
 
 def test_texts_say_how_to_train_it_again_and_what_it_gets_wrong(written, dataset):
     command = f"train {dataset.directory} --run RUN --num-words 26 --hidden 4 --dropout '' --histograms"
-    description = text(written, "train", "run")
+    description = text(written, "", "2 run")
     assert command.replace("--num-words", "--batch-size 8 --num-words") in description
     assert "| train reviews | 160: " in description
     assert "| hidden_1 | Dense | relu | 108 |" in description
-    assert "| test accuracy | " in text(written, "", "result")
-    wrong = text(written, "", "most wrong")
+    assert "| test accuracy | " in text(written, "", "1 result")
+    wrong = text(written, "", "3 most wrong")
     assert "positive, predicted negative at" in wrong or "negative, predicted positive at" in wrong
     assert "**" in wrong
 
@@ -116,5 +116,5 @@ def test_the_kept_epoch_is_marked_and_has_its_own_pictures(dataset, tmp_path):
     values = {(part, value.tag): step for part, step, value in read_values(RunDirectory(run))}
     kept = json.loads((run / "summary.json").read_text())["epoch"]
     steps = values["validation", "epoch_loss"] // 4
-    for tag in ("epoch_loss", "validation/confusion_matrix", "validation/precision_recall/pr_curves"):
-        assert values["result_validation", tag] == kept * steps
+    for tag in ("validation_loss", "confusion_matrix", "precision_recall/pr_curves"):
+        assert values["", f"result/{tag}"] == kept * steps

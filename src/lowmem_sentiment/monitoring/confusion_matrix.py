@@ -5,11 +5,13 @@ picture of 24 GB for them.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..system.errors import printable
+from .terminal_text import cut
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -21,6 +23,8 @@ SIDE = 900
 """Pixels of the cells together, at most 100 more."""
 
 _LEFT, _TOP, _MARGIN = 150, 84, 10  # pixels around the cells: the names of the labels
+
+_MOST_SHOWN = 60  # characters of a label
 
 _SHADES = 100  # of each of the two colours
 
@@ -46,7 +50,9 @@ def draw_confusion_matrix(counts: np.ndarray, labels: list[str]) -> "Image.Image
     if numbered:
         _write_numbers(draw, counts, cell)
     points = 22 if numbered else min(15, cell)
+    unknown = set(numbered_labels(labels))
     for nth, label in enumerate(labels if points > 9 else ()):
+        label = f"label {nth + 1}" if nth + 1 in unknown else label
         middle = (nth + 0.5) * cell
         name = _fit(label, _font(points), _LEFT - 20)
         draw.text((12, _TOP + middle), name, "black", _font(points), anchor="lm")
@@ -93,9 +99,23 @@ def _font(points: int) -> Any:
     return ImageFont.load_default(points)
 
 
+def numbered_labels(labels: Sequence[str]) -> list[int]:
+    """Return the numbers, from 1, of labels with characters that the font does not have."""
+    shown = [label[:_MOST_SHOWN] for label in labels]
+    characters = {each for label in shown for each in label if not each.isascii()}
+    if not characters:
+        return []
+    font = _font(10)
+    unknown = bytes(font.getmask("\U0010ffff"))
+    absent = {each for each in characters if bytes(font.getmask(each)) == unknown}
+    return [nth for nth, label in enumerate(shown, 1) if absent.intersection(label)]
+
+
 def _fit(text: str, font: Any, width: float) -> str:
-    """Cut `text` so that it is at most `width` pixels wide."""
-    shown = printable(text, int(width / 2))  # no letter is narrower
-    while font.getlength(shown) > width:
-        shown = f"{shown.rstrip('…')[:-1]}…"
+    """Cut `text` in the middle so that it is at most `width` pixels wide."""
+    shown = printable(f"{text[:500]}…{text[-500:]}" if len(text) > 1000 else text, 1001)
+    for columns in range(_MOST_SHOWN, 0, -1):
+        shown = cut(shown, columns)
+        if font.getlength(shown) <= width:
+            break
     return shown

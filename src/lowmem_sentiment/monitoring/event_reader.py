@@ -4,6 +4,7 @@
 """
 
 import csv
+import re
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -26,7 +27,8 @@ class Curve(NamedTuple):
 
     run: str
     part: str
-    """"train", "validation", or "result_test" or "result_validation" for a finished run's result."""
+    """"train", "validation", or "result_test" or "result_validation" for a finished run's loss and
+    accuracy."""
     tag: str
     """Such as "epoch_accuracy"."""
     steps: list[int]
@@ -84,8 +86,10 @@ def read_curves(run: str | Path, warn: Warn = lambda line: None) -> list[Curve]:
     for part, step, value in read_values(run, warn):
         number = _number(value)
         if number is not None:
-            new = Curve(str(run.path), part, value.tag, [], [])
-            curve = curves.setdefault((value.tag, part), new)
+            part, tag = part or "train", value.tag
+            if result := re.fullmatch(r"result/(test|validation)_(accuracy|loss)", tag):
+                part, tag = f"result_{result[1]}", f"epoch_{result[2]}"
+            curve = curves.setdefault((tag, part), Curve(str(run.path), part, tag, [], []))
             curve.steps.append(step)
             curve.values.append(number)
     if not curves:

@@ -190,23 +190,19 @@ def precision_recall(tag: str, curve: Mapping[str, np.ndarray]) -> Value:
     return _value(f"{tag}/pr_curves", "pr_curves", _TENSOR, _array(rows), content)
 
 
-def hyperparameters(
-    trial: str, settings: Mapping[str, float | str], metrics: Mapping[tuple[str, str], str]
-) -> list[Value]:
-    """Return the values of a run's row in the HParams tab.
+def hyperparameters(settings: Mapping[str, float | str], metrics: Mapping[str, str]) -> list[Value]:
+    """Return the values of a run's row in the HParams tab, which has the run's name.
 
-    `metrics` are its columns: (subdirectory, tag) of a scalar, and the name to show.
+    `metrics` are its columns: the tag of a scalar, and the name to show.
     """
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.hparams import api_pb2, summary, summary_v2
 
-    shown = [
-        summary_v2.Metric(tag, group=group, display_name=name) for (group, tag), name in metrics.items()
-    ]
+    shown = [summary_v2.Metric(tag, display_name=name) for tag, name in metrics.items()]
     columns = [summary_v2.HParam(name) for name in settings]
     summaries = (
         summary_v2.hparams_config_pb(columns, shown),
-        summary_v2.hparams_pb(dict(settings), trial_id=trial),
+        summary_v2.hparams_pb(dict(settings), trial_id=""),
         summary.session_end_pb(api_pb2.STATUS_SUCCESS),
     )
     # In a process that has TensorFlow they are messages of its class, with the same content.

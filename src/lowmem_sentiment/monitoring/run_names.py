@@ -6,32 +6,53 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from .terminal_text import cut
+
+LONGEST = 40
+"""Columns of a name in TensorBoard's side bar."""
+
 
 def find_runs(logdir: Path) -> set[Path]:
     """Return the run directories in a folder that have event files."""
     return {_run_of(file.parent) for file in logdir.rglob("*tfevents*")}
 
 
-def run_names(logdir: str | Path) -> Callable[[str], str]:
-    """Return a function from a directory of event files to its run's name, such as "X" or "X/train".
+def run_names(logdir: str | Path) -> Callable[[str], str | None]:
+    """Return a function from a directory of event files to its run's name, "X" or "X/validation".
 
-    TensorBoard's name is "X/tensorboard/train". Names of a grid's runs, "hidden=50-50,epochs=1,seed=0",
-    lose the parts that all runs share when the server starts.
+    TensorBoard's name is "X/tensorboard/validation". Names of a grid's runs, such as
+    "hidden=50-50,epochs=1,seed=0", lose the parts that all runs share when the server starts; long ones
+    are cut in the middle. The function returns None for the validation of a search's candidate that was
+    stopped after one epoch, which would be a stray dot in each chart.
     """
     logdir = Path(logdir)
     alike = _alike(run.name for run in find_runs(logdir))
+    known: dict[str, Path] = {}
 
-    def name_of(path: str) -> str:
+    def name_of(path: str) -> str | None:
         directory = Path(path)
         run = _run_of(directory)
         # Event files in `logdir` itself, or in a part of it, belong to a run with its name.
         inside = run != logdir and logdir in run.parents
         names = list(run.relative_to(logdir).parts) if inside else [Path(os.path.abspath(run)).name]
         names[-1] = _shorten(names[-1], alike)
-        part = directory.relative_to(run).parts
-        return "/".join([*names, *(name for name in part if name != "tensorboard")])
+        name = cut("/".join(names), LONGEST)
+        if known.setdefault(name, run) != run:
+            name = "/".join(names)
+        part = [each for each in directory.relative_to(run).parts if each != "tensorboard"]
+        if part == ["validation"] and _is_stopped_candidate(run):
+            return None
+        return "/".join([name, *part])
 
     return name_of
+
+
+def _is_stopped_candidate(run: Path) -> bool:
+    epochs = run / "metrics.jsonl"
+    if not (run.parent / "tune.json").exists() or not epochs.exists() or not run.name.isdecimal():
+        return False
+    with open(epochs, "rb") as file:
+        return len(file.readlines(1 << 16)) == 1
 
 
 def short_names(runs: Sequence[str]) -> list[str]:

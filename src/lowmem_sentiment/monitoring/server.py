@@ -30,8 +30,9 @@ Application = Callable[..., Iterable[bytes]]
 
 PINNED = json.dumps([{"plugin": "scalars", "tag": tag} for tag in CHARTS])
 
-ONE_RUN, SEVERAL_RUNS = "regex:(train|validation|result)", "regex:(.+)/(train|validation)"
-"""Curves with the same role, or the same role and run, share a colour."""
+ONE_RUN = "regex:(/train|/validation|/result|[^/]$)"
+SEVERAL_RUNS = r"regex:^(.+?)(?:/(?:train|validation|result_\w+))?$"
+"""With one run its curves have a colour each; of several runs, each run has one."""
 
 STORED = {
     "ignoreOutliers": False,
@@ -156,8 +157,11 @@ def _respond(start_response: Callable[..., Any], status: str, kind: str, text: s
 
 
 _PAGE = """<!doctype html><meta charset="utf-8"><title>TensorBoard</title><script>
-const key = "_tb_global_settings", address = "?QUERY" + (location.hash || "#timeseries");
+const key = "_tb_global_settings";
+let address = "?QUERY" + (location.hash || "#timeseries");
+if (!address.includes("_smoothingWeight")) address += "&_smoothingWeight=0";  // of the tab Scalars
 try {
+  if (!localStorage.getItem("_ignoreYOutliers")) localStorage.setItem("_ignoreYOutliers", "false");
   const chosen = JSON.parse(localStorage.getItem(key) || "{}");
   localStorage.setItem(key, JSON.stringify({...STORED, ...chosen}));
 } finally { location.replace(address); }

@@ -1,7 +1,7 @@
 """Describe a run in words for TensorBoard: data, settings, model, result, its worst mistakes."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..dataset.reader import Dataset
@@ -13,6 +13,7 @@ from ..runs.configuration import TrainingSettings
 from ..runs.recipes import settings_by_recipe
 from ..system.errors import printable
 from ..text.vocabulary import Vocabulary
+from .confusion_matrix import numbered_labels
 from .markdown import markdown_table
 
 MOST_LABELS, LABEL = 20, 40
@@ -70,16 +71,25 @@ def _describe_layers(model: Any) -> str:
 
 
 def describe_result(
-    epoch: Mapping[str, float], epochs: int, split: str, measures: Mapping[str, float]
+    epoch: Mapping[str, float],
+    epochs: int,
+    split: str,
+    measures: Mapping[str, float],
+    labels: Sequence[str],
 ) -> str:
-    """Return the metrics of the kept `epoch`, a line of metrics.jsonl, as Markdown."""
+    """Return the metrics of the kept `epoch`, a line of metrics.jsonl, as Markdown.
+
+    Labels that pictures show as numbers are listed below.
+    """
     rows = [["epoch", f"{epoch['epoch']} of {epochs} is kept"]]
     for name, value in epoch.items():
         if name not in ("epoch", "step"):
             held_out = name.startswith("val_")
             rows.append([f"{split if held_out else 'train'} {name.removeprefix('val_')}", f"{value:.4f}"])
     rows += [[f"{split} {name}", f"{value:.4f}"] for name, value in measures.items()]
-    return markdown_table(["result", ""], rows)
+    result = markdown_table(["result", ""], rows)
+    numbered = [[nth, printable(labels[nth - 1], LABEL)] for nth in numbered_labels(labels)]
+    return f"{result}\n\n{markdown_table(['in pictures', 'label'], numbered)}" if numbered else result
 
 
 def describe_most_wrong(

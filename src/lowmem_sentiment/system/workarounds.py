@@ -165,8 +165,10 @@ def without_tensorflow() -> None:
     sys.modules["tensorboard.compat.notf"] = types.ModuleType("tensorboard.compat.notf")
 
 
-def board_with_run_names(name_of: Callable[[str], str]) -> type:
+def board_with_run_names(name_of: Callable[[str], str | None]) -> type:
     """Return TensorBoard's class, with `name_of` mapping a directory of event files to the run's name.
+
+    Those that it maps to None are left out.
 
     TensorBoard names runs by their directories. Delete when its command line has an option for it.
     """
@@ -187,7 +189,12 @@ def board_with_run_names(name_of: Callable[[str], str]) -> type:
             ingester = LocalDataIngester(self.flags)
             runs = ingester.deprecated_multiplexer
             add = runs.AddRun
-            runs.AddRun = lambda path, name=None: add(path, name_of(path))
+
+            def add_run(path: str, name: str | None = None) -> Any:
+                name = name_of(path)
+                return add(path, name) if name else runs
+
+            runs.AddRun = add_run
             ingester.start()
             return ingester
 

@@ -1,8 +1,8 @@
 """Write a run's curves and texts for TensorBoard while it trains.
 
-The step axis is the optimizer's. `train` and `validation` are two runs in the same charts, with Keras'
-names. The first two charts have a point per execution in training and one at each epoch's end in
-validation, so that even a run of two epochs has a curve:
+The step axis is the optimizer's. Training is written for the run itself and validation for a second one,
+so that TensorBoard has two rows per run, in the same charts. The first two charts have a point per
+execution in training and one at each epoch's end in validation: even a run of two epochs has a curve.
 
     epoch_accuracy, epoch_loss
     optimizer/...                  learning rate, gradient norm
@@ -10,8 +10,9 @@ validation, so that even a run of two epochs has a curve:
     process/...                    memory, speed, time, share of time spent waiting for data
     validation/...                 precision, recall, F1, AUC, PR curve, confusion matrix
     weights/...                    histograms, when asked for
+    result/...                     the kept epoch's, when training is over (`write_result`)
 
-and texts. `write_result` adds a finished run's result.
+and texts.
 """
 
 import time
@@ -42,8 +43,9 @@ from .validation_metrics import ValidationMetrics
 WAITING = "process/share_of_time_waiting_for_data"
 
 _POINTS = (
-    "train: mean of the steps since the point before; validation: all held-out reviews, at the end of "
-    "each epoch; result: the epoch whose weights are kept"
+    "training: mean of the steps since the point before; validation: all held-out reviews, at the end of "
+    "each epoch. A saw tooth in training is usual: an epoch begins with reviews that the model has seen "
+    "before, and fits them well, until it has moved on to fit the others"
 )
 
 DESCRIPTIONS = {
@@ -120,7 +122,7 @@ class Curves(keras.callbacks.Callback):
         if self._position.described == self._settings.epochs:  # a resumed run has it
             return
         description = describe_run(self._job.dataset, self._settings, self.model)
-        self._write("train", [event_writer.text("run", description)])
+        self._write("", [event_writer.text("2 run", description)])
         self.flush()
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -146,7 +148,7 @@ class Curves(keras.callbacks.Callback):
         if (waited := self._position.waited) is not None:
             values[WAITING] = min((waited - self._waited) / seconds, 1.0)  # it is an estimate
         described = {} if self._described else DESCRIPTIONS  # once a file is enough; they take 0.1 ms
-        self._write("train", event_writer.scalars(values, described))
+        self._write("", event_writer.scalars(values, described))
         self._described = True
         if time.monotonic() - self._flushed >= self.INTERVAL:
             self.flush()
@@ -176,7 +178,7 @@ class Curves(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         train = {name: value for name, value in (logs or {}).items() if not name.startswith("val_")}
-        self._write("train", event_writer.scalars(_renamed("per_epoch/", train)))
+        self._write("", event_writer.scalars(_renamed("per_epoch/", train)))
         held_out = _held_out(logs or {})
         values = _result(held_out, self._validation.measures()) | _renamed("per_epoch/", held_out)
         values["per_epoch/generalization_gap"] = held_out["loss"] - train["loss"]
@@ -188,7 +190,7 @@ class Curves(keras.callbacks.Callback):
                 for each in self.model.trainable_weights
             }
             tags = _renamed("weights/", weights)
-            self._write("train", [event_writer.histogram(tag, bins) for tag, bins in tags.items()])
+            self._write("", [event_writer.histogram(tag, bins) for tag, bins in tags.items()])
         self.flush()
 
     def on_train_end(self, logs=None):
@@ -208,28 +210,28 @@ def _result(held_out: Mapping[str, float], measures: Mapping[str, float]) -> dic
     return _renamed("epoch_", held_out) | _renamed("validation/", measures)
 
 
-def _pictures(counts: np.ndarray, labels: list[str]) -> list[Value]:
+def _pictures(counts: np.ndarray, labels: list[str], name: str = "validation") -> list[Value]:
     """Return the confusion matrix, and with two labels, whose `counts` are bins, the PR curve."""
     binned = len(labels) == 2
     matrix = to_confusion_matrix(counts) if binned else counts
-    pictures = [event_writer.image("validation/confusion_matrix", draw_confusion_matrix(matrix, labels))]
+    pictures = [event_writer.image(f"{name}/confusion_matrix", draw_confusion_matrix(matrix, labels))]
     if binned:
         curve = precision_recall(counts)
-        pictures.append(event_writer.precision_recall("validation/precision_recall", curve))
+        pictures.append(event_writer.precision_recall(f"{name}/precision_recall", curve))
     return pictures
 
 
 # --- the result ---
 
 COLUMNS = {
-    "epoch_accuracy": "{} accuracy",
-    "epoch_loss": "{} loss",
-    "validation/f1": "{} F1",
-    "validation/auc": "{} AUC",
-    "process/seconds": "seconds",
-    "process/resident_MB": "peak resident MB",
+    "accuracy": "{} accuracy",
+    "loss": "{} loss",
+    "f1": "{} F1",
+    "auc": "{} AUC",
+    "seconds": "seconds",
+    "peak resident MB": "peak resident MB",
 }
-"""The columns of the HParams tab; {} is the split that validated."""
+"""The columns of the HParams tab, and the tags of the result; {} is the split that validated."""
 
 
 def write_result(
@@ -241,33 +243,35 @@ def write_result(
 ) -> None:
     """Write a finished run's row of the HParams tab, its result, and the reviews it is most wrong on.
 
-    The points of the result form a separate run, named after the split they were scored on, so that
-    HParams never ranks validation and test in one column; each is drawn into its chart, at the step of
-    the kept epoch. They are in separate files, which a run that is trained for more epochs leaves behind.
-    Without a `model`, which has only Dense layers, the effects of words are omitted. Raises OutputError.
+    The tags of the result name the split they were scored on, so that HParams never ranks validation and
+    test in one column. They are in a separate file, which a run that is trained for more epochs leaves
+    behind. Without a `model`, which has only Dense layers, the effects of words are omitted. Raises
+    OutputError.
     """
     settings, dataset, writer = job.settings, job.dataset, EventWriter(run.tensorboard)
     epoch, kept = kept_epoch(settings, position.epochs), position.kept
-    split, part = settings.validated_on, f"result_{settings.validated_on}"
-    measures = kept.get("measures", {})
-    values = _result(_held_out(epoch), measures)
-    values["process/seconds"] = sum(position.seconds)
-    values["process/resident_MB"] = peak_resident / memory.MB
-    pictures = _pictures(np.array(kept["counts"]), dataset.labels) if "counts" in kept else []
-    writer.write(part, int(epoch["step"]), [*event_writer.scalars(values, DESCRIPTIONS), *pictures])
-    metrics = {(part, tag): name.format(split) for tag, name in COLUMNS.items() if tag in values}
-    trial = f"{run.path.name} ({run.path.parent})"  # the table cuts it; it has to be unique
+    split, measures = settings.validated_on, kept.get("measures", {})
+    values = {**_held_out(epoch), **measures, "seconds": sum(position.seconds)}
+    values["peak resident MB"] = peak_resident / memory.MB
+    names = {name: column.format(split) for name, column in COLUMNS.items() if name in values}
+    tags = {name: f"result/{column.replace(' ', '_')}" for name, column in names.items()}
+    pictures = _pictures(np.array(kept["counts"]), dataset.labels, "result") if "counts" in kept else []
+    scalars = event_writer.scalars({tag: values[name] for name, tag in tags.items()})
+    writer.write("", int(epoch["step"]), [*scalars, *pictures])
+    metrics = {tags[name]: column for name, column in names.items()}
     hparams = _hparams(settings, dataset, epoch["epoch"])
-    writer.write("", 0, event_writer.hyperparameters(trial, hparams, metrics))
+    writer.write("", 0, event_writer.hyperparameters(hparams, metrics))
     most_wrong = [Mistake(*each) for each in kept.get("most_wrong", ())]
     wrong = describe_most_wrong(model, dataset, settings, most_wrong, run.vocabulary())
-    result = describe_result(epoch, len(position.epochs), split, measures)
-    texts = [event_writer.text("result", result), event_writer.text("most wrong", wrong)]
+    result = describe_result(epoch, len(position.epochs), split, measures, dataset.labels)
+    texts = [event_writer.text("1 result", result), event_writer.text("3 most wrong", wrong)]
     writer.write("", int(position.epochs[-1]["step"]), texts)
     writer.flush()
 
 
 def _hparams(settings: TrainingSettings, dataset: Dataset, epoch: int) -> dict[str, Any]:
-    values = {name: value for name, value in vars(settings).items() if name != "histograms"}
-    values |= {n: plain(each) for n, each in values.items() if not isinstance(each, int | float | str)}
-    return {**values, "data": dataset.name} | ({"kept epoch": epoch} if settings.keep_best else {})
+    """Return the columns; whole numbers are texts, which the tab shows as they are, not as 2.0000."""
+    values = dict.fromkeys(("epochs", "learning_rate")) | vars(settings)
+    del values["histograms"]
+    values |= {n: plain(each) for n, each in values.items() if not isinstance(each, bool | float | str)}
+    return {**values, "data": dataset.name} | ({"kept epoch": str(epoch)} if settings.keep_best else {})
