@@ -21,7 +21,7 @@ from lowmem_sentiment.model.numpy_model import load_with_vocabulary
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.sources.settings import FilesSettings
 from lowmem_sentiment.system.errors import DataError, InputMissing, SettingsError
-from lowmem_sentiment.text.encoders import text_encoder
+from lowmem_sentiment.text.encoders import TextEncoder
 from lowmem_sentiment.text.reader_settings import USUAL_FIELDS
 
 
@@ -157,7 +157,7 @@ def test_memory_does_not_grow_with_the_file(run, tmp_path):
         path = tmp_path / f"{megabytes}.csv"
         row = "a great film " * 80 + ",positive\n"
         path.write_text("text,label\n" + row * (megabytes * 1_000_000 // len(row)))
-        encoders, files = [text_encoder(vocabulary, None)], TextFiles([str(path)])
+        encoders, files = [TextEncoder(vocabulary, None)], TextFiles([str(path)])
         texts = LabelledTexts(files, model.labels, encoders, RecordedSource())
         tracemalloc.start()
         score([model], texts.batches())

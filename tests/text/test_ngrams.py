@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from helpers import random_texts
 
-from lowmem_sentiment.text import encoders
-from lowmem_sentiment.text.encoders import NgramEncoder, WordEncoder, text_encoder
+from lowmem_sentiment.text.encoders import TextEncoder
 from lowmem_sentiment.text.ngrams import FeatureTable
 from lowmem_sentiment.text.tokenizer import tokenise
 from lowmem_sentiment.text.vocabulary import FIRST_WORD_ID, Vocabulary
@@ -36,25 +35,27 @@ def some_features(texts: list[bytes], longest: int, seed: int) -> list[bytes]:
 def test_features_found_are_the_ngrams_of_each_text_in_order_of_rank(longest):
     texts = [text.encode() for text in random_texts(200)]
     features = some_features(texts, longest, seed=longest)
-    found = NgramEncoder(Vocabulary(features)).encode(texts)
+    found = TextEncoder(Vocabulary(features), 3).encode(texts)
     assert [ids.tolist() for ids in found] == [expected_ids(features, text, longest) for text in texts]
 
 
 def test_a_feature_may_be_longer_than_any_text_and_begin_with_no_other_feature():
-    encoder = NgramEncoder(Vocabulary([b"a b c d", b"c d"]))
+    encoder = TextEncoder(Vocabulary([b"a b c d", b"c d"]), 4)
     found = encoder.encode([b"a b c", b"a b c d", b"x c d", b""])
     assert [ids.tolist() for ids in found] == [[], [4, 5], [5], []]
 
 
 def test_no_ngram_reaches_over_the_edge_of_a_text_or_over_an_unknown_word():
     table = FeatureTable([b"not good", b"good", b"not"])
-    numbers = table.numbers_of([b"not", b"good", b"not", b"xyzzy", b"good"])
+    numbers = np.array(
+        [table.numbers[word] for word in (b"not", b"good", b"not")] + [-1, table.numbers[b"good"]]
+    )
     found = table.find(numbers, np.array([1, 1, 3]))
     assert [ids.tolist() for ids in found.split()] == [[6], [5], [5, 6]]
 
 
 def test_texts_without_words_and_blocks_without_texts_have_no_features():
-    encoder = NgramEncoder(Vocabulary([b"good film"]))
+    encoder = TextEncoder(Vocabulary([b"good film"]), 2)
     assert encoder.encode([]) == []
     assert [len(ids) for ids in encoder.encode([b"", b" \n", b"film"])] == [0, 0, 0]
 
@@ -64,19 +65,19 @@ def test_long_texts_and_small_blocks_give_the_same_features(monkeypatch, block):
     texts = [text.encode() for text in random_texts(50)]
     features = some_features(texts, 3, seed=1)
     texts.insert(20, b" ".join(texts))
-    whole = NgramEncoder(Vocabulary(features)).encode(texts)
-    monkeypatch.setattr(encoders, "_BLOCK", block)
-    monkeypatch.setattr(encoders, "PIECE_BYTES", 100)
-    monkeypatch.setattr("lowmem_sentiment.text.tokenizer.PIECE_BYTES", 100)
-    pieces = NgramEncoder(Vocabulary(features)).encode(texts)
+    whole = TextEncoder(Vocabulary(features), 3).encode(texts)
+    for name, size in (("encoders._BLOCK_BYTES", block), ("encoders._BLOCK_WORDS", 7)):
+        monkeypatch.setattr(f"lowmem_sentiment.text.{name}", size)
+    for name, size in (("tokenizer._BLOCK_BYTES", block), ("tokenizer.PIECE_BYTES", 100)):
+        monkeypatch.setattr(f"lowmem_sentiment.text.{name}", size)
+    pieces = TextEncoder(Vocabulary(features), 3).encode(texts)
     assert [ids.tolist() for ids in pieces] == [ids.tolist() for ids in whole]
 
 
 def test_a_vocabulary_of_words_and_one_of_ngrams_have_encoders_of_their_own():
     vocabulary = Vocabulary([b"good", b"film"])
-    assert isinstance(text_encoder(vocabulary, None), WordEncoder)
     (words,), (ngrams,) = (
-        text_encoder(vocabulary, longest).encode([b"a good good film"]) for longest in (None, 1)
+        TextEncoder(vocabulary, longest).encode([b"a good good film"]) for longest in (None, 1)
     )
     assert sorted(words.tolist()) == [1, 2, 4, 5]  # the start, an unknown word
     assert ngrams.tolist() == [4, 5]

@@ -13,7 +13,7 @@ from ..model.decision import Decision
 from ..model.effects import Effect, word_effects
 from ..model.numpy_model import load_with_vocabulary, num_known
 from ..runs.run_directory import RunDirectory
-from ..text.encoders import text_encoder
+from ..text.encoders import TextEncoder
 
 UNKNOWN = "#"
 """Stands for all words outside the vocabulary, which are one word to the model."""
@@ -73,7 +73,7 @@ class Predictor:
         self.labels, self.num_words = self._model.labels, self._model.num_words
         metadata = self._model.metadata
         self.tokenizer = metadata.tokenizer
-        self._encoder = text_encoder(self._vocabulary, metadata.ngrams, metadata.tokenizer)
+        self._encoder = TextEncoder(self._vocabulary, metadata.ngrams, metadata.tokenizer)
 
     def probabilities(self, texts: Iterable[str | bytes]) -> np.ndarray:
         """Return float32[texts, labels], equal to `keras.Model.predict` within 1e-5."""

@@ -20,7 +20,7 @@ from ..model.decision import Decision
 from ..model.numpy_model import NumpyModel, load_with_vocabulary
 from ..runs.run_directory import RunDirectory
 from ..system.errors import DataError, SettingsError
-from ..text.encoders import TextEncoder, text_encoder
+from ..text.encoders import TextEncoder
 from ..text.vocabulary import Vocabulary
 from .labelled_texts import LabelledTexts, TextFiles, recorded_source
 from .scoring import Batch, dataset_batches
@@ -52,11 +52,11 @@ class ScoredRun:
         run = self.run
         if os.path.lexists(run.weights_file) or not run.model_file.exists():
             model, vocabulary = load_with_vocabulary(run)
-            return model, text_encoder(vocabulary, model.metadata.ngrams, model.metadata.tokenizer)
+            return model, TextEncoder(vocabulary, model.metadata.ngrams, model.metadata.tokenizer)
         from ..model.keras_scores import KerasModel  # TensorFlow: 2 s and 540 MB
 
         num_words = run.config()["settings"]["num_words"]
-        encoder = text_encoder(run.vocabulary(), run.ngrams(), run.tokenizer())
+        encoder = TextEncoder(run.vocabulary(), run.ngrams(), run.tokenizer())
         return KerasModel(run.load_model(), self.labels, num_words, run.ngrams()), encoder
 
     @property

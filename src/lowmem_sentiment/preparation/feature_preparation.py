@@ -76,9 +76,9 @@ class FeatureEncoder:
         """
         self._dataset, self._table, self._held_out = dataset, FeatureTable(features.words), held_out
         self._label_bits = label_bits(len(dataset.labels))
-        numbers = self._table.numbers_of(dataset.vocabulary().words)
         # ids such as the start are not words, and not in any feature
-        self._numbers = np.concatenate([np.full(FIRST_WORD_ID, -1, np.int32), numbers])
+        words, unknown = [b""] * FIRST_WORD_ID + dataset.vocabulary().words, self._table.UNKNOWN
+        self._numbers = np.array([self._table.numbers.get(word, unknown) for word in words], np.int32)
 
     def __call__(self, place: tuple[str, int]) -> list[tuple[bytes, np.ndarray, np.ndarray, np.ndarray]]:
         """Return a split's shard in blocks: records, and the counts of training reviews.

@@ -20,7 +20,7 @@ from ..system import workers
 from ..system.errors import SettingsError
 from ..system.memory import trim_heap
 from ..system.progress import Progress, no_progress
-from ..text.ngrams import extend
+from ..text.ngrams import Keys, extend
 from ..text.reviews import Reviews
 from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
 from .lossy_counting import DocumentCounts, first_of_each, label_bits
@@ -116,11 +116,11 @@ def blocks_to_count(
 class CountTask:
     """Count the n-grams of one length in a shard; runs in a worker process.
 
-    Instances hold the tables of the shorter ones (8 bytes each), which forks share.
+    Instances hold the tables of the shorter ones (20 bytes each), which forks share.
     """
 
     def __init__(self, dataset: Dataset, shorter: list[np.ndarray], held_out: Fraction):
-        self._dataset, self._shorter, self._held_out = dataset, shorter, held_out
+        self._dataset, self._shorter, self._held_out = dataset, [*map(Keys, shorter)], held_out
         self._label_bits = label_bits(len(dataset.labels))
         self._word_bits = (dataset.num_ids - 1).bit_length()
         self._node_bits = 0

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 from ..system.errors import DataError, InputMissing, SettingsError, printable
 from ..text.opening import STDIN, Input, opened
 from ..text.reader_settings import (
-    COMPRESSED,
     FORMATS,
     USUAL_FIELDS,
     Reading,
     WantedFields,
     format_by_name,
+    without_compression,
 )
 from ..text.readers.folders import folder_blocks
 from ..text.readers.formats import blocks_in
@@ -162,7 +162,7 @@ class FilesSource:
             )
         if given or found:
             return given or str(found)
-        if _without_compression(file.path).endswith(".txt"):
+        if without_compression(file.path).endswith(".txt"):
             return "fasttext"
         shown = "standard input" if file.path == STDIN else shown
         raise SettingsError(
@@ -233,13 +233,6 @@ def _each_once(files: list[_File], warn: Callable[[str], None]) -> list[_File]:
 def _text(path: str) -> str:
     """Return a path as text that JSON can hold, whatever the locale."""
     return os.fsencode(path).decode("utf-8", "replace")
-
-
-def _without_compression(path: str) -> str:
-    name = path.lower()
-    for suffix in COMPRESSED:
-        name = name.removesuffix(suffix)
-    return name
 
 
 def _expand(paths: Sequence[str | Path]) -> list[_File]:

@@ -1,101 +1,65 @@
 """Texts -> the distinct ids of words or n-grams that a model reads."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .ngrams import Features, FeatureTable
-from .tokenizer import PIECE_BYTES, tokenise, tokenise_in_pieces
+from .ngrams import Features, FeatureTable, distinct_pairs
+from .tokenizer import WordNumbers
 from .tokenizer_names import KERAS
 from .vocabulary import OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
 
+_BLOCK_BYTES = 1 << 18  # texts that are encoded together: 4 MB
 
-class TextEncoder(Protocol):
-    """Turn texts into the ids that a model reads."""
-
-    def encode(self, texts: Sequence[bytes]) -> list[np.ndarray]:
-        """Return int[n] for each UTF-8 text: the columns that are 1 in its multi-hot row."""
-        ...
+_BLOCK_WORDS = 1 << 16  # of a longer text
 
 
-def text_encoder(vocabulary: Vocabulary, ngrams: int | None, tokenizer: str = KERAS) -> TextEncoder:
-    """Return the encoder for a model's vocabulary: of words if `ngrams` is None, else of n-grams.
+class TextEncoder:
+    """Turn texts into the ids that a model reads: the columns that are 1 in a text's multi-hot row.
 
-    `tokenizer` is the one that the vocabulary was made with.
-    """
-    return (WordEncoder if ngrams is None else NgramEncoder)(vocabulary, tokenizer)
-
-
-class WordEncoder:
-    """Ids of the words, the start of the text, and one id for all words outside the vocabulary.
-
-    Costs 150 bytes per word: 1.5 MB at 10,000.
+    For a vocabulary of words they are the words, the start of the text, and one id for all unknown words;
+    this costs 150 bytes per word, 1.5 MB at 10,000. Of n-grams only those in the vocabulary have ids;
+    this costs 6 MB at 100,000 n-grams of IMDb (`ngrams.FeatureTable`).
     """
 
-    def __init__(self, vocabulary: Vocabulary, tokenizer: str = KERAS):
-        self._ids, self._tokenizer = vocabulary.ids, tokenizer
-
-    def encode(self, texts: Sequence[bytes]) -> list[np.ndarray]:
-        """Return int64[n] for each text, in any order."""
-        return [self._encode(text) for text in texts]
-
-    def _encode(self, text: bytes) -> np.ndarray:
-        if len(text) <= PIECE_BYTES:
-            found = set(map(self._ids.get, tokenise(text, self._tokenizer)))
+    def __init__(self, vocabulary: Vocabulary, ngrams: int | None, tokenizer: str = KERAS):
+        """Encode words if `ngrams` is None; `tokenizer` is the one that the vocabulary was made with."""
+        self._find: Callable[[np.ndarray, np.ndarray], Features] = _word_ids
+        self._overlap = 0
+        if ngrams is None:
+            ids, unknown = vocabulary.ids, OUT_OF_VOCABULARY_ID
         else:
-            found = set()
-            for words in tokenise_in_pieces(text, self._tokenizer):
-                found.update(map(self._ids.get, words))
-        if None in found:
-            found.remove(None)
-            found.add(OUT_OF_VOCABULARY_ID)
-        found.add(START_ID)
-        return np.fromiter(found, np.int64, len(found))
-
-
-class NgramEncoder:
-    """Ids of n-grams of neighbouring words; words outside the features have no id.
-
-    Costs its table (`ngrams.FeatureTable`): 6 MB at 100,000 features of IMDb.
-    """
-
-    def __init__(self, vocabulary: Vocabulary, tokenizer: str = KERAS):
-        self._table, self._tokenizer = FeatureTable(vocabulary.words), tokenizer
+            table = FeatureTable(vocabulary.words)
+            ids, unknown = table.numbers, table.UNKNOWN
+            self._find, self._overlap = table.find, table.max_words - 1
+        self._words = WordNumbers(lambda word: ids.get(word, unknown), tokenizer)
 
     def encode(self, texts: Sequence[bytes]) -> list[np.ndarray]:
-        """Return int32[n] for each text, ascending."""
+        """Return int32[n] for each UTF-8 text, ascending."""
         encoded: list[np.ndarray] = []
-        words: list[np.ndarray] = []
-        lengths: list[int] = []
         size = 0
         for text in texts:
-            if len(text) > PIECE_BYTES:
-                encoded += [*self._find(words, lengths).split(), self._find_in_pieces(text)]
-                words, lengths, size = [], [], 0
-                continue
-            some = tokenise(text, self._tokenizer)
-            words.append(self._table.numbers_of(some))
-            lengths.append(len(some))
-            size += len(some)
-            if size >= _BLOCK:
-                encoded += self._find(words, lengths).split()
-                words, lengths, size = [], [], 0
-        return encoded + self._find(words, lengths).split()
+            self._words.add(text)
+            size += len(text)
+            if size >= _BLOCK_BYTES:
+                encoded += self._encode(*self._words.take())
+                size = 0
+        return encoded + self._encode(*self._words.take())
 
-    def _find(self, numbers: list[np.ndarray], lengths: list[int]) -> Features:
-        flat = np.concatenate(numbers) if numbers else np.empty(0, np.int32)
-        return self._table.find(flat, np.array(lengths, np.int64))
+    def _encode(self, numbers: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
+        if len(numbers) <= 2 * _BLOCK_WORDS:
+            return self._find(numbers, lengths).split()
+        return [self._encode_in_pieces(text) for text in np.split(numbers, np.cumsum(lengths)[:-1])]
 
-    def _find_in_pieces(self, text: bytes) -> np.ndarray:
-        """Encode a long text piece by piece, so that its words are never all in memory."""
-        found, before = set(), np.empty(0, np.int32)
-        for words in tokenise_in_pieces(text, self._tokenizer):
-            # n-grams that begin in the piece before end in this one
-            numbers = np.concatenate([before, self._table.numbers_of(words)])
-            found.update(self._find([numbers], [len(numbers)]).ids.tolist())
-            before = numbers[max(0, len(numbers) - self._table.max_words + 1) :]
-        return np.array(sorted(found), np.int32)
+    def _encode_in_pieces(self, numbers: np.ndarray) -> np.ndarray:
+        """Encode a long text piece by piece; n-grams that begin in one end in the next."""
+        starts = range(0, max(1, len(numbers)), _BLOCK_WORDS)
+        pieces = (numbers[start : start + _BLOCK_WORDS + self._overlap] for start in starts)
+        return np.unique(np.concatenate([self._find(each, np.array([len(each)])).ids for each in pieces]))
 
 
-_BLOCK = 1 << 16  # words that are looked up together: 4 MB
+def _word_ids(ids: np.ndarray, lengths: np.ndarray) -> Features:
+    """Return the distinct ids of each text, and the start."""
+    texts = np.arange(len(lengths))
+    pairs = np.concatenate([texts << 32 | START_ID, np.repeat(texts, lengths) << 32 | ids])
+    return distinct_pairs(pairs, len(lengths))

@@ -170,7 +170,11 @@ def format_by_name(path: str) -> str | None:
     >>> format_by_name("reviews.csv.gz")
     'csv'
     """
-    name = path.lower()
-    for suffix in COMPRESSED:
-        name = name.removesuffix(suffix)
-    return _SUFFIXES.get(os.path.splitext(name)[1])
+    return _SUFFIXES.get(os.path.splitext(without_compression(path))[1])
+
+
+def without_compression(path: str) -> str:
+    """Return a path in lower case, without the suffix of a compression."""
+    path = path.lower()
+    root, suffix = os.path.splitext(path)
+    return root if suffix in COMPRESSED else path

@@ -67,7 +67,7 @@ def archive_rows(
 
 def _text_row(member: Member, place: str, found: Any, reading: Reading) -> AnyRow:
     try:
-        text = text_of(io.BufferedReader(member.stream), place, member.size, reading.settings)
+        text = text_of(member.stream, place, member.size, reading.settings)
     except NotText as error:
         return BadRow(place, str(error))
     return Row(text, found.label, place, found.split)

@@ -9,6 +9,7 @@ import errno
 import fnmatch
 import io
 import os
+import re
 import shlex
 import stat
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from typing import NamedTuple
 from ...system.errors import DataError, InputMissing, plural, printable
 from ..encoding import NotText, decoded_file
 from ..opening import unpacked
-from ..reader_settings import COMPRESSED, ReaderSettings, Reading, format_by_name
+from ..reader_settings import COMPRESSED, ReaderSettings, Reading, format_by_name, without_compression
 from ..rows import BLOCK_BYTES, MAX_TEXT_BYTES, AnyRow, BadRow, Block, ParsedRows, PassedOver, Row
 
 _SPLITS = {
@@ -32,6 +33,8 @@ _SPLITS = {
     "val": "validation",
     "dev": "validation",
 }
+
+_MAX_FOLDERS = 10_000  # that are remembered
 
 HIDDEN = "hidden"
 
@@ -50,9 +53,11 @@ class Folders:
 
     def __init__(self, name: str, settings: ReaderSettings):
         self._name, self._pattern = name, settings.file_names
+        self._matches = re.compile(fnmatch.translate(self._pattern.lower())).match
         self._level, self._given = settings.label_folder or 1, settings.label_folder is not None
         self._first: list[str] | None = None
         self._in_split: tuple[bool, str] | None = None
+        self._found: dict[tuple[str, ...], Found | str] = {}
 
     def find(self, parts: list[str]) -> Found | str:
         """Return label and split of a text at a path, or why it is passed over.
@@ -62,19 +67,25 @@ class Folders:
         *folders, name = parts
         if any(part.startswith((".", "__MACOSX")) for part in parts):
             return HIDDEN
-        names = name.lower(), _without_compression(name)
-        if not any(fnmatch.fnmatch(each, self._pattern.lower()) for each in names):
+        if not (self._matches(name.lower()) or self._matches(without_compression(name))):
             return f"not {printable(self._pattern, 60)}"
+        if (found := self._found.get(key := tuple(folders))) is None:
+            if len(self._found) > _MAX_FOLDERS:
+                self._found.clear()
+            found = self._found[key] = self._find_folder(folders, printable("/".join(parts), 200))
+        return found
+
+    def _find_folder(self, folders: list[str], path: str) -> Found | str:
+        """Return label and split of the texts in a folder, `path` among them."""
         places = [nth for nth, folder in enumerate(folders) if folder.lower() in _SPLITS]
         split = _SPLITS[folders[places[-1]].lower()] if places else None
         below = folders[places[-1] + 1 :] if places else folders
         if len(below) < self._level:
             return "not in the folder of a label"
-        self._check_depth(parts, below, split)
+        self._check_depth(path, below, split)
         return Found(below[-self._level], split)
 
-    def _check_depth(self, parts: list[str], below: list[str], split: str | None) -> None:
-        path = printable("/".join(parts), 200)
+    def _check_depth(self, path: str, below: list[str], split: str | None) -> None:
         if self._in_split is None:
             self._in_split = split is not None, path
         elif self._in_split[0] != (split is not None):
@@ -94,13 +105,6 @@ class Folders:
                 f"{self._name}: texts stand in folders of folders, such as {path}; which folder is the "
                 f"label? --label-folder 1 reads {printable(below[-1], 60)}{second}"
             )
-
-
-def _without_compression(name: str) -> str:
-    name = name.lower()
-    for suffix in COMPRESSED:
-        name = name.removesuffix(suffix)
-    return name
 
 
 @dataclass(frozen=True)
@@ -135,11 +139,13 @@ class FileBlock:
             return text_of(opened, place, status.st_size, self.settings)
 
 
-def text_of(stream: io.BufferedIOBase, place: str, size: int, settings: ReaderSettings) -> bytes:
+def text_of(
+    stream: io.RawIOBase | io.BufferedIOBase, place: str, size: int, settings: ReaderSettings
+) -> bytes:
     """Return a file's text as checked UTF-8, decompressed by its name; NotText if it is not text."""
     if size <= MAX_TEXT_BYTES:
         packed = place.lower().endswith(COMPRESSED)
-        data = (unpacked(stream, place) if packed else stream).read(MAX_TEXT_BYTES + 1)
+        data = unpacked(stream, place).read(MAX_TEXT_BYTES + 1) if packed else stream.read(size + 1)
         size = len(data)
     if size > MAX_TEXT_BYTES:
         raise NotText(f"has {size:,} bytes or more, expected {MAX_TEXT_BYTES:,} at most")
