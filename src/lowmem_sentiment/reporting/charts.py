@@ -48,6 +48,16 @@ class Series:
     high: np.ndarray | None = None
 
 
+def point(name: str, x: float, y: float) -> Series:
+    """Return a chosen point."""
+    return Series(name, np.array([x]), np.array([y]), "point")
+
+
+def guide(name: str, start: float, end: float) -> Series:
+    """Return a faint line across the whole chart, from y = `start` at x = 0 to `end` at x = 1."""
+    return Series(name, np.array([0, 1]), np.array([start, end]), "guide")
+
+
 @dataclass(frozen=True)
 class Axis:
     """An axis; without ends it covers the points."""

@@ -1,6 +1,6 @@
 """The page of an evaluation: one run's report, or several runs side by side."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -49,8 +49,18 @@ def evaluation_page(comparisons: Sequence[Comparison]) -> str:
 
 
 def comparison_sections(comparison: Comparison) -> list[Html]:
-    """Return the parts of a comparison, the most important first."""
-    return [part for each in SECTIONS if (part := each(comparison)) is not None]
+    """Return the parts of a comparison, the most important first; a new part is a line here."""
+    runs = comparison.evaluations
+    parts = (
+        checks(*runs),
+        _metrics(runs),
+        paired_tests(*runs),
+        _settings(comparison),
+        _curves(runs),
+        _labels(runs),
+        about(*runs),
+    )
+    return [part for part in parts if part is not None]
 
 
 def _lead(comparison: Comparison) -> Html:
@@ -67,14 +77,8 @@ def _lead(comparison: Comparison) -> Html:
 # --- the sections ---
 
 
-def _checks(comparison: Comparison) -> Html | None:
-    failed = [part for each in comparison.evaluations if (part := checks(each)) is not None]
-    return joined(failed) if failed else None
-
-
-def _metrics(comparison: Comparison) -> Html:
+def _metrics(evaluations: Sequence[Evaluation]) -> Html:
     """Return a row for each run, with the interval of its accuracy on a common scale."""
-    evaluations = comparison.evaluations
     shown = [key for key in evaluations[0].metrics if key != "accuracy" and "weighted" not in key]
     lows, highs = zip(*(each.intervals["accuracy"] for each in evaluations), strict=True)
     start, end = min(lows), max(highs)
@@ -101,22 +105,14 @@ def _metrics(comparison: Comparison) -> Html:
         for each, low, high in zip(evaluations, lows, highs, strict=True)
     ]
     head = ["run", "Accuracy", ends_of(f"{start:.4f}", f"{end:.4f}"), *map(metric_name, shown)]
-    every = table(
-        ["run", *(metric_name(key) for key in evaluations[0].intervals)], _intervals(evaluations)
-    )
-    note = "The line is the 95% interval of the accuracy; the best value of each metric is bold."
-    return section("Metrics", table(head, rows), folded("95% intervals", every), note=note)
-
-
-def _intervals(evaluations: Sequence[Evaluation]) -> list[list[object]]:
-    return [
+    every = [
         [name(each.run), *("{:.4f} to {:.4f}".format(*ends) for ends in each.intervals.values())]
         for each in evaluations
     ]
-
-
-def _tests(comparison: Comparison) -> Html | None:
-    return paired_tests(comparison.evaluations)
+    names = ["run", *map(metric_name, evaluations[0].intervals)]
+    note = "The line is the 95% interval of the accuracy; the best value of each metric is bold."
+    folded_intervals = folded("95% intervals", table(names, every))
+    return section("Metrics", table(head, rows), folded_intervals, note=note)
 
 
 def _settings(comparison: Comparison) -> Html | None:
@@ -128,19 +124,17 @@ def _settings(comparison: Comparison) -> Html | None:
     return section("Settings that differ", table(head, rows))
 
 
-def _curves(comparison: Comparison) -> Html:
+def _curves(evaluations: Sequence[Evaluation]) -> Html:
     """Return the curves of the first runs in common charts."""
-    evaluations = comparison.evaluations
     two = all(map(curves.has_both_labels, evaluations))
     figures = [curves.precision_and_recall(evaluations), curves.roc(evaluations)] if two else []
-    figures += [curves.risk_by_coverage(evaluations), *curves.learning_of_several(evaluations)]
+    figures += [curves.risk_by_coverage(evaluations), *curves.learning(evaluations)]
     note = f"The first {MOST_LINES} runs." if len(evaluations) > MOST_LINES else None
     return section("Curves", grid(*figures), note=note)
 
 
-def _labels(comparison: Comparison) -> Html:
+def _labels(evaluations: Sequence[Evaluation]) -> Html:
     """Return each label's F1 by run; with many labels of those in which the runs differ most."""
-    evaluations = comparison.evaluations
     f1 = np.array([[each.f1 for each in run.by_label.values()] for run in evaluations])
     names, most = evaluations[0].labels, np.ptp(f1, axis=0)
     many = len(names) > WORST
@@ -153,13 +147,3 @@ def _labels(comparison: Comparison) -> Html:
     note = f"Of {len(names):,} labels, the {len(rows)} whose F1 differs most." if many else None
     head = ["label", "reviews", *(name(each.run) for each in evaluations)]
     return section("F1 of each label", tag("div", table(head, rows), class_="bars"), note=note)
-
-
-def _about(comparison: Comparison) -> Html:
-    return about(comparison.evaluations[0])
-
-
-SECTIONS: list[Callable[[Comparison], Html | None]] = [
-    _checks, _metrics, _tests, _settings, _curves, _labels, _about,
-]  # fmt: skip
-"""The parts of a comparison in order; a new part is a function in this list."""

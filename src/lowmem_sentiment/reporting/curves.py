@@ -11,9 +11,9 @@ from ..evaluation.scoring import Tally
 from ..model.metrics import precision_recall, ratio
 from ..runs.run_directory import RunDirectory
 from ..runs.summary import best_epoch, kept_epoch
-from ..system.errors import LowmemError
-from .charts import MOST_LINES, Axis, Series, figure
-from .page import Html, shortened
+from ..system.errors import DataError, InputMissing
+from .charts import MOST_LINES, Axis, Series, figure, guide, point
+from .page import Html, shortened, tag
 
 _GROUPS = 16
 """Of probabilities in the reliability curve: those of the calibration error."""
@@ -33,7 +33,7 @@ def _lines(
     alone: str,
     points: Callable[[Evaluation], tuple[np.ndarray, np.ndarray]],
 ) -> list[Series]:
-    """Return a line for each of the first runs; one run's line is called `alone`."""
+    """Return a line for each of the first runs; a single run's line is called `alone`."""
     several = len(evaluations) > 1
     names, kind = names_of(evaluations) if several else [alone], "line" if several else "curve"
     pairs = zip(names, evaluations, strict=True)
@@ -42,17 +42,6 @@ def _lines(
 
 def _positive(evaluation: Evaluation) -> str:
     return f"“{shortened(evaluation.labels[1], 24)}”"
-
-
-def _chosen(evaluation: Evaluation, x: float, y: float) -> Series:
-    return Series(f"threshold {evaluation.threshold:.4g}", np.array([x]), np.array([y]), "point")
-
-
-def _at_threshold(evaluation: Evaluation) -> tuple[float, float, float]:
-    """Return recall, precision and false positive rate where the label is decided."""
-    right, false = evaluation.confusion_matrix[0].tolist()
-    metrics = evaluation.metrics
-    return metrics["recall"], metrics["precision"], false / max(1, right + false)
 
 
 # --- two labels ---
@@ -72,16 +61,20 @@ def precision_and_recall(evaluations: Sequence[Evaluation]) -> Html:
         curve = precision_recall(_bins(evaluation))
         return curve["recall"], curve["precision"]
 
-    lines = _lines(evaluations, "precision", points)
     share = first.by_label[first.labels[1]].reviews / max(1, first.reviews)
-    lines.append(
-        Series(f"share of {_positive(first)}", np.array([0, 1]), np.array([share, share]), "guide")
-    )
-    if len(evaluations) == 1:
-        recall, precision, _ = _at_threshold(first)
-        lines.append(_chosen(first, recall, precision))
+    lines = [
+        *_lines(evaluations, "precision", points),
+        guide(f"share of {_positive(first)}", share, share),
+        *_at_threshold(evaluations, first.metrics["recall"], first.metrics["precision"]),
+    ]
     note = f"How many of those predicted {_positive(first)} are right, for each share of them found."
     return figure("Precision and recall", note, lines, Axis("recall", 0, 1), Axis("precision", None, 1))
+
+
+def _at_threshold(evaluations: Sequence[Evaluation], x: float, y: float) -> list[Series]:
+    """Return the point at which a single run decides."""
+    at = evaluations[0].threshold
+    return [point(f"threshold {at:.4g}", x, y)] if len(evaluations) == 1 and at is not None else []
 
 
 def roc(evaluations: Sequence[Evaluation]) -> Html:
@@ -93,14 +86,14 @@ def roc(evaluations: Sequence[Evaluation]) -> Html:
         negatives = curve["false_positives"] + curve["true_negatives"]
         return ratio(curve["false_positives"], negatives), curve["recall"]
 
-    lines = [*_lines(evaluations, "model", points)]
-    lines.append(Series("chance", np.array([0, 1]), np.array([0, 1]), "guide"))
-    if len(evaluations) == 1:
-        recall, _, false = _at_threshold(first)
-        lines.append(_chosen(first, false, recall))
-    note = f"Share of {_positive(first)} found, and of the others taken for it."
-    if len(evaluations) == 1 and "auc" in first.metrics:
-        note += f" Area {first.metrics['auc']:.4f}."
+    right, false = first.confusion_matrix[0].tolist()
+    lines = [
+        *_lines(evaluations, "model", points),
+        guide("chance", 0, 1),
+        *_at_threshold(evaluations, false / max(1, right + false), first.metrics["recall"]),
+    ]
+    area = f" Area {first.metrics['auc']:.4f}." if len(evaluations) == 1 else ""
+    note = f"Share of {_positive(first)} found, and of the others taken for it.{area}"
     return figure("ROC", note, lines, Axis("false positive rate", 0, 1), Axis("true positive rate", 0, 1))
 
 
@@ -147,7 +140,7 @@ def reliability(evaluation: Evaluation) -> Html:
         tallies = {f"temperature {correction.temperature:.3f}": evaluation.tally}
         tallies["without it"] = evaluation.uncorrected
     lines = [_observed(shown, tally) for shown, tally in tallies.items() if tally]
-    lines.append(Series("perfectly calibrated", np.array([0, 1]), np.array([0, 1]), "guide"))
+    lines.append(guide("perfectly calibrated", 0, 1))
     two = len(evaluation.labels) == 2
     what = f"probability of {_positive(evaluation)}" if two else "probability of the predicted label"
     error = evaluation.metrics["calibration_error"]
@@ -182,10 +175,8 @@ def risk_by_coverage(evaluations: Sequence[Evaluation]) -> Html:
 
     first, lines = evaluations[0], _lines(evaluations, "all reviews", points)
     if len(evaluations) == 1 and (answers := first.answers):
-        share = answers.answered / max(1, first.reviews)
-        lines.append(Series("when it abstains", np.array([share]), np.array([answers.error]), "point"))
-        limit = answers.limits.error
-        lines.append(Series(f"at most {limit:g}", np.array([0, 1]), np.array([limit, limit]), "guide"))
+        lines.append(point("when it abstains", answers.answered / max(1, first.reviews), answers.error))
+        lines.append(guide(f"at most {answers.limits.error:g}", *[answers.limits.error] * 2))
     note = "Error rate if the model answers only the share of reviews that it is surest of."
     x, y = Axis("share of reviews answered", 0, 1), Axis("error rate", 0)
     return figure("Errors by coverage", note, lines, x, y)
@@ -194,50 +185,31 @@ def risk_by_coverage(evaluations: Sequence[Evaluation]) -> Html:
 # --- learning ---
 
 
-def learning(evaluation: Evaluation) -> list[Html]:
-    """Return loss and accuracy by epoch; empty for a run without metrics.jsonl."""
-    run = RunDirectory(evaluation.run)
-    try:
-        epochs, settings = run.metrics(), run.settings()
-    except LowmemError:  # weights without the rest of the run are evaluated too
-        return []
-    kept, best = kept_epoch(settings, epochs)["epoch"], int(best_epoch(epochs, settings.best_by)["epoch"])
-    held_out = "test" if settings.validated_on == "test" else "validation"
-    x, figures = np.array([each["epoch"] for each in epochs]), []
-    for metric in ("loss", "accuracy"):
-        values = {part: [each.get(key) for each in epochs] for part, key in
-                  (("training", metric), (held_out, f"val_{metric}"))}  # fmt: skip
-        lines = [Series(part, x, np.array(each)) for part, each in values.items() if None not in each]
-        if not lines:
-            continue
-        best_value = epochs[best - 1].get(f"val_{metric}", lines[-1].y[best - 1])
-        lines.append(Series(f"best epoch: {best}", np.array([best]), np.array([best_value]), "point"))
-        note = f"By epoch. Evaluated here: epoch {kept:.0f} of {len(epochs)}."
-        figures.append(figure(metric.capitalize(), note, lines, Axis("epoch", whole=True), Axis(metric)))
-    return figures
-
-
-def learning_of_several(evaluations: Sequence[Evaluation]) -> list[Html]:
-    """Return the validation loss and accuracy of each run by epoch."""
-    found = []
-    for each, run in zip(names_of(evaluations), evaluations, strict=True):
+def learning(evaluations: Sequence[Evaluation]) -> list[Html]:
+    """Return loss and accuracy by epoch: of training and validation, of several runs of validation."""
+    several = len(evaluations) > 1
+    lines: dict[str, list[Series]] = {"loss": [], "accuracy": []}
+    note = "By epoch, of the validation reviews."
+    for name, evaluation in zip(names_of(evaluations), evaluations, strict=True):
+        run = RunDirectory(evaluation.run)
         try:
-            found.append((each, RunDirectory(run.run).metrics()))
-        except LowmemError:
+            epochs, settings = run.metrics(), run.settings()
+        except InputMissing:  # weights without the rest of the run are evaluated too
             continue
-    figures = []
-    for metric in ("loss", "accuracy"):
-        key = f"val_{metric}"
-        lines = [
-            Series(
-                shortened(each),
-                np.array([e["epoch"] for e in epochs]),
-                np.array([e[key] for e in epochs]),
-            )
-            for each, epochs in found
-            if all(key in e for e in epochs)
-        ][:MOST_LINES]
-        if lines:
-            axes = Axis("epoch", whole=True), Axis(metric)
-            figures.append(figure(f"Validation {metric}", "By epoch.", lines, *axes))
-    return figures
+        except DataError as error:
+            return [tag("p", f"Not shown: {error}", class_="note")]
+        x = np.array([each["epoch"] for each in epochs])
+        best, kept = best_epoch(epochs, settings.best_by), kept_epoch(settings, epochs)
+        shown = {"val_": shortened(name) if several else settings.validated_on}
+        for metric, found in lines.items():
+            for prefix, of in (shown if several else {"": "training", **shown}).items():
+                if f"{prefix}{metric}" in best:
+                    found.append(Series(of, x, np.array([each[f"{prefix}{metric}"] for each in epochs])))
+            if not several and f"val_{metric}" in best:
+                found.append(point(f"best epoch: {best['epoch']}", best["epoch"], best[f"val_{metric}"]))
+                note = f"By epoch. Evaluated here: epoch {kept['epoch']} of {len(epochs)}."
+    return [
+        figure(metric.capitalize(), note, found[:MOST_LINES], Axis("epoch", whole=True), Axis(metric))
+        for metric, found in lines.items()
+        if found
+    ]

@@ -1,7 +1,8 @@
 """The report of one run on labelled reviews, the most important first."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from datetime import datetime
 
 import numpy as np
@@ -20,10 +21,11 @@ MATRIX_LABELS, WORST = 20, 20
 ALL_LABELS = 1_000
 """Rows of all labels in a page at most: 0.4 KB each."""
 
-_LONG, _NEAR = (
-    700,
-    20,
-)  # characters of a text shown whole; of a longer one, words and spaces around a mark
+_LONG = 700
+"""Characters of a mistake's text that is shown whole."""
+
+_NEAR = 20
+"""Words and spaces on each side of a marked word that are shown of a longer text."""
 
 _WORDS = re.compile("([\u2e80-\u9fff\uf900-\ufaff\U0001f000-\U0003ffff]|[\\w'’]+)")
 
@@ -90,12 +92,15 @@ def lead(evaluation: Evaluation) -> Html:
 # --- the sections ---
 
 
-def checks(evaluation: Evaluation) -> Html | None:
+def checks(*evaluations: Evaluation) -> Html | None:
     """Return the checks that failed; None without one."""
-    if not evaluation.failed:
-        return None
-    lines = (tag("li", tag("b", "Failed: "), line) for line in evaluation.failed)
-    return tag("ul", *lines, class_="failed")
+    failed = [(each.run, line) for each in evaluations for line in each.failed]
+    runs = [name(run) if len(evaluations) > 1 else "" for run, _ in failed]
+    lines = (
+        tag("li", tag("b", "Failed: "), run, " ", line)
+        for run, (_, line) in zip(runs, failed, strict=True)
+    )
+    return tag("ul", *lines, class_="failed") if failed else None
 
 
 def metrics(evaluation: Evaluation) -> Html:
@@ -111,7 +116,7 @@ def metrics(evaluation: Evaluation) -> Html:
         about = MEANING.get(key) or MEANING[key.partition("_")[0]]
         title = joined([metric_name(key), " ", tag("small", about)])
         ends = evaluation.intervals.get(key)
-        picture = interval(value, *ends) if ends and key != "loss" else tag("td")
+        picture = interval(value, *ends) if ends and key != "loss" else tag("td", class_="range")
         rows.append([title, f"{value:.4f}", remarks.get(key, ""), picture])
         if key == "accuracy":
             always = joined(["Always “", name(largest), "” ", tag("small", "the largest label’s share")])
@@ -137,12 +142,7 @@ def interval(value: float, low: float, high: float, start: float = 0.0, end: flo
     return tag("td", tag("span", *inside), class_="range")
 
 
-def paired_test(evaluation: Evaluation) -> Html | None:
-    """Return the test against a baseline; None without one."""
-    return paired_tests([evaluation])
-
-
-def paired_tests(evaluations: Sequence[Evaluation]) -> Html | None:
+def paired_tests(*evaluations: Evaluation) -> Html | None:
     """Return the tests against the baseline, or the first run; None without one."""
     tested = [(each.run, each.baseline) for each in evaluations if each.baseline]
     if not tested:
@@ -232,32 +232,22 @@ def labels(evaluation: Evaluation) -> Html:
     errors = counts.sum(axis=0) + counts.sum(axis=1) - 2 * counts.diagonal()
     order = np.argsort(-errors.astype(np.int64), kind="stable")[:WORST].tolist()
     worst = [evaluation.labels[nth] for nth in order] if many else present
-    note = (
-        f"Of {len(present):,} labels, the {len(worst)} with the most reviews missed or added."
-        if many
-        else None
-    )
+    note = f"Of {len(present):,} labels, the {len(worst)} with the most reviews missed or added."
     head = ["label", "reviews", "precision", "recall", "F1"]
-    every = folded(
-        "All labels, with intervals", table(head, _label_rows(evaluation, with_intervals=True))
+    rows, all_rows = [], []
+    for label in dict.fromkeys([*worst, *evaluation.labels[:ALL_LABELS]]):
+        values, ends = asdict(evaluation.by_label[label]), evaluation.label_intervals[label]
+        first = name(label), f"{values['reviews']:,}"
+        if label in worst:
+            rows.append([*first, *(bar(values[key], f"{values[key]:.4f}") for key in ends)])
+        shown = (f"{values[key]:.4f} ({low:.4f} to {high:.4f})" for key, (low, high) in ends.items())
+        all_rows.append([*first, *shown])
+    return section(
+        "Each label",
+        tag("div", table(head, rows), class_="bars"),
+        folded("All labels, with intervals", table(head, all_rows)),
+        note=note if many else None,
     )
-    rows = _label_rows(evaluation, worst)
-    return section("Each label", tag("div", table(head, rows), class_="bars"), every, note=note)
-
-
-def _label_rows(
-    evaluation: Evaluation, of: Sequence[str] = (), *, with_intervals: bool = False
-) -> Iterable[Sequence[object]]:
-    for label in of or evaluation.labels[:ALL_LABELS]:
-        each, ends = evaluation.by_label[label], evaluation.label_intervals[label]
-        values = {"precision": each.precision, "recall": each.recall, "f1": each.f1}
-        cells: list[object] = [bar(value, f"{value:.4f}") for value in values.values()]
-        if with_intervals:
-            texts = (
-                f"{value:.4f} ({ends[key][0]:.4f} to {ends[key][1]:.4f})" for key, value in values.items()
-            )
-            cells = list(texts)
-        yield [name(label), f"{each.reviews:,}", *cells]
 
 
 def threshold(evaluation: Evaluation) -> Html | None:
@@ -334,11 +324,10 @@ def _marked(text: str, effects: dict[str, float]) -> Iterable[object]:
     most = max(map(abs, effects.values()), default=1.0) or 1.0
     parts = _WORDS.split(text)  # a word is every second part
     steps = [round(4 * abs(effects.get(part.lower(), 0.0)) / most) for part in parts]
-    near = (
-        {0, *(nth for nth, step in enumerate(steps) if step)} if len(text) > _LONG else range(len(parts))
-    )
+    reach = _NEAR if len(text) > _LONG else len(parts)
+    near = [0, *(nth for nth, step in enumerate(steps) if step)]
     shown = sorted(
-        {at for nth in near for at in range(nth - _NEAR, nth + _NEAR + 1)} & {*range(len(parts))}
+        {at for nth in near for at in range(nth - reach, nth + reach + 1) if 0 <= at < len(parts)}
     )
     for before, nth in zip([-1, *shown], shown, strict=False):
         if nth > before + 1:
@@ -351,12 +340,12 @@ def _marked(text: str, effects: dict[str, float]) -> Iterable[object]:
 
 def learning(evaluation: Evaluation) -> Html | None:
     """Return the learning curves of the run; None if it has no metrics.jsonl."""
-    figures = curves.learning(evaluation)
+    figures = curves.learning([evaluation])
     return section("How it learnt", grid(*figures)) if figures else None
 
 
-def about(evaluation: Evaluation) -> Html:
-    """Return what was evaluated on what, and with which versions."""
+def about(evaluation: Evaluation, *_: Evaluation) -> Html:
+    """Return what was evaluated on what, and with which versions; of several runs the first's."""
     chosen = evaluation.threshold_chosen
     unknown = [f"{count:,} {label}" for label, count in list(evaluation.unknown_labels.items())[:WORST]]
     rows = {
@@ -381,7 +370,7 @@ def about(evaluation: Evaluation) -> Html:
 
 
 SECTIONS: list[Callable[[Evaluation], Html | None]] = [
-    checks, metrics, paired_test, confusions, labels, threshold, confidence, mistakes, learning, about,
+    checks, metrics, paired_tests, confusions, labels, threshold, confidence, mistakes, learning, about,
 ]  # fmt: skip
 """The parts of the report in order; a new part is a function in this list."""
 

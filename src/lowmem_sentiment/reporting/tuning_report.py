@@ -59,19 +59,10 @@ def _lead(result: TuningResult) -> Html:
 
 def _winner(result: TuningResult) -> Html:
     winner, default = result.winner, result.default
+    error = f"± {winner.standard_error:.4f} standard error"
     numbers = [
-        (
-            f"{_metric(result)}, validation",
-            f"{winner.value:.4f}",
-            f"± {winner.standard_error:.4f} standard error",
-        ),
+        (f"{_metric(result)}, validation", f"{winner.value:.4f}", error),
         ("Accuracy, test", f"{result.test.accuracy:.4f}", "after training on all reviews"),
-        (
-            "Model",
-            f"{winner.model_bytes / MB:.1f} MB",
-            f"peak memory {winner.peak_resident_bytes / MB:.0f} MB",
-        ),
-        ("Training", duration(winner.epochs * winner.epoch_seconds), plural(winner.epochs, "epoch")),
     ]
     if default and default is not winner:
         numbers.insert(1, ("The recipe’s settings", f"{default.value:.4f}", f"rank {default.rank}"))
@@ -91,9 +82,7 @@ def _candidates(result: TuningResult) -> Html:
     head = ["rank", _metric(result), "±", "epochs", *(key.replace("_", " ") for key in names)]
     head += ["seconds per epoch", "peak MB", "model MB"]
     rows = [_row(result, row, names) for row in result.candidates]
-    note = "± is the standard error" + (
-        ", with several seeds the standard deviation." if result.settings.seeds > 1 else "."
-    )
+    note = "± is the standard error, with several seeds the standard deviation."
     parts = [table(head, rows[:SHOWN])]
     if len(rows) > SHOWN:
         parts.append(folded(f"All {len(rows)} settings", table(head, rows)))
@@ -196,12 +185,10 @@ def _explained(values: Sequence[Any], scores: np.ndarray) -> float:
         groups = ranks * _GROUPS // len(values)
     else:
         groups = np.unique([plain(each) for each in values], return_inverse=True)[1]
-    within = sum(
-        float(((part := scores[groups == nth]) - part.mean()) @ (part - part.mean()))
-        for nth in set(groups.tolist())
-    )
-    total, freedom = float(np.var(scores) * len(scores)), len(scores) - len(set(groups.tolist()))
-    if not total or freedom < 1:
+    parts = [scores[groups == nth] for nth in np.unique(groups)]
+    within = sum(float(part.var() * len(part)) for part in parts)
+    total, freedom = float(scores.var() * len(scores)), len(scores) - len(parts)
+    if not total or not freedom:
         return 0.0
     return max(0.0, 1 - within / freedom / (total / (len(scores) - 1)))
 
@@ -214,7 +201,7 @@ def _by_setting(result: TuningResult, key: str, explained: float) -> Html:
         x = np.array(values, np.float64)
         axis, lines = Axis(title.lower(), logarithmic=_spread(x)), [Series("settings", x, scores, "dots")]
     else:
-        kinds = list(dict.fromkeys(sorted(values)))
+        kinds = sorted(set(values))
         x = np.array([kinds.index(each) for each in values], np.float64)
         means = np.array([scores[x == nth].mean() for nth in range(len(kinds))])
         axis = Axis(title.lower(), categories=[shortened(plain(each) or "none", 14) for each in kinds])
