@@ -255,7 +255,8 @@ def write_result(
     values["peak resident MB"] = peak_resident / memory.MB
     names = {name: column.format(split) for name, column in COLUMNS.items() if name in values}
     tags = {name: f"result/{column.replace(' ', '_')}" for name, column in names.items()}
-    pictures = _pictures(np.array(kept["counts"]), dataset.labels, "result") if "counts" in kept else []
+    counts = _kept_counts(kept, len(dataset.labels))
+    pictures = [] if counts is None else _pictures(counts, dataset.labels, "result")
     scalars = event_writer.scalars({tag: values[name] for name, tag in tags.items()})
     writer.write("", int(epoch["step"]), [*scalars, *pictures])
     metrics = {tags[name]: column for name, column in names.items()}
@@ -267,6 +268,16 @@ def write_result(
     texts = [event_writer.text("1 result", result), event_writer.text("3 most wrong", wrong)]
     writer.write("", int(position.epochs[-1]["step"]), texts)
     writer.flush()
+
+
+def _kept_counts(kept: Mapping[str, Any], labels: int) -> np.ndarray | None:
+    """Return the counts that `ValidationMetrics.to_json` kept; None if there were too many."""
+    if "cells" not in kept:
+        return np.array(kept["counts"]) if "counts" in kept else None
+    counts = np.zeros((labels, labels), np.int32)
+    for true, predicted, reviews in kept["cells"]:
+        counts[true, predicted] = reviews
+    return counts
 
 
 def _hparams(settings: TrainingSettings, dataset: Dataset, epoch: int) -> dict[str, Any]:

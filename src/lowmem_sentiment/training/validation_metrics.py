@@ -143,7 +143,18 @@ class ValidationMetrics:
         return [wrong for wrong in every if wrong.probability > 0]
 
     def to_json(self, *, with_counts: bool) -> dict[str, Any]:
-        """Return a pass's measures, most wrong reviews and, if asked, counts (up to 64 labels)."""
+        """Return a pass's measures, most wrong reviews and, if asked, counts.
+
+        The confusion matrix of many labels is the cells that are not 0, if they are few: 1,000 labels
+        would be 40 MB.
+        """
         kept = {"measures": self.measures(), "most_wrong": [list(each) for each in self.most_wrong()]}
-        small = self._counts.shape[0] * self._counts.shape[1] <= 2 * SCORE_BINS  # 1,000 labels: 40 MB
-        return kept | ({"counts": self.counts().tolist()} if with_counts and small else {})
+        if not with_counts:
+            return kept
+        counts = self.counts()
+        if counts.size <= 2 * SCORE_BINS:
+            return {**kept, "counts": counts.tolist()}
+        if np.count_nonzero(counts) > 2 * SCORE_BINS:
+            return kept
+        cells = np.argwhere(counts)
+        return {**kept, "cells": np.column_stack([cells, counts[tuple(cells.T)]]).tolist()}
