@@ -1,3 +1,4 @@
+import functools
 import json
 import os
 import shutil
@@ -82,6 +83,12 @@ def test_a_few_reviews_are_picked_by_their_place(dataset):
     assert {place: (ids.tolist(), label) for place, (ids, label) in picked.items()} == {
         place: every[place] for place in places
     }
+
+
+def test_a_review_is_picked_from_one_of_several_blocks(dataset, monkeypatch):
+    small = functools.partial(records.read, block_bytes=200)
+    monkeypatch.setattr(records, "read", small)
+    assert [*dataset.pick("train", [30])] == [30]
 
 
 def frames(data: bytes) -> list[bytes]:

@@ -220,6 +220,8 @@ class Dataset:
             here = [number - first for number in wanted if first <= number < first + shard.records]
             for inside, block in self._records(split, nth, check=False) if here else ():
                 places = [place for place in here if place in inside]
+                if not places:
+                    continue
                 found = self._decode(
                     [block[place - inside[0]] for place in places], split, nth, places, ids
                 )
