@@ -1,12 +1,13 @@
 """Small handmade data that every test shares, and the real data where it can be had."""
 
 import os
+import shutil
 import signal
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from helpers import write_imdb
+from helpers import write_imdb, write_noisy_reviews
 
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.preparation.prepare import prepare
@@ -74,3 +75,34 @@ def real_npz() -> Path:
     if not value:
         pytest.skip(f"the 50,000 IMDb reviews are not here: set {imdb.FILES.npz_variable}")
     return Path(value)
+
+
+@pytest.fixture(scope="session")
+def noisy_reviews(tmp_path_factory) -> Path:
+    """A TSV file of short reviews with three labels, a fifth of which are given at random."""
+    file = tmp_path_factory.mktemp("noisy") / "reviews.tsv"
+    write_noisy_reviews(file, ["a", "b", "c"], 2_000)
+    return file
+
+
+@pytest.fixture(scope="session")
+def trained_on_noise(noisy_reviews, tmp_path_factory) -> Path:
+    """A run on them with a validation split of 300 reviews. Do not change it: copy it first."""
+    from lowmem_sentiment.preparation.settings import PreparationSettings
+    from lowmem_sentiment.runs.configuration import TrainingSettings
+    from lowmem_sentiment.sources.files import FilesSource
+    from lowmem_sentiment.sources.settings import FilesSettings
+    from lowmem_sentiment.training.train import train
+
+    source = FilesSource([str(noisy_reviews)], FilesSettings(test_fraction=0.25))
+    data = prepare(source, noisy_reviews.parent / "data", PreparationSettings(recipe="tutorial"))
+    settings = TrainingSettings(epochs=8, hidden=(), dropout=(), learning_rate=0.05, validation_split=0.2)
+    run = tmp_path_factory.mktemp("noisy-runs") / "run"
+    train(data, run, settings)
+    return run
+
+
+@pytest.fixture
+def noisy_run(trained_on_noise, tmp_path) -> Path:
+    """A copy of it."""
+    return shutil.copytree(trained_on_noise, tmp_path / "run")

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from helpers import VOCABULARY, limited_file_size, random_texts, run_cli, run_config
 
+from lowmem_sentiment.decisions.calibration import Calibration
+from lowmem_sentiment.decisions.recorded import record
 from lowmem_sentiment.evaluation.predict import Predictor, predict
+from lowmem_sentiment.model.decision import Decision, confidence
 from lowmem_sentiment.model.export import export
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.system.errors import (
@@ -31,7 +34,8 @@ for path in sys.argv[1:]:
     signature = tf.saved_model.load(path).signatures["serving_default"]
     outputs = signature(texts=tf.constant(texts))
     answers.append({name: value.numpy().tolist() for name, value in outputs.items()})
-    answers[-1]["label"] = [label.decode() for label in answers[-1]["label"]]
+    for name in {"label", "reason"} & outputs.keys():
+        answers[-1][name] = [text.decode() for text in answers[-1][name]]
     assert signature(texts=tf.constant([], tf.string))["label"].shape == [0]
 json.dump(answers, sys.stdout)
 """
@@ -62,7 +66,15 @@ def hard_texts() -> list[bytes]:
 def test_the_saved_model_gives_what_predict_gives_without_our_package(tmp_path):
     labels = (["negative", "positive"], ["schlecht", "mäßig", "gut"])
     runs = [write_run(tmp_path / f"run{len(names)}", names) for names in labels]
-    exported = [export(run.path, tmp_path / f"model{nth}" / "1") for nth, run in enumerate(runs)]
+    decisions = [Decision(), Decision()]
+    for run in list(runs):
+        probabilities = Predictor(run.path).probabilities(random_texts(1_000))
+        decisions.append(Decision(None, 2.0, float(np.median(confidence(probabilities))), least_known=4))
+        runs.append(run)
+    exported = [
+        export(run.path, tmp_path / f"model{nth}" / "1", decision=how)
+        for nth, (run, how) in enumerate(zip(runs, decisions, strict=True))
+    ]
     texts = hard_texts()
     result = subprocess.run(
         [sys.executable, "-c", SERVER, *map(str, exported)],
@@ -74,14 +86,19 @@ def test_the_saved_model_gives_what_predict_gives_without_our_package(tmp_path):
         env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
     )
     assert result.returncode == 0, result.stderr
-    for run, answer in zip(runs, json.loads(result.stdout), strict=True):
-        expected = predict(run.path, texts)
-        probabilities = Predictor(run.path).probabilities(texts)
+    for run, how, answer in zip(runs, decisions, json.loads(result.stdout), strict=True):
+        expected = Predictor(run.path).predict(texts, how)
+        probabilities = np.array([[*each.probabilities.values()] for each in expected])
         np.testing.assert_allclose(answer["probabilities"], probabilities, atol=1e-5)
         np.testing.assert_allclose(answer["probability"], [p.probability for p in expected], atol=1e-5)
         unsure = np.abs(np.sort(probabilities)[:, -1] - np.sort(probabilities)[:, -2]) < 1e-5
-        same = [a == p.label for a, p in zip(answer["label"], expected, strict=True)]
-        assert (np.array(same) | unsure).all()
+        reasons = answer.get("reason", [""] * len(texts))
+        if how.abstains:
+            unsure |= np.abs(confidence(probabilities, how.temperature) - how.least_log_odds) < 1e-4
+            assert len({*reasons}) == 3
+        found = zip(answer["label"], reasons, strict=True)
+        same = [a == (p.label or "", p.reason or "") for a, p in zip(found, expected, strict=True)]
+        assert (np.array(same) | unsure).all() and unsure.mean() < 0.1
 
 
 @pytest.mark.slow
@@ -89,6 +106,15 @@ def test_exported_weights_are_all_that_predict_needs(trained, tmp_path):
     out = export(trained, tmp_path / "small", format="weights")
     assert sorted(path.name for path in out.iterdir()) == ["export.json", "vocabulary.txt", "weights.npz"]
     assert predict(out, ["a great film"]) == predict(trained, ["a great film"])
+    run = shutil.copytree(trained, tmp_path / "run")
+    record(RunDirectory(run), Calibration(2.0, 10, "", ""))
+    out = export(run, tmp_path / "calibrated", format="weights")
+    texts = ["a great film"]
+    assert (
+        predict(out, texts, calibrated="run")
+        == predict(run, texts, calibrated="run")
+        != predict(run, texts)
+    )
 
 
 def test_an_exported_keras_model_opens_without_our_package(trained, tmp_path):

@@ -3,25 +3,38 @@
 import argparse
 from pathlib import Path
 
+from ..decisions.settings import DecisionSettings
 from ..monitoring.terminal_text import table
+from ..system.errors import SettingsError
 from ..system.progress import Bar
-from .options import add_json, add_output
+from .options import add_json, add_output, add_settings, given
 from .output import answer, report, room
 
 
 def run(options: argparse.Namespace, bar: Bar) -> None:
     """Export a run and print where."""
+    from ..decisions.recorded import decision
     from ..model.export import EXPORT, export
     from ..runs.run_directory import RunDirectory
     from ..system.directories import refuse_existing
 
     # before TensorFlow is imported, which takes 2 s
     refuse_existing(options.out, EXPORT, overwrite=options.overwrite, inputs=[options.run])
+    chosen, how = given(options, DecisionSettings), None
     if options.format == "saved-model":
-        RunDirectory(options.run).config()
-
+        labels = RunDirectory(options.run).config()["labels"]
+        how = decision(options.run, DecisionSettings(**chosen), labels)
+    elif chosen:
+        raise SettingsError(
+            f"--{next(iter(chosen))} was given, and --format {options.format}; expected saved-model"
+        )
     out = export(
-        options.run, options.out, format=options.format, overwrite=options.overwrite, report=report
+        options.run,
+        options.out,
+        format=options.format,
+        overwrite=options.overwrite,
+        decision=how,
+        report=report,
     )
     content = {"run": str(options.run), "format": options.format, "out": str(out)}
     answer(options, content, lambda: table(content, room()))
@@ -41,3 +54,4 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "the words of its columns (default: %(default)s)",
     )
     add_output(parser, "the directory to make")
+    add_settings(parser, DecisionSettings)

@@ -22,7 +22,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..model.decision import confidence
+from ..model.decision import CHOICE_FILES, confidence
 from ..system.errors import CheckFailed, SettingsError
 from .significance import binomial_tail
 
@@ -40,7 +40,7 @@ _OTHER_TARGETS = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 class Abstention:
     """When a text gets no label, and how that was chosen: the content of ``abstention.json``."""
 
-    FILE: ClassVar[str] = "abstention.json"
+    FILE: ClassVar[str] = CHOICE_FILES[2]
     ignores_unknown_keys: ClassVar[bool] = True
 
     error: float
@@ -86,7 +86,7 @@ def parse_target(text: str) -> float:
         error = math.nan
     if not text.startswith("error=") or not 0 < error < 1:
         raise SettingsError(
-            f"abstain is {text!r}, expected error=E with E from 0 to 1, such as error=0.05"
+            f"abstain is {text!r}, expected run, or error=E with E from 0 to 1, such as error=0.05"
         )
     return error
 

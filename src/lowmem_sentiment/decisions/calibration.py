@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..model.decision import CHOICE_FILES
 from ..system.errors import CheckFailed, SettingsError
 
 _INVERSES = np.geomspace(1 / 16, 16, 97)
@@ -20,7 +21,7 @@ _INVERSES = np.geomspace(1 / 16, 16, 97)
 class Calibration:
     """A temperature, and how it was chosen: the content of ``calibration.json``."""
 
-    FILE: ClassVar[str] = "calibration.json"
+    FILE: ClassVar[str] = CHOICE_FILES[1]
     ignores_unknown_keys: ClassVar[bool] = True
 
     temperature: float

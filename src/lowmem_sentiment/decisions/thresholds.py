@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..model.decision import CHOICE_FILES
 from ..model.metrics import SCORE_BINS, precision_recall
 from ..system.errors import CheckFailed, SettingsError
 
@@ -56,7 +57,7 @@ def choose(rule: str, bins: np.ndarray) -> tuple[float, dict[str, float]]:
 class ChosenThreshold:
     """A threshold, and how it was chosen: the content of ``threshold.json``."""
 
-    FILE: ClassVar[str] = "threshold.json"
+    FILE: ClassVar[str] = CHOICE_FILES[0]
     ignores_unknown_keys: ClassVar[bool] = True
 
     threshold: float

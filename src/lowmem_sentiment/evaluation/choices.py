@@ -69,9 +69,7 @@ def _unseen_validation(scored: ScoredRun) -> ReviewGroup:
     group = _validation(scored)
     assert group.dataset
     if why := ranked_with_held_out(group.dataset, scored.validation_share(group.dataset)):
-        raise SettingsError(
-            f"nothing can be promised by the validation split of {scored.run.path}: {why}"
-        )
+        raise SettingsError(f"{scored.run.path} cannot choose by its validation split: {why}")
     return group
 
 

@@ -5,8 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+CHOICE_FILES = ("threshold.json", "calibration.json", "abstention.json")
+"""The files of a run that hold what evaluations chose (`decisions.recorded`)."""
+
 NOT_SURE, FEW_KNOWN_WORDS = "not sure", "too few known words"
 """Why a text gets no label."""
+
+LEAST_OTHERS = 1e-16
+"""The other labels' probability, divided by the most probable one's, at least: log-odds are finite."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ def confidence(probabilities: np.ndarray, temperature: float = 1.0) -> np.ndarra
     """
     ratios = probabilities.astype(np.float64) / probabilities.max(axis=1, keepdims=True)
     others = (ratios**temperature).sum(axis=1) - 1
-    return np.asarray(-np.log(np.maximum(others, 1e-16)))
+    return np.asarray(-np.log(np.maximum(others, LEAST_OTHERS)))
 
 
 def rescaled(probability: float, temperature: float) -> float:

@@ -15,6 +15,7 @@ from ..text import unicode_words
 from ..text.tokenizer import FILTERS
 from ..text.tokenizer_names import CHARACTERS, KERAS
 from ..text.vocabulary import FIRST_WORD_ID, OUT_OF_VOCABULARY_ID, START_ID
+from .decision import CHOICE_FILES, FEW_KNOWN_WORDS, LEAST_OTHERS, NOT_SURE, Decision
 from .numpy_model import load_with_vocabulary
 
 EXPORT_FORMATS = ("saved-model", "weights", "keras")
@@ -30,12 +31,14 @@ def export(
     *,
     format: str = "saved-model",
     overwrite: bool = False,
+    decision: Decision | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Write a run into the new directory `out`, and return its path.
 
-    "saved-model": a SavedModel that takes raw texts, with tokeniser and vocabulary in its graph.
-    "weights": weights.npz and vocabulary.txt, all that `predict` reads. "keras": model.keras,
+    "saved-model": a SavedModel that takes raw texts, with tokeniser and vocabulary in its graph, and
+    gives labels by `decision` (default: the most probable). "weights": all that `predict` reads:
+    weights.npz, vocabulary.txt, and what evaluations chose. "keras": model.keras,
     which takes multi-hot rows, and the vocabulary.txt that numbers their columns.
 
     Each has an export.json that describes it. `overwrite` replaces an export, which `report` is told.
@@ -47,7 +50,8 @@ def export(
     run, out = RunDirectory(run), Path(out)
     if format == "weights":
         labels = load_with_vocabulary(run)[0].labels  # never copy damaged files
-        files = [run.weights_file, run.vocabulary_file]
+        chosen = [run.path / name for name in CHOICE_FILES]
+        files = [run.weights_file, run.vocabulary_file, *filter(Path.exists, chosen)]
     else:
         run.vocabulary()
         run.require_model()
@@ -55,9 +59,11 @@ def export(
             load_with_vocabulary(run)  # never export a model that diverged
         labels = run.config()["labels"]
         files = [run.model_file, run.vocabulary_file]
+    if decision and decision.abstains and not run.weights_file.exists():
+        raise SettingsError(f"{run.path} has no {run.weights_file.name}; expected it, to abstain")
     with new_directory(out, EXPORT, overwrite=overwrite, inputs=[run.path], report=report) as directory:
         if format == "saved-model":
-            _save(run, directory)
+            _save(run, directory, decision or Decision())
         else:
             for file in files:
                 shutil.copyfile(file, directory / file.name)
@@ -66,10 +72,11 @@ def export(
     return out
 
 
-def _save(run: RunDirectory, directory: Path) -> None:
+def _save(run: RunDirectory, directory: Path, decision: Decision) -> None:
     """Write a SavedModel whose `serve` takes string[batch] and returns probabilities and label.
 
-    The graph is the run's tokenizer, a hash table of the words or n-grams, and the model.
+    The graph is the run's tokenizer, a hash table of the words or n-grams, the model, and the decision. A
+    text that gets no label has an empty one, and a reason.
     """
     from .tensorflow import keras, tf
 
@@ -91,24 +98,50 @@ def _save(run: RunDirectory, directory: Path) -> None:
         start = tf.fill([tf.shape(words.row_splits)[0] - 1, 1], tf.constant(START_ID, tf.int64))
         return tf.concat([start, ids], axis=1)
 
+    from_logits = decision.abstains or decision.temperature != 1
+    if from_logits:
+        model.layers[-1].activation = keras.activations.linear  # sigmoid would round near 1
+
     def serve(texts: tf.Tensor) -> dict[str, tf.Tensor]:
-        outputs = model(encoding(encode(tokenise(texts))), training=False)
-        if outputs.shape[-1] == 1:
+        rows = encoding(encode(tokenise(texts)))
+        outputs = logits = model(rows, training=False)
+        if from_logits:
+            if outputs.shape[-1] == 1:
+                logits = tf.concat([tf.zeros_like(outputs), outputs], axis=1)
+            outputs = tf.nn.softmax(logits / decision.temperature)
+        elif outputs.shape[-1] == 1:
             outputs = tf.concat([1 - outputs, outputs], axis=1)
-            chosen = tf.cast(outputs[:, 1] > 0.5, tf.int64)
+        if outputs.shape[-1] == 2:
+            above = 0.5 if decision.threshold is None else decision.threshold
+            chosen = tf.cast(outputs[:, 1] > above, tf.int64)
         else:
             chosen = tf.argmax(outputs, axis=1)
-        return {
+        answer = {
             "label": tf.gather(names, chosen),
             "probability": tf.gather(outputs, chosen, batch_dims=1),
             "probabilities": outputs,
         }
+        if not decision.abstains:
+            return answer
+        reason = _reasons(decision, logits, rows)
+        return {**answer, "label": tf.where(reason == "", answer["label"], ""), "reason": reason}
 
     module = tf.Module()
     module.tracked = [ids_of, [variable.value for variable in model.variables]]
     module.serve = tf.function(serve, input_signature=[tf.TensorSpec([None], tf.string, name="texts")])
     with refused_writes_as_os_errors(tf.errors.OpError):
         tf.saved_model.save(module, str(directory), signatures={"serving_default": module.serve})
+
+
+def _reasons(decision: Decision, logits: Any, rows: Any) -> Any:
+    """Return string[batch], why texts get no label, as `Decision.reasons`; "" for answered ones."""
+    from .tensorflow import tf
+
+    wide = tf.cast(logits, tf.float64)
+    others = tf.reduce_sum(tf.exp(wide - tf.reduce_max(wide, axis=1, keepdims=True)), axis=1) - 1
+    sure = -tf.math.log(tf.maximum(others, LEAST_OTHERS)) >= decision.least_log_odds
+    enough = tf.reduce_sum(rows[:, FIRST_WORD_ID:], axis=1) >= decision.least_known
+    return tf.where(enough, tf.where(sure, "", NOT_SURE), FEW_KNOWN_WORDS)
 
 
 def graph_tokenizer(name: str) -> Callable[[Any], Any]:

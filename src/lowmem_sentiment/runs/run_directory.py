@@ -11,7 +11,9 @@ weights.npz      the model, for prediction with NumPy
 summary.json     accuracy, times, memory: written last, so a run without it is unfinished
 evaluation.json  the last evaluation
 threshold.json   the threshold that an evaluation chose
-checksums.json   the SHA-256 of all these, except event files and the last two
+calibration.json the temperature that an evaluation chose
+abstention.json  the limits for abstaining that an evaluation chose
+checksums.json   the SHA-256 of all these, except event files and those of evaluations
 """
 
 import contextlib
