@@ -107,7 +107,7 @@ class _Scale:
         power = 10.0 ** math.floor(math.log10(raw))
         step = next(each * power for each in (1, 2, 2.5, 5, 10) if each * power >= raw * 0.999)
         step = max(1.0, round(step)) if self.axis.whole else step
-        digits = next(each for each in range(16) if math.isclose(round(step, each), step))
+        digits = next((each for each in range(16) if math.isclose(round(step, each), step)), 16)
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [(nth * step, f"{nth * step + 0:,.{digits}f}") for nth in range(first, last + 1)]
 

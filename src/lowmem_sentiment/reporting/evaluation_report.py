@@ -1,5 +1,6 @@
 """The report of one run on labelled reviews, the most important first."""
 
+import contextlib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
@@ -10,7 +11,8 @@ import numpy as np
 from ..decisions.significance import MetricDifference, PairedTest
 from ..evaluation.predictions import ExplainedMistake
 from ..evaluation.results import Evaluation
-from ..system.errors import plural
+from ..runs.run_directory import RunDirectory
+from ..system.errors import LowmemError, plural
 from ..system.settings import plain
 from . import curves
 from .page import Html, bar, facts, folded, grid, joined, name, section, shortened, table, tag, tiles
@@ -344,10 +346,11 @@ def learning(evaluation: Evaluation) -> Html | None:
     return section("How it learnt", grid(*figures)) if figures else None
 
 
-def about(evaluation: Evaluation, *_: Evaluation) -> Html:
+def about(evaluation: Evaluation, *others: Evaluation) -> Html:
     """Return what was evaluated on what, and with which versions; of several runs the first's."""
     chosen = evaluation.threshold_chosen
-    unknown = [f"{count:,} {label}" for label, count in list(evaluation.unknown_labels.items())[:WORST]]
+    counted = list(evaluation.unknown_labels.items())[:WORST]
+    unknown = [f"{count:,} {shortened(label)}" for label, count in counted]
     rows = {
         "run": evaluation.run,
         "dataset": evaluation.dataset,
@@ -366,7 +369,14 @@ def about(evaluation: Evaluation, *_: Evaluation) -> Html:
         "evaluated": evaluation.time,
         "versions": ", ".join(f"{key} {value}" for key, value in evaluation.versions.items()),
     }
-    return section("About this evaluation", facts(rows))
+    settings: dict[str, object] = {}
+    with contextlib.suppress(LowmemError):  # weights without the rest of the run are evaluated too
+        settings = vars(RunDirectory(evaluation.run).settings())
+    trained = facts({key.replace("_", " "): plain(value) for key, value in settings.items()})
+    show = settings and not others
+    return section(
+        "About this evaluation", facts(rows), folded("Settings of training", trained) if show else None
+    )
 
 
 SECTIONS: list[Callable[[Evaluation], Html | None]] = [

@@ -11,6 +11,9 @@ from ..system.files import replace_file
 
 _GENERATOR = '<meta name="generator" content="lowmem-sentiment">'
 
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+"""Nothing is loaded or run, even if text from data were not escaped."""
+
 _HEAD = 1024  # bytes of a page that show who made it
 
 _NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -136,7 +139,7 @@ def page(kind: str, title: str, about: object, lead: object, parts: Iterable[obj
     )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f"{_GENERATOR}\n"
+        f'{_GENERATOR}\n<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"{tag('title', f'{kind}: {shortened(title, 120)}')}\n"
