@@ -192,9 +192,14 @@ class Dataset:
         for nth in range(len(self.shards(split))):
             yield from self.read_shard(split, nth, ids)
 
-    def read_shard(self, split: str, nth: int, ids: str = "tokens") -> Iterator[Reviews]:
-        """Yield the reviews of a split's `nth` shard, checked as in `read`."""
-        for numbers, block in self._records(split, nth):
+    def read_shard(
+        self, split: str, nth: int, ids: str = "tokens", *, check: bool = True
+    ) -> Iterator[Reviews]:
+        """Yield the reviews of a split's `nth` shard, checked as in `read`.
+
+        Without `check` no CRC is checked, so that damage is found only at the end, by the SHA-256.
+        """
+        for numbers, block in self._records(split, nth, check=check):
             yield self._decode(block, split, nth, numbers, ids)
 
     def read_with_inputs(self, split: str) -> Iterator[tuple[Reviews, Reviews]]:

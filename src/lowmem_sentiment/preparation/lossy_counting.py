@@ -30,6 +30,8 @@ WORD_BYTES = 160
 # arrays at a time, which takes some 8 bytes more meanwhile.
 ROW_BYTES = 24
 
+_WAITING = 0.25  # of the rows in the table
+
 _DENSE = 1 << 20  # counts of n-grams by label at a time, 8 bytes each and some six copies
 
 
@@ -109,10 +111,30 @@ class DocumentCounts:
         self._keys: np.ndarray = np.empty(0, np.int64)
         self._counts: np.ndarray = np.empty(0, np.int32)
         self._errors: np.ndarray | None = None  # each row's possible error, once some were dropped
+        self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
         self.error_bound = 0
 
     def add(self, keys: np.ndarray, counts: np.ndarray) -> None:
         """Add int64[n] distinct ascending keys, and int32[n], in how many more reviews each occurs."""
+        self._waiting.append((keys, counts))
+        waiting = sum(len(keys) for keys, _ in self._waiting)
+        # a merge copies the whole table, so it waits for many rows, but not beyond the memory
+        if waiting > _WAITING * len(self._keys) or waiting + len(self._keys) > self._capacity:
+            self._merge()
+            if len(self._keys) > self._capacity:
+                self._drop()
+
+    def _merge(self) -> None:
+        """Add the waiting rows to the table."""
+        if not self._waiting:
+            return
+        keys = np.concatenate([keys for keys, _ in self._waiting])
+        counts = np.concatenate([counts for _, counts in self._waiting])
+        self._waiting = []
+        order = np.argsort(keys, kind="stable")  # a merge: they are sorted in parts
+        keys, counts = keys[order], counts[order]
+        starts = np.flatnonzero(first_of_each(keys))
+        keys, counts = keys[starts], np.add.reduceat(counts, starts) if len(starts) else counts
         place = np.searchsorted(self._keys, keys)
         there = np.zeros(len(keys), bool)
         inside = place < len(self._keys)
@@ -124,8 +146,6 @@ class DocumentCounts:
             self._errors = np.insert(self._errors, place, errors)
         self._keys = np.insert(self._keys, place, keys)
         self._counts = np.insert(self._counts, place, counts)
-        if len(self._keys) > self._capacity:
-            self._drop()
 
     def _errors_of(self, new: np.ndarray) -> np.ndarray:
         """Return the possible errors of new rows: 0 if the n-gram is present with another label."""
@@ -154,6 +174,7 @@ class DocumentCounts:
         Returns int64[n] ascending keys without the label and, for some of them at a time, float64[labels,
         some], the reviews of each label in which they occur.
         """
+        self._merge()
         keys, counts = self._keys, self._counts
         self._keys, self._counts, self._errors = keys[:0], counts[:0], None
         if not len(keys):
