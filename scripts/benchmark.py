@@ -14,7 +14,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from benchmarks import contenders, limits, other_data, report, scaling
+from benchmarks import contenders, limits, other_data, phases, report, scaling
 from benchmarks.measuring import RESULTS
 
 from lowmem_sentiment.system.errors import LowmemError
@@ -67,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         other_data.add_options,
         other_data.run,
     )
+    add("phases", "where the time of prepare goes", phases.add_options, phases.run)
     add("report", "write README's figures from the JSON", report.add_options, report.run)
     options = parser.parse_args(arguments)
     try:

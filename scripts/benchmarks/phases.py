@@ -1,0 +1,120 @@
+"""Where the time of a command goes: the processor time of its phases, each without the phases inside it.
+
+The functions of `PHASES` are replaced by ones that read the clock; `--workers 1` keeps all work of
+`prepare` in the process that is measured.
+"""
+
+import argparse
+import functools
+import importlib
+import shutil
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+PHASES = {
+    "reading the npz": ["sources.keras_npz:KerasNpz.read"],
+    "reading and unpacking files": ["sources.files:FilesSource.chunks"],
+    "parsing rows, hashing texts": ["sources.chunks:LabelledBlock.reviews"],
+    "words: cutting texts": ["text.tokenizer:_mapped", "text.tokenizer:_cleaned"],
+    "words: numbering": [
+        "text.tokenizer:WordNumbers._number",
+        "preparation.chunk_tasks:ChunkEncoder.__call__",
+    ],
+    "words: counting, vocabulary": [
+        "preparation.lossy_counting:WordCounts.add",
+        "preparation.lossy_counting:WordCounts.vocabulary",
+        "sources.keras_files:read_word_index",
+        "text.vocabulary:Vocabulary.sha256",
+        "text.vocabulary:Vocabulary.save",
+    ],
+    "spill file": ["preparation.chunk_tasks:Spill.append", "preparation.chunk_tasks:Spill.read"],
+    "n-grams: counting": [
+        "preparation.feature_selection:CountTask.count",
+        "preparation.lossy_counting:DocumentCounts.add",
+        "preparation.lossy_counting:DocumentCounts.finish",
+    ],
+    "n-grams: ranking": ["preparation.feature_selection:select_features"],
+    "n-grams: finding": ["text.ngrams:FeatureTable.find", "text.ngrams:FeatureTable.__init__"],
+    "records: encoding": ["dataset.records:encode"],
+    "records: decoding": ["dataset.records:decode", "dataset.records:read"],
+    "records: CRC": ["system.tfrecord:crc32c"],
+    "writing and SHA-256": ["dataset.writer:_OpenShard.append", "dataset.writer:_SplitWriter.append"],
+    "fsync": ["os:fsync"],
+}
+
+
+class _Clock:
+    """Add up the processor time of phases; the innermost one has it."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self._inside, self._since = ["start, imports and the rest"], 0.0
+
+    def turn(self, *inside: str) -> None:
+        """Enter a phase, or leave the innermost one."""
+        now = time.process_time()
+        self.seconds[self._inside[-1]] += now - self._since
+        self._since = now
+        self._inside = [*self._inside, *inside] if inside else self._inside[:-1]
+
+    def timed(self, phase: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function with its time, and that of an iterator it returns, added to a phase."""
+
+        @functools.wraps(function)
+        def call(*args: Any, **options: Any) -> Any:
+            self.turn(phase)
+            try:
+                result = function(*args, **options)
+            finally:
+                self.turn()
+            return self._iterated(phase, result) if isinstance(result, Iterator) else result
+
+        return call
+
+    def _iterated(self, phase: str, items: Iterator[Any]) -> Iterator[Any]:
+        following = self.timed(phase, lambda: next(items, self))
+        while (item := following()) is not self:
+            yield item
+
+
+def _replace(clock: _Clock) -> None:
+    for phase, places in PHASES.items():
+        for place in places:
+            module, _, path = place.partition(":")
+            owner = importlib.import_module(module if module == "os" else f"lowmem_sentiment.{module}")
+            *classes, name = path.split(".")
+            for each in classes:
+                owner = getattr(owner, each)
+            found = vars(owner)[name]
+            if isinstance(found, property):
+                setattr(owner, name, property(clock.timed(phase, found.fget)))
+            else:
+                setattr(owner, name, clock.timed(phase, found))
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "command", nargs=argparse.REMAINDER, help="prepare imdb --npz ... (without --out)"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print a table of a command's phases."""
+    clock = _Clock()
+    _replace(clock)
+    from lowmem_sentiment.cli import main
+
+    folder = tempfile.mkdtemp()
+    try:
+        main([*options.command, "--workers", "1", "--out", f"{folder}/data"])
+    finally:
+        shutil.rmtree(folder)
+    clock.turn()
+    total = sum(clock.seconds.values())
+    print("\n| phase | processor time | share |\n| --- | --- | --- |")
+    for phase, seconds in sorted(clock.seconds.items(), key=lambda each: -each[1]):
+        print(f"| {phase} | {seconds:.2f} s | {seconds / total:.0%} |")
+    print(f"| whole | {total:.2f} s | 100% |")
