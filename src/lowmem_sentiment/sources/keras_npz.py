@@ -187,24 +187,32 @@ def _instructions(data: bytes) -> tuple[np.ndarray, int]:
     starts = np.flatnonzero(sizes > 0)
     ends = starts + sizes[starts]
     # a byte of an argument may look like an instruction
-    real = np.ones(len(starts), bool)
-    hiding, end = [], 0
-    overlap = np.flatnonzero(starts[1:] < ends[:-1])
-    for nth, start, its_end in zip(
-        overlap.tolist(), starts[overlap].tolist(), ends[overlap].tolist(), strict=True
-    ):
-        if start >= end:
-            hiding.append(nth)
-            end = its_end
-    instruction = np.array(hiding, np.int64)
-    for nth in range(1, int(_SIZES.max())):
-        hidden = np.minimum(instruction + nth, len(starts) - 1)
-        real[hidden] &= starts[hidden] >= ends[instruction]
+    hiding = np.flatnonzero(starts[1:] < ends[:-1])
+    hiding = hiding[_are_real(starts[hiding], ends[hiding])]
+    real, hidden, until = np.ones(len(starts), bool), hiding + 1, ends[hiding]
+    while len(hidden):
+        inside = starts[hidden] < until
+        hidden, until = hidden[inside], until[inside]
+        real[hidden] = False
+        inside = hidden + 1 < len(starts)
+        hidden, until = hidden[inside] + 1, until[inside]
     real &= ends <= len(data)
     starts, ends = starts[real], ends[real]
     if not len(starts) or starts[0] or (starts[1:] != ends[:-1]).any():
         raise ValueError(_OTHER)
     return starts, int(ends[-1])
+
+
+def _are_real(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Return bool[n], which of the instructions that hide something are not hidden by the one before."""
+    real = np.ones(len(starts), bool)
+    before, last = 0, -1
+    for nth in (np.flatnonzero(starts[1:] < np.maximum.accumulate(ends)[:-1]) + 1).tolist():
+        if nth - 1 != last:
+            before = int(ends[nth - 1])  # certainly real
+        real[nth] = starts[nth] >= before
+        before, last = int(ends[nth]) if real[nth] else before, nth
+    return real
 
 
 def _numbers(octets: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
