@@ -90,7 +90,7 @@ def _replace(clock: _Clock) -> None:
                 owner = getattr(owner, each)
             found = vars(owner)[name]
             if isinstance(found, property):
-                setattr(owner, name, property(clock.timed(phase, found.fget)))
+                setattr(owner, name, property(clock.timed(phase, found.__get__)))
             else:
                 setattr(owner, name, clock.timed(phase, found))
 
