@@ -33,7 +33,7 @@ def test_csv_answers_have_the_kept_columns_and_each_probability(run, table, caps
         "number", "id", "label", "probability", "known", "probability:negative", "probability:positive",
     ]  # fmt: skip
     for nth, (row, expected) in enumerate(zip(rows[1:], predict(run, TEXTS), strict=True)):
-        assert row[:3] == [str(nth + 1), str(nth + 10), expected.label]
+        assert row[:3] == [str(nth), str(nth + 10), expected.label]
         assert row.pop(4) == str(expected.known).lower()
         assert [float(cell) for cell in row[3:]] == [
             expected.probability, *expected.probabilities.values(),

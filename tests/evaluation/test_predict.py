@@ -199,7 +199,7 @@ def test_the_command_answers_each_text_in_order(tmp_path, capsys):
     assert lines == [f"{p.label}  {p.probability:.4f}" for p in expected]
     lines = run_cli("predict", run.path, "--json", input="great\nworst\n").stdout.splitlines()
     assert [json.loads(line) for line in lines] == [
-        {"number": nth, **p.to_json()} for nth, p in enumerate(expected, 1)
+        {"number": nth, **p.to_json()} for nth, p in enumerate(expected)
     ]
 
 

@@ -118,7 +118,7 @@ def test_csv_is_answered_with_a_row_for_each(client, run, keep):
     )
     rows = list(csv.DictReader(io.StringIO(response.get_data(as_text=True))))
     assert [row["label"] for row in rows] == [each.label for each in predict(run, texts)]
-    assert [row["number"] for row in rows] == ["1", "2", "3"]
+    assert [row["number"] for row in rows] == ["0", "1", "2"]
     assert all(row["id"] == str(nth) for nth, row in enumerate(rows)) if keep else "id" not in rows[0]
 
 
@@ -131,7 +131,7 @@ def test_json_lines_of_many_texts_are_answered_in_their_order(client, run):
         content_type="application/x-ndjson",
     )
     found = [json.loads(line) for line in response.get_data(as_text=True).splitlines()]
-    assert [each["number"] for each in found] == list(range(1, 2_501))
+    assert [each["number"] for each in found] == list(range(2_500))
     expected = predict(run, [text or "empty" for text in texts])
     assert [each["label"] for each in found] == [each.label for each in expected]
 

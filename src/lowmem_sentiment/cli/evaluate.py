@@ -45,6 +45,8 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
         raise SettingsError("no run was given, expected one or more: lowmem-sentiment evaluate RUN ...")
     if options.file and datasets:
         raise SettingsError("files and a dataset were given; expected one of them")
+    if options.keep and not (options.file and options.predictions):
+        raise SettingsError("--keep names columns of a --file for --predictions; expected both")
     if options.html:
         from ..reporting.page import check_page_path
 
@@ -53,7 +55,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
     reading = {name: value for name, value in reading.items() if name not in _PREPARE_ONLY}
     comparisons = evaluate_runs(
         runs,
-        TextFiles(options.file, FilesSettings(**reading)) if options.file else datasets,
+        TextFiles(options.file, FilesSettings(**reading), options.keep) if options.file else datasets,
         EvaluationSettings(**given(options, EvaluationSettings), explained=_explained(options)),
         limits=dict(map(parse_limit, options.fail_under)),
         baseline=options.baseline,
@@ -91,6 +93,8 @@ def _finish(evaluations: "list[Evaluation]", unsaved: list[OutputError]) -> None
                 f"{plural(count, 'review')} with the label '{printable(label)}', which "
                 f"{evaluation.run} does not know, left out"
             )
+        if evaluation.drift and (warning := evaluation.drift.warning()):
+            warn(warning)
         if evaluation.left_out:
             left_out = plural(evaluation.left_out, "test review")
             warn(f"{left_out} left out, which the baseline was trained on")
@@ -188,6 +192,8 @@ def _lines(evaluation: "Evaluation") -> list[str]:
     for name, value in _metrics(evaluation).items():
         ends = evaluation.intervals.get(name)
         rows[name] = f"{value:.4f}" + ("  ({:.4f} to {:.4f})".format(*ends) if ends else "")
+    if evaluation.drift:
+        rows["later text"] = evaluation.drift.in_words()
     if chosen := evaluation.threshold_chosen:
         rows["threshold"] += f" chosen by {chosen.rule} on the validation split, and recorded"
     if evaluation.correction:
@@ -330,6 +336,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="exit with 1 when a run is significantly worse than "
         "this one on the same reviews (exact McNemar test, two-sided)",
+    )
+    add(
+        "--keep",
+        nargs="+",
+        default=[],
+        metavar="COLUMN",
+        help="columns or fields of --file that go with each of --predictions, such as an id",
     )
     add(
         "--predictions",

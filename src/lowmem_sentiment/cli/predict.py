@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..decisions.settings import DecisionSettings
 from ..monitoring.terminal_text import MOST, cut, wrapped
-from ..system.errors import DataError, InputMissing, SettingsError, listed, printable
+from ..system.errors import DataError, InputMissing, SettingsError, listed, plural, printable
 from ..system.progress import Bar
 from ..system.settings import Settings, setting
 from ..text.reader_settings import BAD_ROWS, ReaderSettings
@@ -21,6 +21,7 @@ from .options import add_settings, given
 from .output import LINE, print_text, report, room, warn
 
 if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
+    from ..evaluation.drift import Profile
     from ..evaluation.predict import Prediction
     from ..evaluation.predictions import AnswerForm
 
@@ -54,13 +55,14 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
     decision = predictor.decision(DecisionSettings(**given(options, DecisionSettings)))
     form = AnswerForm(options.keep, predictor.labels, reasons=decision.abstains)
     lines = [_for_terminal(csv_line(form.titles))] if options.csv else []
-    number = 0
+    profile = predictor.profile() if options.file or options.drift else None
+    number = 0  # as evaluate --predictions counts
     for rows in _blocks_of_rows(options, settings):
         texts = [row.text for row in rows]
-        predictions = predictor.predict(texts, decision, explain=options.explain)
+        predictions = predictor.predict(texts, decision, explain=options.explain, profile=profile)
         for row, prediction in zip(rows, predictions, strict=True):
-            number += 1
             lines += _lines(options, form, number, row, prediction)
+            number += 1
         if not print_text("\n".join(lines)):
             return  # nobody reads any more
         if not sys.stdout.isatty():
@@ -68,6 +70,29 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
         lines = []
     if lines:  # the header, if there are no rows
         print_text(lines[0])
+    bar.clear()
+    if profile:
+        _report_drift(options, profile)
+
+
+def _report_drift(options: argparse.Namespace, profile: "Profile") -> None:
+    """Report whether the texts are like the test split; with --drift also as JSON."""
+    from ..evaluation.drift import FEW, compare
+    from ..runs.run_directory import RunDirectory
+    from ..system.files import replace_file
+
+    drift = compare(RunDirectory(options.run), profile)
+    if options.drift:
+        if drift is None:
+            raise InputMissing(
+                f"{options.run} has no record of its test split; make it: evaluate {options.run}"
+            )
+        with replace_file(options.drift) as file:
+            file.write(json.dumps(drift.to_json(), indent=1).encode() + b"\n")
+    if drift and drift.texts >= FEW:
+        report(f"{plural(drift.texts, 'text')}: {drift.in_words()}")
+        if warning := drift.warning():
+            warn(warning)
 
 
 def _lines(
@@ -207,6 +232,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "with the change of the label's log-odds that each makes",
     )
     add_settings(parser, _Options)
+    add(
+        "--drift",
+        type=Path,
+        metavar="FILE",
+        help="write as JSON how the texts differ from the test split, which evaluate recorded: known "
+        "words and n-grams, confidence, labels; --file reports it in a line",
+    )
     add(
         "--file",
         type=Path,

@@ -44,13 +44,14 @@ class _Header:
     """The SHA-256 of the model file that it was chosen for."""
 
 
-def _digest(run: RunDirectory) -> str:
+def model_digest(run: RunDirectory) -> str:
+    """Return the SHA-256 of the run's model file."""
     return sha256(run.weights_file if run.weights_file.exists() else run.model_file)
 
 
 def record(run: RunDirectory, chosen: Choice) -> None:
     """Write what was chosen to its file in the run."""
-    content = {"version": VERSION, **asdict(chosen), "weights_sha256": _digest(run)}
+    content = {"version": VERSION, **asdict(chosen), "weights_sha256": model_digest(run)}
     write_json(run.path / chosen.FILE, content)
 
 
@@ -66,7 +67,7 @@ def recorded(run: RunDirectory, kind: type[Chosen]) -> Chosen:
     header, chosen = parse(_Header, content, str(path)), parse(kind, content, str(path))
     if header.version != VERSION:
         raise DataError(f"{path} has version {header.version}, expected version {VERSION}")
-    if header.weights_sha256 != _digest(run):
+    if header.weights_sha256 != model_digest(run):
         raise DataError(
             f"{path} was chosen for other weights than the run has now; choose it again: "
             f"evaluate {run.path} {chosen.option}"

@@ -21,6 +21,7 @@ from ..model.numpy_model import NumpyModel
 from ..runs.run_directory import RunDirectory
 from ..system.errors import DataError, SettingsError
 from ..system.progress import Progress, no_progress
+from . import drift
 from .choices import AnswerCount, BeforeTemperature, decide
 from .gates import check_metrics, missed
 from .intervals import intervals, reliability
@@ -105,6 +106,8 @@ def save(evaluation: Evaluation) -> None:
     run.write_evaluation(evaluation.to_json())
     for chosen in evaluation.chosen:
         record(run, chosen)
+    if evaluation.profile:
+        drift.record(run, evaluation.profile, evaluation.fingerprint)
 
 
 # --- the pass ---
@@ -130,8 +133,11 @@ def _evaluate_group(
             mine = scores[nth].right
             pairs[nth] += np.count_nonzero(theirs & ~mine), np.count_nonzero(mine & ~theirs)
 
-    counted = [_Observers(nth, run, reference, settings) for nth, run in enumerate(group.runs)]
-    with write_predictions(predictions, labels) as written:
+    counted = [
+        _Observers(nth, run, reference, settings, profiled=_is_profiled(run, group))
+        for nth, run in enumerate(group.runs)
+    ]
+    with write_predictions(predictions, labels, group.texts.keep if group.texts else ()) as written:
         observers: list[Observer] = [count_pairs, *written]
         observers += [each for some in counted for each in some.wanted()]
         batches = with_progress(group.batches(), "evaluate", group.total, progress)
@@ -156,11 +162,22 @@ def _evaluate_group(
     return Comparison(evaluations, _differing_settings([each.settings() for each in group.runs]))
 
 
+def _is_profiled(scored: ScoredRun, group: ReviewGroup) -> bool:
+    """Whether the reviews are files, or the whole test split of the run's own dataset."""
+    if group.texts:
+        return True
+    recorded = scored.run.config()["dataset"]["fingerprint"]
+    return group.split == "test" and group.left_out is None and recorded == group.fingerprint
+
+
 class _Observers:
     """What is counted of a run in the pass beside its tally, as the settings ask."""
 
-    def __init__(self, nth: int, run: ScoredRun, reference: int, settings: EvaluationSettings):
+    def __init__(
+        self, nth: int, run: ScoredRun, reference: int, settings: EvaluationSettings, *, profiled: bool
+    ):
         self._run, self._settings = run, settings
+        self.profile = drift.ProfileObserver(nth, run) if profiled else None
         self.bootstrap = self.answers = self.before = self.mistakes = None
         if settings.metric and nth != reference:
             self.bootstrap = PairedBootstrap(settings.metric, run.labels, nth, reference)
@@ -173,11 +190,15 @@ class _Observers:
 
     def wanted(self) -> list[Observer]:
         """Return the observers."""
-        each = self.bootstrap, self.answers, self.before, self.mistakes
+        each = self.profile, self.bootstrap, self.answers, self.before, self.mistakes
         return [observer for observer in each if observer]
 
     def add_to(self, evaluation: Evaluation, tally: Tally) -> Evaluation:
         """Return an evaluation with what was counted."""
+        if self.profile and evaluation.files is None:
+            evaluation = replace(evaluation, profile=self.profile)
+        elif self.profile:
+            evaluation = replace(evaluation, drift=drift.compare(self._run.run, self.profile))
         if self.answers:
             evaluation = replace(evaluation, answers=self.answers.answers())
         if self.before:

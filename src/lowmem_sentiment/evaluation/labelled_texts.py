@@ -20,8 +20,9 @@ from ..sources.files import FilesSource
 from ..sources.settings import FilesSettings
 from ..system.errors import DataError, InputMissing, SettingsError, printable
 from ..system.settings import plain
-from ..text.encoders import TextEncoder
+from ..text.encoders import Counts, TextEncoder
 from ..text.reader_settings import LABEL_NAMES, TEXT_NAMES, USUAL_FIELDS, WantedFields
+from ..text.readers.formats import WITH_COLUMNS
 from ..text.rows import BadRow
 from .scoring import BATCH_REVIEWS, Batch
 
@@ -41,6 +42,8 @@ class TextFiles(NamedTuple):
 
     paths: Sequence[str]
     settings: FilesSettings = FilesSettings()
+    keep: Sequence[str] = ()
+    """Columns whose values go with each prediction."""
 
 
 class RecordedSource(NamedTuple):
@@ -90,7 +93,9 @@ class LabelledTexts:
         self.bad_rows: list[BadRow] = []
         """The first bad rows that were skipped."""
         self.num_bad_rows = 0
-        self._source = FilesSource(self.paths, settings, fields=recorded.fields)
+        self.keep = tuple(files.keep)
+        fields = recorded.fields._replace(keep=self.keep)
+        self._source = FilesSource(self.paths, settings, fields=fields)
         self._number_of = {label: number for number, label in enumerate(labels)}
         self._encoders = encoders
         self._digest = hashlib.sha256()
@@ -114,9 +119,13 @@ class LabelledTexts:
         Raises DataError for a row that is not a labelled text, and at the end for a name in the user's
         label map that no review has.
         """
-        numbers, texts, labels, size = [], [], [], 0
+        numbers, texts, labels, kept, size = [], [], [], [], 0
         for row, review in enumerate(self._reviews()):
             text, label = review.text, review.label
+            if len(review.kept) < len(self.keep):
+                raise SettingsError(
+                    f"{review.place} has no columns to keep; expected one of {', '.join(WITH_COLUMNS)}"
+                )
             self._unused_names.discard(review.label_read)
             if label is None:
                 continue
@@ -134,13 +143,14 @@ class LabelledTexts:
                 continue
             numbers.append(row)
             texts.append(text)
+            kept.append(review.kept)
             labels.append(number)
             size += len(text)
             if len(texts) == BATCH_REVIEWS or size >= _BATCH_BYTES:
-                yield self._batch(numbers, texts, labels)
-                numbers, texts, labels, size = [], [], [], 0
+                yield self._batch(numbers, texts, labels, kept)
+                numbers, texts, labels, kept, size = [], [], [], [], 0
         if texts:
-            yield self._batch(numbers, texts, labels)
+            yield self._batch(numbers, texts, labels, kept)
         if self._unused_names:
             raise DataError(
                 f"--label-map names '{printable(min(self._unused_names))}', but no review of "
@@ -161,12 +171,22 @@ class LabelledTexts:
                     self.num_bad_rows += 1
                     self.bad_rows = [*self.bad_rows, review][:_BAD_ROWS_SHOWN]
 
-    def _batch(self, numbers: list[int], texts: list[bytes], labels: list[int]) -> Batch:
-        def encode(nth: int, model: Model) -> list[np.ndarray]:
-            return self._encoders[nth].encode(texts)
+    def _batch(
+        self, numbers: list[int], texts: list[bytes], labels: list[int], kept: list[tuple[Any, ...]]
+    ) -> Batch:
+        counts: list[Counts] = [[] for _ in self._encoders]
 
-        places = np.array(numbers, np.int64)
-        return Batch(places, np.array(labels, np.int64), encode, lambda nth: texts[nth])
+        def encode(nth: int, model: Model) -> list[np.ndarray]:
+            return self._encoders[nth].encode(texts, counts[nth])
+
+        return Batch(
+            numbers=np.array(numbers, np.int64),
+            labels=np.array(labels, np.int64),
+            encode=encode,
+            text=texts.__getitem__,
+            counts=lambda nth, encoder: counts[nth],
+            kept=kept.__getitem__,
+        )
 
 
 def recorded_source(run: RunDirectory) -> RecordedSource:

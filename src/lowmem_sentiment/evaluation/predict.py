@@ -13,7 +13,8 @@ from ..model.decision import Decision
 from ..model.effects import Effect, word_effects
 from ..model.numpy_model import load_with_vocabulary, num_known
 from ..runs.run_directory import RunDirectory
-from ..text.encoders import TextEncoder
+from ..text.encoders import Counts, TextEncoder
+from .drift import Profile
 
 UNKNOWN = "#"
 """Stands for all words outside the vocabulary, which are one word to the model."""
@@ -80,28 +81,42 @@ class Predictor:
         blocks = [self._model.probabilities(ids) for ids in self._encoded(_as_bytes(texts))]
         return np.concatenate(blocks) if blocks else np.empty((0, len(self.labels)), np.float32)
 
-    def _encoded(self, texts: list[bytes]) -> Iterator[list[np.ndarray]]:
+    def profile(self) -> Profile:
+        """Return a profile for `predict` to add texts to, which shows if they are like the test split."""
+        return Profile(self.labels, self._encoder)
+
+    def _encoded(self, texts: list[bytes], counts: Counts | None = None) -> Iterator[list[np.ndarray]]:
         """Yield the ids of each text, `_BLOCK` texts at a time."""
         for at in range(0, len(texts), _BLOCK):
-            yield self._encoder.encode(texts[at : at + _BLOCK])
+            yield self._encoder.encode(texts[at : at + _BLOCK], counts)
 
     def decision(self, settings: DecisionSettings) -> Decision:
         """Return how probabilities become answers; see `decisions.recorded.decision`."""
         return recorded.decision(self._run, settings, self.labels)
 
     def predict(
-        self, texts: Iterable[str | bytes], decision: Decision | None = None, *, explain: bool = False
+        self,
+        texts: Iterable[str | bytes],
+        decision: Decision | None = None,
+        *,
+        explain: bool = False,
+        profile: Profile | None = None,
     ) -> list[Prediction]:
         """Return a `Prediction` for each text; `explain` adds the words' effects.
 
-        `decision` tells how the probabilities become answers (default: the most probable label).
+        `decision` tells how the probabilities become answers (default: the most probable label). The
+        `profile` gets the texts.
         """
         decision, predictions = decision or Decision(), []
         model = self._model
         if decision.temperature != 1:
             model = replace(model, temperature=decision.temperature)
-        for block in self._encoded(_as_bytes(texts)):
+        counts: Counts | None = None if profile is None else []
+        for block in self._encoded(_as_bytes(texts), counts):
             probabilities = model.probabilities(block)
+            if profile is not None and counts:
+                profile.add(counts, block, probabilities, decision.temperature)
+                counts.clear()
             labels = decision.labels(probabilities).tolist()
             known = np.array([num_known(ids, self.num_words) for ids in block], np.int64)
             reasons = decision.reasons(probabilities, known)

@@ -36,13 +36,7 @@ class AnswerForm:
         self._keep, self._reasons = keep, reasons
         why = ["reason"] if reasons else []
         answer = ["label", *why, "probability", "known", *(f"probability:{label}" for label in labels)]
-        taken, kept = {"number", *answer}, []
-        for name in keep:
-            while name in taken:
-                name = f"kept:{name}"
-            taken.add(name)
-            kept.append(name)
-        self.titles = ["number", *kept, *answer]
+        self.titles = answer_titles(keep, answer)
         """The header of CSV; a kept column that has an answer's name is kept:NAME."""
 
     def to_json(self, number: int, kept: Sequence[Any], prediction: Prediction) -> str:
@@ -52,11 +46,10 @@ class AnswerForm:
 
     def to_csv(self, number: int, kept: Sequence[Any], prediction: Prediction) -> str:
         """Return a line of CSV without its end; a kept value that is not text is written as JSON."""
-        cells = [each if isinstance(each, str) else json.dumps(each) for each in kept]
         why = [prediction.reason or ""] if self._reasons else []
         known = str(prediction.known).lower()
         answer = [prediction.label or "", *why, prediction.probability, known]
-        return csv_line([number, *cells, *answer, *prediction.probabilities.values()])
+        return csv_line([number, *kept_cells(kept), *answer, *prediction.probabilities.values()])
 
 
 def csv_line(cells: Sequence[Any]) -> str:
@@ -74,12 +67,32 @@ def predictions_format(path: Path) -> str:
     return format_
 
 
+def answer_titles(keep: Sequence[str], answer: Sequence[str]) -> list[str]:
+    """Return the names of the columns, each once: a kept one that has an answer's name is kept:NAME."""
+    taken = {"number", *answer}
+    kept = []
+    for name in keep:
+        while name in taken:
+            name = f"kept:{name}"
+        taken.add(name)
+        kept.append(name)
+    return ["number", *kept, *answer]
+
+
+def kept_cells(kept: Sequence[Any]) -> list[str]:
+    """Return kept values as text: JSON, except for texts."""
+    return [each if isinstance(each, str) else json.dumps(each) for each in kept]
+
+
 @contextlib.contextmanager
-def write_predictions(path: Path | None, labels: Sequence[str]) -> Iterator[list[Observer]]:
+def write_predictions(
+    path: Path | None, labels: Sequence[str], keep: Sequence[str] = ()
+) -> Iterator[list[Observer]]:
     """Yield an observer that writes each prediction of the first model; the file appears when whole.
 
-    A row has the review's number from 0, its label, the label predicted, and each label's probability.
-    Yields no observer without a `path`. Raises OutputError when the system refuses.
+    A row has the review's number from 0, the values of the columns `keep`, its label, the label
+    predicted, and each label's probability. Yields no observer without a `path`. Raises OutputError when
+    the system refuses.
     """
     if path is None:
         yield []
@@ -89,17 +102,20 @@ def write_predictions(path: Path | None, labels: Sequence[str]) -> Iterator[list
         writer = csv.writer(text, lineterminator="\n")
         if as_csv:
             titles = (f"probability:{label}" for label in labels)
-            writer.writerow(["number", "label", "predicted", *titles])
+            writer.writerow(answer_titles(keep, ["label", "predicted", *titles]))
 
         def observe(batch: Batch, scores: list[Scores]) -> None:
             columns = batch.numbers, batch.labels, scores[0].predicted, scores[0].probabilities
-            for number, label, guess, row in zip(*(each.tolist() for each in columns), strict=True):
-                content = {"number": number, "label": labels[label], "predicted": labels[guess]}
+            rows = zip(*(each.tolist() for each in columns), strict=True)
+            for nth, (number, label, guess, row) in enumerate(rows):
+                content = {"label": labels[label], "predicted": labels[guess]}
+                kept = batch.kept(nth)
                 if as_csv:
-                    writer.writerow([*content.values(), *row])
+                    writer.writerow([number, *kept_cells(kept), *content.values(), *row])
                 else:
-                    probabilities = dict(zip(labels, row, strict=True))
-                    text.write(json.dumps({**content, "probabilities": probabilities}) + "\n")
+                    named = {"kept": dict(zip(keep, kept, strict=True))} if keep else {}
+                    content |= {"probabilities": dict(zip(labels, row, strict=True))}
+                    text.write(json.dumps({"number": number, **named, **content}) + "\n")
 
         yield [observe]
 

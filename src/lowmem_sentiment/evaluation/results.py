@@ -12,6 +12,7 @@ from ..decisions.recorded import Choice
 from ..decisions.significance import PairedTest
 from ..decisions.thresholds import ChosenThreshold
 from ..model.decision import FEW_KNOWN_WORDS, NOT_SURE
+from .drift import Drift, Profile
 from .intervals import Interval
 from .predictions import ExplainedMistake, SurestMistake
 from .scoring import LabelMetrics, Tally, named_by_label
@@ -116,6 +117,10 @@ class Evaluation:
     """How labels in files were renamed, as the run's data recorded it."""
     unknown_labels: dict[str, int] = field(default_factory=dict)
     """Reviews by label, for labels in files that the run does not know; these are left out."""
+    profile: Profile | None = None
+    """Of the run's own test split, for later text to be compared with."""
+    drift: Drift | None = None
+    """Texts in files beside the test split; None if `evaluate` has not recorded that."""
     left_out: int = 0
     """Test reviews that are not scored: the baseline was trained on them."""
     skipped_rows: int = 0
@@ -182,6 +187,7 @@ class Evaluation:
             confusions = {"confusion_matrix": self.confusion_matrix.tolist()}
         optional: dict[str, Any] = {
             "left_out": self.left_out or None,
+            "drift": self.drift and self.drift.to_json(),
             "threshold": self.threshold,
             "threshold_chosen": self.threshold_chosen and asdict(self.threshold_chosen),
             "answers": self.answers and asdict(self.answers),

@@ -10,7 +10,7 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from ..model.metrics import (
     score_bins,
 )
 from ..system.progress import Progress
+from ..text.encoders import Counts, TextEncoder
+from ..text.vocabulary import FIRST_WORD_ID
 
 if TYPE_CHECKING:
     from ..model.keras_scores import KerasModel
@@ -45,6 +47,10 @@ class Batch(NamedTuple):
     """Return each review's distinct ids for a model, given with its index among the scored models."""
     text: Callable[[int], bytes]
     """Return the text of the review at a place in the batch."""
+    counts: Callable[[int, TextEncoder], Counts]
+    """Return the words and known words of each review, for a scored model's index; after `encode`."""
+    kept: Callable[[int], Sequence[Any]] = lambda nth: ()
+    """Return the values of the columns to keep of the review at a place in the batch."""
 
 
 class Scores(NamedTuple):
@@ -199,13 +205,25 @@ def dataset_batches(
     """
     vocabulary = functools.cache(dataset.vocabulary)  # read on first use: 13 MB for IMDb's 88,584 words
 
+    @functools.cache
+    def known_words(encoder: TextEncoder) -> np.ndarray:
+        """Return bool[ids] of the dataset, which are words that a model knows."""
+        return np.concatenate([np.zeros(FIRST_WORD_ID, bool), encoder.knows(vocabulary().words)])
+
     def batch_of(
         numbers: np.ndarray, tokens: list[np.ndarray], inputs: list[np.ndarray], labels: np.ndarray
     ) -> Batch:
         def encode(nth: int, model: Model) -> list[np.ndarray]:
             return [model.known_ids(ids) for ids in (inputs if model.reads_ngrams else tokens)]
 
-        return Batch(numbers, labels, encode, lambda nth: vocabulary().decode(tokens[nth][1:]).encode())
+        def counts(nth: int, encoder: TextEncoder) -> Counts:
+            known = known_words(encoder)
+            return [(len(ids) - 1, int(known[ids].sum())) for ids in tokens]  # without the start
+
+        def text(nth: int) -> bytes:
+            return vocabulary().decode(tokens[nth][1:]).encode()
+
+        return Batch(numbers, labels, encode, text, counts)
 
     on_disk, share = split_on_disk(dataset, split, validation_split)
     first = place = 0

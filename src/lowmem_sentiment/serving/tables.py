@@ -62,8 +62,8 @@ def answer_table(
                 some = rows[at : at + block]
                 predictions = predict([row.text for row in some])
                 for row, each in zip(some, predictions, strict=True):
-                    number += 1
                     answer.write(f"{line(number, row.kept, each)}{end}".encode())
+                    number += 1
     except LowmemError as error:
         message = str(error).replace(", or another --delimiter", "")  # a request has parameters
         message = message.replace("(--text-column", "(?text_column=").replace("(--keep", "(?keep=")

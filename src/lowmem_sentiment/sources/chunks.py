@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..text.encoding import is_unicode
 from ..text.rows import MAX_TEXT_BYTES, BadRow, Block, PassedOver, Row
@@ -30,6 +30,8 @@ class Review(NamedTuple):
     """As the source has it, before the user's label map."""
     split_given: bool = False
     """Whether the source gives the split, so that equal texts may be in several."""
+    kept: tuple[Any, ...] = ()
+    """Values of the columns that are to be kept."""
 
 
 class Chunk(Protocol):
@@ -57,7 +59,7 @@ class ReviewRules:
 
         Without a split the text's hash decides, so equal texts share a split.
         """
-        text, label, place, split, _ = row
+        text, label, place, split, kept = row
         label = label.strip() if label else ""
         if self.normalise:
             label = normalised(label)
@@ -79,7 +81,7 @@ class ReviewRules:
             in_test = int.from_bytes(hashed, "big") < self.test_fraction * (1 << 64)
             split = "test" if in_test else "train"
         renamed = self.label_map.get(label, label) or None
-        return Review(split, text, renamed, place, hashed, label, given)
+        return Review(split, text, renamed, place, hashed, label, given, kept)
 
 
 @dataclass(frozen=True)

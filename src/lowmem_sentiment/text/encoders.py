@@ -1,6 +1,6 @@
 """Texts -> the distinct ids of words or n-grams that a model reads."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from .vocabulary import OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
 _BLOCK_BYTES = 1 << 18  # texts that are encoded together: 4 MB
 
 _BLOCK_WORDS = 1 << 16  # of a longer text
+
+Counts = list[tuple[int, int]]
+"""The words of each text, and how many of them a model knows."""
 
 
 class TextEncoder:
@@ -25,28 +28,40 @@ class TextEncoder:
     def __init__(self, vocabulary: Vocabulary, ngrams: int | None, tokenizer: str = KERAS):
         """Encode words if `ngrams` is None; `tokenizer` is the one that the vocabulary was made with."""
         self._find: Callable[[np.ndarray, np.ndarray], Features] = _word_ids
-        self._overlap = 0
+        self.max_words = 1
+        """The most words in an n-gram."""
         if ngrams is None:
             ids, unknown = vocabulary.ids, OUT_OF_VOCABULARY_ID
         else:
             table = FeatureTable(vocabulary.words)
             ids, unknown = table.numbers, table.UNKNOWN
-            self._find, self._overlap = table.find, table.max_words - 1
-        self._words = WordNumbers(lambda word: ids.get(word, unknown), tokenizer)
+            self._find, self.max_words = table.find, table.max_words
+        self._ids, self._unknown, self._tokenizer = ids, unknown, tokenizer
 
-    def encode(self, texts: Sequence[bytes]) -> list[np.ndarray]:
-        """Return int32[n] for each UTF-8 text, ascending."""
+    def knows(self, words: Iterable[bytes]) -> np.ndarray:
+        """Return bool[words], which words the model knows, by themselves or in n-grams."""
+        return np.fromiter((word in self._ids for word in words), bool)
+
+    def encode(self, texts: Sequence[bytes], counts: Counts | None = None) -> list[np.ndarray]:
+        """Return int32[n] for each UTF-8 text, ascending; add each text's words to `counts`."""
         encoded: list[np.ndarray] = []
-        size = 0
+        ids, unknown, size = self._ids, self._unknown, 0
+        words = WordNumbers(lambda word: ids.get(word, unknown), self._tokenizer)  # of this thread alone
         for text in texts:
-            self._words.add(text)
+            words.add(text)
             size += len(text)
             if size >= _BLOCK_BYTES:
-                encoded += self._encode(*self._words.take())
+                encoded += self._encode(*words.take(), counts)
                 size = 0
-        return encoded + self._encode(*self._words.take())
+        return encoded + self._encode(*words.take(), counts)
 
-    def _encode(self, numbers: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
+    def _encode(
+        self, numbers: np.ndarray, lengths: np.ndarray, counts: Counts | None
+    ) -> list[np.ndarray]:
+        if counts is not None:
+            texts = np.repeat(np.arange(len(lengths)), lengths)
+            known = np.bincount(texts[numbers != self._unknown], minlength=len(lengths))
+            counts += zip(lengths.tolist(), known.tolist(), strict=True)
         if len(numbers) <= 2 * _BLOCK_WORDS:
             return self._find(numbers, lengths).split()
         return [self._encode_in_pieces(text) for text in np.split(numbers, np.cumsum(lengths)[:-1])]
@@ -54,7 +69,7 @@ class TextEncoder:
     def _encode_in_pieces(self, numbers: np.ndarray) -> np.ndarray:
         """Encode a long text piece by piece; n-grams that begin in one end in the next."""
         starts = range(0, max(1, len(numbers)), _BLOCK_WORDS)
-        pieces = (numbers[start : start + _BLOCK_WORDS + self._overlap] for start in starts)
+        pieces = (numbers[start : start + _BLOCK_WORDS + self.max_words - 1] for start in starts)
         return np.unique(np.concatenate([self._find(each, np.array([len(each)])).ids for each in pieces]))
 
 

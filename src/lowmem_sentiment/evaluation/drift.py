@@ -1,0 +1,209 @@
+"""Whether later text is like the test split: its known words and n-grams, the confidence, the labels.
+
+Each is a mean over texts, and two means are compared by a two-sided z test (Welch's): the words of a text
+are not independent of each other. `LEVEL` is the chance of any warning without a cause (Bonferroni's
+correction). Differences below `LEAST` are no warning: in huge files any difference is significant.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ..decisions.recorded import model_digest
+from ..model.decision import confidence
+from ..runs.run_directory import RunDirectory
+from ..system.errors import DataError, printable
+from ..system.schema import parse, read_json, write_json
+from ..text.encoders import Counts, TextEncoder
+
+if TYPE_CHECKING:
+    from .scored_runs import ScoredRun
+    from .scoring import Batch, Scores
+
+FILE = "profile.json"
+"""Of a run: the profile of its test split."""
+
+VERSION = 1
+
+LEVEL = 0.01
+
+LEAST = 0.02
+
+FEW = 30
+"""With fewer texts a mean is not distributed normally, and nothing is warned of."""
+
+_SHOWN = 3
+"""Labels in a line."""
+
+
+class Profile:
+    """Sums over texts, from which means and their errors follow: 16 bytes per quantity."""
+
+    def __init__(self, labels: Sequence[str], encoder: TextEncoder):
+        """Begin without texts."""
+        words = ["known words"] + ["known n-grams"] * (encoder.max_words > 1)
+        self.names, self.labels = [*words, "confidence"], list(labels)
+        """The quantities besides each label's share."""
+        self._max_words = encoder.max_words
+        self.texts = 0
+        self.sums = np.zeros(len(self.names) + len(labels))
+        self.squares = np.zeros_like(self.sums)
+
+    def add(
+        self,
+        counts: Counts,
+        inputs: Sequence[np.ndarray],
+        probabilities: np.ndarray,
+        temperature: float = 1.0,
+    ) -> None:
+        """Add texts: their words and known words, the ids that the model read, float[texts, labels].
+
+        The confidence is what it was before the `temperature`, so that it can always be compared.
+        """
+        words, known = np.array(counts, np.int64).reshape(-1, 2).T
+        values = [known / np.maximum(1, words)]
+        if self._max_words > 1:
+            ngrams = sum(np.maximum(0, words - less) for less in range(self._max_words))
+            values.append(np.array(list(map(len, inputs))) / np.maximum(1, ngrams))
+        with np.errstate(over="ignore"):
+            values.append(1 / (1 + np.exp(-confidence(probabilities, temperature))))
+        labels = np.bincount(probabilities.argmax(axis=1), minlength=len(self.labels))
+        self.texts += len(words)
+        self.sums += [*(value.sum() for value in values), *labels]
+        self.squares += [*((value**2).sum() for value in values), *labels]
+
+
+class ProfileObserver(Profile):
+    """Add what a pass scores."""
+
+    def __init__(self, nth: int, run: ScoredRun):
+        """Begin with the `nth` scored run."""
+        super().__init__(run.labels, run.encoder)
+        self._nth, self._run = nth, run
+
+    def __call__(self, batch: Batch, scores: list[Scores]) -> None:
+        """Add a batch."""
+        mine = scores[self._nth]
+        counts = batch.counts(self._nth, self._run.encoder)
+        self.add(counts, mine.ids, mine.probabilities, self._run.decision.temperature)
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """The content of ``profile.json``."""
+
+    ignores_unknown_keys: ClassVar[bool] = True
+
+    version: int
+    weights_sha256: str
+    """The model file that the texts were predicted with."""
+    fingerprint: str
+    """The dataset's."""
+    texts: int
+    sums: list[float]
+    squares: list[float]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mean over later texts beside that of the test split; each is 0 to 1."""
+
+    name: str
+    """"known words", "known n-grams" (of all n-grams; one is counted once per text), "confidence" (the
+    probability of the likeliest label), or a label, for the share of texts it is likeliest for."""
+    later: float
+    test: float
+    differs: bool
+    """Whether by more than chance, and by `LEAST`."""
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Later text, compared with the test split of the run's data."""
+
+    texts: int
+    test_texts: int
+    quantities: list[Difference]
+    labels: list[Difference]
+
+    def in_words(self) -> str:
+        """Return a line with each quantity, and the labels that differ most."""
+        most = sorted(self.labels, key=lambda each: -abs(each.later - each.test))[:_SHOWN]
+        return ", ".join(map(_shown, [*self.quantities, *most]))
+
+    def warning(self) -> str | None:
+        """Return a line if something differs."""
+        found = [each for each in [*self.quantities, *self.labels] if each.differs]
+        if not found:
+            return None
+        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+        return (
+            f"the texts are not like the test split: {', '.join(map(_shown, found[:5]))}{more} "
+            f"(z tests at {LEVEL:.0%} over all, and {LEAST} or more apart)"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that ``--json`` prints."""
+        return {
+            "texts": self.texts,
+            "test_texts": self.test_texts,
+            **{each.name.replace(" ", "_").replace("-", ""): _values(each) for each in self.quantities},
+            "labels": {each.name: _values(each) for each in self.labels},
+            "warning": self.warning(),
+        }
+
+
+def _shown(each: Difference) -> str:
+    return f"{printable(each.name, 40)} {each.later:.3f} (test {each.test:.3f})"
+
+
+def _values(each: Difference) -> dict[str, Any]:
+    return {"later": each.later, "test": each.test, "differs": each.differs}
+
+
+def record(run: RunDirectory, profile: Profile, fingerprint: str) -> None:
+    """Write ``profile.json``: the profile of the test split of the run's dataset."""
+    sums, squares = profile.sums.tolist(), profile.squares.tolist()
+    content = _Recorded(VERSION, model_digest(run), fingerprint, profile.texts, sums, squares)
+    write_json(run.path / FILE, vars(content))
+
+
+def compare(run: RunDirectory, profile: Profile) -> Drift | None:
+    """Return later texts beside the recorded test split; None if none is recorded for these weights.
+
+    Raises DataError for a damaged record.
+    """
+    from statistics import NormalDist  # 2 ms, which predict need not wait for
+
+    path = run.path / FILE
+    if not os.path.lexists(path) or not profile.texts:
+        return None
+    recorded = parse(_Recorded, read_json(path), str(path))
+    if recorded.version != VERSION or recorded.weights_sha256 != model_digest(run):
+        return None
+    size = len(profile.sums)
+    if recorded.texts < 1 or not len(recorded.sums) == len(recorded.squares) == size:
+        raise DataError(f"{path} has {len(recorded.sums)} quantities, expected {size} of 1 text or more")
+    level = NormalDist().inv_cdf(1 - LEVEL / 2 / size)
+    later, error = _mean(profile.sums, profile.squares, profile.texts)
+    before, error_before = _mean(np.array(recorded.sums), np.array(recorded.squares), recorded.texts)
+    apart = np.abs(later - before)
+    differs = (apart >= LEAST) & (apart > level * np.sqrt(error + error_before))
+    if min(profile.texts, recorded.texts) < FEW:
+        differs[:] = False
+    names = [*profile.names, *profile.labels]
+    rows = zip(names, later.tolist(), before.tolist(), differs.tolist(), strict=True)
+    differences = [Difference(*row) for row in rows]
+    few = len(profile.names)
+    return Drift(profile.texts, recorded.texts, differences[:few], differences[few:])
+
+
+def _mean(sums: np.ndarray, squares: np.ndarray, texts: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return means, and the squares of their standard errors."""
+    means = sums / texts
+    return means, np.maximum(0, squares / texts - means**2) / max(1, texts - 1)
