@@ -17,6 +17,7 @@ from lowmem_sentiment.evaluation.labelled_texts import TextFiles
 from lowmem_sentiment.evaluation.results import Answers, Comparison, Correction
 from lowmem_sentiment.evaluation.settings import EvaluationSettings
 from lowmem_sentiment.reporting.comparison_report import evaluation_page
+from lowmem_sentiment.reporting.evaluation_report import marked
 from lowmem_sentiment.reporting.tuning_report import tuning_page
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.search.results import Candidate, TuningResult
@@ -123,6 +124,25 @@ def test_several_runs_are_compared_in_one_page(tmp_path):
         )
     accuracies = {f"{each.accuracy:.4f}" for each in comparison.evaluations}
     assert accuracies <= {cell for row in read.rows for cell in row}
+
+
+def test_runs_on_different_reviews_have_a_part_each(tmp_path):
+    comparisons = [*evaluated(tmp_path, ["no", "yes"]), *evaluated(tmp_path, ["a", "b", "c"], runs=2)]
+    page = evaluation_page(comparisons)
+    parts = [tag[:3] for tag in re.findall(r'<h2 class="part"><bdi>([^<]*)', page)]
+    assert parts == ["2-0", "2 r"] and "2 runs compared" in page and Page(page).rows
+
+
+def test_words_are_marked_in_any_script_and_a_long_text_is_cut_to_what_is_near_them():
+    text = "Great FILM，1个半小时! " + "then nothing happens " * 100 + "<b>great</b>"
+    parts = list(map(str, marked(text, {"great": 2.0, "半": -1.0})))
+    found = re.findall("<mark[^>]*>[^<]*</mark>", "".join(parts))
+    assert found == [
+        '<mark class="for s4">Great</mark>',
+        '<mark class="against s2">半</mark>',
+        '<mark class="for s4">great</mark>',
+    ]
+    assert len("".join(parts)) < 600 and parts.count(" … ") == 1
 
 
 def test_a_temperature_and_abstaining_are_shown_beside_what_they_change(tmp_path):

@@ -33,19 +33,25 @@ def evaluation_page(comparisons: Sequence[Comparison]) -> str:
     if len(evaluations) == 1:
         title = Path(first.run).resolve().name
         return page("Evaluation", title, reviews_of(first), lead(first), evaluation_sections(first))
-    runs = list(dict.fromkeys(each.run for each in evaluations))
-    title = f"{plural(len(runs), 'run')} compared" if len(runs) > 1 else Path(first.run).resolve().name
+    if len(comparisons) == 1:
+        title = f"{len(evaluations)} runs compared"
+        return page(
+            "Evaluation",
+            title,
+            reviews_of(first),
+            _lead(evaluations),
+            comparison_sections(comparisons[0]),
+        )
     parts: list[Html] = []
     for comparison in comparisons:
-        if len(comparisons) > 1:
-            parts.append(tag("h2", reviews_of(comparison.evaluations[0]), class_="part"))
-        several = len(comparison.evaluations) > 1
-        parts += (
-            comparison_sections(comparison) if several else evaluation_sections(comparison.evaluations[0])
-        )
-    where = reviews_of(first) if len(comparisons) == 1 else f"{len(comparisons)} sets of reviews"
-    result = _lead(comparisons[0]) if len(comparisons) == 1 else None
-    return page("Evaluation", title, where, result, parts)
+        first, *others = runs = comparison.evaluations
+        title = f"{len(runs)} runs compared" if others else Path(first.run).resolve().name
+        parts.append(tag("h2", name(title), class_="part"))
+        parts.append(tag("p", reviews_of(first), class_="about"))
+        parts.append(tag("p", _lead(runs) if others else lead(first), class_="lead"))
+        parts += comparison_sections(comparison) if others else evaluation_sections(first)
+    title = plural(len(dict.fromkeys(each.run for each in evaluations)), "run")
+    return page("Evaluation", title, f"on {len(comparisons)} sets of reviews", None, parts)
 
 
 def comparison_sections(comparison: Comparison) -> list[Html]:
@@ -63,11 +69,13 @@ def comparison_sections(comparison: Comparison) -> list[Html]:
     return [part for part in parts if part is not None]
 
 
-def _lead(comparison: Comparison) -> Html:
+def _lead(evaluations: Sequence[Evaluation]) -> Html:
     """Return the result in a sentence."""
-    best = max(comparison.evaluations, key=lambda each: each.accuracy)
+    best = max(evaluations, key=lambda each: each.accuracy)
     low, high = best.intervals["accuracy"]
-    about = f" has the highest accuracy, {best.accuracy:.1%} (95% interval {low:.1%} to {high:.1%})."
+    more = sum(each.accuracy == best.accuracy for each in evaluations) - 1
+    which = f" and {more} more have" if more else " has"
+    about = f"{which} the highest accuracy, {best.accuracy:.1%} (95% interval {low:.1%} to {high:.1%})."
     parts: list[object] = [tag("b", name(best.run)), about]
     if test := best.baseline:
         parts += [" Against ", name(test.run), f": {verdict(test)} by accuracy, p = {test.p_value:.2g}."]
@@ -81,7 +89,7 @@ def _metrics(evaluations: Sequence[Evaluation]) -> Html:
     """Return a row for each run, with the interval of its accuracy on a common scale."""
     shown = [key for key in evaluations[0].metrics if key != "accuracy" and "weighted" not in key]
     lows, highs = zip(*(each.intervals["accuracy"] for each in evaluations), strict=True)
-    start, end = min(lows), max(highs)
+    start, end, names = min(lows), max(highs), curves.names_of(evaluations)
     best = {
         key: (min if key in ("loss", "brier", "calibration_error") else max)(
             each.metrics[key] for each in evaluations if key in each.metrics
@@ -97,21 +105,21 @@ def _metrics(evaluations: Sequence[Evaluation]) -> Html:
 
     rows = [
         [
-            name(each.run),
+            name(run),
             cell(each, "accuracy"),
             interval(each.accuracy, low, high, start, end),
             *(cell(each, key) for key in shown),
         ]
-        for each, low, high in zip(evaluations, lows, highs, strict=True)
+        for run, each, low, high in zip(names, evaluations, lows, highs, strict=True)
     ]
     head = ["run", "Accuracy", ends_of(f"{start:.4f}", f"{end:.4f}"), *map(metric_name, shown)]
     every = [
         [name(each.run), *("{:.4f} to {:.4f}".format(*ends) for ends in each.intervals.values())]
         for each in evaluations
     ]
-    names = ["run", *map(metric_name, evaluations[0].intervals)]
+    titles = ["run", *map(metric_name, evaluations[0].intervals)]
     note = "The line is the 95% interval of the accuracy; the best value of each metric is bold."
-    folded_intervals = folded("95% intervals", table(names, every))
+    folded_intervals = folded("95% intervals", table(titles, every))
     return section("Metrics", table(head, rows), folded_intervals, note=note)
 
 

@@ -29,7 +29,9 @@ _LONG = 700
 _NEAR = 20
 """Words and spaces on each side of a marked word that are shown of a longer text."""
 
-_WORDS = re.compile("([\u2e80-\u9fff\uf900-\ufaff\U0001f000-\U0003ffff]|[\\w'’]+)")
+_ALONE = "[\u2e80-\u9fff\uf900-\ufaff\U0001f000-\U0003ffff]"  # characters that are words of their own
+
+_WORDS = re.compile(f"({_ALONE}|(?:(?!{_ALONE})[\\w'’])+)")
 
 MEANING = {
     "loss": "mean cross-entropy; lower is better",
@@ -316,12 +318,12 @@ def _mistake(explained: ExplainedMistake) -> Html:
     words = (tag("span", name(each.word), f" {each.effect:+.2f}".replace("-", "−")) for each in strongest)
     about = tag("small", f"review {mistake.number:,} · {mistake.probability:.2%}")
     head = tag("h3", name(mistake.label), ", taken for ", name(mistake.predicted), " ", about)
-    marked = _marked(mistake.text, {each.word: each.effect for each in strongest})
+    quoted = marked(mistake.text, {each.word: each.effect for each in strongest})
     listed = tag("p", joined(words, " · "), class_="words") if strongest else None
-    return tag("article", head, tag("blockquote", *marked, dir="auto"), listed)
+    return tag("article", head, tag("blockquote", *quoted, dir="auto"), listed)
 
 
-def _marked(text: str, effects: dict[str, float]) -> Iterable[object]:
+def marked(text: str, effects: dict[str, float]) -> Iterable[object]:
     """Yield a text with the words that matter marked; of a long text only what is near them."""
     most = max(map(abs, effects.values()), default=1.0) or 1.0
     parts = _WORDS.split(text)  # a word is every second part
