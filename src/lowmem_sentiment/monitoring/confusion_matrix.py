@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 MOST_NUMBERED = 10
 """Labels up to which each cell holds its count; with more, cells have colours only."""
 
-SIDE = 900
-"""Pixels of the cells together, at most 100 more."""
+MOST_NAMED = 30
+"""Labels whose names can be read where TensorBoard shows the picture 350 pixels wide."""
 
-_LEFT, _TOP, _MARGIN = 150, 84, 10  # pixels around the cells: the names of the labels
+_LEFT, _TOP, _MARGIN = 220, 84, 10  # pixels around the cells: the names of the labels
 
 _MOST_SHOWN = 60  # characters of a label
 
@@ -39,7 +39,9 @@ def draw_confusion_matrix(counts: np.ndarray, labels: list[str]) -> "Image.Image
     from PIL import Image, ImageDraw  # 20 ms
 
     numbered = len(labels) <= MOST_NUMBERED
-    cell = max(90, 320 // len(labels)) if numbered else max(1, SIDE // len(labels))
+    # the smaller the picture, the larger its letters where it is shrunk
+    side = 600 if len(labels) <= MOST_NAMED else 900
+    cell = max(1, min(160, side // len(labels)))
     size = cell * len(labels)
     picture = Image.new("RGB", (_LEFT + size + _MARGIN, _TOP + size + _MARGIN), "white")
     colours = _colours(counts).resize((size, size), Image.Resampling.NEAREST)
@@ -49,7 +51,7 @@ def draw_confusion_matrix(counts: np.ndarray, labels: list[str]) -> "Image.Image
     draw.text((12, 60), "true", "#555555", _font(22), anchor="lm")
     if numbered:
         _write_numbers(draw, counts, cell)
-    points = 22 if numbered else min(15, cell)
+    points = min(22, cell)
     unknown = set(numbered_labels(labels))
     for nth, label in enumerate(labels if points > 9 else ()):
         label = f"label {nth + 1}" if nth + 1 in unknown else label
@@ -86,9 +88,11 @@ def _write_numbers(draw: Any, counts: np.ndarray, cell: int) -> None:
         draw.rectangle((x, y, x + cell - 1, y + cell - 1), outline="#cccccc")
         share = count / totals[row]
         ink = "white" if share > 0.5 else "black"
-        large = _font(28 if cell > 110 else 18)
-        draw.text((x + cell / 2, y + cell / 2 - 16), f"{count:,}", ink, large, anchor="mm")
-        draw.text((x + cell / 2, y + cell / 2 + 18), f"{share:.1%}", ink, _font(18), anchor="mm")
+        middle, apart = x + cell / 2, cell // 10 + 5
+        large = _font(28 if cell > 110 else 19)
+        draw.text((middle, y + cell / 2 - apart), f"{count:,}", ink, large, anchor="mm")
+        percent = f"{share:.1%}" if cell > 80 else f"{share:.0%}"
+        draw.text((middle, y + cell / 2 + apart), percent, ink, _font(18), anchor="mm")
 
 
 @functools.cache
