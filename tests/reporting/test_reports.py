@@ -12,12 +12,13 @@ import pytest
 from helpers import run_cli, write_run
 
 from lowmem_sentiment.decisions.abstention import Abstention
+from lowmem_sentiment.evaluation.drift import Difference, Drift
 from lowmem_sentiment.evaluation.evaluate import evaluate_runs
 from lowmem_sentiment.evaluation.labelled_texts import TextFiles
 from lowmem_sentiment.evaluation.results import Answers, Comparison, Correction
 from lowmem_sentiment.evaluation.settings import EvaluationSettings
 from lowmem_sentiment.reporting.comparison_report import evaluation_page
-from lowmem_sentiment.reporting.evaluation_report import marked
+from lowmem_sentiment.reporting.mistakes import marked
 from lowmem_sentiment.reporting.tuning_report import tuning_page
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.search.results import Candidate, TuningResult
@@ -145,7 +146,7 @@ def test_words_are_marked_in_any_script_and_a_long_text_is_cut_to_what_is_near_t
     assert len("".join(parts)) < 600 and parts.count(" … ") == 1
 
 
-def test_a_temperature_and_abstaining_are_shown_beside_what_they_change(tmp_path):
+def test_a_temperature_abstaining_and_other_text_are_shown_beside_what_they_change(tmp_path):
     ((evaluation,),) = (each.evaluations for each in evaluated(tmp_path, ["no", "yes"]))
     correction = Correction(2.5, {"loss": 0.75}, {"loss": [0.7, 0.8]})
     limits = Abstention(0.05, 0.95, 1.0, 3, 100, 60, 1, "data", "")
@@ -156,11 +157,13 @@ def test_a_temperature_and_abstaining_are_shown_beside_what_they_change(tmp_path
         correction=correction,
         uncorrected=evaluation.tally,
         answers=answers,
+        drift=Drift(300, 400, [Difference("known words", 0.5, 0.9, True)], []),
     )
     page = evaluation_page([Comparison([shown], {})])
     rows, loss = Page(page).rows, evaluation.loss
     assert ["Loss", "0.7500 (0.7000 to 0.8000)", f"{loss:.4f} (0.1000 to 0.9000)"] in rows
     assert ["when it abstains", "0.5", "0.0200"] in rows
+    assert ["known words", "0.5000", "0.9000", "differs"] in rows
     assert any("without it" in row for row in rows) and "150 (50.0%)" in page
 
 

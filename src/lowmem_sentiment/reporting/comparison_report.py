@@ -10,19 +10,8 @@ from ..system.errors import plural
 from ..system.settings import plain
 from . import curves
 from .charts import MOST_LINES
-from .evaluation_report import (
-    WORST,
-    about,
-    checks,
-    ends_of,
-    evaluation_sections,
-    interval,
-    lead,
-    metric_name,
-    paired_tests,
-    reviews_of,
-    verdict,
-)
+from .evaluation_report import about, checks, evaluation_sections, lead, reviews_of
+from .metric_tables import WORST, ends_of, interval, metric_name, paired_tests, verdict
 from .page import Html, bar, folded, grid, joined, name, page, section, table, tag
 
 

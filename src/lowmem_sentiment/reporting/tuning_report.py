@@ -12,7 +12,8 @@ from ..system.memory import MB
 from ..system.progress import duration
 from ..system.settings import plain
 from .charts import Axis, Series, figure
-from .evaluation_report import evaluation_sections, metric_name, time_of
+from .evaluation_report import evaluation_sections, time_of
+from .metric_tables import metric_name
 from .page import Html, facts, folded, grid, joined, page, section, shortened, table, tag, tiles
 
 SHOWN = 20

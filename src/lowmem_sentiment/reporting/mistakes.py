@@ -1,0 +1,117 @@
+"""What a run takes for what: confused labels, and the surest mistakes with the words behind them."""
+
+import re
+from collections.abc import Iterable
+
+from ..evaluation.predictions import ExplainedMistake
+from ..evaluation.results import Evaluation
+from .metric_tables import WORST
+from .page import Html, bar, joined, name, section, table, tag
+
+MATRIX_LABELS = 20
+"""Labels in the matrix at most; with more, the worst confusions are shown."""
+
+_LONG = 700
+"""Characters of a mistake's text that is shown whole."""
+
+_NEAR = 20
+"""Words and spaces on each side of a marked word that are shown of a longer text."""
+
+_ALONE = "[\u2e80-\u9fff\uf900-\ufaff\U0001f000-\U0003ffff]"  # characters that are words of their own
+
+_WORDS = re.compile(f"({_ALONE}|(?:(?!{_ALONE})[\\w'’])+)")
+
+
+def confusions(evaluation: Evaluation) -> Html:
+    """Return the confusion matrix, or with many labels the worst confusions."""
+    labels, counts = evaluation.labels, evaluation.confusion_matrix
+    if len(labels) > MATRIX_LABELS:
+        return _worst_confusions(evaluation)
+    numbered = len(labels) > 5
+    titles = [tag("span", nth) if numbered else name(label) for nth, label in enumerate(labels, 1)]
+    rows = []
+    for nth, (label, row) in enumerate(zip(labels, counts.tolist(), strict=True)):
+        total = sum(row)
+        title = joined([tag("small", f"{nth + 1} "), name(label, 28)]) if numbered else name(label)
+        cells = (
+            tag(
+                "td",
+                f"{count:,}",
+                tag("small", f"{count / max(1, total):.1%}") if count else None,
+                class_="none" if not count else "right" if column == nth else "wrong",
+                style=f"--v:{count / max(1, total):.3f}",
+            )
+            for column, count in enumerate(row)
+        )
+        rows.append([title, *cells])
+    matrix = table(["true ↓ predicted →", *titles], rows)
+    return section(
+        "Confusion matrix",
+        tag("div", matrix, class_="matrix many" if len(labels) > 10 else "matrix"),
+        note="Reviews by true and predicted label, and the share of the true label’s reviews.",
+    )
+
+
+def _worst_confusions(evaluation: Evaluation) -> Html:
+    worst = evaluation.confusions(WORST)
+    rows = []
+    for each in worst:
+        share = each.reviews / max(1, evaluation.by_label[each.label].reviews)
+        rows.append([name(each.label), tag("td", name(each.predicted), class_="text"),
+                     f"{each.reviews:,}", bar(share, f"{share:.1%}", "bar bad")])  # fmt: skip
+    return section(
+        "Most frequent confusions",
+        table(["true label", tag("th", "taken for", class_="text"), "reviews", "of its reviews"], rows),
+        note=f"The {len(rows)} most frequent of {len(evaluation.labels):,} labels’ confusions.",
+    )
+
+
+def mistakes(evaluation: Evaluation) -> Html | None:
+    """Return the surest mistakes with the words behind them; None if they were not asked for."""
+    if not evaluation.explained:
+        return None
+    explained = any(each.effects for each in evaluation.explained)
+    legend = joined(
+        [
+            "Marked words move the model ",
+            tag("mark", "towards", class_="for s3"),
+            " its wrong label or ",
+            tag("mark", "away from", class_="against s3"),
+            " it (underlined). A number is how much lower that label’s log-odds are without the word.",
+        ]
+    )
+    return section(
+        "Surest mistakes", *map(_mistake, evaluation.explained), note=legend if explained else None
+    )
+
+
+def _mistake(explained: ExplainedMistake) -> Html:
+    mistake, effects = explained
+    towards = [effect for effect in effects if effect.effect > 0][:8]
+    away = [effect for effect in effects if effect.effect < 0][-4:][::-1]
+    strongest = [*towards, *away]
+    words = (tag("span", name(each.word), f" {each.effect:+.2f}".replace("-", "−")) for each in strongest)
+    about = tag("small", f"review {mistake.number:,} · {mistake.probability:.2%}")
+    head = tag("h3", name(mistake.label), ", taken for ", name(mistake.predicted), " ", about)
+    quoted = marked(mistake.text, {each.word: each.effect for each in strongest})
+    listed = tag("p", joined(words, " · "), class_="words") if strongest else None
+    return tag("article", head, tag("blockquote", *quoted, dir="auto"), listed)
+
+
+def marked(text: str, effects: dict[str, float]) -> Iterable[object]:
+    """Yield a text with the words that matter marked; of a long text only what is near them."""
+    most = max(map(abs, effects.values()), default=1.0) or 1.0
+    parts = _WORDS.split(text)  # a word is every second part
+    steps = [round(4 * abs(effects.get(part.lower(), 0.0)) / most) for part in parts]
+    reach = _NEAR if len(text) > _LONG else len(parts)
+    near = [0, *(nth for nth, step in enumerate(steps) if step)]
+    shown = sorted(
+        {at for nth in near for at in range(nth - reach, nth + reach + 1) if 0 <= at < len(parts)}
+    )
+    for before, nth in zip([-1, *shown], shown, strict=False):
+        if nth > before + 1:
+            yield " … "
+        kind = "for" if effects.get(parts[nth].lower(), 0.0) > 0 else "against"
+        yield tag("mark", parts[nth], class_=f"{kind} s{steps[nth]}") if steps[nth] else parts[nth]
+    if shown[-1] < len(parts) - 1:
+        yield " …"
