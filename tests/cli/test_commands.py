@@ -92,7 +92,7 @@ def test_answers_for_a_person(imdb_files, trained, dataset, tmp_path, capsys):
         ("prepare imdb --out {data} --npz {none}", 73, "exists and is not empty"),
         ("prepare imdb --out {out} --npz {none}", 66, "is missing; expected Keras' imdb.npz"),
         ("prepare imdb --out {out} --npz {file}", 65, "is not an .npz file"),
-        ("tensorboard {none}", 66, "holds no run"),
+        ("tensorboard {none}", 66, "is not a run directory"),
         ("tensorboard {empty}", 66, "holds no run"),
     ],
 )

@@ -32,8 +32,14 @@ def test_curves_are_read_back_as_they_were_written(trained):
 def test_an_unknown_chart_and_a_run_without_curves_are_told(trained, tmp_path):
     with pytest.raises(SettingsError, match="no curve 'x', expected one of epoch_accuracy"):
         choose(read_curves(trained), ["x"])
-    with pytest.raises(InputMissing, match="holds no curves"):
+    shutil.copytree(trained, tmp_path / "run")
+    with pytest.raises(InputMissing, match="holds no run: .*; the runs in it: .*/run"):
         read_curves(tmp_path)
+    shutil.rmtree(tmp_path / "run" / "tensorboard" / "validation")
+    for file in (tmp_path / "run" / "tensorboard").iterdir():
+        file.unlink()
+    with pytest.raises(InputMissing, match="holds no curves"):
+        read_curves(tmp_path / "run")
 
 
 def test_two_runs_in_the_terminal_in_csv_and_in_json(trained, tmp_path, capsys):

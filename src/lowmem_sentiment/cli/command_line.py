@@ -113,6 +113,8 @@ class Parser(argparse.ArgumentParser):
         unknown = _unknown_options(self, Parser.arguments) if " required" in message else []
         if unknown:
             message = f"unrecognized arguments: {unknown[0]}{_similar_option(self, unknown[0])}"
+        if found := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message):
+            message += did_you_mean(found[1], re.findall(r"[\w-]+", found[2]))
         line = f"lowmem-sentiment: error: {printable(message, LINE)}{HINTS.get(message, self.advice)}"
         self.exit(2, f"{line}; see {self.prog} --help\n")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from ..runs.run_directory import RunDirectory
-from ..system.errors import InputMissing, SettingsError, printable
+from ..system.errors import InputMissing, SettingsError, did_you_mean, printable
 from ..system.files import open_regular
 from ..system.tfrecord import DamagedRecord, read_blocks
 
@@ -93,6 +93,8 @@ def read_curves(run: str | Path, warn: Warn = lambda line: None) -> list[Curve]:
             curve.steps.append(step)
             curve.values.append(number)
     if not curves:
+        if not run.tensorboard.exists():
+            run.config()  # which reports a directory that is no run
         raise InputMissing(
             f"{run.path} holds no curves: expected event files of a run in {run.tensorboard.name}/"
         )
@@ -121,7 +123,8 @@ def choose(curves: Iterable[Curve], tags: Iterable[str] = ()) -> list[Curve]:
     for tag in tags:
         if tag not in known:
             names = ", ".join(map(printable, known))
-            raise SettingsError(f"no curve {printable(tag)!r}, expected one of {names}")
+            hint = did_you_mean(tag, known)
+            raise SettingsError(f"no curve {printable(tag)!r}, expected one of {names}{hint}")
     tags = tags or [tag for tag in CHARTS if tag in known] or known
     return [curve for tag in tags for curve in curves if curve.tag == tag]
 

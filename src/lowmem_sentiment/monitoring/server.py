@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from ..system.directories import no_directory
 from ..system.errors import InputMissing, Unavailable
 from ..system.memory import return_large_blocks
 from ..system.workarounds import (
@@ -54,6 +55,8 @@ def serve(logdir: str | Path, host: str, port: int, report: Callable[[str], None
     Raises InputMissing when `logdir` holds no run, Unavailable when the port is taken.
     """
     logdir = Path(logdir)
+    if not logdir.exists():
+        raise no_directory(logdir, "run", "train")
     if not any(logdir.rglob("*tfevents*")):
         raise InputMissing(f"{logdir} holds no run (no event files); train one, or name its folder")
     _require_port(host, port)
