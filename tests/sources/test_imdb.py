@@ -9,7 +9,8 @@ import pytest
 from helpers import WORDS, handmade_reviews, write_imdb
 
 from lowmem_sentiment.sources import imdb, keras_files
-from lowmem_sentiment.sources.imdb import ImdbSource, assign_splits, find_imdb
+from lowmem_sentiment.sources.find import find_imdb_source
+from lowmem_sentiment.sources.imdb import ImdbSource, assign_splits
 from lowmem_sentiment.sources.keras_npz import KerasNpz
 from lowmem_sentiment.system.errors import DataError, InputMissing, SettingsError, Unavailable
 
@@ -213,25 +214,25 @@ def test_files_are_found_beside_each_other_by_variable_and_in_keras_cache(
     imdb_files, monkeypatch, tmp_path
 ):
     npz, _ = imdb_files
-    expected = len(all_reviews(find_imdb(npz, None)))
+    expected = len(all_reviews(find_imdb_source("npz", npz=npz)))
     monkeypatch.setenv(imdb.FILES.npz_variable, str(npz))
-    assert len(all_reviews(find_imdb(None, None))) == expected
+    assert len(all_reviews(find_imdb_source("npz"))) == expected
     monkeypatch.delenv(imdb.FILES.npz_variable)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     (tmp_path / "datasets").mkdir()
     write_imdb(tmp_path / "datasets")
-    assert len(all_reviews(find_imdb(None, None))) == expected
+    assert len(all_reviews(find_imdb_source("npz"))) == expected
 
 
 def test_a_given_file_that_is_missing_is_told(tmp_path):
     with pytest.raises(InputMissing, match="is missing; expected Keras' imdb.npz"):
-        find_imdb(tmp_path / "none.npz", tmp_path / "none.json")
+        find_imdb_source(npz=tmp_path / "none.npz", word_index=tmp_path / "none.json")
 
 
 def test_without_network_the_reason_is_told(monkeypatch):
     monkeypatch.setattr(keras_files, "ORIGIN", "http://127.0.0.1:9/")
     with pytest.raises(Unavailable, match=r"cannot fetch http://127.0.0.1:9/imdb.npz: .*refused"):
-        find_imdb(None, None)
+        find_imdb_source("npz")
 
 
 def test_the_word_index_is_json_of_any_order(tmp_path):

@@ -266,12 +266,23 @@ def test_two_stray_quotes_swallow_no_row(tmp_path, suffix):
     assert len(texts_of(path)) == 80
 
 
+@pytest.mark.parametrize("suffix", ["csv", "tsv"])
+def test_stray_quotes_in_two_adjacent_rows_swallow_none(tmp_path, suffix):
+    delimiter = "," if suffix == "csv" else "\t"
+    lines = [f"{text}{delimiter}{label}" for text, label in ROWS]
+    lines[9] = '"' + lines[9]
+    lines[10] = lines[10].replace(delimiter, '"' + delimiter)
+    path = write(tmp_path / f"a.{suffix}", f"text{delimiter}label\n" + "\n".join(lines) + "\n")
+    dataset = prepared(path, tmp_path / "out")
+    assert sum(counts(dataset).values()) == 80 and dataset.length.max == 5
+
+
 def test_a_quoted_text_of_lines_with_commas_is_one_text(tmp_path):
     letter = "Dear all,\nthanks, really\nbye, now\nyours, me"
-    rows = [*ROWS, (f'"{letter}"', "pos"), ('"1,5\n2,7\n3,8"', "neg")]
+    rows = [*ROWS, (f'"{letter}"', "pos"), ('"1,5\n2,7\n3,8"', "neg"), ('"yes,no\nwell"', "neg")]
     path = csv_of(tmp_path / "a.csv", rows)
     assert letter in texts_of(path) and "1,5\n2,7\n3,8" in texts_of(path)
-    assert sum(counts(prepared(path, tmp_path / "out")).values()) == 82
+    assert sum(counts(prepared(path, tmp_path / "out")).values()) == 83
 
 
 def test_a_quoted_text_whose_lines_look_like_rows_is_a_bad_row(tmp_path):

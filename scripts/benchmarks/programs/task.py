@@ -12,7 +12,8 @@ import numpy as np
 
 from lowmem_sentiment import TrainingSettings
 from lowmem_sentiment.runs.memory_plan import count_parameters
-from lowmem_sentiment.sources.imdb import ImdbSource, find_imdb
+from lowmem_sentiment.sources.find import find_imdb_source
+from lowmem_sentiment.sources.imdb import ImdbSource
 from lowmem_sentiment.text.reviews import Reviews
 from lowmem_sentiment.text.vocabulary import OUT_OF_VOCABULARY_ID
 
@@ -42,7 +43,7 @@ def reviews() -> Iterator[tuple[str, Reviews]]:
 
 def source() -> ImdbSource:
     """Return the 50,000 reviews, from the files that `prepare imdb` would take."""
-    return find_imdb(None, None)
+    return find_imdb_source("npz")
 
 
 def word_sets() -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:

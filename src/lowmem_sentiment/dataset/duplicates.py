@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..text.ngrams import first_of_each
 from ..text.reviews import Reviews
 
 
@@ -99,7 +100,7 @@ def _sum_by(keys: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarra
         return keys, counts
     order = np.argsort(keys)
     keys = keys[order]
-    firsts = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
+    firsts = np.flatnonzero(first_of_each(keys))
     return keys[firsts], np.add.reduceat(counts[order], firsts)
 
 

@@ -14,7 +14,7 @@ from ..system.errors import DataError, SettingsError, plural
 from ..system.progress import Progress, no_progress
 from ..text.vocabulary import DEFAULT_NUM_WORDS, MIN_NUM_WORDS, OUT_OF_VOCABULARY_ID
 from .duplicates import DuplicateCounter, Duplicates
-from .lengths import LengthHistogram
+from .lengths import LengthCounts
 from .manifest import FEATURES, MANIFEST, SCALES, VOCABULARY, FeaturesFile, Lengths
 from .reader import Dataset
 from .word_counts import LeaningWord, WordCount, WordCounter
@@ -95,7 +95,7 @@ def explore(
     if dataset.features:
         known = min(num_words, dataset.num_inputs)
         features = WordCounter(dataset.num_inputs, known, len(dataset.labels))
-    lengths, duplicates = LengthHistogram(), DuplicateCounter()
+    lengths, duplicates = LengthCounts(), DuplicateCounter()
     _count(dataset, words, features, lengths, duplicates, progress)
     copies = duplicates.summary()
     leaning_features = None
@@ -114,7 +114,7 @@ def explore(
         words=dataset.num_words,
         num_words=num_words,
         distinct_ids=words.distinct_ids(),
-        length=LengthStatistics(**vars(dataset.length), **lengths.summary()),
+        length=LengthStatistics(**vars(dataset.length), **lengths.distribution()),
         out_of_vocabulary=words.out_of_vocabulary(),
         most_frequent=words.most_frequent(vocabulary, top),
         leaning=words.leaning(vocabulary, dataset.labels, top),
@@ -140,7 +140,7 @@ def _count(
     dataset: Dataset,
     words: WordCounter,
     features: WordCounter | None,
-    lengths: LengthHistogram,
+    lengths: LengthCounts,
     duplicates: DuplicateCounter,
     progress: Progress,
 ) -> None:

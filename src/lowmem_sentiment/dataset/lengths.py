@@ -1,7 +1,8 @@
-"""Lengths of reviews: exact moments, and counts by length."""
+"""Lengths of reviews: how many reviews have each."""
 
 import itertools
 import math
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -9,73 +10,71 @@ import numpy as np
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 _LONGEST = 1 << 16
-"""Lengths from here on are counted as one (512 KB of counts)."""
+"""Lengths below take an array of 512 KB, the rare ones from here on 100 bytes each."""
 
 _BINS = 20  # of the histogram, at most
 
 
-class LengthMoments:
-    """Count, sum, sum of squares, least and most of reviews' lengths: exact integers."""
-
-    def __init__(self) -> None:
-        self.count = self.total = self.squares = self.max = 0
-        self.min: int | None = None
-
-    def add(self, lengths: np.ndarray) -> None:
-        """Add the lengths (int64) of a block of reviews."""
-        if len(lengths):
-            self.count += len(lengths)
-            self.total += int(lengths.sum())
-            self.squares += int((lengths * lengths).sum())
-            self.min = min(int(lengths.min()), self.min if self.min is not None else 1 << 62)
-            self.max = max(int(lengths.max()), self.max)
-
-    def summary(self) -> dict[str, Any]:
-        """Return mean, standard deviation, least and most."""
-        mean = self.total / self.count if self.count else 0.0
-        # n * squares - total^2 is exact, so nothing cancels before the one division
-        spread = self.count * self.squares - self.total**2
-        deviation = math.sqrt(spread) / self.count if self.count else 0.0
-        return {"mean": mean, "standard_deviation": deviation, "min": self.min, "max": self.max}
-
-
-class LengthHistogram:
-    """Count reviews by length."""
+class LengthCounts:
+    """Count reviews by length, exactly."""
 
     def __init__(self) -> None:
         self._counts = np.zeros(_LONGEST, np.int64)
-        self._longest = 0
-        self.empty = 0
-        """Reviews without a word: the start id, or nothing at all."""
+        self._longer: Counter[int] = Counter()
 
     def add(self, lengths: np.ndarray) -> None:
         """Add the lengths (int64) of a block of reviews."""
-        self._counts += np.bincount(np.minimum(lengths, _LONGEST - 1), minlength=_LONGEST)
-        self._longest = max(self._longest, int(lengths.max(initial=0)))
-        self.empty += int(np.count_nonzero(lengths <= 1))
+        self._counts += np.bincount(lengths[lengths < _LONGEST], minlength=_LONGEST)
+        self._longer.update(lengths[lengths >= _LONGEST].tolist())
 
-    def summary(self) -> dict[str, Any]:
+    @property
+    def empty(self) -> int:
+        """Reviews without a word: the start id, or nothing at all."""
+        return int(self._counts[:2].sum())
+
+    def _longest(self) -> int:
+        return max(self._longer, default=int(np.max(np.flatnonzero(self._counts), initial=0)))
+
+    def moments(self) -> dict[str, Any]:
+        """Return mean, standard deviation, least and most."""
+        found = np.flatnonzero(self._counts).tolist()
+        counts = [*zip(found, self._counts[found].tolist(), strict=True), *self._longer.items()]
+        number = sum(count for _, count in counts)
+        total = sum(length * count for length, count in counts)
+        # whole numbers, so that nothing cancels before the one division
+        spread = number * sum(length**2 * count for length, count in counts) - total**2
+        return {
+            "mean": total / number if number else 0.0,
+            "standard_deviation": math.sqrt(spread) / number if number else 0.0,
+            "min": min((length for length, _ in counts), default=None),
+            "max": self._longest(),
+        }
+
+    def distribution(self) -> dict[str, Any]:
         """Return quantiles, and the histogram: [first length, last length, reviews] of each bin."""
         return {
             "quantiles": {str(share): self._quantile(share) for share in QUANTILES},
             "histogram": self._bins(),
         }
 
+    def _below(self) -> np.ndarray:
+        """Return int64[_LONGEST + 2]: how many reviews are shorter than each length, and all."""
+        return np.concatenate(([0], np.cumsum(self._counts), [self._counts.sum() + self._longer.total()]))
+
     def _quantile(self, share: float) -> int:
         """Return the least length that `share` of the reviews do not exceed."""
-        below = np.cumsum(self._counts)
+        below = self._below()[1:]
         length = int(np.searchsorted(below, share * below[-1]))
-        return self._longest if length == _LONGEST - 1 else length
+        return self._longest() if length == _LONGEST else length
 
     def _bins(self) -> list[list[int]]:
         """Return bins of one width up to the 99 % quantile, and one for the rest."""
         most = min(self._quantile(0.99), _LONGEST - 1)
         width = _round_up(most / _BINS)
         edges = [*range(0, most + 1, width)]
-        below = np.concatenate(([0], np.cumsum(self._counts)))
+        below = self._below()
         bins = [[a, b - 1, int(below[b] - below[a])] for a, b in itertools.pairwise(edges)]
-        last = [edges[-1], self._longest, int(below[-1] - below[edges[-1]])]
-        return [*bins, last]
+        return [*bins, [edges[-1], self._longest(), int(below[-1] - below[edges[-1]])]]
 
 
 def _round_up(value: float) -> int:

@@ -5,14 +5,13 @@ The manifest is written last, so a directory without one is unfinished.
 
 import re
 import stat
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..system.directories import Kind, no_directory
-from ..system.errors import DataError, printable
+from ..system.errors import DataError
 from ..system.files import UNFINISHED
 from ..system.schema import check_format, parse, read_json
 from ..text.encoding import is_unicode
@@ -159,54 +158,39 @@ def read_manifest(directory: Path) -> tuple[Manifest, dict[str, Any]]:
     return manifest, content
 
 
-def _shown(value: Any) -> str:
-    return printable(repr(value), 60)
-
-
 def _contradictions(manifest: Manifest) -> Iterator[str]:
-    """Yield each contradiction between values, and each name of a file elsewhere."""
+    """Yield what contradicts something else, names a file elsewhere, or asks for too much memory."""
     labels, features, most = manifest.labels, manifest.features, (1 << 31) - 1
-    if not 1 <= len(labels) <= MAX_LABELS:
-        yield f"there are {len(labels):,} labels, expected 1 to {MAX_LABELS:,}"
-    for label, count in Counter(labels).items():
-        if count > 1 or not is_unicode(label):
-            yield f"the label {_shown(label)} is there twice or is not valid Unicode"
-    if not isinstance(manifest.source.get("description"), str):
-        yield "source.description is missing, expected a text"
-    if not 0 <= manifest.vocabulary.words <= most:
-        yield f"vocabulary.words is {manifest.vocabulary.words}, expected 0 to {most:,}"
-    if (features is not None) != (manifest.version == VERSION_WITH_FEATURES):
-        yield f"version {manifest.version} with or without features, expected them only in version 2"
-    if features and not 0 < features.features <= most:
-        yield f"features.features is {features.features}, expected 1 to {most:,}"
-    if features and not 0 <= features.validation_split < 1:
-        yield f"features.validation_split is {features.validation_split}, expected 0 to below 1"
-    if manifest.tokenizer not in TOKENIZERS:
-        yield f"tokenizer is {_shown(manifest.tokenizer)}, expected one of {', '.join(TOKENIZERS)}"
-    if manifest.recipe not in RECIPES:
-        yield f"recipe is {_shown(manifest.recipe)}, expected one of {', '.join(RECIPES)}"
-    if set(manifest.splits) - {VALIDATION} != set(SPLITS):
-        yield f"the splits are {_shown(list(manifest.splits))}, expected {', '.join(SPLITS)}"
+    checks = {
+        f"labels: expected 1 to {MAX_LABELS:,}, each once": 1 <= len(labels) <= MAX_LABELS
+        and len(set(labels)) == len(labels)
+        and all(map(is_unicode, labels)),
+        "source.description: expected a text": isinstance(manifest.source.get("description"), str),
+        f"vocabulary.words: expected 0 to {most:,}": 0 <= manifest.vocabulary.words <= most,
+        "features: expected only in version 2": (features is not None)
+        == (manifest.version == VERSION_WITH_FEATURES),
+        f"features: expected 1 to {most:,}, and a share held out": features is None
+        or (0 < features.features <= most and 0 <= features.validation_split < 1),
+        f"tokenizer: expected one of {', '.join(TOKENIZERS)}": manifest.tokenizer in TOKENIZERS,
+        f"recipe: expected one of {', '.join(RECIPES)}": manifest.recipe in RECIPES,
+        f"splits: expected {', '.join(SPLITS)}": set(manifest.splits) - {VALIDATION} == set(SPLITS),
+    }
     for name, split in manifest.splits.items():
-        yield from (f"splits.{name}: {each}" for each in _split_contradictions(name, split, len(labels)))
-
-
-def _split_contradictions(name: str, split: Split, num_labels: int) -> Iterator[str]:
-    for shard in split.shards:
-        named = _SHARD_NAME.fullmatch(shard.file)
-        if not named or named[1] != name:
-            expected = f"{name}-00000-of-{len(split.shards):05d}.tfrecord or alike"
-            yield f"the shard's name is {_shown(shard.file)}, expected {expected}"
-        if not (shard.records > 0 and 16 * shard.records <= shard.bytes):
-            yield f"{shard.file} has {shard.records} records in {shard.bytes} bytes"
-    if len({shard.file for shard in split.shards}) < len(split.shards):
-        yield "a shard is listed twice"
-    if len(split.labels) != num_labels:
-        yield f"labels has {len(split.labels)} counts, expected {num_labels}"
-    if min(split.labels) < 0:
-        yield f"labels has a count of {min(split.labels)}, expected 0 or more"
-    if not split.reviews == sum(split.labels) == sum(shard.records for shard in split.shards):
-        yield f"reviews is {split.reviews}, expected the sum of the labels and of the records"
+        files = [shard.file for shard in split.shards]
+        names = map(_SHARD_NAME.fullmatch, files)
+        checks |= {
+            f"splits.{name}.shards: expected the names of different shards": len(set(files)) == len(files)
+            and all(found and found[1] == name for found in names),
+            f"splits.{name}.shards: expected records that fit into the bytes": all(
+                0 < 16 * shard.records <= shard.bytes for shard in split.shards
+            ),
+            f"splits.{name}.labels: expected a count for each label": len(split.labels) == len(labels)
+            and all(count >= 0 for count in split.labels),
+            f"splits.{name}.reviews: expected the sum of the labels and of the records": split.reviews
+            == sum(split.labels)
+            == sum(shard.records for shard in split.shards),
+        }
+    return (what for what, sound in checks.items() if not sound)
 
 
 def check_file(path: Path, expected: int | None = None) -> int:

@@ -15,7 +15,7 @@ from ..text.reviews import Reviews
 from ..text.tokenizer_names import KERAS
 from ..text.vocabulary import Vocabulary
 from . import records
-from .lengths import LengthMoments
+from .lengths import LengthCounts
 from .manifest import (
     FORMAT,
     MANIFEST,
@@ -149,7 +149,7 @@ class DatasetWriter:
         if len(labels) > MAX_LABELS:
             raise DataError(f"there are {len(labels):,} labels, expected {MAX_LABELS:,} at most")
         self._directory, self._labels, self._vocabulary = directory, labels, vocabulary
-        self._lengths = LengthMoments()
+        self._lengths = LengthCounts()
         self._splits = {
             split: _SplitWriter(
                 directory / split, len(labels), shard_bytes, open_shards if split == "train" else 1
@@ -190,7 +190,7 @@ class DatasetWriter:
             "source": source,
             "labels": self._labels,
             "vocabulary": {"words": len(self._vocabulary), "sha256": self._vocabulary.sha256},
-            "length": self._lengths.summary(),
+            "length": self._lengths.moments(),
             "tokens": sum(split.tokens for split in splits.values()),
             "splits": {split: asdict(content) for split, content in splits.items()},
             **({} if tokenizer == KERAS else {"tokenizer": tokenizer}),

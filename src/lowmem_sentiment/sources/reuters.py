@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from ..system.progress import Progress, no_progress
 from ..text.reviews import Reviews
 from ..text.vocabulary import Vocabulary
 from .keras_files import KERAS_SEED, Published, read_word_index
@@ -65,10 +64,3 @@ class ReutersSource:
         for split, chosen in (("test", order[train:]), ("train", order[:train])):
             for block in reviews.blocks(chosen):
                 yield split, block
-
-
-def find_reuters(
-    npz: Path | None, word_index: Path | None, progress: Progress = no_progress
-) -> ReutersSource:
-    """Find Keras' two files (`Published.find`)."""
-    return ReutersSource(*FILES.find(npz, word_index, progress))

@@ -108,9 +108,14 @@ class FeatureTable:
 def distinct_pairs(pairs: np.ndarray, num_texts: int) -> Features:
     """Return the distinct ids of texts; each of int64 `pairs` is text number << 32 | id."""
     pairs = np.sort(pairs)
-    pairs = pairs[np.concatenate((np.ones(min(1, len(pairs)), bool), pairs[1:] != pairs[:-1]))]
+    pairs = pairs[first_of_each(pairs)]
     counts = np.bincount(pairs >> 32, minlength=num_texts)
     return Features((pairs & 0xFFFFFFFF).astype(np.int32), counts)
+
+
+def first_of_each(values: np.ndarray) -> np.ndarray:
+    """Return bool[n] of sorted values: true where another begins."""
+    return np.concatenate((np.ones(min(1, len(values)), bool), values[1:] != values[:-1]))
 
 
 def _found(text: np.ndarray, ids: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from .columns import UNKNOWN_COLUMNS, Columns
 
 _NO_QUOTES = "(--no-quotes reads quotes as characters)"
 
-_LINES_OF_ROWS = 3  # quoted texts of this many lines are checked for swallowed rows
+_LINES_OF_ROWS = 3  # in quoted texts of so many lines and more, lines that look like rows are rows
 
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 
@@ -33,6 +33,8 @@ class CsvFile:
     settings: ReaderSettings
     delimiter: str
     columns: Columns = UNKNOWN_COLUMNS
+    labels: frozenset[str] = frozenset()
+    """Labels that occur several times in the first rows."""
 
     @property
     def lines_are_rows(self) -> bool:
@@ -84,17 +86,19 @@ class CsvFile:
     def rows(self, cells: list[str], line: int, data: list[bytes]) -> Iterator[AnyRow]:
         """Yield one row for the lines `data`, or a row per line if stray quotes swallowed rows.
 
-        Lines are rows if each has all columns and the last label occurs before. Two lines are too
-        few to tell.
+        Lines are rows if each has all columns and the last label occurs before. Of two lines both must
+        have a label of the first rows.
         """
-        if len(data) < _LINES_OF_ROWS or any(each.count(self._delimiter) < self._fewest for each in data):
+        if any(each.count(self._delimiter) < self._fewest for each in data):
             yield self.row(cells, line, len(data))
             return
         parsed = [self._alone(each) for each in data]
         labels = [row[self._telling] for row in parsed if len(row) == self.columns.count]
         if len(labels) < len(data):
             yield self.row(cells, line, len(data))
-        elif labels[-1] in labels[:-1]:
+        elif self.labels.issuperset(labels) or (
+            len(data) >= _LINES_OF_ROWS and labels[-1] in labels[:-1]
+        ):
             for nth, row in enumerate(parsed):
                 yield self.row(row, line + nth, 1)
         elif len(data) > _LINES_OF_ROWS and all(label.strip() == label != "" for label in labels):
@@ -175,7 +179,7 @@ class RowParser:
         for line, lines, cells in self.cells():
             if isinstance(cells, str):
                 yield BadRow(f"{self._file.name}:{line}", cells)
-            elif lines < _LINES_OF_ROWS:
+            elif lines == 1:
                 yield self._file.row(cells, line, lines)
             else:
                 data = self._data[begin : self.start]
@@ -272,7 +276,7 @@ class CsvBlock:
         for cells in reader:
             if not cells:
                 pass
-            elif reader.line_num - line < _LINES_OF_ROWS:
+            elif reader.line_num == line + 1:
                 yield file.row(cells, self.first + line, reader.line_num - line)
             else:
                 lines_of_data = lines_of_data or self.data.split(b"\n")

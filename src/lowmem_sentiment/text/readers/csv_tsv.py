@@ -7,7 +7,9 @@ size nor on which process parses them.
 """
 
 import codecs
+import dataclasses
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -22,6 +24,8 @@ from .lines import Read
 _LINE_END, _RETURN, _QUOTE = b'\n\r"'
 
 _ANY_LINE_END = re.compile(rb"\r\n|\r|\n")
+
+_SAMPLE_BYTES = 1 << 16
 
 _DELIMITERS = {"csv": (",", ";", "\t", "|"), "tsv": ("\t",)}
 
@@ -150,8 +154,25 @@ def _open(rest: _Rest, name: str, reading: Reading, format_: str) -> CsvFile | N
             reading.warn(
                 f"{place}: {shown} looks like a header, but is read as a row; pass --header if it is one"
             )
-        return CsvFile(name, settings, delimiter, columns)
+        file = CsvFile(name, settings, delimiter, columns)
+        labels = frozenset() if reading.as_they_come else _first_labels(rest, file)
+        return dataclasses.replace(file, labels=labels)
     raise max(errors, key=lambda each: each[0])[1]
+
+
+def _first_labels(rest: _Rest, file: CsvFile) -> frozenset[str]:
+    """Return the labels that occur several times in the first 64 KiB, in rows of one line."""
+    while len(rest.data) < _SAMPLE_BYTES and not rest.at_end:
+        rest.more(b"\n\r")
+    sample = rest.data[:_SAMPLE_BYTES]
+    cells = RowParser(sample, rest.line, file, at_end=len(sample) == len(rest.data)).cells()
+    label, count = file.columns.label, file.columns.count
+    labels = Counter(
+        row[label]
+        for _, lines, row in cells
+        if label is not None and lines == 1 and isinstance(row, list) and len(row) == count
+    )
+    return frozenset(each for each, times in labels.items() if times > 1)
 
 
 def _first_row(rest: _Rest, file: CsvFile) -> tuple[tuple[int, int, list[str] | str] | None, RowParser]:

@@ -5,6 +5,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO, Any
 
 from ...system.errors import DataError, SettingsError
@@ -31,8 +32,7 @@ def zip_members(file: Input) -> Iterator[Member]:
             f"{file.name} is a zip, which cannot be read from a pipe or in another archive; save it"
         )
     try:
-        if _directory_bytes(file.path) > _MAX_DIRECTORY_BYTES:
-            raise ValueError("its directory is too large")
+        check_directory(file.path, _MAX_DIRECTORY_BYTES)
         with zipfile.ZipFile(file.path) as archive:
             for name, kind in _DOCUMENTS.items():
                 if name in archive.NameToInfo:
@@ -66,10 +66,11 @@ class _Checked(io.RawIOBase):
         return len(data)
 
 
-def _directory_bytes(path: str) -> int:
-    """Return the size of a zip's directory from the record at its end."""
+def check_directory(path: str | Path, most: int) -> None:
+    """Raise BadZipFile if a zip's directory is larger than `most` bytes, by the record at its end."""
     with open(path, "rb") as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - (1 << 16) - 22))
         tail = file.read()
     at = tail.rfind(b"PK\5\6")
-    return int.from_bytes(tail[at + 12 : at + 16], "little") if at >= 0 else 0
+    if at >= 0 and int.from_bytes(tail[at + 12 : at + 16], "little") > most:
+        raise zipfile.BadZipFile("its directory is too large")
