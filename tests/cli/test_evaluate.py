@@ -9,8 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from lowmem_sentiment.cli import evaluate as cli_evaluate
-from lowmem_sentiment.cli import main, output
+from lowmem_sentiment.cli import evaluation_lines, main, output
 from lowmem_sentiment.monitoring.terminal_text import text_width
 from lowmem_sentiment.runs.configuration import TrainingSettings
 
@@ -174,26 +173,27 @@ def evaluation_of(matrix, labels=None):
 
 def test_labels_that_are_hardly_found_are_one_note_with_advice_that_fits():
     rare = evaluation_of([[300, 0, 0], [15, 5, 0], [1, 29, 0]], ["usual", "rare", "never"])
-    (note,) = [line for line in cli_evaluate._notes(rare) if "found" in line]
+    (note,) = [line for line in evaluation_lines._notes(rare) if "found" in line]
     assert note.startswith(
         "note: of 2 labels less than 30% of the reviews are found (never 0%, rare 25%)"
     )
     assert "--class-weight balanced" in note
     matrix = [[30, 0, 0, 0], [0, 30, 0, 0], [25, 0, 5, 0], [0, 0, 0, 30]]
-    (note,) = cli_evaluate._notes(evaluation_of(matrix))
+    (note,) = evaluation_lines._notes(evaluation_of(matrix))
     assert "--class-weight" not in note and "--mistakes" in note
 
 
 def test_a_label_is_one_row_and_what_is_undefined_is_a_dash(monkeypatch):
     evaluation = evaluation_of([[9, 0, 0], [1, 0, 0], [0, 0, 0]])
     monkeypatch.setenv("COLUMNS", "60")
-    head, first, never, absent = cli_evaluate._label_lines(evaluation)
+    head, first, never, absent, legend = evaluation_lines._label_lines(evaluation)
     assert head.split() == ["label", "reviews", "precision", "recall", "f1"]
     assert first.split() == ["label", "0", "9", "0.9000", "1.0000", "0.9474"]
     assert never.split() == ["label", "1", "1", "-", "0.0000", "0.0000"]
     assert absent.split() == ["label", "2", "0", "-", "-", "-"]
+    assert legend.startswith("-: never predicted")
     monkeypatch.setenv("COLUMNS", "80")
-    assert "0.9000 (.000-1.000)" in cli_evaluate._label_lines(evaluation)[1]
+    assert "0.9000 (.000-1.000)" in evaluation_lines._label_lines(evaluation)[1]
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -203,7 +203,7 @@ def test_the_answer_fits_the_terminal(monkeypatch, width, count):
     labels = [f"{nth} {names[nth % 4]}" for nth in range(count)]
     evaluation = evaluation_of(np.eye(count, k=1) * 40 + 3, labels)
     monkeypatch.setenv("COLUMNS", str(width))
-    lines = output.for_people(cli_evaluate._lines(evaluation)).splitlines()
+    lines = output.for_people(evaluation_lines.evaluation_lines(evaluation)).splitlines()
     assert max(map(text_width, lines)) <= width
     assert len(lines) < 25 + 2 * count + 20
     matrix = any(line.startswith("confusion matrix") for line in lines)
@@ -211,7 +211,7 @@ def test_the_answer_fits_the_terminal(monkeypatch, width, count):
 
 
 def test_a_model_that_predicts_one_label_is_noted():
-    (note,) = cli_evaluate._notes(evaluation_of([[30, 0], [10, 0]], ["good", "bad"]))[1:]
+    (note,) = evaluation_lines._notes(evaluation_of([[30, 0], [10, 0]], ["good", "bad"]))[1:]
     assert note.startswith("note: accuracy 0.7500 is no better than always answering 'good', 0.7500")
     assert "nothing else is predicted" in note
 

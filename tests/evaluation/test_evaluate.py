@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers import write_imdb
 
-from lowmem_sentiment.cli import evaluate as cli_evaluate
+from lowmem_sentiment.cli.evaluation_lines import evaluation_lines
 from lowmem_sentiment.evaluation.evaluate import evaluate, evaluate_runs
 from lowmem_sentiment.evaluation.intervals import intervals
 from lowmem_sentiment.evaluation.results import Evaluation
@@ -70,7 +70,7 @@ def test_a_thousand_labels_of_any_length_take_the_memory_of_their_counts():
             of_labels, {}, "",
         )  # fmt: skip
         text = json.dumps(evaluation.to_json(), indent=1)
-        lines = cli_evaluate._lines(evaluation)
+        lines = evaluation_lines(evaluation)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert len(json.loads(text)["confusions"]) == 1_000
