@@ -62,6 +62,37 @@ def test_the_import_is_lean_and_threads_are_set_by_the_step_until_tensorflow_run
     }
 
 
+API = """
+import sys
+from lowmem_sentiment.model.tensorflow import keras, tf
+assert "tensorflow.lite.python.lite" not in sys.modules
+assert tf.lite.Optimize is tf.compat.v1.lite.Optimize
+assert "tensorflow.lite.python.lite" in sys.modules
+assert tf.signal.fft is tf.compat.v1.signal.fft
+assert {"relu", "conv2d", "experimental"} <= set(dir(tf.nn))
+try:
+    tf.nn.nothing
+except AttributeError as error:
+    assert "no attribute 'nothing'" in str(error), error
+else:
+    sys.exit("tf.nn.nothing is there")
+assert tf.compat.v1.get_default_graph().seed is None
+from tensorflow.distribute.experimental.rpc.proto import tf_rpc_service_pb2  # would hide the API's
+assert tf.distribute.experimental.MultiWorkerMirroredStrategy and tf.distribute.MirroredStrategy
+layers = [keras.layers.Conv2D(2, 3), keras.layers.LSTM(2), keras.layers.Embedding(9, 2)]
+assert tf.reduce_sum(tf.ragged.constant([[1], [2, 3]])) == 6
+with tf.GradientTape() as tape:
+    x = tf.Variable(tf.ones([1, 5, 5, 1]))
+    y = tf.reduce_sum(layers[0](x)) + tf.reduce_sum(layers[1](tf.reshape(x, [1, 5, 5])))
+assert tape.gradient(y, x) is not None
+"""
+
+
+def test_names_of_tensorflow_that_training_does_not_use_are_there_when_asked_for():
+    done = subprocess.run([sys.executable, "-c", API], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_train_from_python_imports_and_sets_threads_as_the_command_does(environment, dataset, tmp_path):
     code = f"""
 import gc

@@ -109,7 +109,7 @@ def test_the_plan_is_what_training_takes(dataset, tmp_path):
     summary = json.loads(done.stdout)
     assert summary["predicted_anonymous_bytes"] == pytest.approx(summary["peak_anonymous_bytes"], rel=0.1)
     assert summary["predicted_resident_bytes"] == summary["predicted_anonymous_bytes"] + LIBRARIES
-    assert "limit 2000 MB (--memory-limit); training needs 4" in done.stderr
+    assert "limit 2000 MB (--memory-limit); training needs 3" in done.stderr
 
 
 def test_plan_answers_without_tensorflow(dataset):

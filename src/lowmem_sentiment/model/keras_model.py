@@ -40,16 +40,15 @@ def build_model(
         kernel = keras.initializers.GlorotUniform(seed=next(seeds))
         return keras.layers.Dense(units, activation, kernel_initializer=kernel, name=name)
 
-    model = keras.Sequential([keras.Input((num_words,), name="words")], name="sentiment")
+    layers = [keras.Input((num_words,), name="words")]
     for nth, units in enumerate(hidden):
-        model.add(dense(units, "relu", f"hidden_{nth + 1}"))
+        layers.append(dense(units, "relu", f"hidden_{nth + 1}"))
         if nth < len(dropout) and dropout[nth]:
-            seed_of_layer = next(seeds)
-            model.add(keras.layers.Dropout(dropout[nth], seed=seed_of_layer, name=f"dropout_{nth + 1}"))
-    if num_labels == 2:
-        model.add(dense(1, "sigmoid", "output"))
-    else:
-        model.add(dense(num_labels, "softmax", "output"))
+            name = f"dropout_{nth + 1}"
+            layers.append(keras.layers.Dropout(dropout[nth], seed=next(seeds), name=name))
+    units, activation = (1, "sigmoid") if num_labels == 2 else (num_labels, "softmax")
+    layers.append(dense(units, activation, "output"))
+    model = keras.Sequential(layers, name="sentiment")  # `add` would build it again for each layer
     if input_scales is not None:
         kernel = model.layers[0].kernel
         kernel.assign(kernel * input_scales[:, None])

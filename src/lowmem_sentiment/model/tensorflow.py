@@ -5,7 +5,9 @@ Importing this module, as `train`, `batches`, `build_model` and `compile_model` 
 - glibc's malloc gets three heaps instead of eight per core (`_limit_arenas`).
 - Keras does not see `UNUSED_BY_KERAS` (pandas, scikit-learn, ...) unless the process has imported them:
   its wrappers and adapters for them are then unavailable. The packages themselves can be imported later.
-- Objects made so far are left out of garbage collection (`gc.freeze`).
+- TensorFlow's API modules (`tf.nn`, `tf.compat.v1.io`, ...) import a name when it is first used.
+- Objects made so far are left out of garbage collection (`gc.freeze`), and later ones are looked at less
+  often: after 50,000 instead of 700.
 - TF_CPP_MIN_LOG_LEVEL is set to 3, unless it is set, and what TensorFlow writes to standard error during
   its import is dropped.
 
@@ -25,7 +27,7 @@ from pathlib import Path
 from ..system.errors import Unavailable
 from ..system.memory import limit_heaps, require_addresses, require_threads
 from ..system.signals import interruptible
-from ..system.workarounds import UNUSED_BY_KERAS, hidden
+from ..system.workarounds import UNUSED_BY_KERAS, hidden, import_tensorflow
 
 # Up to here one thread was as fast as two, or faster, on two cores, one of them used by the pipeline.
 _SMALL_STEP = 1 << 27
@@ -120,9 +122,11 @@ def _lean_import() -> Iterator[None]:
     gc.disable()
     try:
         with interruptible(), _quiet_stderr(), hidden(*UNUSED_BY_KERAS):
+            import_tensorflow()
             yield
     finally:
         gc.freeze()
+        gc.set_threshold(max(50_000, gc.get_threshold()[0]))  # tracing takes a tenth less
         if enabled:
             gc.enable()
 

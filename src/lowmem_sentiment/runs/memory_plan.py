@@ -19,13 +19,13 @@ from ..system.memory import MB, Limit
 from .configuration import TrainingSettings
 
 # Anonymous memory of a process that trains an empty model on no data: the interpreter,
-# TensorFlow's and Keras' objects (197 MB after the import), the traced graphs, the allocator's slack.
-FLOOR = 241 * MB
+# TensorFlow's and Keras' objects (147 MB after the import), the traced graphs, the allocator's slack.
+FLOOR = 202 * MB
 
 # Library pages that are resident when memory is plentiful. The kernel drops most of them when it is
 # short, and reads them again: with LIBRARIES_WELL training takes half as long again, with
 # LIBRARIES_AT_LEAST twice as long, and with 100 MB it never finishes.
-LIBRARIES = 393 * MB
+LIBRARIES = 367 * MB
 
 LIBRARIES_WELL = 165 * MB
 

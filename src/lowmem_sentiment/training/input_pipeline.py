@@ -196,7 +196,7 @@ def _records_in_order(dataset: Dataset, split: str, order: Order) -> tf.data.Dat
         draw = tf.stack([tf.constant(order.seed, tf.int64), epoch])
         shuffled = tf.random.experimental.stateless_shuffle(tf.range(count), draw)
         seeds = tf.random.stateless_uniform([windows], draw, minval=None, maxval=None, dtype=tf.int64)
-        ignore_global_seed()
+        ignore_global_seed(window)
         here = shuffled[window * width : (window + 1) * width]
         return records(here).shuffle(buffer, seed=seeds[window])
 
