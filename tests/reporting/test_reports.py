@@ -173,6 +173,8 @@ def test_only_a_report_is_replaced(trained, tmp_path):
     refused = run_cli("evaluate", run, "--html", page)
     assert refused.returncode == 73 and "not a report of lowmem-sentiment" in refused.stderr
     assert page.read_text() == "<p>mine</p>" and refused.stdout == ""
+    search = run_cli("tune", tmp_path / "no-dataset", "--out", tmp_path / "out", "--html", page)
+    assert search.returncode == 73 and not (tmp_path / "out").exists()  # refused before hours of training
     page.unlink()
     for _ in range(2):
         assert run_cli("evaluate", run, "--html", page).returncode == 0
