@@ -542,3 +542,53 @@ except SystemExit:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert all(len(line) < 80 for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("train {data} --runn {out}", "unrecognized arguments: --runn; did you mean '--run'?"),
+        ("train {data} --run {out} --gpu", "CUDA_VISIBLE_DEVICES"),
+        ("prepare files {csv} --label Stars --out {out}", "a column is named by --label-column"),
+        ("prepare files {csv} --label-column Stars --out {out}", "did you mean 'stars'?"),
+        ("prepare imbd", "did you mean 'imdb'?"),
+        ("predict {run} --csv --keep WRONG --file {csv}", "no column is named WRONG"),
+        ("curves {run} --chart epoch_los", "did you mean 'epoch_loss'?"),
+        ("tune {data} --out {run}/.. --grid epochs=1", "belongs to no search"),
+        ("evaluate {run}/..", "the runs in it: "),
+    ],
+)
+def test_a_mistake_is_answered_with_what_mends_it(arguments, message, trained, dataset, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "runs" / "run")
+    (tmp_path / "runs" / "notes").touch()
+    (tmp_path / "some.csv").write_text("review,stars\ngood,1\nbad,0\n")
+    paths = {"data": dataset.directory, "run": run, "out": tmp_path / "out", "csv": tmp_path / "some.csv"}
+    result = run_cli(*arguments.format(**paths).split())
+    assert message in one_line(result, result.returncode) and result.returncode in (2, 65, 66, 73)
+
+
+@pytest.mark.parametrize("command", ["", "prepare files", *command_line.COMMANDS])
+@pytest.mark.parametrize("width", [60, 80])
+def test_help_fits_the_terminal(command, width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    result = run_cli(*command.split(), "--help")
+    assert result.returncode == 0 and max(map(len, result.stdout.splitlines())) <= width
+
+
+def test_ctrl_c_that_an_import_makes_another_error_of_stops_the_command(capsys):
+    def command(options, bar):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ImportError("numpy failed to import") from None
+
+    with pytest.raises(KeyboardInterrupt):
+        command_line.run(argparse.Namespace(command=command))
+    assert capsys.readouterr().err == ""
+
+
+def test_resuming_a_finished_run_says_that_nothing_was_done(trained, dataset, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    result = run_cli("train", dataset.directory, "--resume", run)
+    assert f"{run} is finished, and nothing was done; --epochs N trains it further" in result.stderr
+    assert "test accuracy" in result.stdout

@@ -227,8 +227,7 @@ def _fit_to_memory(
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options to the command's parser."""
     parser.usage = "\n       ".join(
-        f"%(prog)s {each} [OPTIONS]"
-        for each in ("DATASET --run DIR", "[DATASET] --resume RUN", "DATASET --plan")
+        f"%(prog)s {each} [OPTIONS]" for each in ("DATASET --run DIR", "--resume RUN", "DATASET --plan")
     )
     add_json(parser)
     parser.add_argument(
