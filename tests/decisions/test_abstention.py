@@ -66,17 +66,18 @@ def test_a_target_that_cannot_be_met_is_told_with_one_that_can():
         choose(0.01, draw(np.random.default_rng(1), "a usual model", 100))
 
 
-def test_texts_with_fewer_known_words_than_99_of_100_are_not_answered():
+def test_texts_with_fewer_known_words_than_nearly_all_have_are_not_answered():
     known = KnownWords()
     for _ in range(2):
-        known.add(np.arange(1, 501))
-    assert known.least() == 6  # five of 500 have fewer
+        known.add(np.arange(1, 1_001), np.full(1_000, 1_000))
+    assert known.least() == (6, 1 / 256)  # five of 1,000 have fewer, and three less than 1/256 per word
     nothing = KnownWords()
-    nothing.add(np.zeros(10, np.int64))
-    assert nothing.least() == 1
-    decision = Decision(least_log_odds=1.0, least_known=6)
-    sure = np.array([[0.9, 0.1], [0.6, 0.4], [0.9, 0.1]])
-    assert decision.reasons(sure, np.array([6, 6, 5])) == [None, NOT_SURE, FEW_KNOWN_WORDS]
+    nothing.add(np.zeros(10, np.int64), np.zeros(10, np.int64))
+    assert nothing.least() == (1, 0)
+    decision = Decision(least_log_odds=1.0, least_known=6, least_per_word=0.5)
+    sure = np.array([[0.9, 0.1], [0.6, 0.4], [0.9, 0.1], [0.9, 0.1]])
+    found = decision.reasons(sure, np.array([6, 6, 5, 6]), np.array([12, 6, 5, 13]))
+    assert found == [None, NOT_SURE, FEW_KNOWN_WORDS, FEW_KNOWN_WORDS]
 
 
 @pytest.mark.parametrize("temperature", [0.5, 3.0])
@@ -112,7 +113,7 @@ def test_a_run_that_abstains_says_why_everywhere(noisy_run, tmp_path, capsys):
     assert main([*command, "--csv"]) == 0
     head, first, second, *_ = capsys.readouterr().out.splitlines()
     assert head.startswith("number,label,reason,probability,known,")
-    assert first.startswith("1,a,,0.") and second.startswith(f"2,,{NOT_SURE},0.")
+    assert first.startswith("0,a,,0.") and second.startswith(f"1,,{NOT_SURE},0.")
     assert main(command) == 0
     assert capsys.readouterr().out.splitlines()[2].startswith(f"no label: {FEW_KNOWN_WORDS}  0.")
 

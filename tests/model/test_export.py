@@ -69,7 +69,11 @@ def test_the_saved_model_gives_what_predict_gives_without_our_package(tmp_path):
     decisions = [Decision(), Decision()]
     for run in list(runs):
         probabilities = Predictor(run.path).probabilities(random_texts(1_000))
-        decisions.append(Decision(None, 2.0, float(np.median(confidence(probabilities))), least_known=4))
+        decisions.append(
+            Decision(
+                None, 2.0, float(np.median(confidence(probabilities))), least_known=4, least_per_word=0.4
+            )
+        )
         runs.append(run)
     exported = [
         export(run.path, tmp_path / f"model{nth}" / "1", decision=how)

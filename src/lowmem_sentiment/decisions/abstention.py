@@ -3,8 +3,9 @@
 A text is answered if the model is sure enough, and knows enough of its words. The limits hold for texts
 of the same kind as the validation split; no number holds for any others.
 
-Words: a text with fewer distinct known words, or n-grams, than 99 % of the validation texts have is
-unlike them, and gets no label. The labels have no part in that limit.
+Words: a text with fewer distinct known words (or n-grams) than 99.5 % of the validation texts have, in
+all or for each of its words, is unlike them, and gets no label. The first limit stops short texts and
+those in another language, the second long texts about something else. The labels have no part in them.
 
 Confidence: the limits of a fixed grid are tested from the highest down, each by the exact binomial test
 of "the error is above the target", and the first that fails ends it. This is fixed-sequence testing
@@ -12,8 +13,8 @@ of "the error is above the target", and the first that fails ends it. This is fi
 all tests together are wrong in at most 5 % of all cases without a correction for their number. The first
 limit is the one that a quarter of the texts reach, as fewer texts would often fail by chance. Geifman and
 El-Yaniv ("Selective Classification for Deep Neural Networks", 2017) search by bisection instead and
-divide the 5 % among its steps: in simulations with 240 to 4,000 texts that answers 0.2 to 29 points less
-of the texts.
+divide the 5 % among its steps: in simulations with 240 to 4,000 texts that answers 0.2 to
+30 points less of the texts.
 """
 
 import math
@@ -31,7 +32,10 @@ CERTAINTY = 0.95
 _LOWEST, _STEPS, _BINS = -8.0, 64, 2048
 """Confidence is counted from log-odds -8 to 24 in steps of 1/64: up to 1 - 4e-11, far above 2047/2048."""
 
-_FEWEST, _MOST_KNOWN = 0.01, 4096
+_FEWEST = 0.005
+"""The share of the validation texts that each of the two limits of known words leaves out."""
+_MOST_KNOWN, _PARTS = 4096, 256
+"""Known words are counted up to 4095, and per word in steps of 1/256 up to 16."""
 _FIRST = 0.25
 _OTHER_TARGETS = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 
@@ -50,7 +54,9 @@ class Abstention:
     least_log_odds: float
     """Of the most probable label of an answered text, before any temperature."""
     least_known: int
-    """Distinct words or n-grams of an answered text that the model knows."""
+    """Distinct words or n-grams of an answered text that the model knows,"""
+    least_per_word: float
+    """and how many there are for each of its words."""
     texts: int
     """Validation texts."""
     answered: int
@@ -61,11 +67,9 @@ class Abstention:
     """Fingerprint of the dataset whose validation split it was chosen on."""
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.least_log_odds) or self.least_known < 0:
-            raise SettingsError(
-                f"least_log_odds is {self.least_log_odds} and least_known {self.least_known}, expected a "
-                "number, and 0 or more"
-            )
+        numbers = self.least_log_odds, self.least_known, self.least_per_word
+        if not all(map(math.isfinite, numbers)):
+            raise SettingsError(f"the limits are {numbers}, expected finite numbers")
 
     @property
     def option(self) -> str:
@@ -92,19 +96,27 @@ def parse_target(text: str) -> float:
 
 
 class KnownWords:
-    """Texts by how many of their distinct words or n-grams the model knows: 32 KB."""
+    """Texts by how many words or n-grams of theirs the model knows, in all and per word: 64 KB."""
 
     def __init__(self) -> None:
-        self._texts = np.zeros(_MOST_KNOWN, np.int64)
+        self._in_all, self._per_word = np.zeros((2, _MOST_KNOWN), np.int64)
 
-    def add(self, known: np.ndarray) -> None:
-        """Add int64[texts]."""
-        self._texts += np.bincount(np.minimum(known, _MOST_KNOWN - 1), minlength=_MOST_KNOWN)
+    def add(self, known: np.ndarray, words: np.ndarray) -> None:
+        """Add int64[texts], the known ones and the words of each text."""
+        shares = known * _PARTS // np.maximum(1, words)
+        for texts, values in ((self._in_all, known), (self._per_word, shares)):
+            texts += np.bincount(np.minimum(values, _MOST_KNOWN - 1), minlength=_MOST_KNOWN)
 
-    def least(self) -> int:
-        """Return the highest number that at most 1 % of the texts fall below; 1 at least."""
-        up_to = np.cumsum(self._texts)
-        return max(1, int(np.searchsorted(up_to, _FEWEST * up_to[-1], side="right")))
+    def least(self) -> tuple[int, float]:
+        """Return the highest numbers that at most 0.5 % of the texts fall below: in all, and per word.
+
+        The first is 1 or more.
+        """
+        least, parts = (
+            int(np.searchsorted(up_to, _FEWEST * up_to[-1], side="right"))
+            for up_to in (np.cumsum(self._in_all), np.cumsum(self._per_word))
+        )
+        return max(1, least), parts / _PARTS
 
 
 def count_by_confidence(counts: np.ndarray, probabilities: np.ndarray, right: np.ndarray) -> None:

@@ -106,7 +106,8 @@ def decision(
     if not settings.abstain:
         return Decision(threshold, temperature)
     limits = find(directory, Abstention, chosen)
-    return Decision(threshold, temperature, limits.least_log_odds, limits.least_known)
+    known, per_word = limits.least_known, limits.least_per_word
+    return Decision(threshold, temperature, limits.least_log_odds, known, per_word)
 
 
 def check_threshold(threshold: float | None, labels: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from ..decisions.calibration import Calibration, TemperatureFit
 from ..decisions.recorded import check_threshold, decision, find, has
 from ..decisions.settings import RECORDED, DecisionSettings
 from ..decisions.thresholds import ChosenThreshold
-from ..model.decision import FEW_KNOWN_WORDS, NOT_SURE
+from ..model.decision import FEW_KNOWN_WORDS, NOT_SURE, Decision
 from ..model.numpy_model import num_known
 from ..system.errors import SettingsError
 from ..system.progress import Progress
@@ -94,25 +94,39 @@ def _choose_abstention(scored: ScoredRun, error: float, progress: Progress) -> A
     """Choose the limits in two passes: of the known words, then of the confidence."""
     group, known, model = _unseen_validation(scored), KnownWords(), scored.model
     for batch in with_progress(group.batches(), "count known words", group.total, progress):
-        known.add(known_words(batch.encode(0, model), model.num_words))
-    least, counts = known.least(), abstention.no_counts()
+        known.add(*_known_and_words(0, scored, batch, batch.encode(0, model)))
+    least, per_word = known.least()
+    limits, counts = Decision(least_known=least, least_per_word=per_word), abstention.no_counts()
 
     def count(batch: Batch, scores: list[Scores]) -> None:
         mine = scores[0]
-        enough = known_words(mine.ids, model.num_words) >= least
+        enough = limits.knows_enough(*_known_and_words(0, scored, batch, mine.ids))
         abstention.count_by_confidence(counts, mine.probabilities[enough], mine.right[enough])
 
     batches = with_progress(group.batches(), "choose when to abstain", group.total, progress)
     (tally,) = score([model], batches, observers=[count])
     log_odds, answered, wrong = abstention.choose(error, counts)
+    dataset, fingerprint = _origin(group)
     return Abstention(
-        error, abstention.CERTAINTY, log_odds, least, tally.reviews, answered, wrong, *_origin(group)
+        error=error,
+        certainty=abstention.CERTAINTY,
+        least_log_odds=log_odds,
+        least_known=least,
+        least_per_word=per_word,
+        texts=tally.reviews,
+        answered=answered,
+        wrong=wrong,
+        dataset=dataset,
+        fingerprint=fingerprint,
     )
 
 
-def known_words(ids: list[np.ndarray], num_words: int) -> np.ndarray:
-    """Return int64[reviews], how many words or n-grams of each a model knows."""
-    return np.array([num_known(each, num_words) for each in ids], np.int64)
+def _known_and_words(
+    nth: int, scored: ScoredRun, batch: Batch, ids: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return int64[reviews] each: the distinct words or n-grams that the model knows, and all words."""
+    known = np.array([num_known(each, scored.model.num_words) for each in ids], np.int64)
+    return known, np.array([words for words, _ in batch.counts(nth, scored.encoder)], np.int64)
 
 
 class AnswerCount:
@@ -120,15 +134,15 @@ class AnswerCount:
 
     def __init__(self, nth: int, scored: ScoredRun, limits: Abstention):
         """Count for the `nth` scored model, the one of `scored`."""
-        self._limits = limits
-        self._nth, self._decision, self._num_words = nth, scored.decision, scored.model.num_words
+        self._nth, self._scored, self._limits = nth, scored, limits
         self._reasons: Counter[str | None] = Counter()
         self._right = 0
 
     def __call__(self, batch: Batch, scores: list[Scores]) -> None:
         """Count a batch."""
         mine = scores[self._nth]
-        reasons = self._decision.reasons(mine.probabilities, known_words(mine.ids, self._num_words))
+        known, words = _known_and_words(self._nth, self._scored, batch, mine.ids)
+        reasons = self._scored.decision.reasons(mine.probabilities, known, words)
         self._reasons.update(reasons)
         answered = np.array([reason is None for reason in reasons])
         self._right += int(np.count_nonzero(mine.right & answered))

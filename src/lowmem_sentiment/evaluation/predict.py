@@ -111,15 +111,15 @@ class Predictor:
         model = self._model
         if decision.temperature != 1:
             model = replace(model, temperature=decision.temperature)
-        counts: Counts | None = None if profile is None else []
-        for block in self._encoded(_as_bytes(texts), counts):
+        counts: Counts = []
+        for block in self._encoded(_as_bytes(texts), counts if profile or decision.abstains else None):
             probabilities = model.probabilities(block)
-            if profile is not None and counts:
+            if profile:
                 profile.add(counts, block, probabilities, decision.temperature)
-                counts.clear()
             labels = decision.labels(probabilities).tolist()
             known = np.array([num_known(ids, self.num_words) for ids in block], np.int64)
-            reasons = decision.reasons(probabilities, known)
+            reasons = decision.reasons(probabilities, known, np.array([words for words, _ in counts]))
+            counts.clear()
             for ids, label, row, few, reason in zip(
                 block, labels, probabilities.tolist(), (known == 0).tolist(), reasons, strict=True
             ):

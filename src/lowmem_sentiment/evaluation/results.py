@@ -54,8 +54,9 @@ class Answers:
             "answered": f"{self.answered:,} ({share:.1%}); {NOT_SURE} {self.not_sure:,}, "
             f"{FEW_KNOWN_WORDS} {self.few_known_words:,}",
             "wrong": f"{self.error:.2%} of the answered ({low:.2%} to {high:.2%})",
-            "limits": f"probability {limits.least_probability:.4f}, {limits.least_known:,} known words: "
-            f"at most {limits.error:g} wrong with {limits.certainty:.0%} certainty",
+            "limits": f"probability {limits.least_probability:.4f}, {limits.least_known:,} known words, "
+            f"{limits.least_per_word:.2f} per word: at most {limits.error:g} wrong with "
+            f"{limits.certainty:.0%} certainty",
         }
 
 

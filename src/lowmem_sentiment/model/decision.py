@@ -26,7 +26,9 @@ class Decision:
     least_log_odds: float | None = None
     """A text is answered if its `confidence` is at least this; None: every text is answered."""
     least_known: int = 0
-    """A text is answered if the model knows at least this many of its distinct words or n-grams."""
+    """A text is answered if the model knows at least this many of its distinct words or n-grams,"""
+    least_per_word: float = 0.0
+    """and at least this many for each of its words."""
 
     @property
     def abstains(self) -> bool:
@@ -40,17 +42,26 @@ class Decision:
             return np.asarray(probabilities[:, 1] > above, np.int64)
         return np.asarray(probabilities.argmax(axis=1))
 
-    def reasons(self, probabilities: np.ndarray, known: np.ndarray) -> list[str | None]:
-        """Return for each row why it gets no label; None for a text that is answered.
+    def knows_enough(self, known: np.ndarray, words: np.ndarray) -> np.ndarray:
+        """Return bool[n], which texts may be answered by their words.
 
-        `known` is int[n], how many of the text's words or n-grams the model knows (`num_known`).
+        `known` is int[n], how many of a text's distinct words or n-grams the model knows (`num_known`);
+        `words` is int[n], how many words it has.
         """
+        share = known / np.maximum(1, words)
+        return np.asarray((known >= self.least_known) & (share >= self.least_per_word))
+
+    def reasons(
+        self, probabilities: np.ndarray, known: np.ndarray, words: np.ndarray
+    ) -> list[str | None]:
+        """Return for each row why it gets no label; None for a text that is answered."""
         if self.least_log_odds is None:
             return [None] * len(known)
         sure = confidence(probabilities, self.temperature) >= self.least_log_odds
+        enough = self.knows_enough(known, words)
         return [
-            FEW_KNOWN_WORDS if few else None if enough else NOT_SURE
-            for few, enough in zip((known < self.least_known).tolist(), sure.tolist(), strict=True)
+            FEW_KNOWN_WORDS if not knows else None if is_sure else NOT_SURE
+            for knows, is_sure in zip(enough.tolist(), sure.tolist(), strict=True)
         ]
 
 

@@ -103,7 +103,8 @@ def _save(run: RunDirectory, directory: Path, decision: Decision) -> None:
         model.layers[-1].activation = keras.activations.linear  # sigmoid would round near 1
 
     def serve(texts: tf.Tensor) -> dict[str, tf.Tensor]:
-        rows = encoding(encode(tokenise(texts)))
+        words = tokenise(texts)
+        rows = encoding(encode(words))
         outputs = logits = model(rows, training=False)
         if from_logits:
             if outputs.shape[-1] == 1:
@@ -123,7 +124,7 @@ def _save(run: RunDirectory, directory: Path, decision: Decision) -> None:
         }
         if not decision.abstains:
             return answer
-        reason = _reasons(decision, logits, rows)
+        reason = _reasons(decision, logits, rows, words.row_lengths())
         return {**answer, "label": tf.where(reason == "", answer["label"], ""), "reason": reason}
 
     module = tf.Module()
@@ -133,14 +134,16 @@ def _save(run: RunDirectory, directory: Path, decision: Decision) -> None:
         tf.saved_model.save(module, str(directory), signatures={"serving_default": module.serve})
 
 
-def _reasons(decision: Decision, logits: Any, rows: Any) -> Any:
+def _reasons(decision: Decision, logits: Any, rows: Any, words: Any) -> Any:
     """Return string[batch], why texts get no label, as `Decision.reasons`; "" for answered ones."""
     from .tensorflow import tf
 
     wide = tf.cast(logits, tf.float64)
     others = tf.reduce_sum(tf.exp(wide - tf.reduce_max(wide, axis=1, keepdims=True)), axis=1) - 1
     sure = -tf.math.log(tf.maximum(others, LEAST_OTHERS)) >= decision.least_log_odds
-    enough = tf.reduce_sum(rows[:, FIRST_WORD_ID:], axis=1) >= decision.least_known
+    known = tf.cast(tf.reduce_sum(rows[:, FIRST_WORD_ID:], axis=1), tf.float64)
+    share = known / tf.cast(tf.maximum(words, 1), tf.float64)
+    enough = (known >= decision.least_known) & (share >= decision.least_per_word)
     return tf.where(enough, tf.where(sure, "", NOT_SURE), FEW_KNOWN_WORDS)
 
 
