@@ -1,7 +1,9 @@
 """The tokenizers "unicode", "unicode-punctuation" and "characters", in ten scripts."""
 
 import hashlib
+import itertools
 import unicodedata
+from collections import defaultdict
 
 import numpy as np
 import pytest
@@ -91,19 +93,12 @@ def test_the_table_is_the_same_with_every_version_of_python(tokenizer, digest):
 
 def numbered(texts: list[bytes], tokenizer: str) -> list[list[bytes]]:
     """Return the words of texts by way of their numbers."""
-    words: list[bytes] = []
-    places: dict[bytes, int] = {}
-
-    def number(word: bytes) -> int:
-        if word not in places:
-            places[word] = len(words)
-            words.append(word)
-        return places[word]
-
-    texts_to_number = WordNumbers(number, tokenizer)
+    known: defaultdict[bytes, int] = defaultdict(itertools.count().__next__)
+    texts_to_number = WordNumbers(known, tokenizer)
     for text in texts:
         texts_to_number.add(text)
     numbers, lengths = texts_to_number.take()
+    words = list(known)
     return [[words[each] for each in some] for some in np.split(numbers, np.cumsum(lengths)[:-1])]
 
 

@@ -87,7 +87,7 @@ def _joined(hashes: list[bytes]) -> np.ndarray:
 def tokenise_chunk(chunk: Chunk, tokenizer: str = KERAS) -> TokenisedChunk:
     """Return a chunk's reviews as numbers, with the data that all chunks contribute."""
     words, labels = _numbering(), _numbering()
-    texts = WordNumbers(words.__getitem__, tokenizer)
+    texts = WordNumbers(words, tokenizer)
     label_numbers, splits = array("I"), bytearray()
     places: list[str] = []
     digest: list[bytes] = []

@@ -9,7 +9,7 @@ from .tokenizer import WordNumbers
 from .tokenizer_names import KERAS
 from .vocabulary import OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
 
-_BLOCK_BYTES = 1 << 18  # texts that are encoded together: 4 MB
+_BLOCK_BYTES = 1 << 17  # texts that are encoded together: 2 MB
 
 _BLOCK_WORDS = 1 << 16  # of a longer text
 
@@ -45,8 +45,8 @@ class TextEncoder:
     def encode(self, texts: Sequence[bytes], counts: Counts | None = None) -> list[np.ndarray]:
         """Return int32[n] for each UTF-8 text, ascending; add each text's words to `counts`."""
         encoded: list[np.ndarray] = []
-        ids, unknown, size = self._ids, self._unknown, 0
-        words = WordNumbers(lambda word: ids.get(word, unknown), self._tokenizer)  # of this thread alone
+        words = WordNumbers(self._ids, self._tokenizer, self._unknown)  # only of this thread
+        size = 0
         for text in texts:
             words.add(text)
             size += len(text)

@@ -6,7 +6,8 @@ are UTF-8 bytes: ``bytes.translate`` and ``bytes.split`` do it in two passes of 
 third of the memory of a ``str``. The others are for text in any language (`unicode_words.py`).
 """
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -43,17 +44,18 @@ def _cleaned(data: bytes, tokenizer: str) -> bytes:
 PIECE_BYTES = 1 << 20
 """Of a longer text a piece at a time is tokenised: it takes up to 16 times its bytes."""
 
-_BLOCK_BYTES = 1 << 18  # numbered at a time: 50,000 words, 5 MB
+_BLOCK_BYTES = 1 << 17  # numbered at a time: 25,000 words, 2 MB
 
 
 class WordNumbers:
-    """Turn texts into numbers of words: `lookup` is called for each distinct word of a block of texts.
+    """Turn texts into numbers of words: each distinct word of a block of texts is looked up once.
 
     A list of the words would take eight times the bytes of the texts, and twice the time.
     """
 
-    def __init__(self, lookup: Callable[[bytes], int], tokenizer: str):
-        self._lookup, self._tokenizer = lookup, tokenizer
+    def __init__(self, numbers: dict[bytes, int], tokenizer: str, unknown: int | None = None):
+        """Look words up in `numbers`; one that is not there has the number `unknown`, or KeyError."""
+        self._known, self._tokenizer, self._unknown = numbers, tokenizer, unknown
         self._texts, self._size = 0, 0
         self._waiting: list[tuple[bytes, int]] = []  # a mapped piece, and its text
         self._numbers: list[np.ndarray] = []
@@ -83,7 +85,11 @@ class WordNumbers:
         parts, texts = [part for part, _ in self._waiting], [text for _, text in self._waiting]
         data = _cleaned(b" %b " % b" ".join(parts), self._tokenizer)
         words, places, starts = distinct_words(data)
-        self._numbers.append(np.fromiter(map(self._lookup, words), np.int32, len(words))[places])
+        if self._unknown is None:
+            found = map(self._known.__getitem__, words)
+        else:
+            found = map(self._known.get, words, itertools.repeat(self._unknown))
+        self._numbers.append(np.fromiter(found, np.int32, len(words))[places])
         ends = np.cumsum([1 + len(part) for part in parts])
         counts = np.diff(np.searchsorted(starts, ends), prepend=0)
         if texts:
@@ -104,7 +110,7 @@ def _parts(mapped: bytes) -> Iterator[bytes]:
 _EIGHT = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
 """By size, the bits of the first bytes of eight."""
 
-_TABLE_BITS = 16
+_TABLE_BITS = 15
 
 _MULTIPLIERS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
 """Of a hash table's slots: three attempts to give two words different ones."""
@@ -126,7 +132,7 @@ def distinct_words(data: bytes) -> tuple[list[bytes], np.ndarray, np.ndarray]:
         masks = _EIGHT[np.minimum(sizes[words] - 8 * nth, 8)]
         return np.asarray(eights[starts[words] + 8 * nth] & masks)
 
-    left = np.arange(len(starts))
+    left = np.arange(len(starts), dtype=np.int32)
     pieces = -(-int(sizes.max(initial=0)) // 8)
     hashes = eight(left, 0)
     for nth in range(1, pieces):
@@ -135,7 +141,7 @@ def distinct_words(data: bytes) -> tuple[list[bytes], np.ndarray, np.ndarray]:
     first = np.empty_like(left)  # each word's first appearance
     for multiplier in _MULTIPLIERS:
         slots = hashes[left] * np.uint64(multiplier) >> np.uint64(64 - _TABLE_BITS)
-        table = np.full(1 << _TABLE_BITS, len(starts))
+        table = np.full(1 << _TABLE_BITS, len(starts), np.int32)
         np.minimum.at(table, slots, left)
         first[left] = found = table[slots]
         same = (hashes[left] == hashes[found]) & (sizes[left] == sizes[found])
