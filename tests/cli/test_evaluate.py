@@ -193,7 +193,7 @@ def test_a_label_is_one_row_and_what_is_undefined_is_a_dash(monkeypatch):
     assert absent.split() == ["label", "2", "0", "-", "-", "-"]
     assert legend.startswith("-: never predicted")
     monkeypatch.setenv("COLUMNS", "80")
-    assert "0.9000 (.000-1.000)" in evaluation_lines._label_lines(evaluation)[1]
+    assert "0.9000 (.000-1.00)" in evaluation_lines._label_lines(evaluation)[1]
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

@@ -8,7 +8,8 @@ import pytest
 from helpers import write_run
 
 from lowmem_sentiment.cli import main
-from lowmem_sentiment.evaluation.predict import predict
+from lowmem_sentiment.cli import predict as cli_predict
+from lowmem_sentiment.evaluation.predict import Prediction, predict
 
 TEXTS = ["a great film", "dull, dull", "worst mess"]
 
@@ -121,3 +122,11 @@ def test_the_text_column_of_the_dataset_is_looked_for_first(tmp_path, capsys):
     assert main(["predict", str(run), "nothing of it", "--json"]) == 0
     by_file, by_text, other = capsys.readouterr().out.splitlines()
     assert by_file == by_text != other
+
+
+def test_of_many_labels_the_likeliest_are_shown():
+    probabilities = {f"label {nth}": (nth + 1) / 100 for nth in range(13)}
+    prediction = Prediction("label 12", 0.13, probabilities)
+    (line,) = cli_predict._prediction_lines(prediction, colour=False)
+    assert line.startswith("label 12  0.1300  (label 11 0.1200, label 10 0.1100, ")
+    assert line.endswith("label 7 0.0800 and 7 more)")

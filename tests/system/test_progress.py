@@ -109,3 +109,12 @@ def test_a_plain_function_of_four_arguments_will_do_as_progress():
     progress("epoch 1/2", 1, 2, remaining=3)
     assert reports == [("epoch 1/2", 1, 2, "")]
     assert as_progress(progress) is progress
+
+
+def test_a_line_goes_on_below_between_its_parts_where_the_terminal_is_narrow(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    stream = Terminal()
+    Bar(stream).line("epoch 1/2  loss 0.327  accuracy 0.861  val_loss 0.268  1.2 s")
+    assert stream.getvalue().splitlines() == [
+        "epoch 1/2  loss 0.327", "  accuracy 0.861", "  val_loss 0.268  1.2 s"
+    ]  # fmt: skip

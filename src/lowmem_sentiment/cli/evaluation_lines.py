@@ -98,7 +98,7 @@ def _label_lines(evaluation: "Evaluation") -> list[str]:
             cells.append(f"{getattr(metrics, name):.4f}" if count else "-")
             if count and with_intervals:
                 ends = evaluation.label_intervals[label][name]
-                cells[-1] += " ({}-{})".format(*(f"{end:.3f}".removeprefix("0") for end in ends))
+                cells[-1] += " ({}-{})".format(*(f"{end:.3f}".removeprefix("0")[:4] for end in ends))
         rows.append([label, f"{metrics.reviews:,}", *cells])
     undefined = any("-" in row for row in rows)
     return columns(rows, room()) + ["-: never predicted, or without a review"] * undefined
