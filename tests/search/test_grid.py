@@ -82,7 +82,7 @@ def test_a_grid_starts_from_the_recipe_and_trains_what_its_table_shows(tmp_path)
     trials = grid_trials(dataset, base, grid, 1)
     for trial, hidden in zip(trials.values(), [(), (50, 50, 50)], strict=True):
         assert (trial.settings.hidden, trial.settings.dropout) == (hidden, (0.5,)[: len(hidden)])
-        command = Training(trial.settings, RunDirectory(tmp_path / "run")).command(dataset)
+        command = Training(dataset, trial.settings, RunDirectory(tmp_path / "run")).command()
         options = parse(command[3:])
         assert settings_by_recipe(dataset, **given(options, TrainingSettings)) == trial.settings
     with pytest.raises(SettingsError, match="each of the 1 hidden layers; a colon separates values"):

@@ -2,21 +2,23 @@
 
 import argparse
 import statistics
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..dataset.manifest import VALIDATION
 from ..monitoring.terminal_text import columns, table
 from ..search.settings import TuneSettings
-from ..system.errors import CheckFailed, plural
+from ..system.errors import CheckFailed, SettingsError, plural
 from ..system.memory import MB
-from ..system.progress import Bar, duration
+from ..system.progress import Bar, can_write, duration
 from ..system.settings import plain
 from ..system.signals import stop_on_signals
 from .options import add_html, add_json, add_settings, given
 from .output import VALIDATION_TOO_GOOD, answer, report, room
 
 if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
+    from ..search.cross_validation import CrossValidation, Estimate
     from ..search.results import Candidate, TuningResult
 
 SHOWN = 10
@@ -29,6 +31,8 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
 
     chosen = given(options, TuneSettings)
     settings = TuneSettings(**{**chosen, "grid": tuple(options.grid)})
+    if settings.folds:
+        return _cross_validate(options, settings, bar)
     if options.html:
         from ..reporting.page import check_page_path
 
@@ -53,6 +57,59 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
             f"{len(result.failed)} of {plural(result.trained, 'run')} failed, the first: "
             f"{result.failed[0].error}{again}"
         )
+
+
+def _cross_validate(options: argparse.Namespace, settings: TuneSettings, bar: Bar) -> None:
+    from ..search.cross_validation import cross_validate
+
+    if options.csv or options.html:
+        raise SettingsError("--csv and --html show a search; expected --folds with --json or neither")
+    with stop_on_signals() as stop:
+        result = cross_validate(
+            options.dataset, options.out, settings, stop=stop, progress=bar, report=report
+        )
+    bar.clear()
+    answer(options, result.to_json(), lambda: _fold_lines(result))
+
+
+def _fold_lines(result: "CrossValidation") -> list[str]:
+    """Return the estimates with all the data, and the learning curve."""
+    *_, whole = result.points
+    rows = {
+        "data": f"{result.data}, {result.reviews:,} training reviews",
+        "folds": f"{result.folds}, n-grams chosen anew for each" if result.ngrams else str(result.folds),
+        "intervals": "95 % in brackets, corrected for the training reviews that folds share",
+    }
+    rows |= {name: _estimate(each) for name, each in whole.metrics.items()}
+    if result.gain:
+        *_, before, _ = result.points
+        rows["more data"] = (
+            f"{whole.reviews:,} training reviews instead of {before.reviews:,}: accuracy "
+            f"{result.gain.mean:+.4f}  ({result.gain.interval[0]:+.4f} to {result.gain.interval[1]:+.4f})"
+        )
+    lines = table({**rows, "predictions": result.predictions}, room())
+    return lines if len(result.points) < 2 else [*_learning_curve(result), "", *lines]
+
+
+def _estimate(each: "Estimate") -> str:
+    low, high = each.interval
+    return f"{each.mean:.4f} ± {each.deviation:.4f}  ({low:.4f} to {high:.4f})"
+
+
+def _learning_curve(result: "CrossValidation") -> list[str]:
+    """Return a chart of accuracy by training reviews, and its numbers."""
+    from ..monitoring.event_reader import Curve
+    from ..monitoring.terminal_chart import CHARACTERS, Style, draw
+
+    points = [(each.reviews, each.metrics["accuracy"]) for each in result.points]
+    steps, values = [reviews for reviews, _ in points], [each.mean for _, each in points]
+    curves = [Curve("folds", part, "accuracy", steps, values) for part in ("train", "validation")]
+    characters = next(each for each in CHARACTERS if can_write(each, sys.stdout))
+    style = Style(width=min(80, room()), colour=False, characters=characters, unit="reviews")
+    title, *chart = draw(curves, ["folds"], style)
+    del title  # it tells training from validation
+    cells = [["training reviews", "accuracy"], *([f"{n:,}", _estimate(each)] for n, each in points)]
+    return ["accuracy by training reviews, on the folds", *chart, "", *columns(cells, room())]
 
 
 def _lines(result: "TuningResult", held_out: str) -> list[str]:

@@ -36,6 +36,8 @@ class Style:
     characters: str = CHARACTERS[0]
     epochs: Sequence[int] = ()
     """The step at each epoch's end; the axis shows steps if it is not known, or not the same for all."""
+    unit: str = "step"
+    """What the axis counts without epochs."""
 
 
 def epoch_ends(curves: Iterable[Curve]) -> list[int]:
@@ -154,7 +156,7 @@ def _axis(style: Style, room: int, ends: dict[int, str]) -> list[str]:
         if start >= free and (nth % every == 0 or not style.epochs):
             below[start : start + len(text)] = text
             free = start + len(text) + 1
-    name = "epoch" if style.epochs else "step"
+    name = "epoch" if style.epochs else style.unit
     return [f"{'':>10}{corner}{''.join(line)}", f"{name:>9}  {''.join(below)}".rstrip()]
 
 

@@ -14,12 +14,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from ..dataset.manifest import DATASET
 from ..dataset.reader import Dataset
 from ..distributed.tf_config import without_cluster
 from ..runs.configuration import TrainingSettings
 from ..runs.memory_plan import plan, too_large
 from ..runs.recipes import settings_by_recipe
-from ..runs.run_directory import RunDirectory
+from ..runs.run_directory import RUN, RunDirectory
 from ..system.errors import OutputError, OutputExists, plural
 from ..system.files import cannot_write, lock_directory
 from ..system.memory import Limit
@@ -31,6 +32,7 @@ _POLL = 0.05  # seconds between two looks at the processes
 class Training:
     """A run, and the process that trains it up to the epochs of its settings."""
 
+    dataset: Dataset
     settings: TrainingSettings
     """With `num_words` filled in."""
     directory: RunDirectory
@@ -52,32 +54,33 @@ class Training:
         # A kill may come after the new number of epochs is written and before the old summary is removed.
         return bool(self.settings.early_stopping) or self.directory.summary()["epochs"] == epochs
 
-    def differs(self, dataset: Dataset, leave_out: Iterable[str] = ()) -> list[str]:
+    def differs(self, leave_out: Iterable[str] = ()) -> list[str]:
         """Return the names of settings that differ in the existing run; empty without one."""
         if not self.directory.config_file.exists():
             return []
         config, theirs = self.directory.config(), asdict(self.directory.settings())
         mine = asdict(self.settings)
         other = [name for name in mine if name not in leave_out and theirs[name] != mine[name]]
-        if config["dataset"]["fingerprint"] != dataset.fingerprint:
+        if config["dataset"]["fingerprint"] != self.dataset.fingerprint:
             other.append("dataset")
         return other
 
-    def command(self, dataset: Dataset, overwrite: bool = False) -> list[str]:
+    def command(self, overwrite: bool = False) -> list[str]:
         """Return the command that resumes an existing run, or replaces it with `overwrite`."""
-        path, options = str(self.directory.path), self.settings.options(settings_by_recipe(dataset))
-        train = [sys.executable, "-m", "lowmem_sentiment", "train", str(dataset.directory)]
+        path = str(self.directory.path)
+        options = self.settings.options(settings_by_recipe(self.dataset))
+        train = [sys.executable, "-m", "lowmem_sentiment", "train", str(self.dataset.directory)]
         if overwrite or not self.directory.config_file.exists():
             return [*train, "--run", path, *options, *(["--overwrite"] if overwrite else [])]
         # The run records its own epochs, so the option is needed even if it is train's default.
         return [*train, "--resume", path, *options, "--epochs", str(self.settings.epochs)]
 
-    def start(self, dataset: Dataset, lock: int, overwrite: bool = False) -> None:
+    def start(self, lock: int, overwrite: bool = False) -> None:
         """Start the process."""
         self._errors, self.seconds = tempfile.TemporaryFile(), -time.monotonic()  # noqa: SIM115
         # Its own session, so that Ctrl-C reaches it once, from us. A second one would end it at once.
         self.process = subprocess.Popen(
-            self.command(dataset, overwrite),
+            self.command(overwrite),
             stdout=subprocess.DEVNULL,
             stderr=self._errors,
             start_new_session=True,
@@ -99,6 +102,17 @@ class Training:
         elif not self.finished:
             self.error = f"it ended without its {plural(self.settings.epochs, 'epoch')}"
         return True
+
+
+def refuse_other_folders(out: Path, state: str) -> None:
+    """Raise OutputExists if the folder of the runs is a dataset or a run, or has files but no `state`."""
+    for kind in (DATASET, RUN):
+        if kind.recognises(out):
+            raise OutputExists(f"{out} holds {kind.with_article}; choose another --out for the search")
+    if out.is_dir() and not (out / state).exists():
+        for each in sorted(out.iterdir()):  # a run of a grid has "=" in its name
+            if not (each.name.startswith(".") or "=" in each.name or RUN.recognises(each)):
+                raise OutputExists(f"{each} belongs to no search; choose another --out for the search")
 
 
 @contextlib.contextmanager
@@ -137,7 +151,6 @@ def lock_runs(
 class Trainer:
     """Train runs in processes, within a memory limit."""
 
-    dataset: Dataset
     lock: int
     """From `lock_runs`."""
     memory_limit: int | None
@@ -207,11 +220,11 @@ class Trainer:
             finished, training.error = training.finished and not overwrite, None
             if self.memory_limit and not finished:
                 limit = Limit(self.memory_limit, "--memory-limit")
-                training.error = too_large(plan(self.dataset, training.settings), limit)
+                training.error = too_large(plan(training.dataset, training.settings), limit)
             if finished or training.error:
                 done.append(training)
             elif admit(training):
-                training.start(self.dataset, self.lock, overwrite)
+                training.start(self.lock, overwrite)
                 running.append(training)
         return done
 
@@ -221,5 +234,5 @@ class Trainer:
             return not running
         if len(running) >= self.width:  # asked twenty times a second while they train
             return False
-        planned = (plan(self.dataset, each.settings).resident for each in [*running, training])
+        planned = (plan(each.dataset, each.settings).resident for each in [*running, training])
         return sum(planned) <= self.memory_limit

@@ -81,6 +81,16 @@ class TuneSettings(Settings):
         0, "seed of the random settings, and of every training", at_least=0, at_most=(1 << 31) - 1
     )
 
+    folds: int | None = setting(
+        None,
+        "do not search: cross-validate the recipe's settings, or single values of --grid, in N folds of "
+        "the training reviews, which shows what to expect of few texts",
+        at_least=2,
+        at_most=20,
+    )
+    learning_curve: bool = setting(
+        False, "with --folds, also train on a tenth to all of the data: would more help?"
+    )
     seeds: int = setting(1, "runs of each combination of --grid, with consecutive seeds", at_least=1)
     grid: tuple[str, ...] = ()
     """Settings to combine, such as "epochs=1,2" (`parse_grid`); empty: a random search."""
@@ -91,14 +101,27 @@ class TuneSettings(Settings):
             raise SettingsError(f"a grid is trained whole; expected no {' or '.join(given)} beside it")
         for text in self.grid:
             parse_grid(text)
+        if self.folds:
+            self._check_folds()
+        elif self.learning_curve:
+            raise SettingsError("learning_curve was given without folds; expected both: --folds 5")
         if self.seeds > 1 and not self.grid:
             raise SettingsError(f"seeds is {self.seeds}, expected 1 without a grid")
         if self.minutes and self.runs:
             raise SettingsError(
                 f"minutes is {self.minutes:g} and runs is {self.runs}, expected one of them"
             )
-        if self.runs is None and not self.grid:
+        if self.runs is None and not self.grid and not self.folds:
             object.__setattr__(self, "minutes", self.minutes or 10.0)
+
+    def _check_folds(self) -> None:
+        if given := [n for n in ("minutes", "runs", "model_size") if getattr(self, n)]:
+            raise SettingsError(f"folds are trained whole; expected no {' or '.join(given)} beside them")
+        for name, values in map(parse_grid, self.grid):
+            if len(values) > 1 or self.seeds > 1:
+                raise SettingsError(f"folds is {self.folds}, expected one value of {name} and one seed")
+            if name in ("early_stopping", "keep_best", "best_by"):
+                raise SettingsError(f"{name} would choose by the fold that is tested; expected no {name}")
 
     @property
     def grid_names(self) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..dataset.manifest import DATASET, TUTORIAL
+from ..dataset.manifest import TUTORIAL
 from ..dataset.reader import Dataset
 from ..dataset.splits import ranked_with_held_out, validation_warnings
 from ..evaluation.evaluate import evaluate
@@ -18,13 +18,13 @@ from ..evaluation.scoring import Tally, dataset_batches, named_by_label, score
 from ..model.numpy_model import NumpyModel
 from ..runs.configuration import TrainingSettings
 from ..runs.recipes import settings_by_recipe
-from ..runs.run_directory import RUN, RunDirectory
+from ..runs.run_directory import RunDirectory
 from ..system.errors import CheckFailed, LowmemError, OutputExists, Resumable, plural
 from ..system.memory import find_limit
 from ..system.progress import Progress, duration, no_progress
 from .budget import Budget
 from .halving import bracket_size, halve
-from .processes import Trainer, Training, lock_runs
+from .processes import Trainer, Training, lock_runs, refuse_other_folders
 from .results import Candidate, TuningResult, choose, rank
 from .settings import TuneSettings
 from .space import SearchSpace, Trial, grid_trials, rungs
@@ -63,13 +63,7 @@ def tune(
     dataset = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
     settings, out = settings or TuneSettings(), Path(out)
     settings.check_metric(dataset.labels)
-    for kind in (DATASET, RUN):
-        if kind.recognises(out):
-            raise OutputExists(f"{out} holds {kind.with_article}; choose another --out for the search")
-    if out.is_dir() and not (out / STATE).exists():
-        for each in sorted(out.iterdir()):  # a run of a grid has "=" in its name
-            if not (each.name.startswith(".") or "=" in each.name or RUN.recognises(each)):
-                raise OutputExists(f"{each} belongs to no search; choose another --out for the search")
+    refuse_other_folders(out, STATE)
     stopped = (stop or threading.Event()).is_set
     with lock_runs(out, stopped, report) as lock:
         if lock is None:
@@ -115,7 +109,7 @@ class _Search:
             self.report(f"the {name} settings are not tried: {reason}")
         self.runs = len(self.trials) if settings.grid else settings.runs
         self.rungs = rungs(self.dataset, settings.validation_split)
-        self.trainer = Trainer(self.dataset, self.lock, settings.memory_limit, self._is_over, self.report)
+        self.trainer = Trainer(self.lock, settings.memory_limit, self._is_over, self.report)
         self.budget = Budget(self.dataset, self.state, self.trials, self.trainer.width, self.clock)
 
     def _is_over(self) -> bool:
@@ -185,7 +179,7 @@ class _Search:
         Raises OutputExists, before training, if a directory holds a run with different settings.
         """
         for run in runs:
-            if other := run.differs(self.dataset, may_differ):
+            if other := run.differs(may_differ):
                 raise OutputExists(
                     f"{run.directory.path} holds a run with a different {', '.join(other)}; choose "
                     "another --out"
@@ -202,7 +196,7 @@ class _Search:
         settings = self.trials[number].settings
         if epochs is not None:
             settings = replace(settings, epochs=epochs)
-        return Training(settings, self._directory(number), number)
+        return Training(self.dataset, settings, self._directory(number), number)
 
     def _directory(self, number: int) -> RunDirectory:
         return RunDirectory(self.out / self.trials[number].directory)
@@ -303,10 +297,10 @@ class _Search:
         settings = replace(
             winner.settings, epochs=winner.epochs, validation_split=0.0, early_stopping=0, keep_best=False
         )
-        training = Training(settings, RunDirectory(self.out / WINNER))
+        training = Training(self.dataset, settings, RunDirectory(self.out / WINNER))
         # A longer search, or a different --prefer, may have a different winner.
-        overwrite = bool(training.differs(self.dataset))
-        trainer = Trainer(self.dataset, self.lock, None, self.stopped, self.report)
+        overwrite = bool(training.differs())
+        trainer = Trainer(self.lock, None, self.stopped, self.report)
         trainer.run([training], overwrite=overwrite, tick=lambda: self._show("train the winner"))
         if self.stopped() and not training.finished:
             raise self._interrupted()

@@ -1,0 +1,313 @@
+"""Cross-validation: what accuracy to expect of a model, and whether more data would help, from few texts.
+
+For each fold a dataset is prepared anew from the training reviews outside it, because n-grams that were
+ranked and scaled with a fold's labels flatter the model there. The words are the dataset's. Runs and
+datasets of folds are removed when they are measured; ``folds.json`` has the results so far.
+"""
+
+import csv
+import heapq
+import io
+import math
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+
+from ..dataset.manifest import GIVEN
+from ..dataset.reader import Dataset
+from ..evaluation.predictions import write_predictions
+from ..evaluation.scoring import dataset_batches, score
+from ..model.numpy_model import NumpyModel
+from ..preparation.prepare import prepare
+from ..runs.recipes import settings_by_recipe
+from ..runs.run_directory import RunDirectory
+from ..system.errors import CheckFailed, OutputExists, Resumable, plural
+from ..system.files import replace_file
+from ..system.progress import Progress, no_progress
+from ..system.schema import check_format, parse, read_json, write_json
+from .fold_data import Folds, FoldSource, preparation_settings
+from .processes import Trainer, Training, lock_runs, refuse_other_folders
+from .settings import TuneSettings, parse_grid
+from .tune import metric_values
+
+FILE, PREDICTIONS = "folds.json", "predictions.csv"
+
+FORMAT, VERSION = "lowmem-sentiment folds", 1
+
+SHARES = (0.1, 0.2, 0.4, 0.7)
+"""Parts of the data in a learning curve, besides all of it."""
+
+FOLDS = 5
+"""If the settings do not say how many."""
+
+METRICS = ("accuracy", "macro_f1", "loss")
+
+# The 97.5 % quantiles of Student's t distribution for 1 to 19 degrees of freedom.
+_T = (
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145,
+    2.131, 2.120, 2.110, 2.101, 2.093,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """A model, trained on a share of the reviews outside a fold and measured on the fold."""
+
+    share: float
+    fold: int
+    """From 0."""
+    trained: int
+    """Reviews."""
+    tested: int
+    metrics: dict[str, float]
+    """`METRICS`, by name."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over folds."""
+
+    mean: float
+    deviation: float
+    """The standard deviation over the folds."""
+    interval: list[float]
+    """95 %, corrected for the overlap of the folds' training reviews (`estimate`)."""
+
+
+def estimate(values: Sequence[float], tested: float, trained: float) -> Estimate:
+    """Return the mean of a value over folds that are `tested` after training on `trained` reviews each.
+
+    The folds share training reviews, so that their values vary less than with independent data: the
+    mean's variance is their variance times 1 / folds + `tested` / `trained` (Nadeau and Bengio, 2003).
+    """
+    mean, deviation = fmean(values), stdev(values)
+    half = _T[len(values) - 2] * deviation * math.sqrt(1 / len(values) + tested / trained)
+    return Estimate(mean, deviation, [mean - half, mean + half])
+
+
+@dataclass(frozen=True)
+class Point:
+    """The folds of a share of the data."""
+
+    share: float
+    reviews: int
+    """Trained on, on average."""
+    metrics: dict[str, Estimate]
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """The result: estimates with all the data last."""
+
+    dataset: str
+    data: str
+    folds: int
+    seed: int
+    grid: list[str]
+    """Settings other than the recipe's."""
+    reviews: int
+    ngrams: bool
+    """Whether n-grams were chosen anew for each fold."""
+    points: list[Point]
+    """By share of the data; one without a learning curve."""
+    gain: Estimate | None
+    """Of accuracy, by all the data instead of the share before; None without a learning curve."""
+    results: list[FoldResult]
+    predictions: str
+    """The file with each review's number in the training split, and the model's prediction without it."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that ``tune --folds --json`` prints."""
+        return asdict(self)
+
+
+@dataclass
+class _State:
+    """The content of ``folds.json``."""
+
+    format: str
+    version: int
+    fingerprint: str
+    """The dataset's."""
+    folds: int
+    seed: int
+    grid: list[str]
+    results: list[FoldResult] = field(default_factory=list)
+    checksum: str = ""
+
+
+def cross_validate(
+    dataset: Dataset | str | Path,
+    out: str | Path,
+    settings: TuneSettings,
+    *,
+    stop: threading.Event | None = None,
+    progress: Progress = no_progress,
+    report: Callable[[str], None] = lambda line: None,
+) -> CrossValidation:
+    """Train and measure a model for each of `settings.folds` folds of the training reviews.
+
+    With `settings.learning_curve` also on parts of the reviews outside each fold. `settings.grid` has
+    single values for settings other than the recipe's. The same call resumes what was stopped or killed.
+    Raises Resumable when `stop` is set, OutputExists for other folds, a dataset or a run in `out`,
+    CheckFailed if a run fails.
+    """
+    dataset = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
+    out, stopped = Path(out), (stop or threading.Event()).is_set
+    refuse_other_folders(out, FILE)
+    with lock_runs(out, stopped, report) as lock:
+        if lock is None:
+            raise Resumable("stopped before a run was started; the same command resumes it")
+        trainer = Trainer(lock, settings.memory_limit, stopped, report)
+        validation = _Validation(dataset, out, settings, trainer)
+        validation.run(progress)
+        return validation.result()
+
+
+class _Validation:
+    """A cross-validation in progress."""
+
+    def __init__(self, dataset: Dataset, out: Path, settings: TuneSettings, trainer: Trainer):
+        self._dataset, self._out, self._settings, self._trainer = dataset, out, settings, trainer
+        self._chosen = {name: values[0] for name, values in map(parse_grid, settings.grid)}
+        self._count = settings.folds or FOLDS
+        self._state = self._open()
+        self._folds = Folds(dataset, self._count, settings.seed)
+        self._shares = [1.0, *(SHARES if settings.learning_curve else ())]
+        self._write()  # before anything else is in the folder
+
+    def _open(self) -> _State:
+        """Return the results so far; OutputExists for results with other settings or data."""
+        settings, file = self._settings, self._out / FILE
+        new = _State(
+            FORMAT, VERSION, self._dataset.fingerprint, self._count, settings.seed, list(settings.grid)
+        )
+        if not os.path.lexists(file):
+            return new
+        content = read_json(file)
+        check_format(content, str(file), FORMAT, VERSION)
+        state = parse(_State, content, str(file))
+        names = ("fingerprint", "folds", "seed", "grid")
+        if other := [name for name in names if getattr(state, name) != getattr(new, name)]:
+            other = ["dataset" if name == "fingerprint" else name for name in other]
+            raise OutputExists(
+                f"{self._out} holds folds with a different {', '.join(other)}; choose another --out"
+            )
+        return state
+
+    def run(self, progress: Progress) -> None:
+        """Train and measure what is left, as many runs at a time as memory and cores allow."""
+        done = {(each.share, each.fold) for each in self._state.results}
+        wanted = [(share, fold) for share in self._shares for fold in range(self._count)]
+        left, errors = [each for each in wanted if each not in done], []
+        while left:
+            some, left = left[: self._trainer.width], left[self._trainer.width :]
+            trainings = [self._training(*each) for each in some]
+            number = len(wanted) - len(left) - len(some)
+            self._trainer.run(
+                trainings,
+                tick=lambda: progress("cross-validate", number, len(wanted), unit="runs"),  # noqa: B023
+            )
+            for each, training in zip(some, trainings, strict=True):
+                if training.error:
+                    errors.append(training.error)
+                elif training.finished:
+                    self._measure(*each, training)
+            if self._trainer.stopped():
+                made = plural(len(self._state.results), "run")
+                raise Resumable(f"stopped after {made} of {len(wanted)}; the same command resumes it")
+        if errors:
+            failed = plural(len(errors), "run")
+            raise CheckFailed(f"{failed} failed: {errors[0]}; the same command tries again")
+
+    def _training(self, share: float, fold: int) -> Training:
+        """Prepare a fold's dataset, or the same again, and return its training."""
+        name = f"fold-{fold + 1}-of-{self._count}" + (f",share={share:g}" if share < 1 else "")
+        source = FoldSource(self._dataset, self._folds, fold, share)
+        folder = self._out / f"{name}.data"
+        data = prepare(source, folder, preparation_settings(self._dataset), overwrite=True)
+        settings = settings_by_recipe(data, seed=self._settings.seed, **self._chosen)
+        training = Training(data, settings, RunDirectory(self._out / name))
+        if other := training.differs():
+            raise OutputExists(
+                f"{training.directory.path} holds a run with a different {', '.join(other)}; choose "
+                "another --out"
+            )
+        return training
+
+    def _measure(self, share: float, fold: int, training: Training) -> None:
+        """Predict the fold, record the result, and remove the run and its dataset."""
+        data, places = training.dataset, np.flatnonzero(self._folds.numbers == fold)
+        model = NumpyModel.load(training.directory)
+        batches = (each._replace(numbers=places[each.numbers]) for each in dataset_batches(data))
+        with write_predictions(self._part(fold) if share == 1 else None, data.labels) as observers:
+            (tally,) = score([model], batches, observers=observers)
+        metrics = metric_values(tally)
+        trained, tested = (data.num_reviews(split) for split in ("train", "test"))
+        values = {name: metrics[name] for name in METRICS}
+        self._state.results.append(FoldResult(share, fold, trained, tested, values))
+        self._write()
+        for directory in (training.directory.path, data.directory):
+            shutil.rmtree(directory)
+
+    def _write(self) -> None:
+        content = asdict(self._state)
+        del content["checksum"]
+        write_json(self._out / FILE, content)
+
+    def _part(self, fold: int) -> Path:
+        return self._out / f"predictions-{fold + 1}-of-{self._count}.csv"
+
+    def _merge_predictions(self) -> Path:
+        """Write the predictions of all folds, in the order of the reviews, and return their file."""
+        path, parts = self._out / PREDICTIONS, [self._part(fold) for fold in range(self._count)]
+        if all(map(os.path.lexists, parts)):
+            files = [open(part, encoding="utf-8", newline="") for part in parts]  # noqa: SIM115
+            readers = list(map(csv.reader, files))
+            heads = [next(reader) for reader in readers]
+            with replace_file(path) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
+                writer = csv.writer(text, lineterminator="\n")
+                writer.writerow(heads[0])
+                rows: Iterator[list[str]] = heapq.merge(*readers, key=lambda row: int(row[0]))
+                writer.writerows(rows)
+            for each, part in zip(files, parts, strict=True):
+                each.close()
+                part.unlink()
+        return path
+
+    def result(self) -> CrossValidation:
+        """Return the estimates."""
+        points, dataset = [], self._dataset
+        accuracies: list[list[float]] = []
+        for share in sorted(self._shares):
+            found = sorted((e for e in self._state.results if e.share == share), key=lambda e: e.fold)
+            trained, tested = fmean(e.trained for e in found), fmean(e.tested for e in found)
+            metrics = {
+                name: estimate([e.metrics[name] for e in found], tested, trained) for name in METRICS
+            }
+            points.append(Point(share, round(trained), metrics))
+            accuracies.append([e.metrics["accuracy"] for e in found])
+        gain = None
+        if len(points) > 1:
+            differences = [after - before for before, after in zip(*accuracies[-2:], strict=True)]
+            gain = estimate(differences, tested, trained)
+        return CrossValidation(
+            dataset=str(dataset.directory),
+            data=dataset.source["description"],
+            folds=self._count,
+            seed=self._settings.seed,
+            grid=list(self._settings.grid),
+            reviews=dataset.num_reviews("train"),
+            ngrams=dataset.features is not None and dataset.features.rank != GIVEN,
+            points=points,
+            gain=gain,
+            results=self._state.results,
+            predictions=str(self._merge_predictions()),
+        )

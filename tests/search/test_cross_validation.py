@@ -1,0 +1,168 @@
+import csv
+import json
+import math
+import threading
+
+import numpy as np
+import pytest
+from helpers import run_cli, write_noisy_reviews
+
+from lowmem_sentiment.cli import tune as cli_tune
+from lowmem_sentiment.preparation.prepare import prepare
+from lowmem_sentiment.runs.run_directory import RunDirectory
+from lowmem_sentiment.search.cross_validation import FILE, SHARES, cross_validate, estimate
+from lowmem_sentiment.search.fold_data import Folds, FoldSource, preparation_settings
+from lowmem_sentiment.search.processes import Trainer
+from lowmem_sentiment.search.settings import TuneSettings
+from lowmem_sentiment.sources.files import FilesSource
+from lowmem_sentiment.sources.settings import FilesSettings
+from lowmem_sentiment.system.errors import CheckFailed, OutputExists, Resumable, SettingsError
+
+GRID = ("epochs=1", "hidden=2")
+
+
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory):
+    """A dataset of n-grams with three labels, 40 texts twice, and a word in a single text."""
+    folder = tmp_path_factory.mktemp("noisy")
+    write_noisy_reviews(folder / "texts.tsv", ["a", "b", "c"], 400)
+    lines = (folder / "texts.tsv").read_text().splitlines()
+    lines += [f"{line} again" for line in lines[1:41] for _ in range(2)]
+    (folder / "texts.tsv").write_text("\n".join([*lines, "a\tthe xyzzy film"]))
+    (folder / "test.tsv").write_text("\n".join(lines[:40]))
+    source = FilesSource([folder / "texts.tsv"], FilesSettings(test=(str(folder / "test.tsv"),)))
+    return prepare(source, folder / "data")
+
+
+def texts_of(dataset, split):
+    """Return the words and the label of each review."""
+    words = dataset.vocabulary()
+    return [
+        (words.decode(ids[1:].tolist()), label)
+        for block in dataset.read(split)
+        for ids, label in zip(block.split(), block.labels.tolist(), strict=True)
+    ]
+
+
+def test_folds_have_each_labels_share_and_equal_texts_together(noisy):
+    folds, texts = Folds(noisy, 4, seed=0), texts_of(noisy, "train")
+    counts = np.zeros((4, 3), int)
+    np.add.at(counts, (folds.numbers, [label for _, label in texts]), 1)
+    assert (counts.max(axis=0) - counts.min(axis=0)).max() <= 12  # by the texts that are there twice
+    by_text = {}
+    for (text, _), fold in zip(texts, folds.numbers.tolist(), strict=True):
+        assert by_text.setdefault(text, fold) == fold
+    assert (Folds(noisy, 4, seed=1).numbers != folds.numbers).any()
+    for share in (0.1, 0.5):
+        assert np.mean(folds.joins <= share) == pytest.approx(share, abs=0.03)
+
+
+def test_the_others_of_a_fold_are_prepared_without_knowing_it(noisy, tmp_path):
+    folds, whole = Folds(noisy, 3, seed=0), texts_of(noisy, "train")
+    (number,) = (nth for nth, (text, _) in enumerate(whole) if "xyzzy" in text)
+    tested = []
+    for fold in range(3):
+        source = FoldSource(noisy, folds, fold)
+        data = prepare(source, tmp_path / str(fold), preparation_settings(noisy))
+        assert texts_of(data, "test") == [whole[nth] for nth in np.flatnonzero(folds.numbers == fold)]
+        assert not set(texts_of(data, "test")) & set(texts_of(data, "train"))
+        known = b"xyzzy" in data.input_vocabulary().words
+        assert known == (folds.numbers[number] != fold)
+        assert data.features.ngrams == noisy.features.ngrams and data.labels == noisy.labels
+        tested += texts_of(data, "test")
+    assert sorted(tested) == sorted(whole)
+
+
+def test_estimates_are_corrected_for_the_overlap():
+    found = estimate([0.8, 0.9, 0.85], tested=100, trained=200)
+    assert found.mean == pytest.approx(0.85) and found.deviation == pytest.approx(0.05)
+    half = 4.303 * 0.05 * math.sqrt(1 / 3 + 1 / 2)
+    assert found.interval == pytest.approx([0.85 - half, 0.85 + half])
+
+
+def test_what_is_no_cross_validation_is_refused(noisy, trained, tmp_path):
+    for options, message in (
+        ({"minutes": 3}, "folds are trained whole; expected no minutes"),
+        ({"grid": ("epochs=1,2",)}, "expected one value of epochs"),
+        ({"grid": ("early_stopping=2",)}, "would choose by the fold that is tested"),
+        ({"folds": 1}, "folds is 1, expected 2 to 20"),
+        ({"folds": None, "learning_curve": True}, "expected both: --folds 5"),
+    ):
+        with pytest.raises(SettingsError, match=message):
+            TuneSettings(**{"folds": 3, **options})
+    with pytest.raises(OutputExists, match="holds a run"):
+        cross_validate(noisy, trained, TuneSettings(folds=3))
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Train in this process, which has TensorFlow; return the names of what was trained."""
+    from lowmem_sentiment.training.train import train
+
+    names = []
+
+    def run(self, trainings, **options):
+        for each in trainings:
+            train(each.dataset, each.directory.path, each.settings)
+            names.append(each.directory.path.name)
+
+    monkeypatch.setattr(Trainer, "run", run)
+    return names
+
+
+def test_every_review_is_predicted_once_by_a_model_without_it(noisy, in_this_process, tmp_path):
+    out, settings = tmp_path / "out", TuneSettings(folds=2, grid=GRID)
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Resumable, match="stopped before a run"):
+        cross_validate(noisy, out, settings, stop=stop)
+    result = cross_validate(noisy, out, settings)
+    assert in_this_process == ["fold-1-of-2", "fold-2-of-2"]
+    assert sorted(each.name for each in out.iterdir()) == ["folds.json", "predictions.csv"]
+    rows = list(csv.DictReader((out / "predictions.csv").open()))
+    labels = [noisy.labels[label] for _, label in texts_of(noisy, "train")]
+    assert [row["number"] for row in rows] == [str(nth) for nth in range(len(labels))]
+    assert [row["label"] for row in rows] == labels
+    right = [row["label"] == row["predicted"] for row in rows]
+    numbers = Folds(noisy, 2, seed=0).numbers
+    of_folds = [np.mean([right[nth] for nth in np.flatnonzero(numbers == fold)]) for fold in (0, 1)]
+    assert result.points[-1].metrics["accuracy"].mean == pytest.approx(np.mean(of_folds))
+    assert cross_validate(noisy, out, settings).to_json() == result.to_json()  # nothing is left to train
+    assert len(in_this_process) == 2
+    with pytest.raises(OutputExists, match="holds folds with a different seed"):
+        cross_validate(noisy, out, TuneSettings(folds=2, grid=GRID, seed=1))
+
+
+def test_a_learning_curve_goes_on_from_the_folds_and_is_drawn(noisy, in_this_process, tmp_path):
+    out = tmp_path / "out"
+    cross_validate(noisy, out, TuneSettings(folds=2, grid=GRID))
+    result = cross_validate(noisy, out, TuneSettings(folds=2, grid=GRID, learning_curve=True))
+    assert len(in_this_process) == 2 + 2 * len(SHARES) and "fold-1-of-2,share=0.1" in in_this_process
+    reviews = [point.reviews for point in result.points]
+    assert reviews == sorted(reviews) and len(reviews) == 5 and result.gain is not None
+    json.dumps(result.to_json())
+    lines = "\n".join(cli_tune._fold_lines(result))
+    assert "reviews" in lines and "more data" in lines and "●" in lines
+    assert f"{reviews[0]:,}" in lines and "2, n-grams chosen anew for each" in lines
+
+
+def test_a_fold_that_fails_is_named_and_tried_again(noisy, tmp_path, monkeypatch):
+    def run(self, trainings, **options):
+        for each in trainings:
+            each.error = "no memory"
+
+    monkeypatch.setattr(Trainer, "run", run)
+    with pytest.raises(CheckFailed, match="2 runs failed: no memory; the same command tries again"):
+        cross_validate(noisy, tmp_path / "out", TuneSettings(folds=2))
+    assert json.loads((tmp_path / "out" / FILE).read_text())["results"] == []
+
+
+@pytest.mark.slow
+def test_the_command_trains_folds_in_processes(noisy, tmp_path):
+    arguments = ["tune", noisy.directory, "--out", tmp_path / "out", "--folds", "2", "--grid", *GRID]
+    done = run_cli(*arguments, "--json", "--memory-limit", "4G")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["points"][0]["metrics"]["accuracy"]["mean"] > 0.3
+    assert not any(RunDirectory(each).config_file.exists() for each in (tmp_path / "out").iterdir())
+    refused = run_cli(*arguments, "--csv", tmp_path / "table.csv")
+    assert refused.returncode == 2 and "--csv and --html show a search" in refused.stderr
