@@ -18,9 +18,9 @@ PHASES = {
     "reading the npz": ["sources.keras_npz:KerasNpz.read"],
     "reading and unpacking files": ["sources.files:FilesSource.chunks"],
     "parsing rows, hashing texts": ["sources.chunks:LabelledBlock.reviews"],
-    "words: cutting texts": ["text.tokenizer:_mapped", "text.tokenizer:_cleaned"],
+    "words: cutting texts": ["text.unicode_words:split"],
     "words: numbering": [
-        "text.tokenizer:WordNumbers._number",
+        "preparation.chunk_tasks:tokenise_chunk",
         "preparation.chunk_tasks:ChunkEncoder.__call__",
     ],
     "words: counting, vocabulary": [

@@ -66,10 +66,8 @@ def test_long_texts_and_small_blocks_give_the_same_features(monkeypatch, block):
     features = some_features(texts, 3, seed=1)
     texts.insert(20, b" ".join(texts))
     whole = TextEncoder(Vocabulary(features), 3).encode(texts)
-    for name, size in (("encoders._BLOCK_BYTES", block), ("encoders._BLOCK_WORDS", 7)):
-        monkeypatch.setattr(f"lowmem_sentiment.text.{name}", size)
-    for name, size in (("tokenizer._BLOCK_BYTES", block), ("tokenizer.PIECE_BYTES", 100)):
-        monkeypatch.setattr(f"lowmem_sentiment.text.{name}", size)
+    monkeypatch.setattr("lowmem_sentiment.text.encoders._BLOCK_WORDS", block)
+    monkeypatch.setattr("lowmem_sentiment.text.tokenizer.PIECE_BYTES", 100)
     pieces = TextEncoder(Vocabulary(features), 3).encode(texts)
     assert [ids.tolist() for ids in pieces] == [ids.tolist() for ids in whole]
 

@@ -19,7 +19,7 @@ from ..dataset.writer import EncodedReviews
 from ..sources.chunks import UNDECIDED, Chunk, Review
 from ..text.reviews import Reviews
 from ..text.rows import BadRow, PassedOver
-from ..text.tokenizer import WordNumbers, tokenise
+from ..text.tokenizer import tokenise
 from ..text.tokenizer_names import KERAS
 from ..text.vocabulary import OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
 
@@ -87,8 +87,8 @@ def _joined(hashes: list[bytes]) -> np.ndarray:
 def tokenise_chunk(chunk: Chunk, tokenizer: str = KERAS) -> TokenisedChunk:
     """Return a chunk's reviews as numbers, with the data that all chunks contribute."""
     words, labels = _numbering(), _numbering()
-    texts = WordNumbers(words, tokenizer)
-    label_numbers, splits = array("I"), bytearray()
+    # 4 bytes per token and 9 per review
+    numbers, lengths, label_numbers, splits = array("I"), array("i"), array("I"), bytearray()
     places: list[str] = []
     digest: list[bytes] = []
     given: list[bytes] = []
@@ -102,8 +102,9 @@ def tokenise_chunk(chunk: Chunk, tokenizer: str = KERAS) -> TokenisedChunk:
         if row.label is None:
             dropped += 1
             continue
-        texts.add(row.text)
-        split = SPLITS_READ.index(row.split)
+        tokens, split = tokenise(row.text, tokenizer), SPLITS_READ.index(row.split)
+        numbers.extend(map(words.__getitem__, tokens))
+        lengths.append(len(tokens))
         label_numbers.append(labels[row.label])
         splits.append(split)
         if len(labels) > len(places):
@@ -112,13 +113,14 @@ def tokenise_chunk(chunk: Chunk, tokenizer: str = KERAS) -> TokenisedChunk:
             given.append(row.hash)
             given_splits.append(split)
         if split == UNDECIDED_SPLIT:
-            undecided.append(
-                hashlib.blake2b(b" ".join(tokenise(row.text, tokenizer)), digest_size=8).digest()
-            )
+            undecided.append(hashlib.blake2b(b" ".join(tokens), digest_size=8).digest())
         digest += row.hash, row.label.encode(), b"\n"
-    numbers, lengths = texts.take()
     number_type = np.uint16 if len(words) <= 1 << 16 else np.uint32
-    reviews = Reviews(numbers.astype(number_type), lengths, np.frombuffer(label_numbers, np.uint32))
+    reviews = Reviews(
+        np.frombuffer(numbers, np.uint32).astype(number_type),
+        np.frombuffer(lengths, np.int32).astype(np.int64),
+        np.frombuffer(label_numbers, np.uint32),
+    )
     numbered = NumberedChunk(b" ".join(words), list(labels), reviews, np.frombuffer(splits, np.uint8))
     return TokenisedChunk(
         numbered,

@@ -1,17 +1,16 @@
 """Texts -> the distinct ids of words or n-grams that a model reads."""
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from .ngrams import Features, FeatureTable, distinct_pairs
-from .tokenizer import WordNumbers
+from .tokenizer import tokenise_in_pieces
 from .tokenizer_names import KERAS
 from .vocabulary import OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
 
-_BLOCK_BYTES = 1 << 17  # texts that are encoded together: 2 MB
-
-_BLOCK_WORDS = 1 << 16  # of a longer text
+_BLOCK_WORDS = 1 << 15  # that are looked up together: 2 MB
 
 Counts = list[tuple[int, int]]
 """The words of each text, and how many of them a model knows."""
@@ -45,26 +44,34 @@ class TextEncoder:
     def encode(self, texts: Sequence[bytes], counts: Counts | None = None) -> list[np.ndarray]:
         """Return int32[n] for each UTF-8 text, ascending; add each text's words to `counts`."""
         encoded: list[np.ndarray] = []
-        words = WordNumbers(self._ids, self._tokenizer, self._unknown)  # only of this thread
+        numbers: list[np.ndarray] = []
         size = 0
         for text in texts:
-            words.add(text)
-            size += len(text)
-            if size >= _BLOCK_BYTES:
-                encoded += self._encode(*words.take(), counts)
-                size = 0
-        return encoded + self._encode(*words.take(), counts)
+            numbers.append(self._numbers(text))
+            size += len(numbers[-1])
+            if size >= _BLOCK_WORDS:
+                encoded += self._encode(numbers, counts)
+                numbers, size = [], 0
+        return encoded + self._encode(numbers, counts) if numbers else encoded
 
-    def _encode(
-        self, numbers: np.ndarray, lengths: np.ndarray, counts: Counts | None
-    ) -> list[np.ndarray]:
+    def _numbers(self, text: bytes) -> np.ndarray:
+        """Return int32[words], the numbers of a text's words."""
+        get, unknown = self._ids.get, itertools.repeat(self._unknown)
+        pieces = [
+            np.fromiter(map(get, words, unknown), np.int32, len(words))
+            for words in tokenise_in_pieces(text, self._tokenizer)
+        ]
+        return np.concatenate([np.empty(0, np.int32), *pieces])
+
+    def _encode(self, texts: list[np.ndarray], counts: Counts | None) -> list[np.ndarray]:
+        numbers = np.concatenate(texts)
+        lengths = np.fromiter(map(len, texts), np.int64, len(texts))
         if counts is not None:
-            texts = np.repeat(np.arange(len(lengths)), lengths)
-            known = np.bincount(texts[numbers != self._unknown], minlength=len(lengths))
-            counts += zip(lengths.tolist(), known.tolist(), strict=True)
+            known = [int(np.count_nonzero(text != self._unknown)) for text in texts]
+            counts += zip(lengths.tolist(), known, strict=True)
         if len(numbers) <= 2 * _BLOCK_WORDS:
             return self._find(numbers, lengths).split()
-        return [self._encode_in_pieces(text) for text in np.split(numbers, np.cumsum(lengths)[:-1])]
+        return list(map(self._encode_in_pieces, texts))
 
     def _encode_in_pieces(self, numbers: np.ndarray) -> np.ndarray:
         """Encode a long text piece by piece; n-grams that begin in one end in the next."""
