@@ -24,6 +24,7 @@ Training
     build_model        the tutorial's model, compiled
     compile_model      compile another model in the same way
     tune               search for the best settings; TuneSettings(minutes=10) or TuneSettings(grid=...)
+    cross_validate     what to expect of few texts: TuneSettings(folds=5, learning_curve=True)
 
 Results, with only NumPy
     evaluate           metrics of a run, with 95 % intervals
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from .preparation.prepare import prepare as prepare
     from .preparation.settings import PreparationSettings as PreparationSettings
     from .runs.configuration import TrainingSettings as TrainingSettings
+    from .search.cross_validation import cross_validate as cross_validate
     from .search.settings import TuneSettings as TuneSettings
     from .search.tune import tune as tune
     from .sources.files import FilesSource as FilesSource
@@ -81,6 +83,7 @@ _MODULES = {
     "batches": "training.input_pipeline",
     "build_model": "model.keras_model",
     "compile_model": "model.keras_model",
+    "cross_validate": "search.cross_validation",
     "evaluate": "evaluation.evaluate",
     "explore": "dataset.explore",
     "export": "model.export",

@@ -135,7 +135,7 @@ def test_every_review_is_predicted_once_by_a_model_without_it(noisy, in_this_pro
 
 def test_a_learning_curve_goes_on_from_the_folds_and_is_drawn(noisy, in_this_process, tmp_path):
     out = tmp_path / "out"
-    cross_validate(noisy, out, TuneSettings(folds=2, grid=GRID))
+    cross_validate(noisy.directory, out, TuneSettings(folds=2, grid=GRID))
     result = cross_validate(noisy, out, TuneSettings(folds=2, grid=GRID, learning_curve=True))
     assert len(in_this_process) == 2 + 2 * len(SHARES) and "fold-1-of-2,share=0.1" in in_this_process
     reviews = [point.reviews for point in result.points]

@@ -134,6 +134,9 @@ def _notes(evaluation: "Evaluation") -> list[str]:
     notes = []
     if len(evaluation.labels) == 2 and "auc" not in evaluation.metrics:
         notes.append("note: auc is not defined for reviews of one label, and no --fail-under checks it")
+    if evaluation.files and not evaluation.drift:
+        of = "the test split's known words, confidence and labels"
+        notes.append(f"note: evaluate {evaluation.run} records {of}, to compare later texts with")
     counts = [each.reviews for each in evaluation.by_label.values()]
     if worse := no_better_than_one_label(evaluation.accuracy, evaluation.labels, counts):
         only = evaluation.confusion_matrix.any(axis=0).sum() == 1

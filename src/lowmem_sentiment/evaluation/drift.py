@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from ..decisions.recorded import model_digest
 from ..model.decision import confidence
 from ..runs.run_directory import RunDirectory
-from ..system.errors import DataError, printable
+from ..system.errors import DataError, listed, printable
 from ..system.schema import parse, read_json, write_json
 from ..text.encoders import Counts, TextEncoder
 
@@ -134,16 +134,16 @@ class Drift:
     def in_words(self) -> str:
         """Return a line with each quantity, and the labels that differ most."""
         most = sorted(self.labels, key=lambda each: -abs(each.later - each.test))[:_SHOWN]
-        return ", ".join(map(_shown, [*self.quantities, *most]))
+        return ", ".join([*map(_shown, self.quantities), *map(_shown_label, most)])
 
     def warning(self) -> str | None:
         """Return a line if something differs."""
-        found = [each for each in [*self.quantities, *self.labels] if each.differs]
+        found = [_shown(each) for each in self.quantities if each.differs]
+        found += [_shown_label(each) for each in self.labels if each.differs]
         if not found:
             return None
-        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
         return (
-            f"the texts are not like the test split: {', '.join(map(_shown, found[:5]))}{more} "
+            f"the texts are not like the test split: {listed(found, 5)} "
             f"(z tests at {LEVEL:.0%} over all, and {LEAST} or more apart)"
         )
 
@@ -159,7 +159,11 @@ class Drift:
 
 
 def _shown(each: Difference) -> str:
-    return f"{printable(each.name, 40)} {each.later:.3f} (test {each.test:.3f})"
+    return f"{each.name} {each.later:.3f} (test {each.test:.3f})"
+
+
+def _shown_label(each: Difference) -> str:
+    return _shown(replace(each, name=f"'{printable(each.name, 40)}'"))
 
 
 def _values(each: Difference) -> dict[str, Any]:

@@ -146,7 +146,7 @@ class _State:
 def cross_validate(
     dataset: Dataset | str | Path,
     out: str | Path,
-    settings: TuneSettings,
+    settings: TuneSettings | None = None,
     *,
     stop: threading.Event | None = None,
     progress: Progress = no_progress,
@@ -160,6 +160,7 @@ def cross_validate(
     CheckFailed if a run fails.
     """
     dataset = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
+    settings = settings or TuneSettings(folds=FOLDS)
     out, stopped = Path(out), (stop or threading.Event()).is_set
     refuse_other_folders(out, FILE)
     with lock_runs(out, stopped, report) as lock:
@@ -235,11 +236,7 @@ class _Validation:
         data = prepare(source, folder, preparation_settings(self._dataset), overwrite=True)
         settings = settings_by_recipe(data, seed=self._settings.seed, **self._chosen)
         training = Training(data, settings, RunDirectory(self._out / name))
-        if other := training.differs():
-            raise OutputExists(
-                f"{training.directory.path} holds a run with a different {', '.join(other)}; choose "
-                "another --out"
-            )
+        training.refuse_different()
         return training
 
     def _measure(self, share: float, fold: int, training: Training) -> None:

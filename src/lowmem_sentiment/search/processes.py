@@ -54,6 +54,12 @@ class Training:
         # A kill may come after the new number of epochs is written and before the old summary is removed.
         return bool(self.settings.early_stopping) or self.directory.summary()["epochs"] == epochs
 
+    def refuse_different(self, leave_out: Iterable[str] = ()) -> None:
+        """Raise OutputExists if the directory holds a run with different settings, or of other data."""
+        if other := self.differs(leave_out):
+            path, names = self.directory.path, ", ".join(other)
+            raise OutputExists(f"{path} holds a run with a different {names}; choose another --out")
+
     def differs(self, leave_out: Iterable[str] = ()) -> list[str]:
         """Return the names of settings that differ in the existing run; empty without one."""
         if not self.directory.config_file.exists():

@@ -19,7 +19,7 @@ from ..model.numpy_model import NumpyModel
 from ..runs.configuration import TrainingSettings
 from ..runs.recipes import settings_by_recipe
 from ..runs.run_directory import RunDirectory
-from ..system.errors import CheckFailed, LowmemError, OutputExists, Resumable, plural
+from ..system.errors import CheckFailed, LowmemError, Resumable, plural
 from ..system.memory import find_limit
 from ..system.progress import Progress, duration, no_progress
 from .budget import Budget
@@ -179,11 +179,7 @@ class _Search:
         Raises OutputExists, before training, if a directory holds a run with different settings.
         """
         for run in runs:
-            if other := run.differs(may_differ):
-                raise OutputExists(
-                    f"{run.directory.path} holds a run with a different {', '.join(other)}; choose "
-                    "another --out"
-                )
+            run.refuse_different(may_differ)
         self.trainer.run(
             [run for run in runs if not self.state.find(run.number, run.settings.epochs)],
             admit=lambda run: self.budget.admits(run.number, run.settings.epochs),
