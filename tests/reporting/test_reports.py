@@ -18,9 +18,11 @@ from lowmem_sentiment.evaluation.labelled_texts import TextFiles
 from lowmem_sentiment.evaluation.results import Answers, Comparison, Correction
 from lowmem_sentiment.evaluation.settings import EvaluationSettings
 from lowmem_sentiment.reporting.comparison_report import evaluation_page
+from lowmem_sentiment.reporting.folds_report import folds_page
 from lowmem_sentiment.reporting.mistakes import marked
 from lowmem_sentiment.reporting.tuning_report import tuning_page
 from lowmem_sentiment.runs.configuration import TrainingSettings
+from lowmem_sentiment.search.cross_validation import CrossValidation, Estimate, FoldResult, Point
 from lowmem_sentiment.search.results import Candidate, TuningResult
 from lowmem_sentiment.search.settings import TuneSettings
 from lowmem_sentiment.search.state import Result
@@ -238,6 +240,32 @@ def test_a_search_shows_its_candidates_and_which_settings_matter(tmp_path, count
     assert "measured" not in result.to_json() and "&lt;script&gt;" in page
 
 
+def folded(points):
+    """Return a cross-validation with `points` shares of the data."""
+    made = [
+        Point(share, round(1_000 * share), {
+            name: Estimate(0.5 + share / 10, 0.01, [0.4 + share / 10, 0.6 + share / 10])
+            for name in ("accuracy", "macro_f1", "loss")
+        })
+        for share in (0.1, 0.7, 1.0)[-points:]
+    ]  # fmt: skip
+    results = [
+        FoldResult(1.0, fold, 1_000, 250, {"accuracy": 0.7 + fold / 100, "macro_f1": 0.6, "loss": 0.5})
+        for fold in range(5)
+    ]
+    gain = Estimate(0.03, 0.01, [0.01, 0.05]) if points > 1 else None
+    return CrossValidation("data/x", SCRIPT, 5, 0, [], 1_250, True, made, gain, results, "p.csv")
+
+
+@pytest.mark.parametrize("points", [1, 3])
+def test_a_cross_validation_shows_its_folds_and_whether_more_data_helps(points):
+    page = folds_page(folded(points))
+    read = Page(page)
+    assert ["3", "1,000", "250", "0.7200", "0.6000", "0.5000"] in read.rows
+    assert ("changed the accuracy by +0.0300 (+0.0100 to +0.0500)" in page) is (points > 1)
+    assert ("0.6000 (0.5000 to 0.7000)" in page) is (points > 1) and "&lt;script&gt;" in page
+
+
 MEASURE = """<script>
 const found = [], box = (each) => each.getBoundingClientRect();
 if (document.documentElement.scrollWidth > innerWidth) found.push("wider than the window");
@@ -281,6 +309,7 @@ def test_nothing_overlaps_in_a_browser(trained, tmp_path, width):
     run, page = shutil.copytree(trained, tmp_path / "run"), tmp_path / "page.html"
     assert run_cli("evaluate", run, "--html", page).returncode == 0
     assert measured(page.read_text(), tmp_path, width) == []
+    assert measured(folds_page(folded(3)), tmp_path, width) == []
     assert measured(tuning_page(searched(tmp_path, 30)), tmp_path, width) == []
     labels = [f"label {nth} {'long ' * (nth % 9)}end" for nth in range(20)]
     assert measured(evaluation_page(evaluated(tmp_path, labels, runs=2)), tmp_path, width) == []

@@ -165,4 +165,4 @@ def test_the_command_trains_folds_in_processes(noisy, tmp_path):
     assert json.loads(done.stdout)["points"][0]["metrics"]["accuracy"]["mean"] > 0.3
     assert not any(RunDirectory(each).config_file.exists() for each in (tmp_path / "out").iterdir())
     refused = run_cli(*arguments, "--csv", tmp_path / "table.csv")
-    assert refused.returncode == 2 and "--csv and --html show a search" in refused.stderr
+    assert refused.returncode == 2 and "--csv is the table of a search" in refused.stderr

@@ -31,12 +31,12 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
 
     chosen = given(options, TuneSettings)
     settings = TuneSettings(**{**chosen, "grid": tuple(options.grid)})
-    if settings.folds:
-        return _cross_validate(options, settings, bar)
     if options.html:
         from ..reporting.page import check_page_path
 
         check_page_path(options.html)
+    if settings.folds:
+        return _cross_validate(options, settings, bar)
     with stop_on_signals() as stop:
         result = tune(options.dataset, options.out, settings, stop=stop, progress=bar, report=report)
     bar.clear()
@@ -62,13 +62,18 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
 def _cross_validate(options: argparse.Namespace, settings: TuneSettings, bar: Bar) -> None:
     from ..search.cross_validation import cross_validate
 
-    if options.csv or options.html:
-        raise SettingsError("--csv and --html show a search; expected --folds with --json or neither")
+    if options.csv:
+        raise SettingsError("--csv is the table of a search; expected --folds with --json or --html")
     with stop_on_signals() as stop:
         result = cross_validate(
             options.dataset, options.out, settings, stop=stop, progress=bar, report=report
         )
     bar.clear()
+    if options.html:
+        from ..reporting.folds_report import folds_page
+        from ..reporting.page import write_page
+
+        write_page(options.html, folds_page(result))
     answer(options, result.to_json(), lambda: _fold_lines(result))
 
 

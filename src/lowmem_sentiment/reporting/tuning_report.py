@@ -220,7 +220,7 @@ def _about(result: TuningResult) -> Html:
     rows = {
         "dataset": result.dataset,
         "data": result.data,
-        "searched by": f"{settings.metric} on {settings.validation_split:.0%} of the training reviews",
+        "searched by": f"{settings.metric} on the validation reviews",
         "time": duration(result.seconds),
         "runs": f"{result.trained:,}",
         "failed runs": "; ".join(str(each.error) for each in result.failed[:SHOWN]),
