@@ -76,20 +76,18 @@ def parse_json_line(
     A label that is a number or a truth value stays as written.
     """
     try:
-        text = line.decode("utf-8", DECODE_ERRORS[settings.errors])
-        item = _DECODER.decode(text)
-        kept = json.loads(text) if fields.keep else {}
+        item = _DECODER.decode(line.decode("utf-8", DECODE_ERRORS[settings.errors]))
     except ValueError as error:
         raise ValueError(f"is not JSON: {error}") from None
     except RecursionError:
         raise ValueError("is not JSON: it is nested too deeply") from None
-    return _row(item, kept, settings, chosen or _choose(item, settings, fields))
+    return _row(item, settings, chosen or _choose(item, settings, fields))
 
 
 def _row(
-    item: Any, plain: Any, settings: ReaderSettings, fields: Fields
+    item: Any, settings: ReaderSettings, fields: Fields
 ) -> tuple[bytes, str | None, tuple[Any, ...]]:
-    """Return text, label, and values kept from `plain`, the item with JSON's own types."""
+    """Return text, label and kept values of an object."""
     if not isinstance(item, dict):
         raise ValueError(f"is not a JSON object but {_kind(item)}")
     texts = [_value(item, name, "--text-column") for name in fields.texts]
@@ -98,7 +96,7 @@ def _row(
             if text is None and len(texts) > 1:
                 continue
             raise ValueError(f"has no text: its field {name!r} is {_shown(text)}")
-    kept = tuple(_value(plain, name, "--keep") for name in fields.kept)
+    kept = tuple(_plain(_value(item, name, "--keep")) for name in fields.kept)
     kept = tuple(checked(value, settings).decode() if isinstance(value, str) else value for value in kept)
     joined = checked(" ".join(filter(None, texts)), settings)
     if fields.label is None:
@@ -233,8 +231,7 @@ def _items(read: Read, name: str, reading: Reading) -> Iterator[Row | BadRow]:
             if fields is None:
                 fields = _choose(item, settings, reading.fields)
                 _report(item, fields, name, reading)
-            plain = _plain(item) if fields.kept else item
-            text, label, kept = _row(item, plain, settings, fields)
+            text, label, kept = _row(item, settings, fields)
         except ValueError as error:
             yield BadRow(place, str(error))
         else:
@@ -242,7 +239,7 @@ def _items(read: Read, name: str, reading: Reading) -> Iterator[Row | BadRow]:
 
 
 def _plain(item: Any) -> Any:
-    """Return an item with its numbers as numbers."""
+    """Return a value with its numbers as numbers."""
     if isinstance(item, dict):
         return {key: _plain(value) for key, value in item.items()}
     if isinstance(item, list):

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...system.errors import DataError, SettingsError, Unavailable, printable
-from ..encoding import NotText, checked_bytes
 from ..opening import Input
 from ..reader_settings import Reading
-from ..rows import AnyRow, BadRow, Row
+from ..rows import AnyRow
 from .columns import find_columns
 
 _ROWS = 1_000  # at a time
@@ -55,20 +54,11 @@ def _rows(table: Any, pyarrow: Any, name: str, reading: Reading) -> Iterator[Any
     _check_row_groups(table.metadata, names, name)
     number = 0
     for batch in table.iter_batches(_ROWS, columns=names, use_threads=False):
-        values = dict(zip(wanted, (column.to_pylist() for column in batch.columns), strict=True))
+        lists = dict(zip(wanted, (column.to_pylist() for column in batch.columns), strict=True))
         for nth in range(batch.num_rows):
             number += 1
-            place = f"{name}: row {number}"
-            try:
-                texts = [_text(values[index][nth], reading) for index in columns.texts]
-                label = (
-                    None if columns.label is None else _text(values[columns.label][nth], reading).decode()
-                )
-            except NotText as error:
-                yield BadRow(place, str(error))
-                continue
-            kept = tuple(_plain(values[index][nth]) for index in columns.kept)
-            yield Row(b" ".join(filter(None, texts)), label, place, None, kept)
+            values = {index: values[nth] for index, values in lists.items()}
+            yield columns.row(values, f"{name}: row {number}", reading.settings)
 
 
 def _check_row_groups(metadata: Any, names: list[str], name: str) -> None:
@@ -83,14 +73,3 @@ def _check_row_groups(metadata: Any, names: list[str], name: str) -> None:
                     f"'{printable(column.path_in_schema)}', expected {_MAX_COLUMN_BYTES:,} at most; "
                     "write smaller row groups"
                 )
-
-
-def _text(value: Any, reading: Reading) -> bytes:
-    if value is None:
-        return b""
-    return checked_bytes(value if isinstance(value, bytes) else str(value).encode(), reading.settings)
-
-
-def _plain(value: Any) -> Any:
-    """Return a value that JSON can hold."""
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)

@@ -4,13 +4,11 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ...system.errors import DataError, SettingsError, printable
-from ..encoding import NotText, checked_bytes
 from ..opening import Input
 from ..reader_settings import Reading
-from ..rows import MAX_TEXT_BYTES, AnyRow, BadRow, Row
+from ..rows import MAX_TEXT_BYTES, AnyRow
 from .columns import Columns, find_columns
 
 
@@ -34,7 +32,8 @@ def sqlite_rows(file: Input, reading: Reading) -> Iterator[AnyRow]:
             reading.report_columns(file.name, columns.described())
             if table is not None:
                 cursor = database.execute(f"select {_wanted(names, columns)} from {table}")
-            yield from _rows(cursor, columns, file.name, reading)
+            for number, values in enumerate(cursor, 1):
+                yield columns.row(values, f"{file.name}: row {number}", reading.settings)
     except (sqlite3.Error, sqlite3.Warning) as error:
         raise DataError(f"{file.name}: SQLite says: {printable(error)}") from error
 
@@ -65,27 +64,3 @@ def _wanted(names: list[str], columns: Columns) -> str:
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def _rows(cursor: sqlite3.Cursor, columns: Columns, name: str, reading: Reading) -> Iterator[AnyRow]:
-    for number, values in enumerate(cursor, 1):
-        place = f"{name}: row {number}"
-        try:
-            texts = [_text(values[index], reading) for index in columns.texts]
-            label = None if columns.label is None else _text(values[columns.label], reading).decode()
-            kept = tuple(
-                value.decode("utf-8", "replace") if isinstance(value := values[index], bytes) else value
-                for index in columns.kept
-            )
-        except NotText as error:
-            yield BadRow(place, str(error))
-        else:
-            yield Row(b" ".join(filter(None, texts)), label, place, None, kept)
-
-
-def _text(value: Any, reading: Reading) -> bytes:
-    """Return a value as UTF-8: a number as SQLite writes it, and null as nothing."""
-    if value is None:
-        return b""
-    data = value if isinstance(value, bytes) else str(value).encode()
-    return checked_bytes(data, reading.settings)
