@@ -41,7 +41,7 @@ PHASES = {
     "records: encoding": ["dataset.records:encode"],
     "records: decoding": ["dataset.records:decode", "dataset.records:read"],
     "records: CRC": ["system.tfrecord:crc32c"],
-    "writing and SHA-256": ["dataset.writer:_OpenShard.append", "dataset.writer:_SplitWriter.append"],
+    "writing and SHA-256": ["dataset.writer:OpenShard.append", "dataset.writer:_SplitWriter.append"],
     "fsync": ["os:fsync"],
 }
 

@@ -53,7 +53,7 @@ class EncodedReviews(NamedTuple):
         return cls(data, sizes, reviews.lengths, reviews.labels)
 
 
-class _OpenShard:
+class OpenShard:
     """A shard that is being written, under a temporary name."""
 
     def __init__(self, path: Path):
@@ -83,7 +83,7 @@ class _SplitWriter:
 
     def __init__(self, prefix: Path, num_labels: int, shard_bytes: int, open_shards: int = 1):
         self._prefix, self._shard_bytes = prefix, shard_bytes
-        self._open: list[_OpenShard | None] = [None] * open_shards
+        self._open: list[OpenShard | None] = [None] * open_shards
         self._opened = self._reviews = self._tokens = 0
         self._closed: list[Shard] = []
         self._label_counts = np.zeros(num_labels, np.int64)
@@ -107,7 +107,7 @@ class _SplitWriter:
             shard = self._open[nth]
             if shard is None:
                 path = self._prefix.with_name(f"{self._prefix.name}-{self._opened:05d}{UNFINISHED}")
-                self._open[nth] = shard = _OpenShard(path)
+                self._open[nth] = shard = OpenShard(path)
                 self._opened += 1
             # up to and with the record that fills the shard
             room = self._shard_bytes - shard.bytes

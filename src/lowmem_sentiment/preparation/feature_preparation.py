@@ -1,6 +1,7 @@
 """Features for the reviews of a dataset: choose them, then write each shard again with them."""
 
 import hashlib
+import os
 from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
@@ -20,8 +21,9 @@ from ..dataset.manifest import (
 )
 from ..dataset.reader import Dataset
 from ..dataset.splits import validation_share
+from ..dataset.writer import OpenShard
 from ..system import workers
-from ..system.files import replace_file
+from ..system.files import UNFINISHED, replace_file
 from ..system.progress import Progress, no_progress
 from ..system.schema import write_json
 from ..text.ngrams import FeatureTable
@@ -66,6 +68,9 @@ def add_features(
     return Dataset(dataset.directory)
 
 
+_EncodedBlock = tuple[bytes, int, np.ndarray, np.ndarray, np.ndarray]
+
+
 class FeatureEncoder:
     """A worker's task: encode the reviews of a shard again with their features, and count these."""
 
@@ -80,8 +85,8 @@ class FeatureEncoder:
         words, unknown = [b""] * FIRST_WORD_ID + dataset.vocabulary().words, self._table.UNKNOWN
         self._numbers = np.array([self._table.numbers.get(word, unknown) for word in words], np.int32)
 
-    def __call__(self, place: tuple[str, int]) -> list[tuple[bytes, np.ndarray, np.ndarray, np.ndarray]]:
-        """Return a split's shard in blocks: records, and the counts of training reviews.
+    def __call__(self, place: tuple[str, int]) -> list[_EncodedBlock]:
+        """Return a split's shard in blocks: records, their number, and the counts of training reviews.
 
         The counts are int64[labels] reviews, and the arguments of `DocumentCounts.add`.
         """
@@ -93,8 +98,8 @@ class FeatureEncoder:
             keys = found.ids.astype(np.int64) << self._label_bits
             keys |= np.repeat(reviews.labels, found.counts)
             keys, counts = np.unique(keys[np.repeat(counted, found.counts)], return_counts=True)
-            data, _ = records.encode(reviews, found)
-            blocks.append((data, labels, keys, counts.astype(np.int32)))
+            data, sizes = records.encode(reviews, found)
+            blocks.append((data, len(sizes), labels, keys, counts.astype(np.int32)))
         return blocks
 
 
@@ -111,15 +116,14 @@ def _write_shards(
     encoded = workers.in_order(encoder, places, processes)
     done, total = 0, sum(map(dataset.num_reviews, dataset.splits))
     for (split, nth), blocks in zip(places, encoded, strict=True):
-        shard, digest, size = dataset.shards(split)[nth], hashlib.sha256(), 0
-        with replace_file(dataset.paths(split)[nth]) as file:
-            for data, labels, keys, reviews in blocks:
-                file.write(data)
-                digest.update(data)
-                size += len(data)
-                counts.reviews += labels
-                counts.add(keys, reviews)
-        written[split].append(replace(shard, bytes=size, sha256=digest.hexdigest()))
+        path = dataset.paths(split)[nth]
+        shard = OpenShard(path.with_suffix(UNFINISHED))
+        for data, number, labels, keys, reviews in blocks:
+            shard.append(data, number)
+            counts.reviews += labels
+            counts.add(keys, reviews)
+        written[split].append(replace(shard.finish(), file=path.name))
+        os.replace(path.with_suffix(UNFINISHED), path)
         done += shard.records
         progress("write features", done, total)
     return written
