@@ -56,7 +56,8 @@ lead() { # a rename: whoever opens the link finds the old run or the new one
     ln -s "$(basename "$candidate")" "$candidate.link"
     mv -T "$candidate.link" "$1"
 }
-if [ ! -e "$best" ] || [[ $answer == *'"significantly_better": true'* ]]; then
+decisive=${answer##*'"metric": {'} # of --metric, if there is one
+if [ ! -e "$best" ] || [[ $decisive == *'"significantly_better": true'* ]]; then
     lead "$live.best"
 elif [ ! -e "$live.best" ]; then
     ln -s "$(readlink "$live")" "$live.best"

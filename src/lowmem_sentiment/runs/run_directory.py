@@ -10,6 +10,7 @@ model.keras      the model, for any Keras
 weights.npz      the model, for prediction with NumPy
 summary.json     accuracy, times, memory: written last, so a run without it is unfinished
 evaluation.json  the last evaluation
+profile.json     the words, confidence and labels of the test split
 threshold.json   the threshold that an evaluation chose
 calibration.json the temperature that an evaluation chose
 abstention.json  the limits for abstaining that an evaluation chose
