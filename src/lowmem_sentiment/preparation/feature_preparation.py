@@ -135,16 +135,15 @@ def _write_scales(path: Path, num_features: int, counts: DocumentCounts) -> str:
     It is the largest absolute log-count ratio over the labels, or 1 for a feature in no training review,
     rounded because the last bits of a logarithm differ between processors.
     """
-    ids, by_label = counts.finish(1)
     shares = counts.reviews / counts.reviews.sum()
     told_apart = [nth for nth, share in enumerate(shares) if 0 < share < 1]
     if len(shares) == 2:
         told_apart = told_apart[-1:]  # both labels have the same absolute ratios
     scales = np.ones(num_features, "<f4")
-    for some, dense in by_label:
-        whole = dense.sum(axis=0)
-        ratios = [np.abs(log_count_ratios(dense[nth], whole, shares[nth])) for nth in told_apart]
-        scales[ids[some] - FIRST_WORD_ID] = np.max(ratios, axis=0, initial=0).round(4)
+    ids, ratios = counts.scores(
+        1, told_apart, lambda here, whole, label: log_count_ratios(here, whole, shares[label])
+    )
+    scales[ids - FIRST_WORD_ID] = ratios.round(4)
     content = scales.tobytes()
     with replace_file(path) as file:
         file.write(content)

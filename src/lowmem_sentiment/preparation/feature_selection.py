@@ -6,7 +6,7 @@ parts, so nothing is lost that would be kept, and IMDb has 3.1 million candidate
 of 5.6 million.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -97,9 +97,18 @@ def _count(
         progress(f"count {size}-grams", done, dataset.num_reviews("train"))
     few = size == 1 or dataset.num_tokens("train") < MANY_TOKENS
     least = max(settings.min_count, 1 if few else MIN_REVIEWS)
-    keys, by_label = counts.finish(least)
-    scores = _scores(len(keys), by_label, counts.reviews, settings.ranked_by)
-    return _Candidates(task.unpack(keys), scores), counts.error_bound
+    totals = counts.reviews
+
+    def evidence(here: np.ndarray, whole: np.ndarray, label: int) -> np.ndarray:
+        return review_evidence(here, whole, totals[label], totals.sum())[1]
+
+    if settings.ranked_by == FREQUENCY:
+        keys, scores = counts.scores(least, [0], lambda here, whole, label: whole)
+    else:
+        # two labels have the same evidence
+        keys, scores = counts.scores(least, range(0 if len(totals) > 2 else 1, len(totals)), evidence)
+    # the last bits of a logarithm differ between processors; rounded, they decide no order
+    return _Candidates(task.unpack(keys), np.round(scores, 6)), counts.error_bound
 
 
 def blocks_to_count(
@@ -177,25 +186,6 @@ class CountTask:
         last = at + len(self._shorter)
         same = text[last] == text[at]
         return text[at[same]], nodes[same] << self._word_bits | numbers[last[same]]
-
-
-def _scores(
-    size: int, by_label: Iterable[tuple[slice, np.ndarray]], totals: np.ndarray, rank: str
-) -> np.ndarray:
-    """Return float64[size] ranking scores from the result of `DocumentCounts.finish`."""
-    scores, labels = np.empty(size), len(totals)
-    for some, dense in by_label:
-        whole = dense.sum(axis=0)
-        if rank == FREQUENCY:
-            scores[some] = whole
-            continue
-        each = [
-            np.abs(review_evidence(dense[nth], whole, totals[nth], totals.sum())[1])
-            for nth in range(0 if labels > 2 else 1, labels)
-        ]
-        scores[some] = np.max(each, axis=0)
-    # the last bits of a logarithm differ between processors; rounded, they decide no order
-    return np.round(scores, 6)
 
 
 def _lines(found: list[_Candidates], order: np.ndarray, vocabulary: Vocabulary) -> list[bytes]:

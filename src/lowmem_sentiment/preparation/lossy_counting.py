@@ -14,7 +14,7 @@ and each occurrence counted adds 1.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -193,6 +193,24 @@ class DocumentCounts:
         keys >>= self._label_bits
         starts = np.flatnonzero(first_of_each(keys))
         return keys[starts], self._by_label(starts, labels, counts)
+
+    def scores(
+        self,
+        frequency: int,
+        labels: Sequence[int],
+        score: Callable[[np.ndarray, np.ndarray, int], np.ndarray],
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the keys of `finish`, and float64[n]: the largest absolute score over `labels`.
+
+        `score` receives the reviews of a label and of all in which n-grams occur, and the label.
+        """
+        keys, by_label = self.finish(frequency)
+        scores = np.empty(len(keys))
+        for some, dense in by_label:
+            whole = dense.sum(axis=0)
+            each = [np.abs(score(dense[nth], whole, nth)) for nth in labels]
+            scores[some] = np.max(each, axis=0, initial=0)
+        return keys, scores
 
     def _by_label(
         self, starts: np.ndarray, labels: np.ndarray, counts: np.ndarray
