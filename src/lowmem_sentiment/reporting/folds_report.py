@@ -52,11 +52,17 @@ def _learning_curve(result: CrossValidation) -> Html | None:
         found = [point.metrics[key] for point in result.points]
         low, high = np.array([each.interval for each in found]).T
         means = np.array([each.mean for each in found])
-        lines = [
-            Series(f"mean of {result.folds} folds, with 95% interval", sizes, means, "line", low, high)
-        ]
+        lines = [Series("mean", sizes, means, "line", low, high)]
         x = Axis("training reviews", logarithmic=True)
-        figures.append(figure(metric_name(key), "On the folds.", lines, x, Axis(key)))
+        figures.append(
+            figure(
+                metric_name(key),
+                f"Mean of {result.folds} folds, with 95% intervals.",
+                lines,
+                x,
+                Axis(key),
+            )
+        )
     before, gained = result.points[-2], result.gain
     low, high = gained.interval
     note = (
