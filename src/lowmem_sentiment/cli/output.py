@@ -83,7 +83,9 @@ def _discard(name: str) -> None:
 
 def report(line: str) -> None:
     """Write a line for a person to standard error; text from data cannot turn it into two."""
-    write_error(f"lowmem-sentiment: {printable(line, LINE)}\n")
+    text = f"lowmem-sentiment: {printable(line, LINE)}"
+    lines = _folded(text, terminal_size(sys.stderr).columns) if sys.stderr.isatty() else [text]
+    write_error("\n".join([*lines, ""]))
 
 
 def warn(line: str) -> None:
@@ -99,16 +101,16 @@ def answer(options: argparse.Namespace, content: dict[str, Any], lines: Callable
 def for_people(lines: Iterable[str]) -> str:
     """Return escaped lines; those that are wider than the terminal go on below, with whole words."""
     shown = (printable(line, LINE) for line in lines)
-    return "\n".join(itertools.chain.from_iterable(_folded(line) for line in shown))
+    return "\n".join(itertools.chain.from_iterable(_folded(line, room()) for line in shown))
 
 
-def _folded(line: str) -> list[str]:
+def _folded(line: str, width: int) -> list[str]:
     """Return a line in parts; a row of a table is laid out already, and a command is copied whole."""
     text = line.lstrip(" ")
-    if text_width(line) <= room() or "  " in text or "lowmem-sentiment " in text:
+    if text_width(line) <= width or "  " in text or "lowmem-sentiment " in text:
         return [line]
     indent = " " * (len(line) - len(text))
-    return wrapped(text.split(" "), room(), f"{indent}  ", indent)
+    return wrapped(text.split(" "), width, f"{indent}  ", indent)
 
 
 def room() -> int:

@@ -17,6 +17,7 @@ MARGIN = 11
 """Columns left of a chart: a number of 9 characters, a space and the axis."""
 
 ROLES = "train", "validation", "result"
+"""What a curve may be, by the number of its mark."""
 
 FRAME_LINES = 4
 """Lines of a chart besides its rows: title, axis, epochs, and an empty line."""
@@ -90,8 +91,7 @@ def draw(curves: list[Curve], runs: Sequence[str], style: Style) -> list[str]:
         drawn = (cells.get((nth, at), [" "]) for at in range(room))
         text = "".join(marks[at % len(marks)] for at, marks in enumerate(drawn))
         lines.append(f"{label:>9} {style.characters[0]}{text}".rstrip())
-    ends = {round(column(step)): f"{nth:,}" for nth, step in enumerate(style.epochs, 1)}
-    return lines + _axis(style, room, ends or {0: f"{first:,}", room - 1: f"{last:,}"})
+    return lines + _axis(style, room, [round(column(step)) for step in style.epochs], (first, last))
 
 
 def _cells(
@@ -100,9 +100,9 @@ def _cells(
     """Return the marks in each (row, column) from each curve's (column, row)."""
     cells: dict[tuple[int, int], list[str]] = {}
     points = set()
-    for curve, found in sorted(places, key=lambda each: _is_points(each[0])):  # points over lines
+    for curve, found in sorted(places, key=lambda each: _role(each[0])):  # points over lines
         mark = _mark(curve, runs, style)
-        if not _is_points(curve):
+        if _role(curve) == 0:
             for at, row in _line(found):
                 marks = cells.setdefault((round(row), at), [])
                 marks += [mark] * (mark not in marks)
@@ -116,12 +116,8 @@ def _cells(
     return cells
 
 
-def _is_points(curve: Curve) -> bool:
-    return curve.part == "validation" or curve.part.startswith("result")
-
-
 def _role(curve: Curve) -> int:
-    return 0 if not _is_points(curve) else 1 if curve.part == "validation" else 2
+    return 2 if curve.part.startswith("result") else int(curve.part == "validation")
 
 
 def _mark(curve: Curve, runs: Sequence[str], style: Style) -> str:
@@ -144,20 +140,26 @@ def _title(curves: list[Curve], runs: Sequence[str], style: Style) -> list[str]:
     return ["  ".join([tag, *(shown if style.width >= 72 else shown[:1])])]
 
 
-def _axis(style: Style, room: int, ends: dict[int, str]) -> list[str]:
-    """Return the axis with the texts of its columns, as many as there is room for."""
+def _axis(style: Style, room: int, epochs: list[int], ends: tuple[int, int]) -> list[str]:
+    """Return the axis, and below it the epochs that end in columns, or the first and last step."""
     corner, bottom, tick = (style.characters[nth] for nth in (1, 2, 3))
-    line, below, free = [bottom] * room, [" "] * room, 0
-    every = max(1, -(-len(ends) * (2 + max(map(len, ends.values()))) // room))
-    for nth, (at, text) in enumerate(ends.items(), 1):
-        if style.epochs:
-            line[at] = tick
+    texts = {0: f"{ends[0]:,}", room - 1: f"{ends[1]:,}"}
+    if epochs:
+        apart = len(epochs) * (2 + len(str(len(epochs)))) / room
+        every = next(step for step in _rounded() if step >= apart)
+        texts = {epochs[nth - 1]: str(nth) for nth in range(every, len(epochs) + 1, every)}
+    ticks = epochs if 2 * len(epochs) <= room else texts.keys()
+    line = [tick if epochs and at in ticks else bottom for at in range(room)]
+    below = [" "] * room
+    for at, text in texts.items():
         start = min(at, room - len(text))
-        if start >= free and (nth % every == 0 or not style.epochs):
-            below[start : start + len(text)] = text
-            free = start + len(text) + 1
-    name = "epoch" if style.epochs else style.unit
+        below[start : start + len(text)] = text
+    name = "epoch" if epochs else style.unit
     return [f"{'':>10}{corner}{''.join(line)}", f"{name:>9}  {''.join(below)}".rstrip()]
+
+
+def _rounded() -> Iterable[int]:
+    return (step * 10**power for power in itertools.count() for step in (1, 2, 5))
 
 
 def legend(curves: list[Curve], runs: Sequence[str], style: Style) -> list[str]:
