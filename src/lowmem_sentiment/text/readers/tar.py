@@ -1,8 +1,8 @@
 """Texts in a tar, read as a stream: nothing is unpacked on disk.
 
 The format is POSIX ustar with the extensions of pax and GNU tar (pubs.opengroup.org, "pax"). The standard
-library decodes the headers; its reader is not used, because it treats a damaged header or a cut between
-two members as the end of the archive, and reads names of any length.
+library's reader is not used, because it treats a damaged header or a cut between two members as the end
+of the archive, and reads names of any length.
 """
 
 import io
@@ -27,6 +27,8 @@ _LONG_NAME, _LONG_LINK, _GLOBAL = b"L", b"K", b"g"
 
 _EXTENSIONS = (_LONG_NAME, _LONG_LINK, _GLOBAL, b"x", b"X")
 
+_CHECKSUM = slice(148, 156)  # of the header
+
 _SPARSE_FLAG = 482  # of the header of a sparse file: more headers follow; in these it is byte 504
 
 _NO_CONTENT = (tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE)
@@ -38,6 +40,34 @@ class _Member(NamedTuple):
     name: str
     type: bytes
     size: int
+
+
+def _parsed(block: bytes) -> _Member:
+    """Return what a header says; ValueError if it is damaged.
+
+    `tarfile.TarInfo.frombuf` reads all its fields, in five times the time.
+    """
+    stored = block[_CHECKSUM]
+    excess = sum(block) - sum(stored) + len(stored) * ord(" ") - _number(stored)
+    if excess and excess != 256 * sum(byte > 127 for byte in block):  # old programs sum signed bytes
+        raise ValueError("bad checksum")
+    name, prefix, kind = _text(block[:100]), _text(block[345:500]), block[156:157]
+    if kind == tarfile.AREGTYPE and name.endswith("/"):
+        kind = tarfile.DIRTYPE
+    if prefix and kind not in tarfile.GNU_TYPES:
+        name = f"{prefix}/{name}"
+    return _Member(name, kind, _number(block[124:136]))
+
+
+def _text(field: bytes) -> str:
+    return field.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+
+
+def _number(field: bytes) -> int:
+    """Return an octal number, or one in base 256, as GNU tar writes large ones."""
+    if field[0] == 0x80:
+        return int.from_bytes(field[1:], "big")
+    return int(field.partition(b"\0")[0].strip() or b"0", 8)
 
 
 def tar_members(file: Input) -> Iterator[Member]:
@@ -97,13 +127,14 @@ class _Archive:
             if header.type in _EXTENSIONS:
                 self._extend(header, size, globally if header.type == _GLOBAL else extended)
                 continue
-            if header.type == tarfile.GNUTYPE_SPARSE:
+            type_ = header.type
+            if type_ == tarfile.GNUTYPE_SPARSE:
                 self._skip_sparse_headers()
             if "GNU.sparse.major" in extended or "GNU.sparse.map" in extended:
-                header.type = tarfile.GNUTYPE_SPARSE
+                type_ = tarfile.GNUTYPE_SPARSE
             name = extended.get("GNU.sparse.name") or extended.get("path") or globally.get("path")
             self._unread = size if self._left else 0
-            yield _Member(name or header.name, header.type, size)
+            yield _Member(name or header.name, type_, size)
             self._skip()
             extended = {}
         self._check_end(bool(extended))
@@ -116,19 +147,19 @@ class _Archive:
         self._unread -= size
         return data
 
-    def _header(self) -> tarfile.TarInfo | None:
+    def _header(self) -> _Member | None:
         """Return the next header, or None for the first end-of-archive block."""
         self._block = self._read(_UNIT)
         if not self._block.strip(b"\0"):
             return None
         try:
-            return tarfile.TarInfo.frombuf(self._block, "utf-8", "surrogateescape")
-        except (tarfile.HeaderError, ValueError) as error:
+            return _parsed(self._block)
+        except ValueError as error:
             raise self._damaged(
                 f"the header at byte {self._offset - _UNIT:,} is wrong ({error})"
             ) from None
 
-    def _extend(self, header: tarfile.TarInfo, size: int, extended: dict[str, str]) -> None:
+    def _extend(self, header: _Member, size: int, extended: dict[str, str]) -> None:
         """Read a long name or the records of a pax header for the next member."""
         if size > _MAX_EXTENSION_BYTES:
             raise self._damaged(
