@@ -12,6 +12,7 @@ import json
 import random
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -22,9 +23,8 @@ from typing import Any
 from lowmem_sentiment.distributed.tf_config import without_cluster
 from lowmem_sentiment.monitoring.event_reader import read_values
 from lowmem_sentiment.runs.run_directory import RUN, RunDirectory
-from lowmem_sentiment.system.directories import remove_directory
 from lowmem_sentiment.system.errors import LowmemError, OutputExists
-from lowmem_sentiment.system.files import UNFINISHED, cannot_write
+from lowmem_sentiment.system.files import UNFINISHED, cannot_write, locked
 from lowmem_sentiment.system.npz import read_arrays
 from lowmem_sentiment.system.progress import Bar, Progress, no_progress
 
@@ -121,7 +121,8 @@ def _empty(work: Path) -> None:
             )
     for path in left:
         if not path.name.endswith(UNFINISHED):  # what a killed process left, the next one removes
-            remove_directory(path, RUN)
+            with locked(path):
+                shutil.rmtree(path)
 
 
 def _run_to_end(command: list[str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lowmem_sentiment.system import files
-from lowmem_sentiment.system.directories import Kind, new_directory, refuse_existing, remove_directory
+from lowmem_sentiment.system.directories import Kind, new_directory, refuse_existing
 from lowmem_sentiment.system.errors import OutputError, OutputExists
 from lowmem_sentiment.system.files import locked
 from lowmem_sentiment.system.schema import write_json
@@ -282,16 +282,6 @@ def test_a_link_to_a_directory_is_replaced_where_it_points(tmp_path):
     make(tmp_path / "link", overwrite=True)
     assert (tmp_path / "link").is_symlink()
     assert sorted(tree(tmp_path / "real")) == ["out", "out/box.json", "out/new"]
-
-
-def test_only_a_directory_of_the_kind_is_removed(tmp_path):
-    make(tmp_path / "out")
-    with pytest.raises(OutputExists, match="is not a bag"):
-        remove_directory(tmp_path / "out", BAG)
-    with locked(tmp_path / "out"), pytest.raises(OutputExists, match="in use"):
-        remove_directory(tmp_path / "out", BOX)
-    remove_directory(tmp_path / "out", BOX)
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

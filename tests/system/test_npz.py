@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lowmem_sentiment.system.errors import DataError, InputMissing
-from lowmem_sentiment.system.npz import Rows, read_arrays, to_bytes, write_arrays
+from lowmem_sentiment.system.npz import Rows, read_arrays, write_arrays
 
 ARRAYS = {
     "metadata": np.frombuffer(b'{"version": 1}', np.uint8),
@@ -23,6 +23,12 @@ def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
     return one.keys() == other.keys() and all(
         one[name].dtype == other[name].dtype and np.array_equal(one[name], other[name]) for name in one
     )
+
+
+def to_bytes(arrays) -> bytes:
+    file = io.BytesIO()
+    write_arrays(file, arrays)
+    return file.getvalue()
 
 
 def npz(name: str = "a.npy", content: bytes | None = None, **header) -> bytes:

@@ -85,18 +85,9 @@ def _save(run: RunDirectory, directory: Path, decision: Decision) -> None:
         tf.constant(vocabulary.words, tf.string),
         tf.range(FIRST_WORD_ID, vocabulary.num_ids, dtype=tf.int64),
     )
-    ids_of = tf.lookup.StaticHashTable(initializer, OUT_OF_VOCABULARY_ID)
+    table = tf.lookup.StaticHashTable(initializer, OUT_OF_VOCABULARY_ID)
     encoding = keras.layers.CategoryEncoding(vocabulary.num_ids, output_mode="multi_hot")
     tokenise, names = graph_tokenizer(run.tokenizer()), tf.constant(run.config()["labels"])
-
-    def encode(words: tf.RaggedTensor) -> tf.RaggedTensor:
-        if ngrams:
-            words = tf.strings.ngrams(words, [*range(1, ngrams + 1)], " ")
-        ids = tf.ragged.map_flat_values(ids_of.lookup, words)
-        if ngrams:
-            return tf.ragged.boolean_mask(ids, ids != OUT_OF_VOCABULARY_ID)
-        start = tf.fill([tf.shape(words.row_splits)[0] - 1, 1], tf.constant(START_ID, tf.int64))
-        return tf.concat([start, ids], axis=1)
 
     from_logits = decision.abstains or decision.temperature != 1
     if from_logits:
@@ -104,7 +95,7 @@ def _save(run: RunDirectory, directory: Path, decision: Decision) -> None:
 
     def serve(texts: tf.Tensor) -> dict[str, tf.Tensor]:
         words = tokenise(texts)
-        rows = encoding(encode(words))
+        rows = encoding(_ids(words, table, ngrams))
         outputs = logits = model(rows, training=False)
         if from_logits:
             if outputs.shape[-1] == 1:
@@ -128,7 +119,7 @@ def _save(run: RunDirectory, directory: Path, decision: Decision) -> None:
         return {**answer, "label": tf.where(reason == "", answer["label"], ""), "reason": reason}
 
     module = tf.Module()
-    module.tracked = [ids_of, [variable.value for variable in model.variables]]
+    module.tracked = [table, [variable.value for variable in model.variables]]
     module.serve = tf.function(serve, input_signature=[tf.TensorSpec([None], tf.string, name="texts")])
     with refused_writes_as_os_errors(tf.errors.OpError):
         tf.saved_model.save(module, str(directory), signatures={"serving_default": module.serve})
@@ -145,6 +136,19 @@ def _reasons(decision: Decision, logits: Any, rows: Any, words: Any) -> Any:
     share = known / tf.cast(tf.maximum(words, 1), tf.float64)
     enough = (known >= decision.least_known) & (share >= decision.least_per_word)
     return tf.where(enough, tf.where(sure, "", NOT_SURE), FEW_KNOWN_WORDS)
+
+
+def _ids(words: Any, table: Any, ngrams: int | None) -> Any:
+    """Return int64[batch, (ids)] of string[batch, (words)], as `text.encoders` does."""
+    from .tensorflow import tf
+
+    if ngrams:
+        words = tf.strings.ngrams(words, [*range(1, ngrams + 1)], " ")
+    ids = tf.ragged.map_flat_values(table.lookup, words)
+    if ngrams:
+        return tf.ragged.boolean_mask(ids, ids != OUT_OF_VOCABULARY_ID)
+    start = tf.fill([tf.shape(words.row_splits)[0] - 1, 1], tf.constant(START_ID, tf.int64))
+    return tf.concat([start, ids], axis=1)
 
 
 def graph_tokenizer(name: str) -> Callable[[Any], Any]:

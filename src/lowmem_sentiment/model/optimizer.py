@@ -104,10 +104,6 @@ class TableAdam(FusedAdam):
         super().__init__(*args, **kwargs)
         self.lazy = lazy
 
-    def get_config(self):
-        """Return Adam's configuration, and whether it is lazy."""
-        return {**super().get_config(), "lazy": self.lazy}
-
     def build(self, variables):
         """Make the moments, variables to update a step's rows in, and each row's last step (4 bytes)."""
         super().build(variables)

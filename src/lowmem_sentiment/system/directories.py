@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import InputMissing, LowmemError, OutputExists, did_you_mean
+from .errors import InputMissing, OutputExists, did_you_mean
 from .files import UNFINISHED, cannot_write, lock_directory, locked, rename, sync_directory
 
 REPLACED = ".replaced"
@@ -231,16 +231,3 @@ def _rename(temporary: Path, final: Path, kind: Kind, report: Callable[[str], No
     report(f"replaced the {kind.name} {final}")
     with contextlib.suppress(OSError):  # the next replacement removes it
         _remove_all(aside, kind.manifest)
-
-
-def remove_directory(path: Path, kind: Kind) -> None:
-    """Remove a directory of a kind and its content; OutputExists if it is not one, or is in use."""
-    if not kind.recognises(path):
-        raise OutputExists(f"{path} is not {kind.with_article} of lowmem-sentiment, so it is not removed")
-    try:
-        with locked(path):
-            _remove_all(path, kind.manifest)
-    except LowmemError:
-        raise
-    except OSError as error:
-        raise cannot_write(error, path) from error

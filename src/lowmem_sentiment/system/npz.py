@@ -5,7 +5,6 @@ This software writes arrays uncompressed, so none that it reads back can be larg
 NumPy's own reader believes a header before it looks at the data, and evaluates it as Python.
 """
 
-import io
 import math
 import re
 import zipfile
@@ -125,10 +124,3 @@ def _array(data: bytes, where: str) -> np.ndarray:
         raise DataError(f"{where} is damaged: {shape} of {dtype} are not {len(data) - end:,} bytes")
     flat = np.frombuffer(data, dtype, offset=end)
     return flat.reshape(shape, order="F" if fortran == b"True" else "C")
-
-
-def to_bytes(arrays: Iterable[tuple[str, np.ndarray]]) -> bytes:
-    """Return the bytes that `write_arrays` writes, for another process."""
-    file = io.BytesIO()
-    write_arrays(file, arrays)
-    return file.getvalue()

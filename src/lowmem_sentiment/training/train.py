@@ -79,17 +79,8 @@ def train(
     Raises SettingsError, OutputExists (the run exists, or is in use), InputMissing (there is no run to
     resume), and DataError for a damaged dataset or state.
     """
-    dataset = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
     strategy, stop = strategy or SingleProcess(), stop or threading.Event()
-    settings = settings or settings_by_recipe(dataset)
-    if own := own_validation_split(dataset):
-        if settings.validation_split not in (0.0, own):
-            report("the dataset has a validation split of its own; nothing is held out of training")
-        settings = replace(settings, validation_split=own)
-    settings = replace(settings, num_words=settings.num_words_for(dataset))
-    job = Job(dataset, settings, strategy, own_model=model is not None)
-    if model is not None and strategy.replicas > 1:
-        raise SettingsError("a model of your own is trained by one process on one device; expected none")
+    job = _make_job(dataset, settings, strategy, model, report)
     directory = RunDirectory(run)
     resume = resume or (strategy.workers > 1 and directory.config_file.exists() and not overwrite)
     if start_from and resume:
@@ -112,14 +103,14 @@ def train(
         del opened  # 6 MB
         strategy.vary_dropout_seeds(model)
         if not has_ended(job.settings, position.epochs):  # or it was killed before it was finished
-            validation = ValidationMetrics(dataset.labels)
+            validation = ValidationMetrics(job.dataset.labels)
             curves = Curves(directory, position, job, validation, report)
             agreed, every = strategy.agree_on(stop), save_every or SaveEvery()
             every_callback = [
                 *([curves] if strategy.is_chief else []),
                 *callbacks,
                 ReportProgress(as_progress(progress), position, job.validation_steps),
-                ShardCheck(dataset),
+                ShardCheck(job.dataset),
                 SaveRun(job, directory, position, curves, every, agreed, report),
             ]
             with _errors_explained(job, directory):
@@ -128,6 +119,26 @@ def train(
             lambda: _finish(job, model, directory, position, watch.peak_anonymous)
         )
         return TrainingSummary.from_json(summary, str(directory.summary_file))
+
+
+def _make_job(
+    dataset: Dataset | str | Path,
+    settings: TrainingSettings | None,
+    strategy: SingleProcess,
+    model: keras.Model | None,
+    report: Callable[[str], None],
+) -> Job:
+    """Return the job, with the validation split and the words that the dataset decides filled in."""
+    dataset = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
+    settings = settings or settings_by_recipe(dataset)
+    if own := own_validation_split(dataset):
+        if settings.validation_split not in (0.0, own):
+            report("the dataset has a validation split of its own; nothing is held out of training")
+        settings = replace(settings, validation_split=own)
+    settings = replace(settings, num_words=settings.num_words_for(dataset))
+    if model is not None and strategy.replicas > 1:
+        raise SettingsError("a model of your own is trained by one process on one device; expected none")
+    return Job(dataset, settings, strategy, own_model=model is not None)
 
 
 def _set_weights(
