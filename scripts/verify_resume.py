@@ -43,7 +43,7 @@ def _curves(run: RunDirectory) -> bytes:
     points = [
         f"{part} {value.tag} {step} {value.tensor.SerializeToString()!r}"
         for part, step, value in read_values(run)
-        if not value.tag.startswith("process/")
+        if not value.tag.startswith(("process/", "result/seconds", "result/peak_"))
     ]
     return "\n".join(points).encode()
 

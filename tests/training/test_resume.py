@@ -91,7 +91,7 @@ def test_a_run_stopped_anywhere_again_and_again_ends_identical(
         with pytest.raises(Resumable, match=f"stopped at {where}.*--resume .*/run"):
             train_until(dataset, run, reports, resume=nth > 0)
     # what a killed process wrote after its last saved state
-    left = run / "tensorboard" / "train" / "events.out.tfevents.9.left"
+    left = run / "tensorboard" / "events.out.tfevents.9.left"
     left.write_bytes(b"half a record")
     train(dataset, run, SETTINGS, resume=True)
     assert digests(run) == digests(undisturbed)

@@ -137,8 +137,8 @@ def test_tensorboard_gets_every_curve_at_the_true_step(trained):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     curves = {}
-    for writer in ("train", "validation"):
-        events = EventAccumulator(str(trained / "tensorboard" / writer)).Reload()
+    for writer, folder in (("train", "."), ("validation", "validation")):
+        events = EventAccumulator(str(trained / "tensorboard" / folder)).Reload()
         for tag in events.Tags()["tensors"]:
             curves[writer, tag] = [event.step for event in events.Tensors(tag)]
     for name in ("loss", "accuracy"):
@@ -153,7 +153,7 @@ def test_batch_curves_are_means_of_the_steps_since_the_last(dataset, tmp_path):
     from tensorboard.util import tensor_util
 
     train(dataset, tmp_path / "run", SMALL, steps_per_execution=6)
-    events = EventAccumulator(str(tmp_path / "run" / "tensorboard" / "train")).Reload()
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
 
     def values(tag):
         return {e.step: float(tensor_util.make_ndarray(e.tensor_proto)) for e in events.Tensors(tag)}
