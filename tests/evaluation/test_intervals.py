@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lowmem_sentiment.evaluation.intervals import intervals, wilson
+from lowmem_sentiment.evaluation.intervals import intervals, reliability, wilson
 from lowmem_sentiment.evaluation.scoring import Tally
 from lowmem_sentiment.model.metrics import area_under_roc
 
@@ -75,3 +75,32 @@ def test_rare_labels_do_not_move_the_macro_means_interval_away():
     for name in ("macro_precision", "macro_recall", "macro_f1"):
         low, high = found[name]
         assert low < metrics[name] < high
+
+
+def test_intervals_hold_the_true_value_in_95_of_100_draws():
+    generator, draws, held = np.random.default_rng(3), 120, {"accuracy": 0, "f1": 0, "auc": 0}
+    everything = tally_of(*sample(generator, 400_000)).metrics()[0]
+    for _ in range(draws):
+        found, _ = intervals(tally_of(*sample(generator, 400)))
+        for name in held:
+            low, high = found[name]
+            held[name] += low <= everything[name] <= high
+    assert min(held.values()) >= 0.9 * draws, held  # 95 %, less three standard errors of 1.7 points
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_the_interval_of_a_calibration_error_holds_it_even_when_it_is_0(temperature):
+    """An error of absolute gaps is never 0 by chance, and its plain bootstrap is further off."""
+    generator, draws, held = np.random.default_rng(3), 60, 0
+
+    def drawn(count):
+        logits = generator.normal(0, 1.5, count)
+        labels = (generator.random(count) < 1 / (1 + np.exp(-logits))).astype(int)
+        return tally_of(labels, 1 / (1 + np.exp(-logits * temperature)))
+
+    true = drawn(1_000_000).metrics()[0]["calibration_error"] if temperature != 1 else 0.0
+    for _ in range(draws):
+        low, high = reliability(drawn(1_000))[1]["calibration_error"]
+        held += low <= true <= high
+    assert held >= 0.88 * draws

@@ -66,18 +66,28 @@ def reliability(tally: Tally) -> tuple[dict[str, float], dict[str, Interval]]:
     """Return "loss" and "calibration_error", and their intervals.
 
     A calibration error is a mean of absolute gaps, and so is too high by chance; a resample's is too high
-    by as much again. Reflecting the quantiles at the estimate (the basic bootstrap: Davison and
-    Hinkley, "Bootstrap Methods and their Application", 1997) takes both away; the lower end may be 0.
+    by as much again. Reflecting the quantiles at the estimate (the basic bootstrap: Davison and Hinkley,
+    "Bootstrap Methods and their Application", 1997) takes both away. The lower end is 0 if as high an
+    error would often be found for probabilities that are exactly right.
     """
     metrics, _ = tally.metrics()
     loss, gap = metrics["loss"], metrics["calibration_error"]
-    generator = np.random.default_rng(_SEED)
-    drawn = (_draw(generator, tally.confidence, some) for some in _blocks(tally.confidence.size))
-    low, high = _quantiles(np.array([calibration_error(each) for some in drawn for each in some]))
+    reviews = tally.confidence.sum(axis=0)
+    middles = (np.arange(len(reviews)) + 0.5) / len(reviews)
+    low, high = _quantiles(_resampled_gaps(tally.confidence))
+    _, by_chance = _quantiles(_resampled_gaps(reviews * np.stack([1 - middles, middles])))
     around = _Z * tally.loss_error
     ends = {"loss": [loss - around, loss + around]}
-    ends["calibration_error"] = [max(0.0, 2 * gap - high), max(0.0, 2 * gap - low)]
+    lower = 0.0 if gap <= by_chance else max(0.0, 2 * gap - high)
+    ends["calibration_error"] = [lower, max(0.0, 2 * gap - low)]
     return {"loss": loss, "calibration_error": gap}, ends
+
+
+def _resampled_gaps(confidence: np.ndarray) -> np.ndarray:
+    """Return float64[replicates], the calibration error from [2, bins], wrong and right."""
+    generator = np.random.default_rng(_SEED)
+    drawn = (_draw(generator, confidence, some) for some in _blocks(confidence.size))
+    return np.array([calibration_error(each) for some in drawn for each in some])
 
 
 def standard_error(tally: Tally, metric: str) -> float:
