@@ -10,8 +10,11 @@ import pytest
 from helpers import random_texts, write_run
 from werkzeug.test import Client
 
+from lowmem_sentiment.cli import main
 from lowmem_sentiment.decisions.settings import DecisionSettings
+from lowmem_sentiment.evaluation.evaluate import evaluate
 from lowmem_sentiment.evaluation.predict import predict
+from lowmem_sentiment.model.decision import FEW_KNOWN_WORDS
 from lowmem_sentiment.serving import create_app
 from lowmem_sentiment.serving.settings import ServingSettings
 from lowmem_sentiment.system.errors import InputMissing, SettingsError
@@ -295,3 +298,55 @@ def test_what_cannot_be_served_is_refused(tmp_path, run):
         create_app(run, name="a/b")
     with pytest.raises(SettingsError, match="max_texts"):
         ServingSettings(max_texts=0)
+
+
+def test_a_text_that_gets_no_label_gets_the_reason_in_every_protocol(noisy_run):
+    evaluate(noisy_run, abstain="error=0.3")
+    client = Client(create_app(noisy_run, name="reviews", decision=DecisionSettings(abstain="run")))
+    texts = ["great the film was", "xyzzy"]
+    path = "/v1/models/reviews:predict"
+    rows = post(client, path, {"instances": texts}).get_json()["predictions"]
+    assert [row["label"] for row in rows] == ["a", None]
+    assert [row["reason"] for row in rows] == [None, FEW_KNOWN_WORDS]
+    columns = post(client, path, {"inputs": texts}).get_json()["outputs"]
+    assert columns["reason"] == [None, FEW_KNOWN_WORDS]
+    best = [found[0] for found in post(client, "/", {"inputs": texts}).get_json()]
+    assert [each["label"] for each in best] == ["a", None] and best[1]["reason"] == FEW_KNOWN_WORDS
+    answered = post(client, path, {"instances": texts, "parameters": {"abstain": False}}).get_json()
+    assert all(row["label"] and "reason" not in row for row in answered["predictions"])
+    body = "text\n" + "\n".join(texts) + "\n"
+    table = client.post(path, data=body.encode(), content_type="text/csv").get_data(as_text=True)
+    assert [row["reason"] for row in csv.DictReader(io.StringIO(table))] == ["", FEW_KNOWN_WORDS]
+    outputs = client.get("/v1/models/reviews/metadata").get_json()["metadata"]["signature_def"]
+    assert "reason" in outputs["signature_def"]["serving_default"]["outputs"]
+
+
+def test_a_request_may_ask_to_abstain_if_the_run_has_limits(noisy_run, run):
+    path, asked = "/v1/models/reviews:predict", {"instances": ["xyzzy"], "parameters": {"abstain": True}}
+    response = post(Client(create_app(run, name="reviews")), path, asked)
+    assert response.status_code == 400 and response.get_json()["field"] == "parameters.abstain"
+    assert "--abstain error=0.05" in response.get_json()["error"]
+    evaluate(noisy_run, abstain="error=0.3")
+    client = Client(create_app(noisy_run, name="reviews"))
+    assert post(client, path, asked).get_json()["predictions"][0]["label"] is None
+    asked["parameters"] = {"abstain": 1}
+    assert "is a number, expected true or false" in post(client, path, asked).get_json()["error"]
+
+
+CSV = "text,label,id\ngreat film,=1+1,7\nxyzzy,b,8\n"
+LINES = '{"text": "great film", "label": null, "id": 7}\n{"text": "xyzzy", "label": "b", "id": 8}\n'
+
+
+@pytest.mark.parametrize(
+    ("body", "form", "content_type"),
+    [(CSV, "csv", "text/csv"), (LINES, "json", "application/x-ndjson")],
+)
+def test_tables_are_written_as_predict_writes_them(run, tmp_path, capsys, body, form, content_type):
+    """The columns, a kept one with an answer's name, and how true is written."""
+    file = tmp_path / ("t.csv" if form == "csv" else "t.jsonl")
+    file.write_text(body)
+    assert main(["predict", str(run), "--file", str(file), f"--{form}", "--keep", "label", "id"]) == 0
+    path = "/v1/models/reviews:predict?keep=label&keep=id"
+    client = Client(create_app(run, name="reviews"))
+    response = client.post(path, data=body.encode(), content_type=content_type)
+    assert response.get_data(as_text=True).splitlines() == capsys.readouterr().out.splitlines()
