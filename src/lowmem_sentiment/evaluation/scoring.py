@@ -217,8 +217,11 @@ def dataset_batches(
             return [model.known_ids(ids) for ids in (inputs if model.reads_ngrams else tokens)]
 
         def counts(nth: int, encoder: TextEncoder) -> Counts:
-            known = known_words(encoder)
-            return [(len(ids) - 1, int(known[ids].sum())) for ids in tokens]  # without the start
+            lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
+            known = np.append(0, np.cumsum(known_words(encoder)[np.concatenate(tokens)]))
+            ends = np.cumsum(lengths)
+            counts = known[ends] - known[ends - lengths]
+            return list(zip((lengths - 1).tolist(), counts.tolist(), strict=True))  # without the start
 
         def text(nth: int) -> bytes:
             return vocabulary().decode(tokens[nth][1:]).encode()
