@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 from helpers import run_cli
 
-from lowmem_sentiment.cli import command_line, main, output, training_summary
+from lowmem_sentiment.cli import command_line, main, output, training_lines
 from lowmem_sentiment.cli import predict as cli_predict
 from lowmem_sentiment.cli import train as cli_train
 from lowmem_sentiment.evaluation.predict import Effect, Prediction
@@ -335,11 +335,11 @@ def test_a_run_from_another_takes_over_its_settings_but_those_given(
 def test_a_summary_says_whether_other_epochs_may_be_better(told, row):
     usual = {"epoch": 3, "epochs": 3, "best_epoch": 3, "validated_on": "test", "least_loss_epoch": None}
     summary = SimpleNamespace(**{**usual, **told})
-    shown = training_summary.epoch_row(summary, keep_best=False, constant=True)
+    shown = training_lines.epoch_row(summary, keep_best=False, constant=True)
     assert list(shown.values()) == ([row] if row else [])
     risen = SimpleNamespace(**{**usual, "least_loss_epoch": 2, "best_epoch": 2})
-    assert not training_summary.epoch_row(risen, keep_best=True, constant=True)
-    assert not training_summary.epoch_row(risen, keep_best=False, constant=False)
+    assert not training_lines.epoch_row(risen, keep_best=True, constant=True)
+    assert not training_lines.epoch_row(risen, keep_best=False, constant=False)
 
 
 def test_a_wrong_argument_is_one_line(capsys):

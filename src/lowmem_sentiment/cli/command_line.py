@@ -26,7 +26,7 @@ from ..system.errors import (
 )
 from ..system.progress import Bar, terminal_size
 from ..system.signals import Interrupts
-from .output import LINE, flush_streams, open_streams, write_error
+from .output import LINE, open_streams, print_text, write_error
 
 COMMANDS = {
     "prepare": "make a dataset directory",
@@ -110,8 +110,9 @@ class Parser(argparse.ArgumentParser):
 
         What is missing may be there with a typing error: the unknown option is reported then.
         """
-        unknown = _unknown_options(self, Parser.arguments) if " required" in message else []
-        if unknown:
+        given = [each for each in Parser.arguments if re.match(r"--[a-z]", each)]
+        unknown = [each for each in given if each.partition("=")[0] not in self._option_string_actions]
+        if unknown and " required" in message:
             message = f"unrecognized arguments: {unknown[0]}{_similar_option(self, unknown[0])}"
         if found := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message):
             message += did_you_mean(found[1], re.findall(r"[\w-]+", found[2]))
@@ -121,7 +122,7 @@ class Parser(argparse.ArgumentParser):
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         """Exit with `status` even if nobody reads the help."""
         try:
-            flush_streams()
+            print_text("", end="")  # the help, which is buffered
         except OutputError as error:
             status, message = error.exit_code, f"lowmem-sentiment: error: {error}\n"
         write_error(message or "")
@@ -144,11 +145,6 @@ def make_parser(names: Iterable[str]) -> Parser:
             module.add_options(command)
             command.set_defaults(command=module.run)
     return parser
-
-
-def _unknown_options(parser: Parser, arguments: Sequence[str]) -> list[str]:
-    given = [each for each in arguments if re.match(r"--[a-z]", each)]
-    return [each for each in given if each.partition("=")[0] not in parser._option_string_actions]
 
 
 def _similar_option(parser: Parser, wrong: str) -> str:

@@ -13,7 +13,7 @@ from ..sources.settings import FilesSettings
 from ..system.errors import CheckFailed, OutputError, SettingsError, plural, printable
 from ..system.progress import Bar
 from .evaluation_lines import comparison_lines, evaluation_lines, shown_metrics
-from .options import add_html, add_settings, given
+from .options import HTML, add_flags, add_lists, add_paths, add_settings, given
 from .output import for_people, print_text, report, warn
 
 if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
@@ -147,68 +147,37 @@ def _rows(evaluations: "list[Evaluation]", number: str) -> list[list[str]]:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options to the command's parser."""
     add = parser.add_argument
-    add(
-        "runs",
-        type=Path,
-        nargs="*",
-        metavar="RUN",
-        help="run directories; several on the same reviews are compared with the first",
+    several = "run directories; several on the same reviews are compared with the first"
+    add("runs", type=Path, nargs="*", metavar="RUN", help=several)
+    add_lists(parser, "DATASET", Path, data="dataset directories (default: each run's own)")
+    file = (
+        "labelled text without a dataset, as prepare files reads it; -: standard input; may be repeated"
     )
-    add(
-        "--data",
-        type=Path,
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="DATASET",
-        help="dataset directories (default: each run's own)",
-    )
-    add(
-        "--file",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="labelled text, without a dataset: "
-        "all that prepare files reads, - for standard input; may be repeated",
-    )
+    add("--file", action="append", default=[], metavar="FILE", help=file)
     add_settings(parser, EvaluationSettings)
-    add(
-        "--fail-under",
-        action="append",
-        default=[],
-        metavar="METRIC=X",
-        help="exit with 1 when METRIC, such as accuracy or recall:LABEL, is below X (loss, brier and "
-        "calibration_error: above it); may be repeated",
+    limits = (
+        "exit with 1 when METRIC, such as accuracy or recall:LABEL, is below X (loss, brier and "
+        "calibration_error: above it); may be repeated"
     )
-    add(
-        "--baseline",
-        type=Path,
-        metavar="RUN",
-        help="exit with 1 when a run is significantly worse than "
-        "this one on the same reviews (exact McNemar test, two-sided)",
+    add("--fail-under", action="append", default=[], metavar="METRIC=X", help=limits)
+    add_paths(
+        parser,
+        "RUN",
+        baseline="exit with 1 when a run is significantly worse than this one on the same reviews (exact "
+        "McNemar test, two-sided)",
     )
-    add(
-        "--keep",
-        nargs="+",
-        default=[],
-        metavar="COLUMN",
-        help="columns or fields of --file that go with each of --predictions, such as an id",
+    add_lists(parser, "COLUMN", keep="columns or fields of --file, such as an id, for --predictions")
+    add_paths(
+        parser,
+        "FILE",
+        predictions="write each review's label, predicted label and probabilities to a .csv or .jsonl "
+        "file; import labels that begin with = + - @ into a spreadsheet as text",
+        html=HTML,
     )
-    add(
-        "--predictions",
-        type=Path,
-        metavar="FILE",
-        help="write each review's label, predicted label and probabilities to a .csv or .jsonl file; "
-        "import labels that begin with = + - @ into a spreadsheet as text",
+    add_flags(
+        parser.add_mutually_exclusive_group(),
+        json="print one JSON object per run, each on a line",
+        csv="print one row per run as CSV",
+        markdown="print one row per run as a Markdown table",
     )
-    add_html(parser)
-    forms = parser.add_mutually_exclusive_group()
-    forms.add_argument(
-        "--json", action="store_true", help="print one JSON object per run, each on a line"
-    )
-    forms.add_argument("--csv", action="store_true", help="print one row per run as CSV")
-    forms.add_argument(
-        "--markdown", action="store_true", help="print one row per run as a Markdown table"
-    )
-    group = parser.add_argument_group("reading --file")
-    add_settings(group, FilesSettings, _PREPARE_ONLY)
+    add_settings(parser.add_argument_group("reading --file"), FilesSettings, _PREPARE_ONLY)

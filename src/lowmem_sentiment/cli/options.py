@@ -10,6 +10,10 @@ from typing import Any
 from ..system.errors import SettingsError
 from ..system.settings import plain, plain_type, read_value
 
+HTML = "also write a report with charts, one page for any browser; replaces an earlier report only"
+
+RUN_OR_EXPORT = "a run directory, or the output of export --format weights"
+
 _SECOND_NAMES = {("TrainingSettings", "num_words"): "--num-features"}
 
 
@@ -58,28 +62,38 @@ def _read(settings: type, name: str, text: str) -> Any:
         raise argparse.ArgumentError(None, str(error)) from None
 
 
+def add_flags(container: argparse._ActionsContainer, **helps: str) -> None:
+    """Add an option without a value for each name."""
+    for name, text in helps.items():
+        container.add_argument(f"--{name}", action="store_true", help=text)
+
+
+def add_paths(container: argparse._ActionsContainer, metavar: str, **helps: str) -> None:
+    """Add an option that takes a path for each name."""
+    for name, text in helps.items():
+        container.add_argument(f"--{name}", type=Path, metavar=metavar, help=text)
+
+
+def add_lists(container: argparse._ActionsContainer, metavar: str, kind: Any = str, **helps: str) -> None:
+    """Add an option that takes one or more values, and may be repeated, for each name."""
+    for name, text in helps.items():
+        container.add_argument(
+            f"--{name}", nargs="+", action="extend", default=[], type=kind, metavar=metavar, help=text
+        )
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add --json."""
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_flags(parser, json="print one JSON object")
 
 
 def add_output(parser: argparse.ArgumentParser, help: str, default: str | None = None) -> None:
     """Add --out, which is required without a default, and --overwrite."""
     shown = f"{help} (default: {default})" if default else help
-    required = default is None
-    parser.add_argument("--out", type=Path, default=default, required=required, metavar="DIR", help=shown)
-    parser.add_argument("--overwrite", action="store_true", help="replace DIR if it exists")
-
-
-def add_html(parser: argparse.ArgumentParser) -> None:
-    """Add --html."""
     parser.add_argument(
-        "--html",
-        type=Path,
-        metavar="FILE",
-        help="also write a report with charts, one page that opens in any browser; replaces an earlier "
-        "report only",
+        "--out", type=Path, default=default, required=not default, metavar="DIR", help=shown
     )
+    add_flags(parser, overwrite="replace DIR if it exists")
 
 
 def given(options: argparse.Namespace, settings: type) -> dict[str, Any]:

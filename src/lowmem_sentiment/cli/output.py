@@ -40,13 +40,13 @@ def open_streams() -> None:
             stream.reconfigure(errors=errors)
 
 
-def print_text(text: str) -> bool:
-    """Print to standard output at once; return whether anybody still reads it.
+def print_text(text: str, end: str = "\n") -> bool:
+    """Print to standard output at once, with what is buffered; return whether anybody still reads it.
 
     Raises OutputError for a file on a full disk.
     """
     try:
-        print(text, flush=True)
+        print(text, end=end, flush=True)
     except BrokenPipeError:
         _discard("stdout")
         return False
@@ -54,18 +54,6 @@ def print_text(text: str) -> bool:
         _discard("stdout")
         raise OutputError(f"cannot write the answer: {error.strerror}") from error
     return True
-
-
-def flush_streams() -> None:
-    """Write what was printed and is still buffered, such as help; OutputError as `print_text`."""
-    write_error("")
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _discard("stdout")
-    except OSError as error:
-        _discard("stdout")
-        raise OutputError(f"cannot write the answer: {error.strerror}") from error
 
 
 def write_error(text: str) -> None:

@@ -17,7 +17,7 @@ from ..system.progress import Bar
 from ..system.settings import Settings, setting
 from ..text.reader_settings import BAD_ROWS, ReaderSettings
 from ..text.rows import BadRow, Row
-from .options import add_settings, given
+from .options import RUN_OR_EXPORT, add_flags, add_lists, add_paths, add_settings, given
 from .output import LINE, print_text, report, room, warn
 
 if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
@@ -200,49 +200,28 @@ def _left_out_with(effect: Any, shown: int = 3) -> str:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options to the command's parser."""
-    add = parser.add_argument
-    add("run", type=Path, metavar="RUN", help="a run directory, or the output of export --format weights")
-    add(
-        "texts",
-        nargs="*",
-        default=[],
-        metavar="TEXT",
-        help="texts (default: standard input, one text per line, answered as they come)",
+    parser.add_argument("run", type=Path, metavar="RUN", help=RUN_OR_EXPORT)
+    texts = "texts (default: standard input, one text per line, answered as they come)"
+    parser.add_argument("texts", nargs="*", default=[], metavar="TEXT", help=texts)
+    add_flags(
+        parser.add_mutually_exclusive_group(),
+        json="print one JSON object per text",
+        csv="print CSV: a header, and one row per text; import cells kept from FILE that begin with "
+        "= + - @ into a spreadsheet as text",
     )
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print one JSON object per text")
-    form.add_argument(
-        "--csv",
-        action="store_true",
-        help="print CSV: a header, and one row per text; cells kept from FILE are not changed, so import "
-        "them into a spreadsheet as text: it takes one that begins with = + - @ for a formula",
-    )
-    add(
-        "--keep",
-        nargs="+",
-        default=[],
-        metavar="COLUMN",
-        help="columns of CSV and TSV, or fields of JSON Lines, that go with each answer, such as an id",
-    )
+    add_lists(parser, "COLUMN", keep="columns or fields of FILE, such as an id, that go with each answer")
     add_settings(parser, DecisionSettings)
-    add(
-        "--explain",
-        action="store_true",
-        help="show the words that moved the probability most, "
-        "with the change of the label's log-odds that each makes",
+    add_flags(
+        parser,
+        explain="show the words that moved the probability most, with the change of the label's log-odds "
+        "that each makes",
     )
     add_settings(parser, _Options)
-    add(
-        "--drift",
-        type=Path,
-        metavar="FILE",
-        help="write as JSON how the texts differ from the test split, which evaluate recorded: known "
+    add_paths(
+        parser,
+        "FILE",
+        drift="write as JSON how the texts differ from the test split, which evaluate recorded: known "
         "words and n-grams, confidence, labels; --file reports it in a line",
-    )
-    add(
-        "--file",
-        type=Path,
-        metavar="FILE",
-        help="texts in a file, compressed or not; -: standard input",
+        file="texts in a file, compressed or not; -: standard input",
     )
     add_settings(parser, ReaderSettings, ("label_column",))

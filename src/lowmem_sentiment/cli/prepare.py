@@ -12,7 +12,7 @@ from ..system.errors import listed, plural, printable
 from ..system.memory import MB
 from ..system.progress import Bar
 from ..system.settings import Settings, setting
-from .options import add_json, add_output, add_settings, given
+from .options import add_json, add_lists, add_output, add_settings, given
 from .output import answer, report, room, warn
 
 
@@ -178,9 +178,11 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     add("--label", nargs=2, action="append", default=[], metavar=("LABEL", "FILE"),
         help="a file with one text per line, all with this label; may be repeated")  # fmt: skip
     add_output(parser, "the dataset directory to make")
-    add("--test", nargs="+", default=[], metavar="PATH",
-        help="the test split; the other files are for training")  # fmt: skip
-    add("--validation", nargs="+", default=[], metavar="PATH",
-        help="the validation split, which train validates on")  # fmt: skip
+    add_lists(
+        parser,
+        "PATH",
+        test="the test split; the other files are for training",
+        validation="the validation split, which train validates on",
+    )
     add_settings(parser, FilesSettings)
     add_settings(parser, PreparationSettings)

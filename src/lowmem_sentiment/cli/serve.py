@@ -11,7 +11,7 @@ from ..decisions.settings import DecisionSettings
 from ..serving.settings import ServingSettings
 from ..system.progress import Bar
 from ..system.settings import Settings, setting
-from .options import add_settings, given
+from .options import RUN_OR_EXPORT, add_settings, given
 from .output import report, warn
 
 
@@ -97,7 +97,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options to the command's parser."""
     parser.epilog = EXAMPLES
     add = parser.add_argument
-    add("run", type=Path, metavar="RUN", help="a run directory, or the output of export --format weights")
+    add("run", type=Path, metavar="RUN", help=RUN_OR_EXPORT)
     add("--name", help="name of the model in addresses (default: the name of RUN)")
     add_settings(parser, _Address)
     add_settings(parser, DecisionSettings)

@@ -13,7 +13,7 @@ from ..system.memory import MB, Limit, find_limit
 from ..system.progress import Bar
 from ..system.settings import SIZE, Settings, parse_size, setting
 from ..system.signals import stop_on_signals
-from .options import add_json, add_settings, given
+from .options import add_flags, add_json, add_paths, add_settings, given
 from .output import answer, report, warn
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
             settings = _fit_to_memory(control.memory_limit, dataset, settings, workers, resumed=resumed)
         summary = _train(options, bar, control, cluster, dataset, settings)
     from ..dataset.splits import ranked_with_held_out
-    from .training_summary import summary_lines
+    from .training_lines import summary_lines
 
     too_good = bool(ranked_with_held_out(dataset, settings.validation_split))
     answer(options, summary.to_json(), lambda: summary_lines(summary, settings, too_good))
@@ -161,11 +161,11 @@ def _refuse_early(options: argparse.Namespace, dataset: Any, settings: TrainingS
 def _show_plan(
     options: argparse.Namespace, control: _Control, dataset: Any, settings: TrainingSettings, workers: int
 ) -> None:
-    from . import training_plan
+    from .training_lines import plan_figures, plan_lines
 
     limit = control.memory_limit or find_limit()
-    figures = training_plan.figures(dataset, settings, limit, workers, options.measure)
-    answer(options, figures, lambda: training_plan.lines(figures))
+    figures = plan_figures(dataset, settings, limit, workers, options.measure)
+    answer(options, figures, lambda: plan_lines(figures))
 
 
 def _dataset(options: argparse.Namespace) -> Any:
@@ -230,54 +230,35 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         f"%(prog)s {each} [OPTIONS]" for each in ("DATASET --run DIR", "--resume RUN", "DATASET --plan")
     )
     add_json(parser)
-    parser.add_argument(
-        "dataset",
-        type=Path,
-        nargs="?",
-        metavar="DATASET",
-        help="a dataset directory (default with --resume: the dataset of the run)",
-    )
+    dataset = "a dataset directory (default with --resume: the dataset of the run)"
+    parser.add_argument("dataset", type=Path, nargs="?", metavar="DATASET", help=dataset)
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--run", type=Path, metavar="DIR", help="train, and make this run directory")
-    where.add_argument(
-        "--resume",
-        type=Path,
-        metavar="RUN",
-        help="resume this run from its last saved state, with its own settings; with more --epochs, "
+    add_paths(where, "DIR", run="train, and make this run directory")
+    add_paths(
+        where,
+        "RUN",
+        resume="resume this run from its last saved state, with its own settings; with more --epochs, "
         "train a finished run further",
     )
-    where.add_argument(
-        "--plan",
-        action="store_true",
-        help="show how much memory and disk training takes, and do not train",
+    add_flags(where, plan="show how much memory and disk training takes, and do not train")
+    start_from = (
+        "start from the weights of this finished run, on data with the same words (prepare --vocabulary "
+        "RUN) and labels; words, layers, dropout, learning rate, batch size, optimizer, class weight and "
+        "--best-by default to that run's"
     )
-    parser.add_argument(
-        "--measure",
-        action="store_true",
-        help="with --plan: train for one second, and show how long training takes",
-    )
-    parser.add_argument(
-        "--from",
-        dest="start_from",
-        type=Path,
-        metavar="RUN",
-        help="start from the weights of this finished run, on data with the same words (prepare "
-        "--vocabulary RUN) and labels; words, layers, dropout, learning rate, batch size, "
-        "optimizer, class weight and --best-by default to that run's",
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace the run directory if it exists")
-    parser.add_argument(
-        "--force",
-        action="store_true",
-        help="resume although the dataset, TensorFlow, or the processor has changed; the result is "
-        "then not bit-identical",
+    parser.add_argument("--from", dest="start_from", type=Path, metavar="RUN", help=start_from)
+    add_flags(
+        parser,
+        measure="with --plan: train for one second, and show how long training takes",
+        overwrite="replace the run directory if it exists",
+        force="resume although the dataset, TensorFlow, or the processor has changed; the result is then "
+        "not bit-identical",
     )
     add_settings(parser, _Control)
-    parser.add_argument(
-        "--recipe",
-        choices=RECIPES,
-        help="the settings to start from; the options below override them (default: the dataset's). "
-        "tutorial: the defaults below. ngrams: one hidden layer, and a learning rate that falls "
-        "to zero over as many steps as the length of the texts and the number of labels need",
+    recipe = (
+        "the settings to start from; the options below override them (default: the dataset's). "
+        "tutorial: the defaults below. ngrams: one hidden layer, and a learning rate that falls to zero "
+        "over as many steps as the length of the texts and the number of labels need"
     )
+    parser.add_argument("--recipe", choices=RECIPES, help=recipe)
     add_settings(parser, TrainingSettings)

@@ -14,7 +14,7 @@ from ..system.memory import MB
 from ..system.progress import Bar, can_write, duration
 from ..system.settings import plain
 from ..system.signals import stop_on_signals
-from .options import add_html, add_json, add_settings, given
+from .options import HTML, add_json, add_lists, add_paths, add_settings, given
 from .output import VALIDATION_TOO_GOOD, answer, report, room
 
 if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
@@ -221,14 +221,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
     add_json(parser)
     parser.epilog = RANGES
-    add = parser.add_argument
-    add("dataset", type=Path, metavar="DATASET", help="a dataset directory")
-    add("--out", type=Path, required=True, metavar="DIR", help="the folder for the runs and the winner; "
-        "a search in it is resumed")  # fmt: skip
-    add("--csv", type=Path, metavar="FILE", help="also write the table to FILE")
-    add_html(parser)
-    add("--grid", nargs="+", action="extend", default=[], metavar="NAME=VALUES", help="train every "
-        "combination of these values, such as epochs=1,2,3 hidden=50,50,50:32,32, instead of random "
-        "settings; a single value applies to all runs. Finished runs are kept, interrupted ones "
-        "resumed")  # fmt: skip
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="a dataset directory")
+    out = "the folder for the runs and the winner; a search in it is resumed"
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help=out)
+    add_paths(parser, "FILE", csv="also write the table to FILE", html=HTML)
+    add_lists(
+        parser,
+        "NAME=VALUES",
+        grid="train every combination of these values, such as epochs=1,2,3 hidden=50,50,50:32,32, "
+        "instead of random settings; a single value applies to all runs. Finished runs are kept, "
+        "interrupted ones resumed",
+    )
     add_settings(parser, TuneSettings)
