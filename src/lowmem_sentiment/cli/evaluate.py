@@ -26,8 +26,8 @@ _PREPARE_ONLY = ("test", "validation", "test_fraction", "split", "seed", "labels
 
 
 def run(options: argparse.Namespace, bar: Bar) -> None:
+    from ..decisions.gates import parse_limit
     from ..evaluation.evaluate import evaluate_runs, save
-    from ..evaluation.gates import parse_limit
     from ..evaluation.labelled_texts import TextFiles
 
     late = [path for path in options.data if (path / "config.json").exists()]  # runs after --data

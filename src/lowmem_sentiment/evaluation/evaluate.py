@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import __version__
 from ..dataset.reader import Dataset
+from ..decisions.gates import check_metrics, missed
 from ..decisions.recorded import record
 from ..decisions.significance import paired_test
 from ..model.numpy_model import NumpyModel
@@ -23,14 +24,13 @@ from ..system.errors import DataError, SettingsError
 from ..system.progress import Progress, no_progress
 from . import drift
 from .choices import AnswerCount, BeforeTemperature, decide
-from .gates import check_metrics, missed
 from .intervals import intervals, reliability
 from .labelled_texts import TextFiles
 from .paired_bootstrap import PairedBootstrap, split_metric
 from .predictions import SurestMistakes, predictions_format, write_predictions
 from .results import Comparison, Evaluation
 from .scored_runs import ReviewGroup, ScoredRun, group_by_dataset, group_of_texts
-from .scoring import Batch, Observer, Scores, Tally, score, with_progress
+from .scoring import Batch, Observer, Scores, Tally, metric_names, score, with_progress
 from .settings import EvaluationSettings
 
 
@@ -93,7 +93,7 @@ def evaluate_runs(
     else:
         groups = group_by_dataset(scored, live, reviews, settings.split)
     for run in scored if limits else ():
-        check_metrics(limits, run.labels)
+        check_metrics(limits, metric_names(run.labels))
     if settings.metric:
         split_metric(settings.metric, scored[0].labels)
     decide(scored, live, settings, progress)

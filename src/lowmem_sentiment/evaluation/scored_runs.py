@@ -19,12 +19,12 @@ from ..decisions.recorded import Choice
 from ..model.decision import Decision
 from ..model.numpy_model import NumpyModel, load_with_vocabulary
 from ..runs.run_directory import RunDirectory
+from ..runs.training_texts import trained_on
 from ..system.errors import DataError, SettingsError
 from ..text.encoders import TextEncoder
 from ..text.vocabulary import Vocabulary
 from .labelled_texts import LabelledTexts, TextFiles, recorded_source
 from .scoring import Batch, dataset_batches
-from .training_texts import trained_on
 
 if TYPE_CHECKING:
     from .scoring import Model

@@ -89,6 +89,13 @@ def named_by_label(by_label: Mapping[str, LabelMetrics]) -> dict[str, float]:
     }
 
 
+def metric_names(labels: Sequence[str]) -> list[str]:
+    """Return the names of all metrics of these labels, such as "accuracy" and "recall:spam"."""
+    metrics, by_label = Tally(labels).metrics()
+    auc = ["auc"] if len(labels) == 2 else []  # not defined without reviews of both labels
+    return [*metrics, *auc, *named_by_label(by_label)]
+
+
 class Tally:
     """Counts of a model's predictions for labelled reviews: 70 KB for two labels and any reviews."""
 

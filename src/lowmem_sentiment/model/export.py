@@ -96,26 +96,16 @@ def _save(run: RunDirectory, directory: Path, decision: Decision) -> None:
     def serve(texts: tf.Tensor) -> dict[str, tf.Tensor]:
         words = tokenise(texts)
         rows = encoding(_ids(words, table, ngrams))
-        outputs = logits = model(rows, training=False)
-        if from_logits:
-            if outputs.shape[-1] == 1:
-                logits = tf.concat([tf.zeros_like(outputs), outputs], axis=1)
-            outputs = tf.nn.softmax(logits / decision.temperature)
-        elif outputs.shape[-1] == 1:
-            outputs = tf.concat([1 - outputs, outputs], axis=1)
-        if outputs.shape[-1] == 2:
-            above = 0.5 if decision.threshold is None else decision.threshold
-            chosen = tf.cast(outputs[:, 1] > above, tf.int64)
-        else:
-            chosen = tf.argmax(outputs, axis=1)
-        answer = {
-            "label": tf.gather(names, chosen),
-            "probability": tf.gather(outputs, chosen, batch_dims=1),
-            "probabilities": outputs,
-        }
+        outputs = model(rows, training=False)
+        if not from_logits:
+            outputs = tf.concat([1 - outputs, outputs], axis=1) if outputs.shape[-1] == 1 else outputs
+            return _answer(decision, outputs, names)
+        if outputs.shape[-1] == 1:
+            outputs = tf.concat([tf.zeros_like(outputs), outputs], axis=1)
+        answer = _answer(decision, tf.nn.softmax(outputs / decision.temperature), names)
         if not decision.abstains:
             return answer
-        reason = _reasons(decision, logits, rows, words.row_lengths())
+        reason = _reasons(decision, outputs, rows, words.row_lengths())
         return {**answer, "label": tf.where(reason == "", answer["label"], ""), "reason": reason}
 
     module = tf.Module()
@@ -123,6 +113,22 @@ def _save(run: RunDirectory, directory: Path, decision: Decision) -> None:
     module.serve = tf.function(serve, input_signature=[tf.TensorSpec([None], tf.string, name="texts")])
     with refused_writes_as_os_errors(tf.errors.OpError):
         tf.saved_model.save(module, str(directory), signatures={"serving_default": module.serve})
+
+
+def _answer(decision: Decision, probabilities: Any, names: Any) -> dict[str, Any]:
+    """Return the labels, as `Decision.labels`, and the probabilities [batch, labels]."""
+    from .tensorflow import tf
+
+    if probabilities.shape[-1] == 2:
+        above = 0.5 if decision.threshold is None else decision.threshold
+        chosen = tf.cast(probabilities[:, 1] > above, tf.int64)
+    else:
+        chosen = tf.argmax(probabilities, axis=1)
+    return {
+        "label": tf.gather(names, chosen),
+        "probability": tf.gather(probabilities, chosen, batch_dims=1),
+        "probabilities": probabilities,
+    }
 
 
 def _reasons(decision: Decision, logits: Any, rows: Any, words: Any) -> Any:

@@ -7,9 +7,9 @@ import numpy as np
 
 from ..dataset.duplicates import text_hashes
 from ..dataset.reader import Dataset
-from ..runs.run_directory import RunDirectory
 from ..system.errors import InputMissing, SettingsError
 from ..text.vocabulary import FIRST_WORD_ID, OUT_OF_VOCABULARY_ID
+from .run_directory import RunDirectory
 
 
 def trained_on(run: RunDirectory, dataset: Dataset) -> np.ndarray | None:

@@ -1,7 +1,7 @@
 import pytest
 
-from lowmem_sentiment.evaluation.gates import check_metrics, missed, parse_limit
-from lowmem_sentiment.evaluation.scoring import Tally
+from lowmem_sentiment.decisions.gates import check_metrics, missed, parse_limit
+from lowmem_sentiment.evaluation.scoring import Tally, metric_names
 from lowmem_sentiment.system.errors import SettingsError
 
 
@@ -39,7 +39,7 @@ def test_what_is_no_limit_is_refused(text):
 
 
 def test_unknown_metrics_and_labels_are_refused():
-    check_metrics(["accuracy", "auc", "recall:spam"], ["ham", "spam"])
+    check_metrics(["accuracy", "auc", "recall:spam"], metric_names(["ham", "spam"]))
     for name in ("acuracy", "recall:eggs", "macro_f1"):
         with pytest.raises(SettingsError, match=f"no metric '{name}', expected one of loss, accuracy, "):
-            check_metrics([name], ["ham", "spam"])
+            check_metrics([name], metric_names(["ham", "spam"]))

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..system.errors import SettingsError
-from .scoring import Tally, named_by_label
 
 
 def parse_limit(text: str) -> tuple[str, float]:
@@ -25,11 +24,8 @@ def parse_limit(text: str) -> tuple[str, float]:
     return name, limit
 
 
-def check_metrics(names: Iterable[str], labels: Sequence[str]) -> None:
-    """Raise SettingsError for the first name that is not a metric of these labels."""
-    metrics, by_label = Tally(labels).metrics()
-    auc = ["auc"] if len(labels) == 2 else []  # not defined without reviews of both labels
-    known = [*metrics, *auc, *named_by_label(by_label)]
+def check_metrics(names: Iterable[str], known: Sequence[str]) -> None:
+    """Raise SettingsError for the first name that is not one of the `known` metrics."""
     for name in names:
         if name not in known:
             shown = known if len(known) <= 60 else [*known[:60], "..."]
