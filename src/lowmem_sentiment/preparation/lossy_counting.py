@@ -31,7 +31,7 @@ WORD_BYTES = 160
 # arrays at a time, which takes some 8 bytes more meanwhile.
 ROW_BYTES = 24
 
-_WAITING = 0.25  # of the rows in the table
+_WAITING = 0.08  # of the rows in the table
 
 _DENSE = 1 << 20  # counts of n-grams by label at a time, 8 bytes each and some six copies
 
