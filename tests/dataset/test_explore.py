@@ -180,8 +180,8 @@ def test_the_command_tells_all(dataset, tmp_path):
     result = run_cli("explore", dataset.directory, "--tensorboard", tmp_path / "board")
     assert result.returncode == 0
     for expected in (
-        "160 train, 40 test",
-        "label 1",
+        "train  test",
+        "1  positive",
         "unique words",
         "all as recorded",
         "█",
