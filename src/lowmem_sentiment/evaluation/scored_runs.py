@@ -110,10 +110,11 @@ class ScoredRun:
         config = self.run.config()
         share: float = config["settings"].get("validation_split", 0.0)
         if not share:
-            again = "prepare it again with --validation-split 0.1, then " if dataset.features else ""
+            first = f"prepare {dataset.directory} again with --validation-split 0.1, then "
             raise SettingsError(
                 f"{self.run.path} has no validation split; expected a run that was trained with one: "
-                f"{again}train {dataset.directory} --run {self.run.path}-validated --validation-split 0.1"
+                f"{first if dataset.features else ''}train {dataset.directory} "
+                f"--run {self.run.path}-validated --validation-split 0.1"
             )
         if config["dataset"]["fingerprint"] != dataset.fingerprint:
             raise SettingsError(
