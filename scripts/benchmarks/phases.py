@@ -46,6 +46,23 @@ PHASES = {
 }
 
 
+TRAINING = {
+    "building the model": ["training.job:Job.build_model", "training.checkpoint:make_variables"],
+    "graphs of the input pipeline": ["training.job:Job.batches"],
+    "training, from the second execution on": ["training.loop:train_epoch"],
+    "validation, from the second execution on": ["training.loop:validate"],
+    "saving states": ["training.checkpoint:save"],
+    "saving the model": [
+        "runs.run_directory:RunDirectory.write_model",
+        "runs.run_directory:RunDirectory.write_weights",
+    ],
+    "TensorBoard, after an epoch and at the end": [
+        "training.tensorboard_callback:Curves.on_epoch_end",
+        "training.train:write_result",
+    ],
+}
+
+
 class _Clock:
     """Add up the processor time of phases; the innermost one has it."""
 
@@ -80,8 +97,21 @@ class _Clock:
             yield item
 
 
-def _replace(clock: _Clock) -> None:
-    for phase, places in PHASES.items():
+def _time_first_executions(clock: _Clock) -> None:
+    """Count the first call of each compiled execution, which traces its graph, as a phase."""
+    single_process: Any = importlib.import_module("lowmem_sentiment.training.single_process")
+    compile_execution = single_process.compile_execution
+
+    def compile_and_time(*arguments: Any, **options: Any) -> Any:
+        execute = compile_execution(*arguments, **options)
+        calls = iter([clock.timed("tracing, and the first execution of each graph", execute)])
+        return lambda *arguments: next(calls, execute)(*arguments)
+
+    single_process.compile_execution = compile_and_time
+
+
+def _replace(clock: _Clock, phases: dict[str, list[str]]) -> None:
+    for phase, places in phases.items():
         for place in places:
             module, _, path = place.partition(":")
             owner = importlib.import_module(module if module == "os" else f"lowmem_sentiment.{module}")
@@ -97,19 +127,29 @@ def _replace(clock: _Clock) -> None:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "command", nargs=argparse.REMAINDER, help="prepare imdb --npz ... (without --out)"
+        "command",
+        nargs=argparse.REMAINDER,
+        help="prepare imdb --npz ... (without --out), or train DATASET (without --run)",
     )
 
 
 def run(options: argparse.Namespace) -> None:
     """Print a table of a command's phases."""
     clock = _Clock()
-    _replace(clock)
+    if options.command[0] == "train":
+        clock.timed("importing TensorFlow and Keras", importlib.import_module)(
+            "lowmem_sentiment.model.tensorflow"
+        )
+        _time_first_executions(clock)
+        _replace(clock, TRAINING)
+    else:
+        _replace(clock, PHASES)
     from lowmem_sentiment.cli import main
 
     folder = tempfile.mkdtemp()
+    out = ["--run"] if options.command[0] == "train" else ["--workers", "1", "--out"]
     try:
-        main([*options.command, "--workers", "1", "--out", f"{folder}/data"])
+        main([*options.command, *out, f"{folder}/out"])
     finally:
         shutil.rmtree(folder)
     clock.turn()
