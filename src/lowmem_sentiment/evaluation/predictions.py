@@ -33,7 +33,7 @@ class AnswerForm:
 
     def __init__(self, keep: Sequence[str], labels: Sequence[str], *, reasons: bool = False):
         """Name the kept columns; `reasons` adds a column with why a text has no label to CSV."""
-        self._keep, self._reasons = keep, reasons
+        self.keep, self.labels, self._reasons = keep, labels, reasons
         why = ["reason"] if reasons else []
         answer = ["label", *why, "probability", "known", *(f"probability:{label}" for label in labels)]
         self.titles = answer_titles(keep, answer)
@@ -41,7 +41,7 @@ class AnswerForm:
 
     def to_json(self, number: int, kept: Sequence[Any], prediction: Prediction) -> str:
         """Return a line of JSON without its end."""
-        values = {"kept": dict(zip(self._keep, kept, strict=True))} if self._keep else {}
+        values = {"kept": dict(zip(self.keep, kept, strict=True))} if self.keep else {}
         return json.dumps({"number": number, **values, **prediction.to_json()})
 
     def to_csv(self, number: int, kept: Sequence[Any], prediction: Prediction) -> str:

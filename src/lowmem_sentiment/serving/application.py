@@ -5,27 +5,31 @@ import os
 import re
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from prometheus_client import CONTENT_TYPE_LATEST
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, ServiceUnavailable
 from werkzeug.routing import Map, Rule
+from werkzeug.utils import send_file
 from werkzeug.wrappers import Request, Response
 from werkzeug.wsgi import wrap_file
 
 from ..decisions.settings import DecisionSettings
 from ..evaluation.predict import Prediction
+from ..evaluation.predictions import AnswerForm
 from ..model.decision import Decision
 from ..system.errors import SettingsError, printable
+from ..text.reader_settings import ReaderSettings
 from . import protocols
 from .live_model import LiveModel, LoadedModel
-from .metrics import CONTENT_TYPE, Metrics
+from .metrics import Metrics
 from .protocols import BadRequest
 from .settings import ServingSettings
-from .tables import FORMATS, TableRequest, answer_table
+from .tables import FORMATS, answer_table
 
 RUNNING = 4
 """Requests that are predicted at a time; Python runs one of them at once."""
@@ -35,10 +39,9 @@ _VERSION = f"{_MODEL}/versions/{protocols.VERSION}"
 
 ROUTES = Map(
     [
-        Rule("/", endpoint="page", methods=["GET"]),
+        Rule("/", endpoint="page", defaults={"file": "index.html"}, methods=["GET"]),
         Rule("/", endpoint="hugging_face", methods=["POST"]),
-        Rule("/page.css", endpoint="page", methods=["GET"]),
-        Rule("/page.js", endpoint="page", methods=["GET"]),
+        Rule("/<any('page.css', 'page.js'):file>", endpoint="page", methods=["GET"]),
         Rule("/healthz", endpoint="health", methods=["GET"]),
         Rule("/metrics", endpoint="metrics", methods=["GET"]),
         Rule("/v1/models", endpoint="models", methods=["GET"]),
@@ -63,14 +66,13 @@ _POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-_PAGES = {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js"}
-_TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css", ".js": "text/javascript"}
-
 Log = Callable[[dict[str, Any]], None]
 
 
-class Busy(Exception):
-    """The maximum of requests are waiting."""
+class _Request(Request):
+    """A request, with its data for the counts and the log."""
+
+    endpoint, texts = "none", 0
 
 
 class Application:
@@ -94,21 +96,20 @@ class Application:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request; an error is a JSON object with "error" and the wrong "field"."""
         begun = time.monotonic()
-        request = Request(environ)
+        request = _Request(environ)
         request.max_content_length = self._settings.max_body
         if self._watch and self.model.has_changed():
             self.model.replace_in_background()
-        seen = _Seen()
         try:
-            response = self._respond(request, seen)
+            response = self._respond(request)
         except Exception as error:
             response = self._error(error, request)
         response.headers["X-Content-Type-Options"] = "nosniff"
-        response.call_on_close(lambda: self._count(request, response, seen, begun))
+        response.call_on_close(lambda: self._count(request, response, begun))
         return response(environ, start_response)
 
-    def _respond(self, request: Request, seen: "_Seen") -> Response:
-        seen.endpoint, arguments = ROUTES.bind_to_environ(request.environ).match()
+    def _respond(self, request: _Request) -> Response:
+        request.endpoint, arguments = ROUTES.bind_to_environ(request.environ).match()
         if arguments.get("name") in (f"{self.name}:predict", f"{self.name}:explain"):
             raise MethodNotAllowed(["POST"])
         if arguments.get("name", self.name) != self.name:
@@ -116,13 +117,13 @@ class Application:
                 f"is {printable(arguments['name'], 100)}, expected {self.name}", "model", 404
             )
         model = self.model.loaded  # one for the whole request
-        match seen.endpoint:
+        match request.endpoint:
             case "page":
-                return _page(request.path)
+                return _page(request, arguments["file"])
             case "health":
                 return _json({"status": "ok"})
             case "metrics":
-                return Response(self._metrics.to_text(), content_type=CONTENT_TYPE)
+                return Response(self._metrics.to_text(), content_type=CONTENT_TYPE_LATEST)
             case "models":
                 return _json({"models": [self.name]})
             case "status":
@@ -131,11 +132,11 @@ class Application:
                 known = model.predictor
                 return _json(protocols.metadata(self.name, known.labels, known.tokenizer, model.abstains))
         with self._slot():
-            if seen.endpoint == "predict" and request.mimetype in FORMATS:
-                return self._predict_table(request, model, seen)
-            return _json(self._predict(request, model, seen))
+            if request.endpoint == "predict" and request.mimetype in FORMATS:
+                return self._predict_table(request, model)
+            return _json(self._predict(request, model))
 
-    def _predict(self, request: Request, model: LoadedModel, seen: "_Seen") -> Any:
+    def _predict(self, request: _Request, model: LoadedModel) -> Any:
         """Answer a JSON request of any of the protocols."""
         if request.mimetype not in _JSON:
             raise BadRequest(
@@ -147,44 +148,40 @@ class Application:
         predictor = model.predictor
         limit = min(limit, protocols.texts_at_a_time(len(predictor.labels)))
         decision = _decision(model, protocols.wants_to_abstain(content), "parameters.abstain")
-        if seen.endpoint == "hugging_face":
-            texts = protocols.hugging_face_texts(content, limit)
-        else:
-            texts = protocols.tensorflow_texts(content, limit)
-        predictions = predictor.predict(texts, decision, explain=seen.endpoint == "explain")
-        seen.texts += len(texts)
-        if seen.endpoint == "hugging_face":
+        hugging_face = request.endpoint == "hugging_face"
+        read = protocols.hugging_face_texts if hugging_face else protocols.tensorflow_texts
+        texts = read(content, limit)
+        predictions = predictor.predict(texts, decision, explain=request.endpoint == "explain")
+        request.texts += len(texts)
+        if hugging_face:
             return protocols.hugging_face_answer(content, predictions)
-        if seen.endpoint == "explain":
+        if request.endpoint == "explain":
             return protocols.explanations(content, predictions)
         return protocols.tensorflow_answer(content, predictions, predictor.labels, decision.abstains)
 
-    def _predict_table(self, request: Request, model: LoadedModel, seen: "_Seen") -> Response:
+    def _predict_table(self, request: _Request, model: LoadedModel) -> Response:
         """Answer CSV with CSV, and JSON Lines with JSON Lines."""
-        wanted = TableRequest(
-            FORMATS[request.mimetype],
-            request.args.get("text_column"),
-            tuple(request.args.getlist("keep")),
-        )
-        asked = request.args.get("abstain")
+        wanted, asked = request.args, request.args.get("abstain")
         if asked not in (None, "true", "false"):
             raise BadRequest(f"is {printable(asked, 60)}, expected true or false", "abstain")
         decision = _decision(model, None if asked is None else asked == "true", "abstain")
 
         def predict(texts: list[bytes]) -> list[Prediction]:
-            seen.texts += len(texts)
+            request.texts += len(texts)
             return model.predictor.predict(texts, decision)
 
-        labels = model.predictor.labels
-        answer = answer_table(request.stream, wanted, labels, predict, reasons=decision.abstains)
-        content_type = "text/csv; charset=utf-8" if wanted.format == "csv" else request.mimetype
+        form = AnswerForm(wanted.getlist("keep"), model.predictor.labels, reasons=decision.abstains)
+        format = FORMATS[request.mimetype]
+        settings = ReaderSettings(format=format, text_column=wanted.get("text_column"))
+        answer = answer_table(request.stream, settings, form, predict)
+        content_type = "text/csv; charset=utf-8" if format == "csv" else request.mimetype
         return Response(wrap_file(request.environ, answer), content_type=content_type)
 
     @contextmanager
     def _slot(self) -> Iterator[None]:
-        """Wait until fewer than `RUNNING` requests are predicted; Busy if enough wait already."""
+        """Wait until fewer than `RUNNING` requests are predicted, unless enough wait already."""
         if not self._waiting.acquire(blocking=False):
-            raise Busy
+            raise ServiceUnavailable(retry_after=1)
         try:
             with self._slots:
                 yield
@@ -193,56 +190,38 @@ class Application:
 
     def _error(self, error: Exception, request: Request) -> Response:
         """Return the answer to a request that failed."""
-        match error:
-            case BadRequest():
-                where = {"field": error.field} if error.field else {}
-                return _json({"error": f"{error.field or ''} {error}".strip(), **where}, error.code)
-            case Busy() | MemoryError():
-                response = _json({"error": "the server is busy; try again"}, 503)
-                response.headers["Retry-After"] = "1"
-                return response
-            case HTTPException(code=int(code)):
-                if code == 413:
-                    text = f"the body is larger than {self._settings.max_body:,} bytes"
-                    return _json({"error": text, "field": "Content-Length"}, 413)
-                here = f"{request.method} {printable(request.path, 200)}"
-                known = {404: f"there is no {here}", 405: f"{here} is not possible"}
-                text = printable(error.description or error.name, 1_000)
-                response = _json({"error": known.get(code, text)}, code)
-                for name, value in error.get_headers(request.environ):
-                    if name == "Allow":
-                        response.headers[name] = value
-                return response
-        place = error.__traceback__
-        while place is not None and place.tb_next is not None:
-            place = place.tb_next
-        where = f"{Path(place.tb_frame.f_code.co_filename).name}:{place.tb_lineno}" if place else ""
+        if isinstance(error, BadRequest):
+            field = {"field": error.field} if error.field else {}
+            return _json({"error": f"{error.field or ''} {error}".strip(), **field}, error.code)
+        if isinstance(error, MemoryError):
+            error = ServiceUnavailable(retry_after=1)
+        if isinstance(error, HTTPException):
+            here = f"{request.method} {printable(request.path, 200)}"
+            known = {
+                404: f"there is no {here}",
+                405: f"{here} is not possible",
+                413: f"the body is larger than {self._settings.max_body:,} bytes",
+                503: "the server is busy; try again",
+            }
+            text = known.get(error.code or 0) or printable(error.description or error.name, 1_000)
+            field = {"field": "Content-Length"} if error.code == 413 else {}
+            response = error.get_response(request.environ)  # with headers such as Allow
+            response.set_data(json.dumps({"error": text, **field}))
+            response.content_type = "application/json"
+            return response
+        *_, place = traceback.extract_tb(error.__traceback__)
+        where = f"{Path(place.filename).name}:{place.lineno}"
         # Not its message, which may quote a text.
         self._log({"event": "error", "kind": type(error).__name__, "at": where})
         return _json({"error": "the server failed"}, 500)
 
-    def _count(self, request: Request, response: Response, seen: "_Seen", begun: float) -> None:
+    def _count(self, request: _Request, response: Response, begun: float) -> None:
         seconds = time.monotonic() - begun
-        self._metrics.count(seen.endpoint, response.status_code, seconds, seen.texts)
+        self._metrics.count(request.endpoint, response.status_code, seconds, request.texts)
         if self._access_log:
-            self._log(
-                {
-                    "event": "request",
-                    "remote": request.remote_addr,
-                    "method": request.method,
-                    "path": request.path,
-                    "code": response.status_code,
-                    "texts": seen.texts,
-                    "seconds": round(seconds, 6),
-                }
-            )
-
-
-class _Seen:
-    """Data on a request for the counts and the log."""
-
-    def __init__(self) -> None:
-        self.endpoint, self.texts = "none", 0
+            about = {"remote": request.remote_addr, "method": request.method, "path": request.path}
+            result = {"code": response.status_code, "texts": request.texts, "seconds": round(seconds, 6)}
+            self._log({"event": "request", **about, **result})
 
 
 def create_app(
@@ -291,9 +270,8 @@ def _json(content: Any, code: int = 200) -> Response:
     return Response(json.dumps(content), code, content_type="application/json")
 
 
-def _page(path: str) -> Response:
-    file = files(__package__).joinpath("page", _PAGES[path])
-    response = Response(file.read_bytes(), content_type=_TYPES[Path(_PAGES[path]).suffix])
+def _page(request: Request, file: str) -> Response:
+    response = send_file(Path(__file__).with_name("page") / file, request.environ)
     response.headers["Content-Security-Policy"] = _POLICY
     response.headers["Referrer-Policy"] = "no-referrer"
     return response

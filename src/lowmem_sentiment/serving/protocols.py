@@ -54,14 +54,13 @@ def tensorflow_texts(content: Mapping[str, Any], limit: int) -> list[bytes]:
     """Return the texts of TensorFlow Serving's "instances" (rows) or "inputs" (columns)."""
     if content.get("signature_name", "serving_default") != "serving_default":
         raise BadRequest("expected serving_default", "signature_name")
-    if "instances" in content:
-        return _texts(content["instances"], "instances", limit)
-    if "inputs" in content:
-        inputs, field = content["inputs"], "inputs"
-        if isinstance(inputs, dict):
-            inputs, field = _named_input(inputs, field), "inputs.texts"
-        return _texts(inputs, field, limit)
-    raise BadRequest('expected "instances": ["text", ...] or "inputs": {"texts": [...]}', "instances")
+    field = "instances" if "instances" in content else "inputs"
+    if field not in content:
+        raise BadRequest('expected "instances": ["text", ...] or "inputs": {"texts": [...]}', "instances")
+    inputs = content[field]
+    if field == "inputs" and isinstance(inputs, dict):
+        inputs, field = _named_input(inputs, field), "inputs.texts"
+    return _texts(inputs, field, limit)
 
 
 def wants_to_abstain(content: Mapping[str, Any]) -> bool | None:
@@ -72,11 +71,6 @@ def wants_to_abstain(content: Mapping[str, Any]) -> bool | None:
     return value
 
 
-def output_names(reasons: bool) -> list[str]:
-    """Return the names of the outputs, in order."""
-    return ["label", *(["reason"] if reasons else []), "probability", "probabilities"]
-
-
 def tensorflow_answer(
     content: Mapping[str, Any], predictions: Sequence[Prediction], labels: list[str], reasons: bool
 ) -> dict[str, Any]:
@@ -84,19 +78,16 @@ def tensorflow_answer(
 
     `reasons` adds why a text has no label, or null.
     """
-    rows: list[dict[str, Any]] = [
-        {
-            "label": each.label,
-            **({"reason": each.reason} if reasons else {}),
-            "probability": each.probability,
-            "probabilities": [each.probabilities[label] for label in labels],
-        }
-        for each in predictions
-    ]
-    if "instances" in content:
-        return {"predictions": rows}
-    names = output_names(reasons)
-    return {"outputs": {name: [row[name] for row in rows] for name in names}}
+    columns = {
+        "label": [each.label for each in predictions],
+        **({"reason": [each.reason for each in predictions]} if reasons else {}),
+        "probability": [each.probability for each in predictions],
+        "probabilities": [[each.probabilities[label] for label in labels] for each in predictions],
+    }
+    if "instances" not in content:
+        return {"outputs": columns}
+    rows = zip(*columns.values(), strict=True)
+    return {"predictions": [dict(zip(columns, row, strict=True)) for row in rows]}
 
 
 def explanations(content: Mapping[str, Any], predictions: Sequence[Prediction]) -> dict[str, Any]:

@@ -48,10 +48,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def run_in_process(application: Application, listening: socket.socket, settings: ServingSettings) -> None:
-    """Answer requests until SIGTERM or Ctrl-C, then finish those under way.
-
-    SIGHUP loads the run again, even if its weights are the same.
-    """
+    """Answer requests until SIGTERM or Ctrl-C, then finish those under way; SIGHUP reloads the run."""
     received: set[int] = set()  # a handler may come anywhere, and so takes no lock
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda number, _: received.add(number))
@@ -155,17 +152,13 @@ def run_in_workers(
 
     class Gunicorn(BaseApplication):  # type: ignore[misc]
         def load_config(self) -> None:
-            chosen = {
-                "bind": address,
-                "workers": workers,
-                "worker_class": WaitressWorker,
-                "preload_app": True,  # loaded once, before the processes fork
-                "graceful_timeout": int(FINISH),
-                "proc_name": "lowmem-sentiment",
-                "loglevel": "warning",
-            }
-            for name, value in chosen.items():
-                self.cfg.set(name, value)
+            self.cfg.set("bind", address)
+            self.cfg.set("workers", workers)
+            self.cfg.set("worker_class", WaitressWorker)
+            self.cfg.set("preload_app", True)  # loaded once, before the processes fork
+            self.cfg.set("graceful_timeout", int(FINISH))
+            self.cfg.set("proc_name", "lowmem-sentiment")
+            self.cfg.set("loglevel", "warning")
 
         def load(self) -> Application:
             gc.freeze()  # or the collector would write to, and so copy, what is shared

@@ -6,8 +6,8 @@ an error instead of half an answer, and a slow client delays nobody.
 
 import io
 import tempfile
-from collections.abc import Callable, Sequence
-from typing import IO, NamedTuple
+from collections.abc import Callable
+from typing import IO
 
 from ..evaluation.predict import Prediction
 from ..evaluation.predictions import AnswerForm, csv_line
@@ -29,35 +29,26 @@ _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"(\xb5/\xfd")
 
 _IN_MEMORY = 1 << 20
 
-Predict = Callable[[list[bytes]], list[Prediction]]
-
-
-class TableRequest(NamedTuple):
-    """The columns or fields that a request names."""
-
-    format: str
-    text_column: str | None
-    keep: tuple[str, ...]
-
 
 def answer_table(
-    stream: IO[bytes], wanted: TableRequest, labels: Sequence[str], predict: Predict, *, reasons: bool
+    stream: IO[bytes],
+    settings: ReaderSettings,
+    form: AnswerForm,
+    predict: Callable[[list[bytes]], list[Prediction]],
 ) -> IO[bytes]:
-    """Return a file with the answer, with a column of `reasons` if asked; BadRequest for a bad row."""
+    """Return a file with the answer; BadRequest for a bad row."""
     body = io.BufferedReader(stream)  # type: ignore[type-var]
     if body.peek(6).startswith(_COMPRESSED):
         raise BadRequest("the body is compressed, expected text", code=415)
-    settings = ReaderSettings(format=wanted.format, text_column=wanted.text_column)
-    block = texts_at_a_time(len(labels))
+    block = texts_at_a_time(len(form.labels))
     answer: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # the caller's
-    form = AnswerForm(wanted.keep, labels, reasons=reasons)
     number = 0
-    as_csv = wanted.format == "csv"
+    as_csv = settings.format == "csv"
     line, end = (form.to_csv, "\r\n") if as_csv else (form.to_json, "\n")
     if as_csv:
         answer.write(f"{csv_line(form.titles)}\r\n".encode())
     try:
-        for rows in read_rows(body, settings, keep=wanted.keep):
+        for rows in read_rows(body, settings, keep=form.keep):
             for at in range(0, len(rows), block):
                 some = rows[at : at + block]
                 predictions = predict([row.text for row in some])
