@@ -9,6 +9,7 @@ from helpers import run_cli, write_noisy_reviews
 
 from lowmem_sentiment.cli import tune as cli_tune
 from lowmem_sentiment.preparation.prepare import prepare
+from lowmem_sentiment.preparation.settings import PreparationSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.search.cross_validation import FILE, SHARES, cross_validate, estimate
 from lowmem_sentiment.search.fold_data import Folds, FoldSource, preparation_settings
@@ -166,3 +167,16 @@ def test_the_command_trains_folds_in_processes(noisy, tmp_path):
     assert not any(RunDirectory(each).config_file.exists() for each in (tmp_path / "out").iterdir())
     refused = run_cli(*arguments, "--csv", tmp_path / "table.csv")
     assert refused.returncode == 2 and "--csv is the table of a search" in refused.stderr
+
+
+def test_a_fold_is_prepared_as_its_dataset_was(dataset, noisy, tmp_path):
+    source = FoldSource(dataset, Folds(dataset, 2, seed=0), 0)
+    words = prepare(source, tmp_path / "words", preparation_settings(dataset))
+    assert words.features is None and words.recipe == "tutorial"
+    assert words.num_reviews("train") + words.num_reviews("test") == dataset.num_reviews("train")
+    write_noisy_reviews(tmp_path / "later.tsv", ["a", "b", "c"], 200, seed=2)
+    texts = FilesSource([tmp_path / "later.tsv"], FilesSettings())
+    given = prepare(texts, tmp_path / "given", PreparationSettings(vocabulary=noisy.directory))
+    source = FoldSource(given, Folds(given, 2, seed=0), 0)
+    fold = prepare(source, tmp_path / "fold", preparation_settings(given))
+    assert fold.input_vocabulary().words == noisy.input_vocabulary().words  # nothing of it is chosen here

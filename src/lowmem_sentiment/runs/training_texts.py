@@ -47,7 +47,8 @@ def _split_rule(source: dict[str, Any]) -> Any:
     """Return what decides the split of each text by itself; the whole source if nothing does."""
     if source.get("kind") != "files" or "split" in source:  # IMDb's order, --split stratified
         return {name: value for name, value in source.items() if name != "vocabulary"}
-    named = [file["path"] for file in source["files"] if file["split"] == "test"]
+    files = [file for file in source.get("files", ()) if isinstance(file, dict)]
+    named = [str(file.get("path")) for file in files if file.get("split") == "test"]
     return source.get("test_fraction"), sorted(named)
 
 
