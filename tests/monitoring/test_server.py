@@ -19,7 +19,7 @@ from lowmem_sentiment.monitoring import event_writer
 from lowmem_sentiment.monitoring.event_reader import read_curves
 from lowmem_sentiment.monitoring.event_writer import EventWriter
 from lowmem_sentiment.monitoring.run_names import run_names
-from lowmem_sentiment.monitoring.server import ONE_RUN, Gate
+from lowmem_sentiment.monitoring.server import ONE_RUN, gate
 
 # Eight runs take 96 MB on Python 3.11, and 106 on 3.13 with the NumPy that comes with it.
 MOST_MEGABYTES = 100 if sys.version_info < (3, 12) else 110
@@ -144,9 +144,9 @@ def test_a_plugin_that_imports_tensorflow_is_not_there(board):
 def test_a_request_for_another_server_is_refused(host, status):
     """As a page of another site makes it, whose name leads to this machine (DNS rebinding)."""
     answers = []
-    gate = Gate(lambda environment, start: [b"ours"], 1, "board.example")
-    environment = {"HTTP_HOST": host, "PATH_INFO": "/", "QUERY_STRING": ""}
-    gate(environment, lambda line, headers: answers.append(int(line.split()[0])))
+    application = gate(lambda environment, start: [b"ours"], 1, "board.example")
+    environment = {"HTTP_HOST": host, "PATH_INFO": "/", "REQUEST_METHOD": "GET"}
+    application(environment, lambda line, headers: answers.append(int(line.split()[0])))
     assert answers == [status]
 
 

@@ -61,32 +61,14 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
 
 def _lines(found: "Exploration") -> list[str]:
     """Return the statistics, with a histogram."""
-    length, copies = found.length, found.duplicates
-    unknown = (
-        f"{share:.1%} with {size if size == 'all' else f'{int(size):,}'}"
-        for size, share in found.out_of_vocabulary.items()
-    )
-    quantiles = (f"{float(share):.0%} {value:,}" for share, value in length.quantiles.items())
-    rows = {
-        "data": found.data,
-        "reviews": f"{sum(found.reviews.values()):,}",
-        "words": f"{found.words:,}",
-        "unique words": f"{found.distinct_ids:,} ids of the {found.num_words:,} of --num-words",
-        "unknown words": ", ".join(unknown),
-        "length": f"mean {length.mean:.5f}, standard deviation {length.standard_deviation:.3f}, "
-        f"{length.min:,} to {length.max:,}",
-        "quantiles": ", ".join(quantiles),
-        "duplicates": f"{'' if copies.exact else 'about '}{copies.reviews:,} reviews repeat another's "
-        "words",
-        "empty": f"{found.empty:,} reviews",
-        "checked": f"{found.checked_bytes:,} bytes, all as recorded",
-    }
+    from ..monitoring.exploration_events import statistics
+
     labels = [["", "label", "reviews", *found.reviews]]
     for nth, (label, counts) in enumerate(found.labels.items()):
         numbers = [sum(counts.values()), *counts.values()]
         labels.append([str(nth), label, *(f"{number:,}" for number in numbers)])
-    lines = [*table(rows, room()), "", *columns(labels, room(), left=2)]
-    lines += ["", "reviews by length", *_histogram_lines(length.histogram)]
+    lines = [*table(statistics(found), room()), "", *columns(labels, room(), left=2)]
+    lines += ["", "reviews by length", *_histogram_lines(found.length.histogram)]
     words = [printable(word.word) for word in found.most_frequent]
     lines += ["", "most frequent words", *_listed(words)]
     for noun, leaning in (("words", found.leaning), ("n-grams", found.leaning_features or {})):

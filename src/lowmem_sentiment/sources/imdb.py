@@ -8,9 +8,7 @@ import numpy as np
 
 from ..system.errors import SettingsError
 from ..text.reviews import Reviews
-from ..text.vocabulary import Vocabulary
-from .keras_files import KERAS_SEED, Published, read_word_index
-from .keras_npz import KerasNpz
+from .keras_files import KERAS_SEED, KerasSource, Published
 
 FILES = Published(
     "imdb",
@@ -41,16 +39,14 @@ def assign_splits(count: int, split: str) -> np.ndarray:
     return assigned
 
 
-class ImdbSource:
+class ImdbSource(KerasSource):
     """Keras' ``imdb.npz`` in Keras' order: shuffled with seed 113, train then test."""
 
-    name = "imdb"
-    labels = LABELS
+    name, labels, files = "imdb", LABELS, FILES
 
     def __init__(self, npz: Path, word_index: Path, split: str = "described"):
-        self.inputs = [Path(npz), Path(word_index)]
-        self._split, self._npz = split, KerasNpz(self.inputs[0])
-        FILES.check(*self.inputs)
+        super().__init__(npz, word_index)
+        self._split = split
         self._sizes = self._npz.count("y_train"), self._npz.count("y_test")
         assign_splits(0, split)
 
@@ -58,13 +54,10 @@ class ImdbSource:
         count = sum(self._sizes)
         return {
             "description": f"{count:,} IMDb reviews (Keras' imdb.npz)",
-            **FILES.describe(*self.inputs),
+            **super().describe(),
             "split": self._split,
             "reviews": count,
         }
-
-    def vocabulary(self) -> Vocabulary:
-        return read_word_index(self.inputs[1])
 
     def blocks(self) -> Iterator[tuple[str, Reviews]]:
         assigned = assign_splits(sum(self._sizes), self._split)

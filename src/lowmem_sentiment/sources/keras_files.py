@@ -2,14 +2,14 @@
 
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..system.errors import DataError, InputMissing
+from ..system.errors import DataError, InputMissing, Unavailable
 from ..system.files import sha256
 from ..system.progress import Progress, no_progress
 from ..text.vocabulary import Vocabulary
+from .keras_npz import KerasNpz
 
 # As in keras.datasets
 ORIGIN = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
@@ -19,33 +19,15 @@ KERAS_SEED = 113  # of the shuffle in keras.datasets' load_data
 _MAX_INDEX_BYTES = 16 << 20  # IMDb's has 1.6 MB
 
 
-@dataclass(frozen=True)
 class Published:
-    """Keras' names of the files of a dataset, and the digests that it checks downloads by."""
+    """Keras' names of the two files of a dataset, and the digests that it checks downloads by."""
 
-    name: str
-    npz_sha256: str
-    word_index_md5: str
-
-    @property
-    def npz(self) -> str:
-        """The name of the file of reviews."""
-        return f"{self.name}.npz"
-
-    @property
-    def word_index(self) -> str:
-        """The name of the file of words."""
-        return f"{self.name}_word_index.json"
-
-    @property
-    def npz_variable(self) -> str:
-        """The environment variable that names the file of reviews."""
-        return f"LOWMEM_SENTIMENT_{self.name.upper()}_NPZ"
-
-    @property
-    def word_index_variable(self) -> str:
-        """The environment variable that names the file of words."""
-        return f"LOWMEM_SENTIMENT_{self.name.upper()}_WORD_INDEX"
+    def __init__(self, name: str, npz_sha256: str, word_index_md5: str):
+        self.npz, self.word_index = f"{name}.npz", f"{name}_word_index.json"
+        self.npz_sha256, self.word_index_md5 = npz_sha256, word_index_md5
+        variable = f"LOWMEM_SENTIMENT_{name.upper()}_"
+        self.npz_variable, self.word_index_variable = f"{variable}NPZ", f"{variable}WORD_INDEX"
+        """The environment variables that name the files."""
 
     def find(
         self, npz: Path | None, word_index: Path | None, progress: Progress = no_progress
@@ -55,34 +37,48 @@ class Published:
         A word index that is not given is also looked for beside the npz file. Downloads go into
         Keras' cache. Raises Unavailable when nothing is there and nothing can be fetched.
         """
-        given = npz or _from_environment(self.npz_variable)
-        if given and given.is_file():
-            with open(given, "rb") as file:  # before a download
+        npz = npz or _from_environment(self.npz_variable)
+        if npz and npz.is_file():
+            with open(npz, "rb") as file:  # before a download
                 if file.read(2) != b"PK":
-                    raise DataError(f"{given} is not an .npz file; expected Keras' {self.npz}")
-        index = word_index or _from_environment(self.word_index_variable)
-        if index is None and given and (beside := Path(given).with_name(self.word_index)).exists():
-            index = beside
+                    raise DataError(f"{npz} is not an .npz file; expected Keras' {self.npz}")
+        word_index = word_index or _from_environment(self.word_index_variable)
+        if not word_index and npz and (beside := npz.with_name(self.word_index)).exists():
+            word_index = beside
         return (
-            given or _cached(self.npz, f"sha256:{self.npz_sha256}", progress),
-            index or _cached(self.word_index, f"md5:{self.word_index_md5}", progress),
+            npz or _cached(self.npz, f"sha256:{self.npz_sha256}", progress),
+            word_index or _cached(self.word_index, f"md5:{self.word_index_md5}", progress),
         )
 
-    def check(self, npz: Path, word_index: Path) -> None:
-        """Raise InputMissing unless both files are there."""
-        for path in (npz, word_index):
-            if not path.is_file():
-                raise InputMissing(f"{path} is missing; expected Keras' {self.npz} and {self.word_index}")
 
-    def describe(self, npz: Path, word_index: Path) -> dict[str, Any]:
-        """Return the manifest's entries for the two files."""
+class KerasSource:
+    """A dataset that Keras publishes: reviews as token ids, and the words by rank."""
+
+    name: str
+    labels: list[str]
+    files: Published
+
+    def __init__(self, npz: Path, word_index: Path):
+        """Open the two files; InputMissing if one is missing, DataError if `npz` is not an archive."""
+        self.inputs = [Path(npz), Path(word_index)]
+        self._npz = KerasNpz(self.inputs[0])
+        for path in self.inputs:
+            if not path.is_file():
+                files = f"{self.files.npz} and {self.files.word_index}"
+                raise InputMissing(f"{path} is missing; expected Keras' {files}")
+
+    def describe(self) -> dict[str, Any]:
+        npz, word_index = self.inputs
         digest = sha256(npz)
         return {
-            "kind": self.npz,
+            "kind": self.files.npz,
             "sha256": digest,
-            "published_file": digest == self.npz_sha256,
+            "published_file": digest == self.files.npz_sha256,
             "word_index_sha256": sha256(word_index),
         }
+
+    def vocabulary(self) -> Vocabulary:
+        return read_word_index(self.inputs[1])
 
 
 def read_word_index(path: Path) -> Vocabulary:
@@ -101,21 +97,18 @@ def read_word_index(path: Path) -> Vocabulary:
     return Vocabulary([word.encode("utf-8", "surrogatepass") for word in words])
 
 
-def keras_cache() -> Path:
-    """Return the directory in which Keras keeps downloaded datasets."""
-    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
-    return Path(home) / "datasets"
-
-
 def _from_environment(variable: str) -> Path | None:
     value = os.environ.get(variable)
     return Path(value) if value else None
 
 
 def _cached(name: str, digest: str, progress: Progress) -> Path:
-    path = keras_cache() / name
+    path = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "datasets" / name
     if path.exists():
         return path
     from .download import download  # urllib: 25 ms that most calls do not need
 
-    return download(ORIGIN + name, path, digest, progress)
+    try:
+        return download(ORIGIN + name, path, digest, progress)
+    except Unavailable as error:
+        raise Unavailable(f"{error}; give the files: --npz PATH --word-index PATH") from error

