@@ -33,6 +33,12 @@ PEERS = {
 TEMPLATES = Path(__file__).parent / "templates"
 FILES = [ROOT / "README.md", Path(__file__).with_name("README.md")]
 FIRST = ("tutorial", "ours-500", OURS, "tutorial-printed", "ours-printed")
+CHARTED = {
+    "tutorial": "the tutorial's way",
+    OURS: "lowmem-sentiment",
+    "tutorial-printed": "the tutorial as printed",
+}
+"""README's bars of peak memory, in this order, by contender."""
 ACCURATE = (
     OURS, "ours-bigrams", "ours-recipe", "ours-recipe-400", "ours-wide", "ours-wide-lazy", "nb-svm",
     "vw-bigrams", "tfidf-logistic", "fasttext-bigrams",
@@ -95,12 +101,15 @@ def block(name: str, results: Path) -> str:
 def _first(result: dict[str, Any], results: Path) -> dict[str, str]:
     """The table of README's first screen."""
     rows = _measured(result)
-    lines = []
+    lines, peaks = [], []
     for name in FIRST:
         if name in rows:
             lines.append(_in_short(rows[name]))
+            if name in CHARTED:
+                peaks.append((CHARTED[name], rows[name]["peak_resident_bytes"]["median"]))
         if name == OURS and (limited := _limited(results)):
-            lines.append(limited)
+            lines.append(limited[1])
+            peaks.append(("  in the least limit tried", limited[0]))
     header = [
         "40,000 training and 10,000 test reviews, 2 epochs",
         "peak memory",
@@ -110,6 +119,7 @@ def _first(result: dict[str, Any], results: Path) -> dict[str, str]:
     ours = rows[OURS]
     resident, anonymous = (ours[f"peak_{kind}_bytes"]["median"] for kind in ("resident", "anonymous"))
     return {
+        "chart": _bars(sorted(peaks, key=lambda each: -each[1])),
         "table": _table(header, lines),
         "pages": f"{(resident - anonymous) / MB:,.0f} of the {_mb(resident)}",
         "seeds": str(_runs(result)),
@@ -139,8 +149,19 @@ def _in_short(row: dict[str, Any]) -> list[str]:
     return [row["title"], memory, f"{seconds:.1f} s", _accuracy(row)]
 
 
-def _limited(results: Path) -> list[str] | None:
-    """The row of the least memory that it runs well in, where that was measured."""
+def _bars(sizes: list[tuple[str, float]]) -> str:
+    """Return a line per size in bytes, with a bar of at most 40 characters, eighths of one at its end."""
+    most, width = max(size for _, size in sizes), max(len(name) for name, _ in sizes)
+    lines = []
+    for name, size in sizes:
+        whole, eighths = divmod(round(320 * size / most), 8)
+        bar = "█" * whole + " ▏▎▍▌▋▊▉"[eighths].strip()
+        lines.append(f"{name:{width}}  {bar} {_mb(size)}")
+    return "\n".join(lines)
+
+
+def _limited(results: Path) -> tuple[int, list[str]] | None:
+    """The least memory in bytes that it runs well in and its row, if that was measured."""
     file = results / "limits.json"
     if not file.exists():
         return None
@@ -148,12 +169,8 @@ def _limited(results: Path) -> list[str] | None:
     if not (least := limits.least_bearable(result)):
         return None
     row = next(row for row in result["rows"] if row["limit_bytes"] == least)
-    return [
-        f"the same in a memory cgroup of {_mb(least)}, page cache cold",
-        _mb(least),
-        f"{row['seconds']:.1f} s",
-        "the same",
-    ]
+    title = f"the same in a memory cgroup of {_mb(least)}, page cache cold"
+    return least, [title, _mb(least), f"{row['seconds']:.1f} s", "the same"]
 
 
 def _contenders(result: dict[str, Any], results: Path) -> dict[str, str]:
