@@ -149,9 +149,26 @@ def save_model(model: Any, path: Path) -> None:
     with (
         _as_plain_adam(model.optimizer),
         _weights_on_disk(),
+        _silent_destructors(),
         refused_writes_as_os_errors(RuntimeError),
     ):
         model.save(path)
+
+
+@contextlib.contextmanager
+def _silent_destructors() -> Iterator[None]:
+    """Keep what cannot be raised from being printed while the block runs.
+
+    After a refused write each of h5py's objects prints a traceback when it is freed, though Keras then
+    writes the weights in another way or raises. Delete when h5py does not.
+    """
+    hooks = sys.excepthook, sys.unraisablehook
+    sys.excepthook = lambda *_: None
+    sys.unraisablehook = lambda _: None
+    try:
+        yield
+    finally:
+        sys.excepthook, sys.unraisablehook = hooks
 
 
 @contextlib.contextmanager
