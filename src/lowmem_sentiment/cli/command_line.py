@@ -177,9 +177,6 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         parser.exit(2, parser.format_help())
     if name in GONE:
         parser.error(f"the command {name} is gone, use {GONE[name]}")
-    if name and name not in COMMANDS:
-        known = ", ".join(COMMANDS)
-        parser.error(f"COMMAND is {name!r}, expected one of {known}{did_you_mean(name, COMMANDS)}")
     options, rest = parser.parse_known_args(arguments)
     end = rest.index("--") if "--" in rest else len(rest)
     wrong = [part for part in rest[:end] if part.startswith("-")]
@@ -226,7 +223,10 @@ def _explain(error: MemoryError | OSError | ImportError) -> LowmemError | None:
         )
     refused = "failed to map segment", "Cannot allocate memory", os.strerror(errno.ENOMEM)
     if isinstance(error, MemoryError) or any(text in str(error) for text in refused):
-        return OutOfMemory(_OUT_OF_MEMORY)
+        return OutOfMemory(
+            "out of memory: the system refused more to this process; expected a higher limit (ulimit -v, "
+            "the container's), or less work: a smaller --batch-size or --num-words, fewer --workers"
+        )
     if not isinstance(error, OSError):
         return None
     what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
@@ -236,10 +236,5 @@ def _explain(error: MemoryError | OSError | ImportError) -> LowmemError | None:
 
 
 _OF_NUMPY = 160 << 20  # bytes of addresses, on 2 cores; 15 MB of them become memory
-
-_OUT_OF_MEMORY = (
-    "out of memory: the system refused more to this process; expected a higher limit (ulimit -v, the "
-    "container's), or less work: a smaller --batch-size or --num-words, fewer --workers"
-)
 
 _UNREADABLE = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)

@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import functools
 import io
 import json
 from pathlib import Path
@@ -42,12 +43,12 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
         from ..reporting.page import check_page_path
 
         check_page_path(options.html)
-    reading = given(options, FilesSettings)  # --split is of the dataset here
-    reading = {name: value for name, value in reading.items() if name not in _PREPARE_ONLY}
+    reading = FilesSettings(**given(options, FilesSettings, _PREPARE_ONLY))
+    explained = getattr(options, "mistakes", EXPLAINED) if options.html else 0
     comparisons = evaluate_runs(
         runs,
-        TextFiles(options.file, FilesSettings(**reading), options.keep) if options.file else datasets,
-        EvaluationSettings(**given(options, EvaluationSettings), explained=_explained(options)),
+        TextFiles(options.file, reading, options.keep) if options.file else datasets,
+        EvaluationSettings(**given(options, EvaluationSettings), explained=explained),
         limits=dict(map(parse_limit, options.fail_under)),
         baseline=options.baseline,
         predictions=options.predictions,
@@ -55,18 +56,16 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
     )
     bar.clear()
     evaluations = [each for comparison in comparisons for each in comparison.evaluations]
-    unsaved = []
-    for evaluation in evaluations:
-        try:
-            save(evaluation)
-        except OutputError as error:
-            unsaved.append(error)
+    writes = [functools.partial(save, each) for each in evaluations]
     if options.html:
         from ..reporting.comparison_report import evaluation_page
         from ..reporting.page import write_page
 
+        writes.append(functools.partial(write_page, options.html, evaluation_page(comparisons)))
+    unsaved = []
+    for write in writes:
         try:
-            write_page(options.html, evaluation_page(comparisons))
+            write()
         except OutputError as error:
             unsaved.append(error)
     print_text(_text(options, comparisons, evaluations))
@@ -101,11 +100,6 @@ def _finish(evaluations: "list[Evaluation]", unsaved: list[OutputError]) -> None
         raise OutputError(f"the evaluation is not saved: {'; '.join(map(str, unsaved))}")
 
 
-def _explained(options: argparse.Namespace) -> int:
-    """Return how many mistakes the report shows: as many as --mistakes, or `EXPLAINED`."""
-    return getattr(options, "mistakes", EXPLAINED) if options.html else 0
-
-
 # --- the answer ---
 
 
@@ -132,10 +126,10 @@ def _text(
 
 def _rows(evaluations: "list[Evaluation]", number: str) -> list[list[str]]:
     """Return a row of names, and one of values for each evaluation."""
-    names = list(dict.fromkeys(name for each in evaluations for name in shown_metrics(each)))
+    shown = [shown_metrics(each) for each in evaluations]
+    names = list(dict.fromkeys(name for metrics in shown for name in metrics))
     rows = [["run", "data", "split", "reviews", *names]]
-    for each in evaluations:
-        metrics = shown_metrics(each)
+    for each, metrics in zip(evaluations, shown, strict=True):
         about = [each.run, each.dataset or each.data, each.split or "", str(each.reviews)]
         rows.append([*about, *(number.format(metrics[n]) if n in metrics else "" for n in names)])
     return rows

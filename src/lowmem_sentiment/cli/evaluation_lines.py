@@ -121,8 +121,8 @@ def _confusion_lines(evaluation: "Evaluation") -> list[str]:
         return ["", "most frequent confusions", *columns([head, *rows], room(), left=2)] if rows else []
     heads, names = labels, labels
     if max(map(text_width, labels)) + sum(max(cell, 2 + text_width(each)) for each in labels) > room():
-        heads = [str(nth + 1) for nth in range(len(labels))]
-        names = [f"{nth} {label}" for nth, label in zip(heads, labels, strict=True)]
+        heads = [str(nth) for nth in range(1, len(labels) + 1)]
+        names = [f"{nth} {label}" for nth, label in enumerate(labels, 1)]
     rows = [["label", *heads], *([name, *row] for name, row in zip(names, counts, strict=True))]
     return ["", "confusion matrix: a row per label, a column per prediction", *columns(rows, room())]
 

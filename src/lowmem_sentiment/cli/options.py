@@ -96,7 +96,7 @@ def add_output(parser: argparse.ArgumentParser, help: str, default: str | None =
     add_flags(parser, overwrite="replace DIR if it exists")
 
 
-def given(options: argparse.Namespace, settings: type) -> dict[str, Any]:
+def given(options: argparse.Namespace, settings: type, leave_out: Iterable[str] = ()) -> dict[str, Any]:
     """Return the fields of `settings` that were given as options."""
-    names = (field.name for field in dataclasses.fields(settings))
-    return {name: getattr(options, name) for name in names if hasattr(options, name)}
+    names = {field.name for field in dataclasses.fields(settings)}.difference(leave_out)
+    return {name: value for name, value in vars(options).items() if name in names}

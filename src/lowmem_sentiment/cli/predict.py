@@ -83,10 +83,9 @@ def _report_drift(options: argparse.Namespace, profile: "Profile") -> None:
 
     drift = compare(RunDirectory(options.run), profile)
     if options.drift:
-        if drift is None:
-            raise InputMissing(
-                f"{options.run} has no record of its test split; make it: evaluate {options.run}"
-            )
+        if not drift:
+            missing = f"{options.run} has no record of its test split"
+            raise InputMissing(f"{missing}; make it: evaluate {options.run}")
         with replace_file(options.drift) as file:
             file.write(json.dumps(drift.to_json(), indent=1).encode() + b"\n")
     if drift and drift.texts >= FEW:
@@ -104,10 +103,11 @@ def _lines(
         return [form.to_json(number, row.kept, prediction)]
     if options.csv:
         return [_for_terminal(form.to_csv(number, row.kept, prediction))]
-    cells = [each if isinstance(each, str) else json.dumps(each) for each in row.kept]
+    from ..evaluation.predictions import kept_cells
+
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     first, *others = _prediction_lines(prediction, colour)
-    return ["  ".join([*map(printable, cells), first]), *others]
+    return ["  ".join([*map(printable, kept_cells(row.kept)), first]), *others]
 
 
 def _for_terminal(line: str) -> str:
@@ -122,8 +122,7 @@ def _blocks_of_rows(options: argparse.Namespace, settings: ReaderSettings) -> It
         return iter([[Row(os.fsencode(text), None, "argument") for text in options.texts]])
     if options.keep and not options.file and not settings.format:
         raise SettingsError(
-            f"--keep is {', '.join(options.keep)}, and there is no --file; expected columns of one, and "
-            "texts in the command line before --keep"
+            "--keep was given without a --file; expected columns of one, and texts before --keep"
         )
     from ..evaluation.labelled_texts import recorded_source
     from ..runs.run_directory import RunDirectory
@@ -162,21 +161,18 @@ def _skipping(limit: int) -> Callable[[BadRow], None]:
 
 def _prediction_lines(prediction: Any, colour: bool) -> list[str]:
     """Return a line with label and probability, and if requested two with the words."""
-    answer = f"no label: {prediction.reason}"
-    if prediction.label is not None:
-        answer = cut(printable(prediction.label), MOST)
+    label, probabilities = prediction.label, prediction.probabilities
+    answer = f"no label: {prediction.reason}" if label is None else cut(printable(label), MOST)
     line = f"{answer}  {prediction.probability:.4f}"
-    if len(prediction.probabilities) > 2:
-        others = [
-            (-p, label) for label, p in prediction.probabilities.items() if label != prediction.label
-        ]
-        shown = [f"{cut(printable(label), MOST)} {-each:.4f}" for each, label in sorted(others)]
+    if len(probabilities) > 2:
+        others = sorted((-share, other) for other, share in probabilities.items() if other != label)
+        shown = [f"{cut(printable(other), MOST)} {-share:.4f}" for share, other in others]
         line += f"  ({listed(shown, OTHERS)})"
     if not prediction.known:
         line += "  (no word that the model knows)"
-    if prediction.effects is None:
-        return [line]
     lines = [line]
+    if prediction.effects is None:
+        return lines
     for name, sign, code in (("for", 1, "32"), ("against", -1, "31")):
         shown = [
             f"{printable(each.word)} {each.effect:+.2f}{_left_out_with(each)}"
@@ -189,13 +185,10 @@ def _prediction_lines(prediction: Any, colour: bool) -> list[str]:
     return lines
 
 
-def _left_out_with(effect: Any, shown: int = 3) -> str:
+def _left_out_with(effect: Any) -> str:
     """Return the n-grams that are left out with a word, in brackets; empty if there are none."""
     others = [printable(ngram) for ngram in effect.ngrams or () if ngram != effect.word]
-    if not others:
-        return ""
-    more = f" and {len(others) - shown} more" if len(others) > shown else ""
-    return f" (in {', '.join(others[:shown])}{more})"
+    return f" (in {listed(others, 3)})" if others else ""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -60,7 +60,9 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
     """Train and print the summary, or print the plan."""
     if options.measure and not options.plan:
         raise SettingsError("--measure needs --plan: lowmem-sentiment train DATASET --plan --measure")
+    from ..dataset.splits import ranked_with_held_out
     from ..distributed.tf_config import find_cluster
+    from .training_lines import plan_figures, plan_lines, summary_lines
 
     control = _Control(**given(options, _Control))
     cluster = find_cluster()
@@ -68,7 +70,9 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
     settings = _settings(options, dataset)
     workers = len(cluster.workers) if cluster else 1
     if options.plan:
-        _show_plan(options, control, dataset, settings, workers)
+        limit = control.memory_limit or find_limit()
+        figures = plan_figures(dataset, settings, limit, workers, options.measure)
+        answer(options, figures, lambda: plan_lines(figures))
         return
     summary = None
     if not cluster:
@@ -79,13 +83,9 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
     if (warning := dataset.imbalance()) and settings.class_weight == "none":
         warn(warning)
     if summary is None:
-        if control.memory_limit:
-            resumed = bool(options.resume)
-            settings = _fit_to_memory(control.memory_limit, dataset, settings, workers, resumed=resumed)
+        if limit := control.memory_limit:
+            settings = _fit_to_memory(limit, dataset, settings, workers, resumed=bool(options.resume))
         summary = _train(options, bar, control, cluster, dataset, settings)
-    from ..dataset.splits import ranked_with_held_out
-    from .training_lines import summary_lines
-
     too_good = bool(ranked_with_held_out(dataset, settings.validation_split))
     answer(options, summary.to_json(), lambda: summary_lines(summary, settings, too_good))
 
@@ -151,21 +151,10 @@ def _refuse_early(options: argparse.Namespace, dataset: Any, settings: TrainingS
     inputs = [dataset.directory]
     if options.start_from:
         parent = RunDirectory(options.start_from)
-        NumpyModel.load(parent).require_shape(
-            settings.num_words_for(dataset), settings.hidden, parent.path
-        )
+        num_words = settings.num_words_for(dataset)
+        NumpyModel.load(parent).require_shape(num_words, settings.hidden, parent.path)
         inputs.append(parent.path)
     RunDirectory(options.run).refuse_existing(overwrite=options.overwrite, inputs=inputs)
-
-
-def _show_plan(
-    options: argparse.Namespace, control: _Control, dataset: Any, settings: TrainingSettings, workers: int
-) -> None:
-    from .training_lines import plan_figures, plan_lines
-
-    limit = control.memory_limit or find_limit()
-    figures = plan_figures(dataset, settings, limit, workers, options.measure)
-    answer(options, figures, lambda: plan_lines(figures))
 
 
 def _dataset(options: argparse.Namespace) -> Any:
@@ -213,13 +202,11 @@ def _fit_to_memory(
     planned = plan(dataset, settings, workers)
     if reason := too_large(planned, limit):  # a run to resume
         raise SettingsError(reason)
-    needed = planned.needed
     report(
-        f"limit {limit.bytes / MB:.0f} MB ({limit.source}); training needs {needed / MB:.0f} MB with "
-        f"a shuffle window of {settings.window_bytes / MB:.0f} MB and "
-        f"{settings.prefetch} {'batch' if settings.prefetch == 1 else 'batches'} made ahead"
+        f"limit {limit.bytes / MB:.0f} MB ({limit.source}); training needs {planned.needed / MB:.0f} MB "
+        f"with a shuffle window of {settings.window_bytes / MB:.0f} MB and --prefetch {settings.prefetch}"
     )
-    if needed > limit.bytes:
+    if planned.needed > limit.bytes:
         warn("training will be slow: with so little memory, libraries are read from disk again and again")
     return settings
 
