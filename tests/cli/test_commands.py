@@ -20,7 +20,6 @@ from lowmem_sentiment.evaluation.predict import Effect, Prediction
 from lowmem_sentiment.monitoring.terminal_text import columns, table
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
-from lowmem_sentiment.system.errors import plural
 
 
 def one_line(result, code):
@@ -49,9 +48,7 @@ def test_a_whole_course_in_json(imdb_files, tmp_path):
     assert evaluation["accuracy"] == pytest.approx(summary["val_accuracy"])
     assert (prepared.stderr, evaluated.stderr) == ("", "")
     warning, *lines = trained.stderr.splitlines()
-    assert warning.startswith(
-        "lowmem-sentiment: warning: the test split has 40 reviews: metrics on so few"
-    )
+    assert "warning: the test split has 40 reviews: metrics on so few" in warning
     assert [line.split("  ")[0] for line in lines] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
     number = r"\d\.\d{3}"
     measured = "  ".join(f"{name} {number}" for name in ("loss", "accuracy", "val_loss", "val_accuracy"))
@@ -236,18 +233,6 @@ assert "tensorflow" not in sys.modules
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, stdout=subprocess.DEVNULL)
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [["fly"], ["train"], ["train", "d"], ["train", "d", "--run", "r", "--epochs", "two"],
-     ["prepare", "imdb", "--split", "half"]],
-)  # fmt: skip
-def test_wrong_arguments_exit_with_two(arguments, capsys):
-    with pytest.raises(SystemExit) as stopped:
-        main(arguments)
-    assert stopped.value.code == 2
-    assert "error: " in capsys.readouterr().err
-
-
 def test_without_a_command_the_commands_are_listed(capsys):
     with pytest.raises(SystemExit, match="2"):
         main([])
@@ -266,6 +251,8 @@ def test_without_a_command_the_commands_are_listed(capsys):
             for name, new in command_line.GONE.items()
         ),
         (["prepare", "reviews.csv"], "lowmem-sentiment prepare files PATH"),
+        (["train", "d", "--run", "r", "--epoch\ns", "3"], "error: unrecognized arguments: "),
+        (["train", "d", "--run", "r", "--epochs", "two"], "; see lowmem-sentiment train --help"),
     ],
 )
 def test_a_mistyped_name_is_told_the_nearest(arguments, hint, capsys):
@@ -293,23 +280,14 @@ def test_help_shows_every_default(capsys):
     assert "None" not in out
 
 
-def test_a_run_to_resume_knows_its_dataset(trained, tmp_path, capsys):
-    run = shutil.copytree(trained, tmp_path / "run")
-    assert main(["train", "--resume", str(run), "--json"]) == 0
-    assert "val_accuracy" in json.loads(capsys.readouterr().out)
-
-
 def test_a_run_from_another_takes_over_its_settings_but_those_given(
     dataset, trained, tmp_path, monkeypatch
 ):
-    own = {
-        "optimizer": "lazy-adam",
-        "learning_rate_schedule": "linear",
-        "class_weight": "balanced",
-        "best_by": "loss",
-        "dropout": (0.1,),
-    }
-    parent = replace(RunDirectory(trained).settings(), **own)
+    usual = RunDirectory(trained).settings()
+    parent = replace(
+        usual, optimizer="lazy-adam", learning_rate_schedule="linear", class_weight="balanced",
+        best_by="loss", dropout=(0.1,),
+    )  # fmt: skip
     monkeypatch.setattr(RunDirectory, "settings", lambda self: parent)
     command = ["train", str(dataset.directory), "--run", str(tmp_path / "run"), "--from", str(trained)]
     settings = cli_train._settings(command_line.parse([*command, "--batch-size", "7"]), dataset)
@@ -340,18 +318,6 @@ def test_a_summary_says_whether_other_epochs_may_be_better(told, row):
     risen = SimpleNamespace(**{**usual, "least_loss_epoch": 2, "best_epoch": 2})
     assert not training_lines.epoch_row(risen, keep_best=True, constant=True)
     assert not training_lines.epoch_row(risen, keep_best=False, constant=False)
-
-
-def test_a_wrong_argument_is_one_line(capsys):
-    with pytest.raises(SystemExit) as stopped:
-        main(["train", "data", "--run", "run", "--epoch\ns", "2"])
-    assert stopped.value.code == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("lowmem-sentiment: error: unrecognized arguments: ")
-    with pytest.raises(SystemExit):
-        main(["train", "data", "--run", "run", "--epochs", "two"])
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith("; see lowmem-sentiment train --help")
 
 
 def test_every_exit_code_is_in_the_help(capsys):
@@ -461,14 +427,8 @@ def test_an_error_about_data_is_one_line(monkeypatch, capsys, tmp_path):
         ("train d --run r --epochs two", "epochs is 'two', expected a whole number, 1 or more"),
         ("train d --run r --hidden 50,", "hidden is '50,', expected whole numbers, separated by commas"),
         ("train d --run r --window-bytes 12X", "window_bytes is '12X', expected a size above 0"),
-        (
-            "train d --run r --memory-limit 0",
-            "memory_limit is '0', expected a size above 0, such as 700M",
-        ),
-        (
-            "train d --run r --save-every soon",
-            "save_every is 'soon', expected steps (500) or seconds (30s)",
-        ),
+        ("train d --run r --memory-limit 0", "memory_limit is '0', expected a size above 0, such as"),
+        ("train d --run r --save-every soon", "save_every is 'soon', expected steps (500) or seconds"),
         ("prepare files a --out d --label-map b", "label_map is 'b', expected OLD=NEW,..."),
         ("prepare files a --out d --skip-bad-rows x", "skip_bad_rows is 'x', expected a whole number"),
         ("tensorboard runs --port x", "port is 'x', expected a whole number, 0 to 65,535"),
@@ -482,10 +442,6 @@ def test_an_option_that_cannot_be_names_what_was_received_and_expected(arguments
     except SystemExit as stopped:
         code = stopped.code
     assert code == 2 and message in capsys.readouterr().err
-
-
-def test_counts_and_sizes_are_in_words():
-    assert plural(1, "bad row") == "1 bad row"
 
 
 @pytest.mark.slow
@@ -569,10 +525,11 @@ def test_a_mistake_is_answered_with_what_mends_it(arguments, message, trained, d
 
 @pytest.mark.parametrize("command", ["", "prepare files", *command_line.COMMANDS])
 @pytest.mark.parametrize("width", [60, 80])
-def test_help_fits_the_terminal(command, width, monkeypatch):
+def test_help_fits_the_terminal(command, width, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", str(width))
-    result = run_cli(*command.split(), "--help")
-    assert result.returncode == 0 and max(map(len, result.stdout.splitlines())) <= width
+    with pytest.raises(SystemExit, match="0"):
+        main([*command.split(), "--help"])
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= width
 
 
 def test_ctrl_c_that_an_import_makes_another_error_of_stops_the_command(capsys):

@@ -117,10 +117,8 @@ def test_the_first_page_leads_to_one_with_our_settings(board):
         page = answer.read().decode()
     query = urllib.parse.parse_qs(re.search(r'"\?([^"]*)"', page)[1])
     assert query["smoothing"] == ["0"] and query["runColorGroup"] == [ONE_RUN]
-    assert [card["tag"] for card in json.loads(query["pinnedCards"][0])] == [
-        "epoch_loss",
-        "epoch_accuracy",
-    ]
+    pinned = [card["tag"] for card in json.loads(query["pinnedCards"][0])]
+    assert pinned == ["epoch_loss", "epoch_accuracy"]
     assert '"ignoreOutliers": false' in page and '"autoReload": true' in page
     with urllib.request.urlopen(f"{address}?smoothing=0", timeout=600) as answer:
         assert b"<tb-webapp>" in answer.read()

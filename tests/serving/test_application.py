@@ -19,6 +19,8 @@ from lowmem_sentiment.serving import create_app
 from lowmem_sentiment.serving.settings import ServingSettings
 from lowmem_sentiment.system.errors import InputMissing, SettingsError
 
+PREDICT = "/v1/models/reviews:predict"
+
 LABELS = ("negative", "neutral", "positive")
 
 SCRIPTS = [
@@ -51,22 +53,17 @@ def post(client, path, content, **options):
 
 def test_answers_in_ten_scripts_are_those_of_predict(client, run):
     texts = [f"{text} {other}" for text in SCRIPTS for other in random_texts(100)]
-    answer = post(client, "/v1/models/reviews:predict", {"instances": texts}).get_json()
-    expected = [
-        {
-            "label": each.label,
-            "probability": each.probability,
-            "probabilities": list(each.probabilities.values()),
-        }
-        for each in predict(run, texts)
-    ]
-    assert answer == {"predictions": expected}
+    answer = post(client, PREDICT, {"instances": texts}).get_json()
+    names = ("label", "probability", "probabilities")
+    found = [tuple(row[name] for name in names) for row in answer["predictions"]]
+    expected = predict(run, texts)
+    assert found == [(p.label, p.probability, list(p.probabilities.values())) for p in expected]
 
 
 def test_rows_and_columns_have_the_forms_of_tensorflow_serving(client):
     text = "a great film"
     rows = [text, {"texts": text}, {"b64": base64.b64encode(text.encode()).decode()}]
-    by_row = post(client, "/v1/models/reviews:predict", {"instances": rows}).get_json()["predictions"]
+    by_row = post(client, PREDICT, {"instances": rows}).get_json()["predictions"]
     assert by_row[0] == by_row[1] == by_row[2]
     for inputs in ([text], {"texts": [text]}):
         answer = post(client, "/v1/models/reviews/versions/1:predict", {"inputs": inputs}).get_json()
@@ -114,7 +111,7 @@ def test_csv_is_answered_with_a_row_for_each(client, run, keep):
     table = io.StringIO()
     csv.writer(table).writerows([["id", "text"], *enumerate(texts)])
     response = client.post(
-        "/v1/models/reviews:predict",
+        PREDICT,
         query_string={"keep": keep},
         data=table.getvalue().encode(),
         content_type="text/csv",
@@ -142,35 +139,22 @@ def test_json_lines_of_many_texts_are_answered_in_their_order(client, run):
 @pytest.mark.parametrize(
     ("path", "content", "code", "field", "message"),
     [
-        ("/v1/models/reviews:predict", {"instances": ["a", 3]}, 400, "instances[1]", "is a number"),
-        (
-            "/v1/models/reviews:predict",
-            {"instances": "a"},
-            400,
-            "instances",
-            "is a text, expected a list",
-        ),
-        ("/v1/models/reviews:predict", {}, 400, "instances", 'expected "instances"'),
-        ("/v1/models/reviews:predict", {"inputs": {"words": []}}, 400, "inputs", 'expected "texts"'),
-        ("/v1/models/reviews:predict", {"instances": [{"b64": "*"}]}, 400, "instances[0].b64", "base64"),
-        ("/v1/models/reviews:predict", {"instances": ["a"] * 6}, 413, "instances", "expected 5 at most"),
-        ("/v1/models/reviews:predict", [], 400, None, "is a list, expected an object"),
+        (PREDICT, {"instances": ["a", 3]}, 400, "instances[1]", "is a number"),
+        (PREDICT, {"instances": "a"}, 400, "instances", "is a text, expected a list"),
+        (PREDICT, {}, 400, "instances", 'expected "instances"'),
+        (PREDICT, {"inputs": {"words": []}}, 400, "inputs", 'expected "texts"'),
+        (PREDICT, {"instances": [{"b64": "*"}]}, 400, "instances[0].b64", "base64"),
+        (PREDICT, {"instances": ["a"] * 6}, 413, "instances", "expected 5 at most"),
+        (PREDICT, [], 400, None, "is a list, expected an object"),
         ("/", {"inputs": {}}, 400, "inputs", "an object"),
         ("/", {"inputs": "a", "parameters": {"top_k": 0}}, 400, "parameters.top_k", "is 0"),
         ("/v1/models/other:predict", {"instances": []}, 404, "model", "expected reviews"),
-        (
-            "/v1/models/reviews:predict",
-            {"instances": ["a" * 3_000]},
-            413,
-            "Content-Length",
-            "2,000 bytes",
-        ),
+        (PREDICT, {"instances": ["a" * 3_000]}, 413, "Content-Length", "2,000 bytes"),
     ],
 )
 def test_what_is_wrong_is_named(run, path, content, code, field, message):
-    client = Client(
-        create_app(run, name="reviews", settings=ServingSettings(max_body=2_000, max_texts=5))
-    )
+    settings = ServingSettings(max_body=2_000, max_texts=5)
+    client = Client(create_app(run, name="reviews", settings=settings))
     response = post(client, path, content)
     assert response.status_code == code
     assert message in response.get_json()["error"]
@@ -191,14 +175,14 @@ def test_what_is_wrong_is_named(run, path, content, code, field, message):
     ],
 )
 def test_a_body_that_cannot_be_read_is_an_error_of_one_line(client, body, content_type, code):
-    response = client.post("/v1/models/reviews:predict", data=body, content_type=content_type)
+    response = client.post(PREDICT, data=body, content_type=content_type)
     assert response.status_code == code
     assert "\n" not in response.get_json()["error"]
 
 
 @pytest.mark.parametrize(
     ("method", "path", "code"),
-    [("GET", "/none", 404), ("PUT", "/healthz", 405), ("GET", "/v1/models/reviews:predict", 405)],
+    [("GET", "/none", 404), ("PUT", "/healthz", 405), ("GET", PREDICT, 405)],
 )
 def test_unknown_paths_and_methods_are_json_too(client, method, path, code):
     response = client.open(path, method=method)
@@ -207,9 +191,7 @@ def test_unknown_paths_and_methods_are_json_too(client, method, path, code):
 
 
 def test_a_missing_column_is_told_with_the_parameter_that_names_it(client):
-    response = client.post(
-        "/v1/models/reviews:predict", data=b"id,words\n1,good\n", content_type="text/csv"
-    )
+    response = client.post(PREDICT, data=b"id,words\n1,good\n", content_type="text/csv")
     assert response.status_code == 400
     error = response.get_json()["error"]
     assert "(?text_column=)" in error and "--" not in error
@@ -226,8 +208,8 @@ def test_the_page_takes_nothing_from_elsewhere(client):
 
 def test_prometheus_counts_requests_errors_and_texts(run):
     client = Client(create_app(run, name="reviews"))
-    post(client, "/v1/models/reviews:predict", {"instances": ["a", "b"]}).close()
-    post(client, "/v1/models/reviews:predict", {"instances": [1]}).close()
+    post(client, PREDICT, {"instances": ["a", "b"]}).close()
+    post(client, PREDICT, {"instances": [1]}).close()
     lines = client.get("/metrics").get_data(as_text=True).splitlines()
     assert 'lowmem_sentiment_requests_total{code="200",endpoint="predict"} 1.0' in lines
     assert 'lowmem_sentiment_requests_total{code="400",endpoint="predict"} 1.0' in lines
@@ -238,9 +220,9 @@ def test_prometheus_counts_requests_errors_and_texts(run):
 def test_the_log_has_each_request_and_never_a_text(run):
     events = []
     client = Client(create_app(run, name="reviews", log=events.append, access_log=True))
-    post(client, "/v1/models/reviews:predict", {"instances": ["secret"]}).close()
+    post(client, PREDICT, {"instances": ["secret"]}).close()
     (event,) = events
-    assert (event["path"], event["code"], event["texts"]) == ("/v1/models/reviews:predict", 200, 1)
+    assert (event["path"], event["code"], event["texts"]) == (PREDICT, 200, 1)
     assert "secret" not in json.dumps(events)
 
 
@@ -252,7 +234,7 @@ def test_a_failure_is_an_answer_without_its_message_and_a_line_of_the_log(run, m
         raise RuntimeError("a text of somebody's")
 
     monkeypatch.setattr(application.model.loaded.predictor, "predict", fail)
-    response = post(Client(application), "/v1/models/reviews:predict", {"instances": ["a"]})
+    response = post(Client(application), PREDICT, {"instances": ["a"]})
     assert (response.status_code, response.get_json()) == (500, {"error": "the server failed"})
     assert events[0]["kind"] == "RuntimeError"
     assert "somebody" not in json.dumps(events)
@@ -272,7 +254,7 @@ def test_more_requests_than_may_wait_are_told_to_come_again(run, monkeypatch):
     codes = []
 
     def ask():
-        response = post(Client(application), "/v1/models/reviews:predict", {"instances": ["a"]})
+        response = post(Client(application), PREDICT, {"instances": ["a"]})
         codes.append(response.status_code)
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
@@ -280,7 +262,7 @@ def test_more_requests_than_may_wait_are_told_to_come_again(run, monkeypatch):
         thread.start()
     for _ in threads:
         assert entered.acquire(timeout=60)
-    response = post(Client(application), "/v1/models/reviews:predict", {"instances": ["a"]})
+    response = post(Client(application), PREDICT, {"instances": ["a"]})
     assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
     assert Client(application).get("/healthz").status_code == 200
     leave.set()
@@ -304,33 +286,32 @@ def test_a_text_that_gets_no_label_gets_the_reason_in_every_protocol(noisy_run):
     evaluate(noisy_run, abstain="error=0.3")
     client = Client(create_app(noisy_run, name="reviews", decision=DecisionSettings(abstain="run")))
     texts = ["great the film was", "xyzzy"]
-    path = "/v1/models/reviews:predict"
-    rows = post(client, path, {"instances": texts}).get_json()["predictions"]
+    rows = post(client, PREDICT, {"instances": texts}).get_json()["predictions"]
     assert [row["label"] for row in rows] == ["a", None]
     assert [row["reason"] for row in rows] == [None, FEW_KNOWN_WORDS]
-    columns = post(client, path, {"inputs": texts}).get_json()["outputs"]
+    columns = post(client, PREDICT, {"inputs": texts}).get_json()["outputs"]
     assert columns["reason"] == [None, FEW_KNOWN_WORDS]
     best = [found[0] for found in post(client, "/", {"inputs": texts}).get_json()]
     assert [each["label"] for each in best] == ["a", None] and best[1]["reason"] == FEW_KNOWN_WORDS
-    answered = post(client, path, {"instances": texts, "parameters": {"abstain": False}}).get_json()
+    answered = post(client, PREDICT, {"instances": texts, "parameters": {"abstain": False}}).get_json()
     assert all(row["label"] and "reason" not in row for row in answered["predictions"])
     body = "text\n" + "\n".join(texts) + "\n"
-    table = client.post(path, data=body.encode(), content_type="text/csv").get_data(as_text=True)
+    table = client.post(PREDICT, data=body.encode(), content_type="text/csv").get_data(as_text=True)
     assert [row["reason"] for row in csv.DictReader(io.StringIO(table))] == ["", FEW_KNOWN_WORDS]
     outputs = client.get("/v1/models/reviews/metadata").get_json()["metadata"]["signature_def"]
     assert "reason" in outputs["signature_def"]["serving_default"]["outputs"]
 
 
 def test_a_request_may_ask_to_abstain_if_the_run_has_limits(noisy_run, run):
-    path, asked = "/v1/models/reviews:predict", {"instances": ["xyzzy"], "parameters": {"abstain": True}}
-    response = post(Client(create_app(run, name="reviews")), path, asked)
+    asked = {"instances": ["xyzzy"], "parameters": {"abstain": True}}
+    response = post(Client(create_app(run, name="reviews")), PREDICT, asked)
     assert response.status_code == 400 and response.get_json()["field"] == "parameters.abstain"
     assert "--abstain error=0.05" in response.get_json()["error"]
     evaluate(noisy_run, abstain="error=0.3")
     client = Client(create_app(noisy_run, name="reviews"))
-    assert post(client, path, asked).get_json()["predictions"][0]["label"] is None
+    assert post(client, PREDICT, asked).get_json()["predictions"][0]["label"] is None
     asked["parameters"] = {"abstain": 1}
-    assert "is a number, expected true or false" in post(client, path, asked).get_json()["error"]
+    assert "is a number, expected true or false" in post(client, PREDICT, asked).get_json()["error"]
 
 
 CSV = "text,label,id\ngreat film,=1+1,7\nxyzzy,b,8\n"

@@ -48,15 +48,8 @@ class Serving:
         self.listening = listen("127.0.0.1", 0)
         self.port = self.listening.getsockname()[1]
         self.stop = threading.Event()
-        self.thread = threading.Thread(
-            target=serve,
-            args=(
-                application,
-                self.listening,
-                ServingSettings(**settings),
-                lambda: not self.stop.is_set(),
-            ),
-        )
+        arguments = application, self.listening, ServingSettings(**settings)
+        self.thread = threading.Thread(target=serve, args=(*arguments, lambda: not self.stop.is_set()))
 
     def __enter__(self):
         self.thread.start()
@@ -138,20 +131,9 @@ def test_the_command_serves_replaces_on_a_signal_and_ends_with_0(tmp_path, run, 
     other = write_run(tmp_path / "other", seed=2).path
     live = tmp_path / "live"
     live.symlink_to(run)
-    command = [
-        sys.executable,
-        "-m",
-        "lowmem_sentiment",
-        "serve",
-        live,
-        "--name",
-        "reviews",
-        "--port",
-        "0",
-    ]
-    process = subprocess.Popen(
-        [*map(str, command), "--workers", str(workers)], stderr=subprocess.PIPE, text=True
-    )
+    options = ["--name", "reviews", "--port", "0", "--workers", str(workers)]
+    command = [sys.executable, "-m", "lowmem_sentiment", "serve", str(live), *options]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         port = int(process.stderr.readline().split("127.0.0.1:")[1].split("/")[0])
         code, answer = ask(port)
@@ -196,12 +178,8 @@ def test_the_guides_requests_are_answered(run):
     guide = Path(lowmem_sentiment.__file__).parent / "guides" / "serving.md"
     blocks = re.findall(r"```bash\n(.*?)```", guide.read_text(), re.DOTALL)
     with Serving(create_app(run, name="reviews")) as server:
-        requests = [
-            request
-            for block in blocks
-            for request in re.split(r"\n(?=curl|printf)", block)
-            if "curl" in request
-        ]
+        parts = [part for block in blocks for part in re.split(r"\n(?=curl|printf)", block)]
+        requests = [part for part in parts if "curl" in part]
         assert len(requests) == 9
         for request in requests:
             command = request.replace("curl ", "curl -sS --fail ").replace(":8080", f":{server.port}")

@@ -21,14 +21,15 @@ from lowmem_sentiment.text.readers.formats import read_rows
 from lowmem_sentiment.text.rows import BadRow
 
 
+def rows_of(path, **settings):
+    chunks = FilesSource([path], FilesSettings(**settings)).chunks()
+    return [row for chunk in chunks for row in chunk.reviews()]
+
+
 def read(path, **settings):
     """Return texts and labels; None where the file is refused or has a bad row."""
     try:
-        rows = [
-            row
-            for chunk in FilesSource([path], FilesSettings(**settings)).chunks()
-            for row in chunk.reviews()
-        ]
+        rows = rows_of(path, **settings)
     except LowmemError:
         return None
     return None if any(isinstance(row, BadRow) for row in rows) else [row[:3] for row in rows]
@@ -102,7 +103,7 @@ def test_a_line_without_end_takes_no_memory(tmp_path, name):
             file.write(bytes(1 << 20).replace(b"\0", b"a"))
     tracemalloc.start()
     try:
-        rows = [row for chunk in FilesSource([path]).chunks() for row in chunk.reviews()]
+        rows = rows_of(path)
         with pytest.raises(DataError, match="longer than 16 MiB"):
             list(read_rows(path, ReaderSettings(format="text")))
         assert tracemalloc.get_traced_memory()[1] < 100 << 20
@@ -118,44 +119,29 @@ def test_links_and_pipes_in_a_folder_are_refused(tmp_path):
     (folder / "a.txt").symlink_to(tmp_path / "secret.txt")
     os.mkfifo(folder / "b.txt")
     (tmp_path / "texts" / "neg").symlink_to(folder)
-    rows = [row for chunk in FilesSource([tmp_path / "texts"]).chunks() for row in chunk.reviews()]
-    assert [row.reason.split(",")[0] for row in rows] == [
-        "is a link",
-        "is a link",
-        "is not a regular file",
-    ]
-    settings = FilesSettings(follow_links=True)
-    rows = [
-        row for chunk in FilesSource([tmp_path / "texts"], settings).chunks() for row in chunk.reviews()
-    ]
+    reasons = [row.reason.split(",")[0] for row in rows_of(tmp_path / "texts")]
+    assert reasons == ["is a link", "is a link", "is not a regular file"]
+    rows = rows_of(tmp_path / "texts", follow_links=True)
     assert b"secret" in [getattr(row, "text", None) for row in rows]
 
 
-def test_a_pickle_that_asks_for_gigabytes_is_refused(tmp_path):
+def test_an_npz_that_claims_too_much_is_refused(tmp_path):
     npz, index = write_imdb(tmp_path)
     with zipfile.ZipFile(npz) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     header = b"{'descr': '|O', 'fortran_order': False, 'shape': (100,), }\n"
     head = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
-    memo = b"\x80\x02]r" + (1 << 29).to_bytes(4, "little") + b"."
-    members["x_train.npy"] = head + memo
-    with zipfile.ZipFile(npz, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    with pytest.raises(DataError, match=r"x_train\.npy: it holds something other than lists"):
-        list(ImdbSource(npz, index).blocks())
-
-
-def test_labels_that_claim_too_much_are_refused(tmp_path):
-    npz, index = write_imdb(tmp_path)
-    with zipfile.ZipFile(npz) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    members["y_train.npy"] = members["y_train.npy"].replace(b"(100,), }   ", b"(9000000000,), }")
-    with zipfile.ZipFile(npz, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    with pytest.raises(DataError, match=r"refused: y_train\.npy"):
-        ImdbSource(npz, index)
+    memo = b"\x80\x02]r" + (1 << 29).to_bytes(4, "little") + b"."  # a pickle of gigabytes
+    labels = members["y_train.npy"].replace(b"(100,), }   ", b"(9000000000,), }")
+    for name, claims, message in (
+        ("x_train.npy", head + memo, r"x_train\.npy: it holds something other than lists"),
+        ("y_train.npy", labels, r"refused: y_train\.npy"),
+    ):
+        with zipfile.ZipFile(npz, "w") as archive:
+            for each, content in {**members, name: claims}.items():
+                archive.writestr(each, content)
+        with pytest.raises(DataError, match=message):
+            list(ImdbSource(npz, index).blocks())
 
 
 def test_a_folder_whose_name_is_not_utf_8_is_no_label(tmp_path):

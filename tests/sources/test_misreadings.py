@@ -45,23 +45,18 @@ def csv_of(path, rows=ROWS, header="text,label\n"):
 def prepared(paths, out, *, skip_bad_rows=0, **options) -> Dataset:
     """Prepare files, and check that the ledger adds up."""
     warned: list[str] = []
-    source = FilesSource(
-        paths if isinstance(paths, list) else [paths], FilesSettings(**options), warn=warned.append
-    )
-    dataset = prepare(
-        source, out, PreparationSettings(skip_bad_rows=skip_bad_rows, recipe="tutorial", workers=1)
-    )
+    paths = paths if isinstance(paths, list) else [paths]
+    source = FilesSource(paths, FilesSettings(**options), warn=warned.append)
+    settings = PreparationSettings(skip_bad_rows=skip_bad_rows, recipe="tutorial", workers=1)
+    dataset = prepare(source, out, settings)
     assert_accounted(dataset)
     dataset.warned = [*warned, *dataset.warnings()]
     return dataset
 
 
 def assert_accounted(dataset: Dataset) -> None:
-    source = dataset.source
-    parts = (
-        sum(map(dataset.num_reviews, dataset.splits)) + source["skipped_rows"] + source["dropped_reviews"]
-    )
-    assert source["rows_read"] == parts
+    source, reviews = dataset.source, sum(counts(dataset).values())
+    assert source["rows_read"] == reviews + source["skipped_rows"] + source["dropped_reviews"]
 
 
 def counts(dataset: Dataset) -> dict[str, int]:
@@ -199,10 +194,7 @@ def test_every_line_end_ends_a_line_in_every_format(tmp_path, end):
     path = write(tmp_path / "pos.log", end.join(text for text, _ in ROWS))
     assert texts_of(path) == TEXTS
     for size in (1, 2, 3):  # a return at the end of what has arrived
-        stream = io.BufferedReader(Slow(path.read_bytes(), size))
-        assert [row.text.decode() for rows in read_rows(stream) for row in rows] == [
-            text for text, _ in ROWS
-        ]
+        assert texts_of(io.BufferedReader(Slow(path.read_bytes(), size))) == TEXTS
 
 
 class Slow(io.RawIOBase):
@@ -255,26 +247,16 @@ def test_predict_does_not_read_the_label_of_fasttext_as_words(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv"])
-def test_two_stray_quotes_swallow_no_row(tmp_path, suffix):
+@pytest.mark.parametrize("second", [10, 49])
+def test_two_stray_quotes_swallow_no_row(tmp_path, suffix, second):
     delimiter = "," if suffix == "csv" else "\t"
     lines = [f"{text}{delimiter}{label}" for text, label in ROWS]
     lines[9] = '"' + lines[9]
-    lines[49] = lines[49].replace(delimiter, '"' + delimiter)
+    lines[second] = lines[second].replace(delimiter, '"' + delimiter)
     path = write(tmp_path / f"a.{suffix}", f"text{delimiter}label\n" + "\n".join(lines) + "\n")
     dataset = prepared(path, tmp_path / "out")
     assert sum(counts(dataset).values()) == 80 and dataset.length.max == 5
-    assert len(texts_of(path)) == 80
-
-
-@pytest.mark.parametrize("suffix", ["csv", "tsv"])
-def test_stray_quotes_in_two_adjacent_rows_swallow_none(tmp_path, suffix):
-    delimiter = "," if suffix == "csv" else "\t"
-    lines = [f"{text}{delimiter}{label}" for text, label in ROWS]
-    lines[9] = '"' + lines[9]
-    lines[10] = lines[10].replace(delimiter, '"' + delimiter)
-    path = write(tmp_path / f"a.{suffix}", f"text{delimiter}label\n" + "\n".join(lines) + "\n")
-    dataset = prepared(path, tmp_path / "out")
-    assert sum(counts(dataset).values()) == 80 and dataset.length.max == 5
+    assert len(texts_of(path)) == 80 or second == 10  # of two adjacent rows predict cannot know
 
 
 def test_a_quoted_text_of_lines_with_commas_is_one_text(tmp_path):
@@ -287,45 +269,37 @@ def test_a_quoted_text_of_lines_with_commas_is_one_text(tmp_path):
 
 def test_a_quoted_text_whose_lines_look_like_rows_is_a_bad_row(tmp_path):
     rows = "".join(f"thing {nth},label{nth}\n" for nth in range(8))
-    path = write(
-        tmp_path / "a.csv", f'text,label\n"thing,first\n{rows}thing",last\n' + "good,a\nbad,b\n" * 9
-    )
+    content = f'text,label\n"thing,first\n{rows}thing",last\n' + "good,a\nbad,b\n" * 9
+    path = write(tmp_path / "a.csv", content)
     error = error_of(path, tmp_path / "out")
     assert f"{path}:2: has a quoted text of 10 lines that look like rows; is a quote missing?" in error
 
 
 def test_a_repeated_header_is_passed_over_and_another_order_is_refused(tmp_path, capsys):
-    part = "text,label\n" + "".join(f"{text},{label}\n" for text, label in ROWS)
-    path = write(tmp_path / "six.csv", part * 6)
+    path = write(tmp_path / "six.csv", TABLE * 6)
     dataset = prepared(path, tmp_path / "out")
     assert dataset.labels == ["neg", "pos"] and dataset.source["passed_over"] == {
         "a repeated header": {"count": 5, "first": f"{path}:82"}
     }
     assert len(texts_of(path)) == 480
-    path = write(tmp_path / "swap.csv", part + "label,text\nneg,Another\n")
-    assert "swap.csv:82: a second header has the columns in another order" in error_of(
-        path, tmp_path / "b"
-    )
+    path = write(tmp_path / "swap.csv", TABLE + "label,text\nneg,Another\n")
+    error = error_of(path, tmp_path / "b")
+    assert "swap.csv:82: a second header has the columns in another order" in error
 
 
 def test_columns_that_differ_between_files_are_warned_of_and_recorded(tmp_path):
     first = csv_of(tmp_path / "1.csv")
-    second = csv_of(
-        tmp_path / "2.csv", [(f"{text} too", label) for text, label in ROWS], "review,stars\n"
-    )
-    third = csv_of(
-        tmp_path / "3.csv", [(f"shop {nth},x", "pos") for nth in range(9)], "text,review,label\n"
-    )
+    rows = [(f"{text} too", label) for text, label in ROWS]
+    second = csv_of(tmp_path / "2.csv", rows, "review,stars\n")
+    rows = [(f"shop {nth},x", "pos") for nth in range(9)]
+    third = csv_of(tmp_path / "3.csv", rows, "text,review,label\n")
     dataset = prepared([first, second, third], tmp_path / "out")
     assert dataset.warned[:2] == [
         f"{second} has other columns than the files before: text: review, label: stars",
         f"{third} has other columns than the files before: text: text, label: label; not read: review",
     ]
-    assert [each["text"] for each in dataset.source["columns_by_file"].values()] == [
-        "text",
-        "review",
-        "text",
-    ]
+    found = [each["text"] for each in dataset.source["columns_by_file"].values()]
+    assert found == ["text", "review", "text"]
     dataset = prepared([first, first, tmp_path / ".." / tmp_path.name / "1.csv"], tmp_path / "b")
     assert sum(counts(dataset).values()) == 80 and "is given twice, and is read once" in dataset.warned[0]
 
@@ -365,10 +339,9 @@ def test_numbers_stay_as_written_and_what_is_no_json_is_refused(tmp_path):
 
 
 def test_fields_are_found_in_any_case_and_reported(tmp_path):
-    lines = [
-        json.dumps({"id": nth, "Text": text, "Label": label}) for nth, (text, label) in enumerate(ROWS)
-    ]
-    dataset = prepared(write(tmp_path / "a.jsonl", "\n".join(lines)), tmp_path / "out")
+    items = ({"id": nth, "Text": text, "Label": label} for nth, (text, label) in enumerate(ROWS))
+    path = write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, items)))
+    dataset = prepared(path, tmp_path / "out")
     assert dataset.source["columns"] == {"text": "Text", "label": "Label", "others": ["id"]}
 
 
@@ -391,9 +364,8 @@ def test_json_arrays_and_lines_are_read_item_by_item(tmp_path, content, size):
     path = write(tmp_path / "a.json", content)
     stream = io.BufferedReader(Slow(content.encode(), size))
     options = ReaderSettings(format="jsonl", text_column="title,review.text")
-    assert [row.text.decode() for rows in read_rows(stream, options) for row in rows] == [
-        f"T {nth} {text}" for nth, (text, _) in enumerate(ROWS)
-    ]
+    read = [row.text.decode() for rows in read_rows(stream, options) for row in rows]
+    assert read == [f"T {nth} {text}" for nth, text in enumerate(TEXTS)]
     if size > 7:
         dataset = prepared(path, tmp_path / "out", text_column="review.text")
         assert sum(counts(dataset).values()) == 80 and dataset.source["columns"]["text"] == "review.text"
@@ -429,9 +401,7 @@ def test_labels_that_look_alike_are_named_and_merged_on_request(tmp_path, alike)
         (text, label if label == "neg" else alike[nth // 2 % len(alike)])
         for nth, (text, label) in enumerate(ROWS)
     ]
-    path = write(
-        tmp_path / "a.csv", "text,label\n" + "".join(f'{text},"{label}"\n' for text, label in rows)
-    )
+    path = csv_of(tmp_path / "a.csv", [(text, f'"{label}"') for text, label in rows])
     dataset = prepared(path, tmp_path / "out", split="stratified")
     [line] = [line for line in dataset.warned if "look alike" in line]
     assert line.endswith("look alike; --normalise-labels merges them") and line.isascii()
@@ -465,31 +435,11 @@ def test_advice_to_leave_a_label_out_works_as_it_is_printed(tmp_path):
         test = csv_of(tmp_path / "t.csv", [("other", label), ("more", "0"), ("most", "1")])
         error = error_of(train, tmp_path / "out", test=(str(test),))
         advice = error.partition("leave it out: ")[2]
-        out = tmp_path / "followed"
-        command = [
-            "prepare",
-            "files",
-            str(train),
-            "--test",
-            str(test),
-            *shlex.split(advice),
-            "--overwrite",
-        ]
-        assert main([*command, "--out", str(out)]) == 0
-    spaced = ["--label-map", "-1=,0=-2", "--labels", "-2,1"]
+        follow(f"{advice} --overwrite", tmp_path, str(train), "--test", str(test))
     test = csv_of(tmp_path / "t.csv", [("other", "-1"), ("more", "0"), ("most", "1")])
-    command = [
-        "prepare",
-        "files",
-        str(train),
-        "--test",
-        str(test),
-        *spaced,
-        "--overwrite",
-        "--out",
-        str(out),
-    ]
-    assert main(command) == 0 and Dataset(out).labels == ["-2", "1"]
+    spaced = "--label-map -1=,0=-2 --labels -2,1 --overwrite"
+    follow(spaced, tmp_path, str(train), "--test", str(test))
+    assert Dataset(tmp_path / "followed").labels == ["-2", "1"]
 
 
 def test_where_chance_chose_the_split_stratified_is_advised(tmp_path):
@@ -503,12 +453,8 @@ def test_where_chance_chose_the_split_stratified_is_advised(tmp_path):
 
 @pytest.mark.parametrize("encoding", ["cp1251", "koi8-r", "cp1253", "shift_jis", "gb18030", "cp1252"])
 def test_an_encoding_is_advised_only_where_it_shows(tmp_path, encoding):
-    word = {
-        "cp1253": "ταινία",
-        "shift_jis": "映画でした",
-        "gb18030": "电影很好",
-        "cp1252": "déçu café",
-    }.get(encoding, "Фильм")
+    others = {"cp1253": "ταινία", "shift_jis": "映画でした", "gb18030": "电影很好", "cp1252": "déçu café"}
+    word = others.get(encoding, "Фильм")
     rows = "".join(f"{word} {nth},{label}\n" for nth, (_, label) in enumerate(ROWS))
     path = write(tmp_path / "a.csv", b"text,label\n" + rows.encode(encoding))
     error = error_of(path, tmp_path / "out")
@@ -522,7 +468,7 @@ def test_an_encoding_is_advised_only_where_it_shows(tmp_path, encoding):
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.txt"])
 def test_unicode_in_other_forms_is_named_with_the_encoding_that_reads_it(tmp_path, encoding, name):
     text = {
-        "a.csv": "text,label\n" + "".join(f"{text},{label}\n" for text, label in ROWS),
+        "a.csv": TABLE,
         "a.jsonl": "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in ROWS),
         "a.txt": "".join(f"__label__{label} {text}\n" for text, label in ROWS),
     }[name]
@@ -540,10 +486,7 @@ def test_unicode_in_other_forms_is_named_with_the_encoding_that_reads_it(tmp_pat
 
 def test_files_that_are_not_read_say_what_they_are(tmp_path):
     kinds = {
-        "a.arrow": (
-            b"ARROW1\0\0" + bytes(20),
-            "is an Arrow file, which is not read; write it as Parquet",
-        ),
+        "a.arrow": (b"ARROW1\0\0" + bytes(20), "an Arrow file, which is not read; write it as Parquet"),
         "a.pkl": (b"\x80\x04\x95" + bytes(20), "is a pickle, which is not read; as it could run code"),
         "a.lz4": (b"\x04\x22\x4d\x18" + bytes(20), "is lz4, which is not read; unpack it"),
         "a.xls": (b"\xd0\xcf\x11\xe0" + bytes(20), "is an old Excel or Word file"),
@@ -564,12 +507,10 @@ def test_files_that_are_not_read_say_what_they_are(tmp_path):
 
 
 def test_an_empty_part_is_named_and_skipped_on_request(tmp_path):
-    parts = [
-        csv_of(tmp_path / "0.csv"),
-        write(tmp_path / "1.csv", ""),
-        write(tmp_path / "2.csv", "text,label\n"),
-    ]
-    assert f"{parts[1]}: holds no reviews" in error_of(parts, tmp_path / "out")
+    contents = {"0.csv": TABLE, "1.csv": "", "2.csv": "text,label\n"}
+    parts = [write(tmp_path / name, content) for name, content in contents.items()]
+    for empty in parts[1:]:
+        assert f"{empty}: holds no reviews" in error_of([parts[0], empty], tmp_path / "out")
     dataset = prepared(parts, tmp_path / "out", skip_bad_rows=2)
     assert sum(counts(dataset).values()) == 80 and dataset.source["skipped_rows"] == 2
 
@@ -586,17 +527,14 @@ def test_a_file_that_is_removed_while_it_is_read_is_read_to_its_end(tmp_path):
 def test_a_text_in_both_splits_is_warned_of(tmp_path):
     train = csv_of(tmp_path / "a.csv")
     test = csv_of(tmp_path / "t.csv", [*ROWS[:3], ("other", "pos"), ("more", "neg")])
-    [line] = [
-        line for line in prepared(train, tmp_path / "out", test=(str(test),)).warned if "texts" in line
-    ]
+    warned = prepared(train, tmp_path / "out", test=(str(test),)).warned
+    [line] = [line for line in warned if "texts" in line]
     assert line.startswith("3 texts of the training split are in the test or validation split too")
 
 
 def test_files_are_given_as_the_validation_split(tmp_path):
-    train, held = (
-        csv_of(tmp_path / "a.csv"),
-        csv_of(tmp_path / "v.csv", [("held", "pos"), ("out", "neg")]),
-    )
+    train = csv_of(tmp_path / "a.csv")
+    held = csv_of(tmp_path / "v.csv", [("held", "pos"), ("out", "neg")])
     dataset = prepared(train, tmp_path / "out", validation=(str(held),))
     assert counts(dataset)["validation"] == 2 and sum(counts(dataset).values()) == 82
     with pytest.raises(SettingsError, match="is given for training and as --validation too"):
@@ -636,9 +574,8 @@ def test_tables_and_queries_of_sqlite_are_read(tmp_path):
 def test_null_texts_and_labels_of_sqlite_are_bad_rows(tmp_path):
     path = database(tmp_path / "a.db")
     with sqlite3.connect(path) as connection:
-        connection.executemany(
-            "insert into reviews values (1, ?, ?, null)", [(None, 1), ("a", None), (b"\xff", 1)]
-        )
+        rows = [(None, 1), ("a", None), (b"\xff", 1)]
+        connection.executemany("insert into reviews values (1, ?, ?, null)", rows)
     connection.close()
     dataset = prepared(path, tmp_path / "out", skip_bad_rows=3)
     assert dataset.source["skipped_rows"] == 3 and dataset.source["rows_read"] == 83
@@ -671,9 +608,7 @@ def test_tables_in_a_zip_or_tar_are_read_and_others_are_counted(tmp_path):
 def test_no_flipped_bit_in_a_zip_changes_what_is_read(tmp_path):
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(
-            "a.csv", "text,label\n" + "".join(f"{text},{label}\n" for text, label in ROWS[:9])
-        )
+        archive.writestr("a.csv", TABLE[:200])
     whole, expected = path.read_bytes(), texts_of(path)
     for at in range(0, len(whole), 3):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
@@ -724,9 +659,8 @@ def test_parquet_is_read_by_its_wanted_columns(tmp_path):
     assert dataset.source["columns"] == {"text": "text", "label": "label", "others": ["id", "tags"]}
     rows = read_rows(tmp_path / "a.parquet", keep=("id",))
     assert [row.kept for block in rows for row in block] == [(nth,) for nth in range(80)]
-    assert "the column 'tags' is list<" in error_of(
-        tmp_path / "a.parquet", tmp_path / "b", text_column="tags"
-    )
+    error = error_of(tmp_path / "a.parquet", tmp_path / "b", text_column="tags")
+    assert "the column 'tags' is list<" in error
     data = (tmp_path / "a.parquet").read_bytes()
     for end in range(4, len(data), 200):
         write(tmp_path / "c.parquet", data[:end])
