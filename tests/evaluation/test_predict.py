@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from helpers import VOCABULARY, random_texts, run_cli, write_run
+from helpers import PATIENCE, VOCABULARY, random_texts, run_cli, write_run
 
 from lowmem_sentiment.cli import main
 from lowmem_sentiment.evaluation.predict import UNKNOWN, Predictor, predict
@@ -258,7 +258,7 @@ def test_standard_input_is_answered_line_by_line(tmp_path):
             shown += "" if word else "  (no word that the model knows)"
             assert process.stdout.readline() == f"{shown}\n" and expected.known == bool(word)
         process.stdin.close()
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from helpers import run_cli, wait_for
+from helpers import PATIENCE, run_cli, wait_for
 
 from lowmem_sentiment.monitoring import event_writer
 from lowmem_sentiment.monitoring.event_reader import read_curves
@@ -303,7 +303,7 @@ def test_the_first_charts_span_their_data(write, tmp_path):
 def test_ctrl_c_ends_it_with_one_line(trained):
     with serving(trained) as (_, process):
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        assert process.wait(PATIENCE) == 130
         assert process.stderr.read() == "lowmem-sentiment: stopped\n"
 
 

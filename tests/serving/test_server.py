@@ -1,5 +1,6 @@
 """The server: real connections, signals, processes."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -14,7 +15,7 @@ import urllib.parse
 from pathlib import Path
 
 import pytest
-from helpers import write_run
+from helpers import PATIENCE, write_run
 
 import lowmem_sentiment
 from lowmem_sentiment.evaluation.predict import predict
@@ -90,12 +91,12 @@ def test_clients_that_are_silent_hold_nobody_up_and_are_sent_away(run):
     with Serving(create_app(run, name="reviews"), read_timeout=1) as server:
         silent = [socket.create_connection(("127.0.0.1", server.port), 60) for _ in range(100)]
         for nth, connection in enumerate(silent):
-            connection.sendall(b"POST / HTTP/1.1\r\nContent-Length: 9\r\n"[: nth % 40])
+            with contextlib.suppress(ConnectionError):  # on a busy machine it is sent away already
+                connection.sendall(b"POST / HTTP/1.1\r\nContent-Length: 9\r\n"[: nth % 40])
         assert ask(server.port)[0] == 200
         for connection in silent:
-            connection.settimeout(60)
-            assert connection.recv(1_000) == b""
-            connection.close()
+            with connection, contextlib.suppress(ConnectionError):
+                assert connection.recv(1_000) == b""
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,8 @@ def test_clients_that_are_silent_hold_nobody_up_and_are_sent_away(run):
 )
 def test_what_is_not_http_ends_a_connection_and_not_the_server(run, sent):
     with Serving(create_app(run, name="reviews"), read_timeout=1) as server:
-        with socket.create_connection(("127.0.0.1", server.port), 60) as connection:
+        connection = socket.create_connection(("127.0.0.1", server.port), 60)
+        with connection, contextlib.suppress(ConnectionError):  # closed before all of it was read
             connection.sendall(sent)
             while connection.recv(1_000):
                 pass
@@ -148,7 +150,7 @@ def test_the_command_serves_replaces_on_a_signal_and_ends_with_0(tmp_path, run, 
         while ask(port)[1]["predictions"][0]["probability"] != pytest.approx(expected, abs=1e-6):
             assert process.poll() is None
         process.terminate()
-        assert process.wait(60) == 0
+        assert process.wait(PATIENCE) == 0
     finally:
         process.kill()
         process.wait()
@@ -162,7 +164,7 @@ def test_the_page_shows_label_and_words_and_runs_nothing_that_a_text_holds(tmp_p
     script = Path(__file__).parents[2] / "scripts" / "screenshot.sh"
     with Serving(create_app(run, name="reviews")) as server:
         address = f"http://127.0.0.1:{server.port}/#{urllib.parse.quote(text)}"
-        subprocess.run([script, address, tmp_path / "page.html"], check=True, timeout=120)
+        subprocess.run([script, address, tmp_path / "page.html"], check=True, timeout=PATIENCE)
     page = (tmp_path / "page.html").read_text()
     (expected,) = predict(run, [text], explain=True)
     assert f'<span id="label">{expected.label}</span>' in page

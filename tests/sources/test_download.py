@@ -21,7 +21,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(404)
             return
         if self.path == "/slow":
-            self.server.release.wait(10)
+            self.server.release.wait()
             return
         first = int(self.headers.get("Range", "bytes=0-")[6:-1])
         self.server.ranges.append(first)

@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from helpers import wait_for
 
 from lowmem_sentiment.system.workers import in_order
 
@@ -22,9 +23,12 @@ def run(code: str, **options) -> subprocess.CompletedProcess:
 
 def test_results_come_in_order_from_several_processes():
     done = run("""
-        import os, time
+        import multiprocessing, os, time
         from lowmem_sentiment.system.workers import in_order
+        both = multiprocessing.get_context("fork").Barrier(2)
         def work(n):
+            if n < 2:
+                both.wait()
             time.sleep(0.02 if n % 2 else 0)
             return n * n, os.getpid()
         results = list(in_order(work, range(20), 2))
@@ -96,7 +100,7 @@ def test_workers_end_with_a_parent_that_is_killed():
         from lowmem_sentiment.system.workers import in_order
         def work(n):
             if n > 1:
-                time.sleep(50)
+                time.sleep(10_000)
             return os.getpid()
         for pid in in_order(work, range(9), 2):
             print(pid, flush=True)
@@ -107,15 +111,15 @@ def test_workers_end_with_a_parent_that_is_killed():
     worker = int(parent.stdout.readline())
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    for _ in range(100):
+
+    def ended() -> bool:
         try:
             state = Path(f"/proc/{worker}/stat").read_text().rsplit(")", 1)[1].split()[0]
         except FileNotFoundError:
-            return
-        if state == "Z":  # ended; whoever adopts orphans here has not looked yet
-            return
-        signal.sigtimedwait([], 0.05)
-    pytest.fail(f"process {worker} is alive ({state})")
+            return True
+        return state == "Z"  # whoever adopts orphans here has not looked yet
+
+    wait_for(ended)
 
 
 def test_ctrl_c_that_python_swallows_is_raised_all_the_same():
