@@ -17,7 +17,7 @@ from lowmem_sentiment.evaluation.evaluate import evaluate_runs
 from lowmem_sentiment.evaluation.labelled_texts import TextFiles
 from lowmem_sentiment.evaluation.results import Answers, Comparison, Correction
 from lowmem_sentiment.evaluation.settings import EvaluationSettings
-from lowmem_sentiment.reporting.comparison_report import evaluation_page
+from lowmem_sentiment.reporting.evaluation_report import evaluation_page
 from lowmem_sentiment.reporting.folds_report import folds_page
 from lowmem_sentiment.reporting.mistakes import marked
 from lowmem_sentiment.reporting.tuning_report import tuning_page
@@ -233,6 +233,8 @@ def test_a_search_shows_its_candidates_and_which_settings_matter(tmp_path, count
     read = Page(page)
     ranked = [row for row in read.rows if len(row) > 6 and row[1] == "0.8990" and "winner" in row[0]]
     assert len(ranked) == (2 if count > 20 else 1)  # a long table is there whole, folded
+    dots = [path.count("M") for path in re.findall('d="([^"]*)" class="mark"', page)]
+    assert dots.count(len(result.candidates)) >= 4  # costs, and the search: each candidate is drawn
     learnt = page.partition("What the search learnt")[2].partition("About this search")[0]
     assert re.findall("<b>(Num words|Hidden)</b>", learnt) == (
         ["Num words", "Hidden"] if count > 1 else []

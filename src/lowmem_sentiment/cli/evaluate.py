@@ -58,7 +58,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
     evaluations = [each for comparison in comparisons for each in comparison.evaluations]
     writes = [functools.partial(save, each) for each in evaluations]
     if options.html:
-        from ..reporting.comparison_report import evaluation_page
+        from ..reporting.evaluation_report import evaluation_page
         from ..reporting.page import write_page
 
         writes.append(functools.partial(write_page, options.html, evaluation_page(comparisons)))

@@ -1,6 +1,6 @@
 """Curves of one evaluation, or of several on the same reviews: what the scores say, how a run learnt."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +15,8 @@ from ..system.errors import DataError, InputMissing
 from .charts import MOST_LINES, Axis, Series, figure, guide, point
 from .page import Html, shortened, tag
 
-_GROUPS = 16
-"""Of probabilities in the reliability curve: those of the calibration error."""
-
-_SHARES = 50
-"""Points of the curve of errors by share answered."""
+_GROUPS = 16  # of probabilities in the reliability curve: those of the calibration error
+_SHARES = 50  # points of the curve of errors by share answered
 
 
 def names_of(evaluations: Sequence[Evaluation]) -> list[str]:
@@ -29,15 +26,13 @@ def names_of(evaluations: Sequence[Evaluation]) -> list[str]:
 
 
 def _lines(
-    evaluations: Sequence[Evaluation],
-    alone: str,
-    points: Callable[[Evaluation], tuple[np.ndarray, np.ndarray]],
+    evaluations: Sequence[Evaluation], alone: str, curves: Sequence[tuple[np.ndarray, np.ndarray]]
 ) -> list[Series]:
     """Return a line for each of the first runs; a single run's line is called `alone`."""
-    several = len(evaluations) > 1
-    names, kind = names_of(evaluations) if several else [alone], "line" if several else "curve"
-    pairs = zip(names, evaluations, strict=True)
-    return [Series(shortened(each), *points(run), kind) for each, run in list(pairs)[:MOST_LINES]]
+    if len(evaluations) == 1:
+        return [Series(alone, *curves[0], "curve")]
+    pairs = zip(names_of(evaluations), curves, strict=True)
+    return [Series(shortened(name), *curve) for name, curve in pairs][:MOST_LINES]
 
 
 def _positive(evaluation: Evaluation) -> str:
@@ -53,48 +48,32 @@ def has_both_labels(evaluation: Evaluation) -> bool:
     return bins is not None and bool(bins.any(axis=1).all())
 
 
-def precision_and_recall(evaluations: Sequence[Evaluation]) -> Html:
-    """Return precision by recall."""
-    first = evaluations[0]
-
-    def points(evaluation: Evaluation) -> tuple[np.ndarray, np.ndarray]:
-        curve = precision_recall(_bins(evaluation))
-        return curve["recall"], curve["precision"]
-
-    share = first.by_label[first.labels[1]].reviews / max(1, first.reviews)
-    lines = [
-        *_lines(evaluations, "precision", points),
-        guide(f"share of {_positive(first)}", share, share),
-        *_at_threshold(evaluations, first.metrics["recall"], first.metrics["precision"]),
-    ]
-    note = f"How many of those predicted {_positive(first)} are right, for each share of them found."
-    return figure("Precision and recall", note, lines, Axis("recall", 0, 1), Axis("precision", None, 1))
-
-
-def _at_threshold(evaluations: Sequence[Evaluation], x: float, y: float) -> list[Series]:
-    """Return the point at which a single run decides."""
-    at = evaluations[0].threshold
-    return [point(f"threshold {at:.4g}", x, y)] if len(evaluations) == 1 and at is not None else []
-
-
-def roc(evaluations: Sequence[Evaluation]) -> Html:
-    """Return the receiver operating characteristic."""
-    first = evaluations[0]
-
-    def points(evaluation: Evaluation) -> tuple[np.ndarray, np.ndarray]:
-        curve = precision_recall(_bins(evaluation))
-        negatives = curve["false_positives"] + curve["true_negatives"]
-        return ratio(curve["false_positives"], negatives), curve["recall"]
-
+def trade_offs(evaluations: Sequence[Evaluation]) -> list[Html]:
+    """Return precision by recall, and the receiver operating characteristic."""
+    first, alone = evaluations[0], len(evaluations) == 1
+    metrics, positive = first.metrics, _positive(first)
+    found = [precision_recall(_bins(each)) for each in evaluations]
+    recall_precision = [(each["recall"], each["precision"]) for each in found]
+    rates = [(each["false_positives"] / each["false_positives"][0], each["recall"]) for each in found]
     right, false = first.confusion_matrix[0].tolist()
-    lines = [
-        *_lines(evaluations, "model", points),
-        guide("chance", 0, 1),
-        *_at_threshold(evaluations, false / max(1, right + false), first.metrics["recall"]),
+    share = first.by_label[first.labels[1]].reviews / max(1, first.reviews)
+    one = [
+        *_lines(evaluations, "precision", recall_precision),
+        guide(f"share of {positive}", share, share),
     ]
-    area = f" Area {first.metrics['auc']:.4f}." if len(evaluations) == 1 else ""
-    note = f"Share of {_positive(first)} found, and of the others taken for it.{area}"
-    return figure("ROC", note, lines, Axis("false positive rate", 0, 1), Axis("true positive rate", 0, 1))
+    other = [*_lines(evaluations, "model", rates), guide("chance", 0, 1)]
+    if alone and first.threshold is not None:
+        chosen = f"threshold {first.threshold:.4g}"
+        one.append(point(chosen, metrics["recall"], metrics["precision"]))
+        other.append(point(chosen, false / max(1, right + false), metrics["recall"]))
+    about = f"How many of those predicted {positive} are right, for each share of them found."
+    area = f" Area {metrics['auc']:.4f}." if alone else ""
+    note = f"Share of {positive} found, and of the others taken for it.{area}"
+    x, y = Axis("false positive rate", 0, 1), Axis("true positive rate", 0, 1)
+    return [
+        figure("Precision and recall", about, one, Axis("recall", 0, 1), Axis("precision", None, 1)),
+        figure("ROC", note, other, x, y),
+    ]
 
 
 def by_threshold(evaluation: Evaluation) -> Html:
@@ -117,10 +96,8 @@ def by_threshold(evaluation: Evaluation) -> Html:
 def scores_by_label(evaluation: Evaluation) -> Html:
     """Return how many reviews of each label have a probability."""
     centres = (np.arange(_GROUPS) + 0.5) / _GROUPS
-    lines = [
-        Series(shortened(label), centres, _grouped(counts))
-        for label, counts in zip(evaluation.labels, _bins(evaluation), strict=True)
-    ]
+    rows = zip(evaluation.labels, _bins(evaluation), strict=True)
+    lines = [Series(shortened(label), centres, _grouped(counts)) for label, counts in rows]
     x = Axis(f"probability of {_positive(evaluation)}", 0, 1)
     return figure("How far apart the labels are", "Reviews by true label.", lines, x, Axis("reviews", 0))
 
@@ -154,8 +131,8 @@ def _observed(shown: str, tally: Tally) -> Series:
     right, reviews = _grouped(counts[1]), _grouped(counts.sum(axis=0))
     some = np.flatnonzero(reviews)
     mean = ratio(_grouped(counts.sum(axis=0) * middles), reviews)[some]
-    ends = np.array([wilson(int(right[nth]), int(reviews[nth])) for nth in some])
-    return Series(shown, mean, ratio(right, reviews)[some], "line", ends[:, 0], ends[:, 1])
+    intervals = np.array([wilson(int(right[nth]), int(reviews[nth])) for nth in some])
+    return Series(shown, mean, ratio(right, reviews)[some], intervals=intervals)
 
 
 def _grouped(counts: np.ndarray) -> np.ndarray:
@@ -164,16 +141,15 @@ def _grouped(counts: np.ndarray) -> np.ndarray:
 
 def risk_by_coverage(evaluations: Sequence[Evaluation]) -> Html:
     """Return the share of errors among the surest reviews, by how many of these are answered."""
-
-    def points(evaluation: Evaluation) -> tuple[np.ndarray, np.ndarray]:
-        assert evaluation.tally
-        wrong, right = evaluation.tally.confidence[:, ::-1].cumsum(axis=1)
+    curves = []
+    for each in evaluations:
+        assert each.tally
+        wrong, right = each.tally.confidence[:, ::-1].cumsum(axis=1)
         both = wrong + right
         wanted = np.linspace(1 / _SHARES, 1, _SHARES) * both[-1]
         at = np.unique(np.searchsorted(both, wanted - 0.5))
-        return both[at] / both[-1], wrong[at] / both[at]
-
-    first, lines = evaluations[0], _lines(evaluations, "all reviews", points)
+        curves.append((both[at] / both[-1], wrong[at] / both[at]))
+    first, lines = evaluations[0], _lines(evaluations, "all reviews", curves)
     if len(evaluations) == 1 and (answers := first.answers):
         lines.append(point("when it abstains", answers.answered / max(1, first.reviews), answers.error))
         lines.append(guide(f"at most {answers.limits.error:g}", *[answers.limits.error] * 2))
@@ -203,8 +179,8 @@ def learning(evaluations: Sequence[Evaluation]) -> list[Html]:
         shown = {"val_": shortened(name) if several else settings.validated_on}
         for metric, found in lines.items():
             for prefix, of in (shown if several else {"": "training", **shown}).items():
-                if f"{prefix}{metric}" in best:
-                    found.append(Series(of, x, np.array([each[f"{prefix}{metric}"] for each in epochs])))
+                if (key := f"{prefix}{metric}") in best:
+                    found.append(Series(of, x, np.array([each[key] for each in epochs])))
             if not several and f"val_{metric}" in best:
                 found.append(point(f"best epoch: {best['epoch']}", best["epoch"], best[f"val_{metric}"]))
                 note = f"By epoch. Evaluated here: epoch {kept['epoch']} of {len(epochs)}."

@@ -1,110 +1,146 @@
-"""The report of one run on labelled reviews, the most important first."""
+"""The page of an evaluation: sections about one run, or about several on the same reviews."""
 
 import contextlib
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from ..evaluation.results import Evaluation
+from ..evaluation.results import Comparison, Evaluation
 from ..runs.run_directory import RunDirectory
 from ..system.errors import LowmemError, plural
 from ..system.settings import plain
-from . import curves
-from .metric_tables import WORST, labels, largest_label, metric_name, metrics, paired_tests
+from . import curves, metric_tables
+from .charts import MOST_LINES
+from .metric_tables import WORST, largest_label, metric_name, paired_tests, verdict
 from .mistakes import confusions, mistakes
-from .page import Html, facts, folded, grid, joined, name, section, shortened, table, tag
+from .page import (
+    Html,
+    date,
+    ends,
+    facts,
+    folded,
+    grid,
+    joined,
+    name,
+    page,
+    section,
+    shortened,
+    table,
+    tag,
+)
 
 
-def time_of(evaluation: Evaluation) -> str:
-    """Return when the evaluation was made, for people."""
-    made = datetime.fromisoformat(evaluation.time)
-    return f"{made.day} {made:%B %Y, %H:%M} UTC"
+def evaluation_page(comparisons: Sequence[Comparison]) -> str:
+    """Return the page of evaluations, as `evaluate_runs` returns them: a part for each comparison."""
+    parts = [_part(each) for each in comparisons]
+    if len(parts) == 1:
+        return page("Evaluation", *parts[0])
+    content: list[Html | None] = []
+    for title, about, lead, sections in parts:
+        content.append(tag("h2", name(title), class_="part"))
+        content.append(tag("p", about, class_="about"))
+        content += [tag("p", lead, class_="lead"), *sections]
+    runs = {each.run for comparison in comparisons for each in comparison.evaluations}
+    about = f"on {len(comparisons)} sets of reviews"
+    return page("Evaluation", plural(len(runs), "run"), about, None, content)
 
 
-def reviews_of(evaluation: Evaluation) -> str:
-    """Return what was evaluated on, and when."""
-    split = f" of the {evaluation.split} split" if evaluation.split else ""
-    return f"{plural(evaluation.reviews, 'review')}{split} · {evaluation.data} · {time_of(evaluation)}"
+def _part(comparison: Comparison) -> tuple[str, str, Html, list[Html | None]]:
+    """Return the title of a comparison, what it is about, its result in a sentence, its sections."""
+    first, *others = runs = comparison.evaluations
+    split = f" of the {first.split} split" if first.split else ""
+    about = f"{plural(first.reviews, 'review')}{split} · {first.data} · {date(first.time)}"
+    if not others:
+        return Path(first.run).resolve().name, about, _lead(first), evaluation_sections(first)
+    sections = [each(comparison) for each in COMPARED]
+    return f"{len(runs)} runs compared", about, _compared_lead(runs), sections
 
 
-def lead(evaluation: Evaluation) -> Html:
+def evaluation_sections(evaluation: Evaluation) -> list[Html | None]:
+    """Return the sections about one run; None for those that it does not have."""
+    return [each(evaluation) for each in SECTIONS]
+
+
+def _lead(evaluation: Evaluation) -> Html:
     """Return the result in a sentence."""
-    low, high = evaluation.intervals["accuracy"]
     largest, share = largest_label(evaluation)
+    interval = ends(evaluation.intervals["accuracy"], ".1%")
     return joined(
-        [
-            tag("b", f"{evaluation.accuracy:.1%}"),
-            f" of the reviews get the right label (95% interval {low:.1%} to {high:.1%}). "
-            "Always answering “",
-            name(largest),
-            f"” would be right for {share:.1%}.",
-        ]
+        tag("b", f"{evaluation.accuracy:.1%}"),
+        f" of the reviews get the right label (95% interval {interval}). Always answering “",
+        name(largest),
+        f"” would be right for {share:.1%}.",
     )
 
 
-# --- the sections ---
+def _compared_lead(evaluations: Sequence[Evaluation]) -> Html:
+    """Return the result in a sentence."""
+    best = max(evaluations, key=lambda each: each.accuracy)
+    more = sum(each.accuracy == best.accuracy for each in evaluations) - 1
+    which = f" and {more} more have" if more else " has"
+    interval = ends(best.intervals["accuracy"], ".1%")
+    about = f"{which} the highest accuracy, {best.accuracy:.1%} (95% interval {interval})."
+    parts: list[object] = [tag("b", name(best.run)), about]
+    if test := best.baseline:
+        parts += [" Against ", name(test.run), f": {verdict(test)} by accuracy, p = {test.p_value:.2g}."]
+    return joined(*parts)
 
 
-def checks(*evaluations: Evaluation) -> Html | None:
+# --- the sections about one run ---
+
+
+def _checks(*evaluations: Evaluation) -> Html | None:
     """Return the checks that failed; None without one."""
-    failed = [(each.run, line) for each in evaluations for line in each.failed]
-    runs = [name(run) if len(evaluations) > 1 else "" for run, _ in failed]
-    lines = (
-        tag("li", tag("b", "Failed: "), run, " ", line)
-        for run, (_, line) in zip(runs, failed, strict=True)
-    )
-    return tag("ul", *lines, class_="failed") if failed else None
+    failed = [
+        tag("li", tag("b", "Failed: "), name(each.run) if len(evaluations) > 1 else "", " ", line)
+        for each in evaluations
+        for line in each.failed
+    ]
+    return tag("ul", *failed, class_="failed") if failed else None
 
 
-def threshold(evaluation: Evaluation) -> Html | None:
+def _threshold(evaluation: Evaluation) -> Html | None:
     """Return what two labels trade against each other; None for more, or without reviews of both."""
     if not curves.has_both_labels(evaluation):
         return None
     chosen, note = evaluation.threshold_chosen, None
     if chosen:
         note = f"The threshold {chosen.threshold:g} was chosen by {chosen.rule} on the validation split."
-    figures = (
-        curves.precision_and_recall([evaluation]),
-        curves.roc([evaluation]),
-        curves.by_threshold(evaluation),
-        curves.scores_by_label(evaluation),
-    )
+    figures = curves.trade_offs([evaluation])
+    figures += [curves.by_threshold(evaluation), curves.scores_by_label(evaluation)]
     return section("Choosing a threshold", grid(*figures), note=note)
 
 
-def confidence(evaluation: Evaluation) -> Html | None:
+def _confidence(evaluation: Evaluation) -> Html | None:
     """Return whether probabilities can be trusted, and what abstaining does; None without the counts."""
     if not evaluation.tally:
         return None
     figures = curves.reliability(evaluation), curves.risk_by_coverage([evaluation])
-    parts, correction, answers = [grid(*figures)], evaluation.correction, evaluation.answers
-    if correction:
-        parts.append(tag("h3", "The temperature"))
-        before = correction.before
+    parts = [grid(*figures)]
+    if correction := evaluation.correction:
+        after, intervals = evaluation.metrics, evaluation.intervals
         rows = [
-            [metric_name(key), f"{before[key]:.4f} ({low:.4f} to {high:.4f})",
-             f"{evaluation.metrics[key]:.4f} ({{:.4f}} to {{:.4f}})".format(*evaluation.intervals[key])]
-            for key, (low, high) in correction.before_intervals.items()
-        ]  # fmt: skip
+            [
+                metric_name(key),
+                f"{correction.before[key]:.4f} ({ends(before)})",
+                f"{after[key]:.4f} ({ends(intervals[key])})",
+            ]
+            for key, before in correction.before_intervals.items()
+        ]
         head = ["", "before", f"after, temperature {correction.temperature:.3f}"]
-        parts.append(table(head, rows))
-    if answers:
+        parts += [tag("h3", "The temperature"), table(head, rows)]
+    if answers := evaluation.answers:
         parts += [tag("h3", "When it abstains"), facts(answers.in_words(evaluation.reviews))]
     return section("Can its probabilities be trusted?", *parts)
 
 
-def drift(evaluation: Evaluation) -> Html | None:
+def _drift(evaluation: Evaluation) -> Html | None:
     """Return how texts in files differ from the test split; None if that is not known."""
     found = evaluation.drift
     if not found:
         return None
     most = sorted(found.labels, key=lambda each: -abs(each.later - each.test))[:WORST]
     rows = [
-        [
-            name(each.name),
-            f"{each.later:.4f}",
-            f"{each.test:.4f}",
-            tag("b", "differs") if each.differs else "similar",
-        ]
+        [name(each.name), each.later, each.test, tag("b", "differs") if each.differs else "similar"]
         for each in (*found.quantities, *most)
     ]
     note = "Means over the texts; of a label, the share of texts that are predicted to have it."
@@ -112,13 +148,13 @@ def drift(evaluation: Evaluation) -> Html | None:
     return section("Are these texts like the test split?", table(head, rows), note=note)
 
 
-def learning(evaluation: Evaluation) -> Html | None:
+def _learning(evaluation: Evaluation) -> Html | None:
     """Return the learning curves of the run; None if it has no metrics.jsonl."""
     figures = curves.learning([evaluation])
     return section("How it learnt", grid(*figures)) if figures else None
 
 
-def about(evaluation: Evaluation, *others: Evaluation) -> Html:
+def _about(evaluation: Evaluation, *others: Evaluation) -> Html:
     """Return what was evaluated on what, and with which versions; of several runs the first's."""
     chosen = evaluation.threshold_chosen
     counted = list(evaluation.unknown_labels.items())[:WORST]
@@ -145,19 +181,45 @@ def about(evaluation: Evaluation, *others: Evaluation) -> Html:
     with contextlib.suppress(LowmemError):  # weights without the rest of the run are evaluated too
         settings = vars(RunDirectory(evaluation.run).settings())
     trained = facts({key.replace("_", " "): plain(value) for key, value in settings.items()})
-    show = settings and not others
-    return section(
-        "About this evaluation", facts(rows), folded("Settings of training", trained) if show else None
-    )
+    training = folded("Settings of training", trained) if settings and not others else None
+    return section("About this evaluation", facts(rows), training)
 
 
 SECTIONS: list[Callable[[Evaluation], Html | None]] = [
-    checks, metrics, paired_tests, confusions, labels, threshold, confidence, drift, mistakes,
-    learning, about,
+    _checks, metric_tables.metrics, paired_tests, confusions, metric_tables.labels,
+    _threshold, _confidence, _drift, mistakes, _learning, _about,
 ]  # fmt: skip
-"""The parts of the report in order; a new part is a function in this list."""
+"""The sections about one run, in order; a new section is a function in this list."""
 
 
-def evaluation_sections(evaluation: Evaluation) -> list[Html]:
-    """Return the parts of the report that this evaluation has."""
-    return [part for each in SECTIONS if (part := each(evaluation)) is not None]
+# --- the sections about several runs ---
+
+
+def _settings(comparison: Comparison) -> Html | None:
+    """Return the settings in which the runs differ; None if they are the same."""
+    if not comparison.settings:
+        return None
+    head = ["setting", *(name(each.run) for each in comparison.evaluations)]
+    rows = [[key, *map(plain, values)] for key, values in comparison.settings.items()]
+    return section("Settings that differ", table(head, rows))
+
+
+def _curves(comparison: Comparison) -> Html:
+    """Return the curves of the first runs in common charts."""
+    evaluations = comparison.evaluations
+    figures = curves.trade_offs(evaluations) if all(map(curves.has_both_labels, evaluations)) else []
+    figures += [curves.risk_by_coverage(evaluations), *curves.learning(evaluations)]
+    note = f"The first {MOST_LINES} runs." if len(evaluations) > MOST_LINES else None
+    return section("Curves", grid(*figures), note=note)
+
+
+COMPARED: list[Callable[[Comparison], Html | None]] = [
+    lambda comparison: _checks(*comparison.evaluations),
+    lambda comparison: metric_tables.compared_metrics(comparison.evaluations),
+    lambda comparison: paired_tests(*comparison.evaluations),
+    _settings,
+    _curves,
+    lambda comparison: metric_tables.compared_labels(comparison.evaluations),
+    lambda comparison: _about(*comparison.evaluations),
+]
+"""The sections about several runs, in order."""

@@ -5,94 +5,26 @@ from pathlib import Path
 
 import numpy as np
 
-from ..search.cross_validation import CrossValidation, Estimate
+from ..search.cross_validation import CrossValidation
 from ..system.errors import plural
 from .charts import Axis, Series, figure
 from .metric_tables import metric_name
-from .page import Html, bar, facts, grid, joined, page, section, table, tag, tiles
+from .page import Html, bar, date, ends, facts, grid, joined, page, section, table, tag, tiles
 
 
 def folds_page(result: CrossValidation) -> str:
-    """Return the page of a cross-validation."""
-    accuracy = result.points[-1].metrics["accuracy"]
-    low, high = accuracy.interval
+    """Return the page of a cross-validation: what to expect, each fold, whether more data would help."""
+    whole = result.points[-1]
+    accuracy = whole.metrics["accuracy"]
+    interval = ends(accuracy.interval, ".1%")
     lead = joined(
-        [
-            tag("b", f"{accuracy.mean:.1%}"),
-            f" of new reviews should get the right label (95% interval {low:.1%} to {high:.1%}) from a "
-            f"model trained on {result.points[-1].reviews:,} reviews.",
-        ]
+        tag("b", f"{accuracy.mean:.1%}"),
+        f" of new reviews should get the right label (95% interval {interval}) from a model trained "
+        f"on {whole.reviews:,} reviews.",
     )
-    made = datetime.now(timezone.utc)
-    about = f"{plural(result.reviews, 'training review')} in {result.folds} folds · {result.data}"
-    about += f" · {made.day} {made:%B %Y, %H:%M} UTC"
-    parts = [_metrics(result), _learning_curve(result), _folds(result), _about(result)]
-    title = Path(result.dataset).resolve().name
-    return page("Cross-validation", title, about, lead, filter(None, parts))
-
-
-def _range(each: Estimate) -> str:
-    return "{:.4f} to {:.4f}".format(*each.interval)
-
-
-def _metrics(result: CrossValidation) -> Html:
-    found = result.points[-1].metrics
-    shown = [(metric_name(key), f"{each.mean:.4f}", _range(each)) for key, each in found.items()]
+    metrics = whole.metrics.items()
+    shown = [(metric_name(key), f"{each.mean:.4f}", ends(each.interval)) for key, each in metrics]
     note = "Means over the folds with 95% intervals, corrected for the training reviews that folds share."
-    return section("Metrics", tiles(shown), note=note)
-
-
-def _learning_curve(result: CrossValidation) -> Html | None:
-    """Return each metric by training reviews; None for one share of the data."""
-    if not result.gain:
-        return None
-    sizes = np.array([point.reviews for point in result.points], np.float64)
-    figures = []
-    for key in ("accuracy", "loss"):
-        found = [point.metrics[key] for point in result.points]
-        low, high = np.array([each.interval for each in found]).T
-        means = np.array([each.mean for each in found])
-        lines = [Series("mean", sizes, means, "line", low, high)]
-        x = Axis("training reviews", logarithmic=True)
-        figures.append(
-            figure(
-                metric_name(key),
-                f"Mean of {result.folds} folds, with 95% intervals.",
-                lines,
-                x,
-                Axis(key),
-            )
-        )
-    before, gained = result.points[-2], result.gain
-    low, high = gained.interval
-    note = (
-        f"{result.points[-1].reviews:,} training reviews instead of {before.reviews:,} changed the "
-        f"accuracy by {gained.mean:+.4f} ({low:+.4f} to {high:+.4f})."
-    )
-    return section("Would more data help?", grid(*figures), note=note)
-
-
-def _folds(result: CrossValidation) -> Html:
-    folds = sorted((each for each in result.results if each.share == 1), key=lambda each: each.fold)
-    rows = [
-        [
-            each.fold + 1,
-            f"{each.trained:,}",
-            f"{each.tested:,}",
-            *(
-                f"{value:.4f}" if key == "loss" else bar(value, f"{value:.4f}")
-                for key, value in each.metrics.items()
-            ),
-        ]
-        for each in folds
-    ]
-    deviations = [f"{each.deviation:.4f}" for each in result.points[-1].metrics.values()]
-    rows.append(["standard deviation", "", "", *deviations])
-    head = ["fold", "trained on", "tested on", *map(metric_name, folds[0].metrics)]
-    return section("Each fold", table(head, rows))
-
-
-def _about(result: CrossValidation) -> Html:
     rows = {
         "dataset": result.dataset,
         "data": result.data,
@@ -101,4 +33,43 @@ def _about(result: CrossValidation) -> Html:
         "seed": result.seed,
         "predictions": result.predictions,
     }
-    return section("About this cross-validation", facts(rows))
+    parts = [
+        section("Metrics", tiles(shown), note=note),
+        _more_data(result),
+        _folds(result),
+        section("About this cross-validation", facts(rows)),
+    ]
+    divided = f"{plural(result.reviews, 'training review')} in {result.folds} folds"
+    about = f"{divided} · {result.data} · {date(datetime.now(timezone.utc).isoformat())}"
+    return page("Cross-validation", Path(result.dataset).resolve().name, about, lead, parts)
+
+
+def _more_data(result: CrossValidation) -> Html | None:
+    """Return each metric by training reviews; None for one share of the data."""
+    if not result.gain:
+        return None
+    sizes, figures = np.array([point.reviews for point in result.points]), []
+    about = f"Mean of {result.folds} folds, with 95% intervals."
+    for key in ("accuracy", "loss"):
+        means = np.array([point.metrics[key].mean for point in result.points])
+        intervals = np.array([point.metrics[key].interval for point in result.points])
+        lines = [Series("mean", sizes, means, intervals=intervals)]
+        x = Axis("training reviews", logarithmic=True)
+        figures.append(figure(metric_name(key), about, lines, x, Axis(key)))
+    *_, before, whole = result.points
+    note = (
+        f"{whole.reviews:,} training reviews instead of {before.reviews:,} changed the accuracy by "
+        f"{result.gain.mean:+.4f} ({ends(result.gain.interval, '+.4f')})."
+    )
+    return section("Would more data help?", grid(*figures), note=note)
+
+
+def _folds(result: CrossValidation) -> Html:
+    rows: list[list[object]] = []
+    for each in sorted((e for e in result.results if e.share == 1), key=lambda each: each.fold):
+        values = (value if key == "loss" else bar(value) for key, value in each.metrics.items())
+        rows.append([each.fold + 1, each.trained, each.tested, *values])
+    metrics = result.points[-1].metrics
+    rows.append(["standard deviation", "", "", *(each.deviation for each in metrics.values())])
+    head = ["fold", "trained on", "tested on", *map(metric_name, metrics)]
+    return section("Each fold", table(head, rows))

@@ -11,11 +11,8 @@ from .page import Html, bar, joined, name, section, table, tag
 MATRIX_LABELS = 20
 """Labels in the matrix at most; with more, the worst confusions are shown."""
 
-_LONG = 700
-"""Characters of a mistake's text that is shown whole."""
-
-_NEAR = 20
-"""Words and spaces on each side of a marked word that are shown of a longer text."""
+_LONG = 700  # characters of a mistake's text that is shown whole
+_NEAR = 20  # words and spaces on each side of a marked word that are shown of a longer text
 
 _ALONE = "[\u2e80-\u9fff\uf900-\ufaff\U0001f000-\U0003ffff]"  # characters that are words of their own
 
@@ -32,38 +29,30 @@ def confusions(evaluation: Evaluation) -> Html:
     rows = []
     for nth, (label, row) in enumerate(zip(labels, counts.tolist(), strict=True)):
         total = sum(row)
-        title = joined([tag("small", f"{nth + 1} "), name(label, 28)]) if numbered else name(label)
-        cells = (
-            tag(
-                "td",
-                f"{count:,}",
-                tag("small", f"{count / max(1, total):.1%}") if count else None,
-                class_="none" if not count else "right" if column == nth else "wrong",
-                style=f"--v:{count / max(1, total):.3f}",
-            )
-            for column, count in enumerate(row)
-        )
-        rows.append([title, *cells])
+        title = joined(tag("small", f"{nth + 1} "), name(label, 28)) if numbered else name(label)
+        cells: list[object] = [title]
+        for column, count in enumerate(row):
+            kind = "none" if not count else "right" if column == nth else "wrong"
+            share = count / max(1, total)
+            shown = f"{count:,}", tag("small", f"{share:.1%}") if count else None
+            cells.append(tag("td", *shown, class_=kind, style=f"--v:{share:.3f}"))
+        rows.append(cells)
     matrix = table(["true ↓ predicted →", *titles], rows)
-    return section(
-        "Confusion matrix",
-        tag("div", matrix, class_="matrix many" if len(labels) > 10 else "matrix"),
-        note="Reviews by true and predicted label, and the share of the true label’s reviews.",
-    )
+    note = "Reviews by true and predicted label, and the share of the true label’s reviews."
+    kind = "matrix many" if len(labels) > 10 else "matrix"
+    return section("Confusion matrix", tag("div", matrix, class_=kind), note=note)
 
 
 def _worst_confusions(evaluation: Evaluation) -> Html:
-    worst = evaluation.confusions(WORST)
     rows = []
-    for each in worst:
+    for each in evaluation.confusions(WORST):
         share = each.reviews / max(1, evaluation.by_label[each.label].reviews)
-        rows.append([name(each.label), tag("td", name(each.predicted), class_="text"),
-                     f"{each.reviews:,}", bar(share, f"{share:.1%}", "bar bad")])  # fmt: skip
-    return section(
-        "Most frequent confusions",
-        table(["true label", tag("th", "taken for", class_="text"), "reviews", "of its reviews"], rows),
-        note=f"The {len(rows)} most frequent of {len(evaluation.labels):,} labels’ confusions.",
-    )
+        predicted = tag("td", name(each.predicted), class_="text")
+        shown = bar(share, f"{share:.1%}", "bar bad")
+        rows.append([name(each.label), predicted, each.reviews, shown])
+    note = f"The {len(rows)} most frequent of {len(evaluation.labels):,} labels’ confusions."
+    head = ["true label", tag("th", "taken for", class_="text"), "reviews", "of its reviews"]
+    return section("Most frequent confusions", table(head, rows), note=note)
 
 
 def mistakes(evaluation: Evaluation) -> Html | None:
@@ -72,17 +61,14 @@ def mistakes(evaluation: Evaluation) -> Html | None:
         return None
     explained = any(each.effects for each in evaluation.explained)
     legend = joined(
-        [
-            "Marked words move the model ",
-            tag("mark", "towards", class_="for s3"),
-            " its wrong label or ",
-            tag("mark", "away from", class_="against s3"),
-            " it (underlined). A number is how much lower that label’s log-odds are without the word.",
-        ]
+        "Marked words move the model ",
+        tag("mark", "towards", class_="for s3"),
+        " its wrong label or ",
+        tag("mark", "away from", class_="against s3"),
+        " it (underlined). A number is how much lower that label’s log-odds are without the word.",
     )
-    return section(
-        "Surest mistakes", *map(_mistake, evaluation.explained), note=legend if explained else None
-    )
+    listed = map(_mistake, evaluation.explained)
+    return section("Surest mistakes", *listed, note=legend if explained else None)
 
 
 def _mistake(explained: ExplainedMistake) -> Html:
@@ -94,7 +80,7 @@ def _mistake(explained: ExplainedMistake) -> Html:
     about = tag("small", f"review {mistake.number:,} · {mistake.probability:.2%}")
     head = tag("h3", name(mistake.label), ", taken for ", name(mistake.predicted), " ", about)
     quoted = marked(mistake.text, {each.word: each.effect for each in strongest})
-    listed = tag("p", joined(words, " · "), class_="words") if strongest else None
+    listed = tag("p", joined(*words, between=" · "), class_="words") if strongest else None
     return tag("article", head, tag("blockquote", *quoted, dir="auto"), listed)
 
 

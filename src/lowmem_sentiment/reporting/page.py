@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """Nothing is loaded or run, even if text from data were not escaped."""
 
 _HEAD = 1024  # bytes of a page that show who made it
-
 _NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 LABEL = 48
@@ -38,7 +38,7 @@ def escaped(content: object) -> Html:
     return Html(html.escape(text))
 
 
-def joined(parts: Iterable[object], between: str = "") -> Html:
+def joined(*parts: object, between: str = "") -> Html:
     """Return the parts in a row, escaped."""
     return Html(between.join(map(escaped, parts)))
 
@@ -53,7 +53,7 @@ def tag(name: str, *content: object, **attributes: object) -> Html:
     """
     named = [(key.rstrip("_").replace("_", "-"), value) for key, value in attributes.items()]
     written = "".join(f' {key}="{escaped(value)}"' for key, value in named if value is not None)
-    return Html(f"<{name}{written}>{joined(content)}</{name}>")
+    return Html(f"<{name}{written}>{joined(*content)}</{name}>")
 
 
 def shortened(text: str, limit: int = LABEL) -> str:
@@ -68,35 +68,51 @@ def name(text: object, limit: int = LABEL) -> Html:
     return tag("bdi", shortened(str(text), limit))
 
 
-def table(head: Sequence[object], rows: Iterable[Sequence[object]], caption: object = None) -> Html:
+def ends(interval: Sequence[float], form: str = ".4f") -> str:
+    """Return an interval as text."""
+    low, high = interval
+    return f"{low:{form}} to {high:{form}}"
+
+
+def date(iso_time: str) -> str:
+    """Return a time in UTC for people."""
+    time = datetime.fromisoformat(iso_time)
+    return f"{time.day} {time:%B %Y, %H:%M} UTC"
+
+
+def _cell(kind: str, content: object, scope: str | None = None) -> Html:
+    if isinstance(content, Html) and content.startswith(f"<{kind}"):
+        return content
+    if isinstance(content, int | float):
+        content = f"{content:,}" if isinstance(content, int) else f"{content:.4f}"
+    return tag(kind, content, scope=scope)
+
+
+def table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> Html:
     """Return a table that scrolls sideways in a narrow window.
 
-    The first cell of each row is its heading. A cell that is an element "td", or "th", is taken as it is.
+    The first cell of each row is its heading. A float is shown with four decimals. A cell that is an
+    element "td", or "th", is taken as it is.
     """
-
-    def cell(kind: str, content: object, scope: str | None = None) -> object:
-        whole = isinstance(content, Html) and content.startswith(f"<{kind}")
-        return content if whole else tag(kind, content, scope=scope)
-
-    titles = [cell("th", title, "col") for title in head]
-    lines = []
-    for first, *rest in rows:
-        cells = (cell("td", each) for each in rest)
-        lines.append(tag("tr", tag("th", first, scope="row"), *cells))
-    about = [tag("caption", caption)] if caption else []
-    whole = tag("table", *about, tag("thead", tag("tr", *titles)), tag("tbody", *lines))
+    titles = [_cell("th", title, "col") for title in head]
+    lines = [
+        tag("tr", tag("th", first, scope="row"), *(_cell("td", each) for each in rest))
+        for first, *rest in rows
+    ]
+    whole = tag("table", tag("thead", tag("tr", *titles)), tag("tbody", *lines))
     return tag("div", whole, class_="scroll", tabindex="0")
 
 
-def bar(share: float, shown: object, kind: str = "bar") -> Html:
-    """Return a cell with a number, and a bar whose length is a share of the cell's width."""
+def bar(share: float, shown: object = None, kind: str = "bar") -> Html:
+    """Return a cell with a number, by default the share, and a bar as long as a share of the cell."""
+    shown = f"{share:.4f}" if shown is None else shown
     return tag("td", shown, class_=kind, style=f"--v:{min(1.0, max(0.0, share)):.3f}")
 
 
 def facts(rows: dict[str, Any]) -> Html:
     """Return names with their values; those that are None or empty are left out."""
     pairs = [(key, value) for key, value in rows.items() if value not in (None, "")]
-    return tag("dl", *(joined([tag("dt", key), tag("dd", value)]) for key, value in pairs))
+    return tag("dl", *(joined(tag("dt", key), tag("dd", value)) for key, value in pairs))
 
 
 def folded(summary: str, content: Html) -> Html:
@@ -117,17 +133,14 @@ def grid(*content: object) -> Html:
 
 def tiles(numbers: Iterable[tuple[str, object, object]]) -> Html:
     """Return the most important numbers, large: (name, value, remark)."""
-    return tag(
-        "div",
-        *(
-            tag("div", tag("span", key), tag("strong", value), tag("small", remark))
-            for key, value, remark in numbers
-        ),
-        class_="tiles",
+    parts = (
+        tag("div", tag("span", key), tag("strong", value), tag("small", remark))
+        for key, value, remark in numbers
     )
+    return tag("div", *parts, class_="tiles")
 
 
-def page(kind: str, title: str, about: object, lead: object, parts: Iterable[object]) -> str:
+def page(kind: str, title: str, about: object, lead: object, parts: Iterable[Html | None]) -> str:
     """Return the whole page: what it is, of what, when and where from, the result in words, its parts."""
     style = (Path(__file__).parent / "report.css").read_text("utf-8")
     header = tag(
