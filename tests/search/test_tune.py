@@ -70,25 +70,25 @@ def test_the_state_is_read_back_as_it_was_written(tmp_path):
     settings = TuneSettings(runs=4)
     state = state_of(settings, Result(1, 2, value=0.5, metrics={"loss": 0.1}), Result(2, 1, "failed"))
     state.brackets = [9]
-    state.write(tmp_path)
+    state.write(tmp_path / FILE)
     read = open_state(tmp_path, settings, "f", 1)
     assert read.results == state.results and read.brackets == [9] and read.memory_bytes == 8 << 30
 
 
 def test_another_search_in_the_folder_is_refused_but_a_longer_one_resumes_it(tmp_path):
-    state_of(TuneSettings(runs=4), Result(1, 1, value=0.5)).write(tmp_path)
+    state_of(TuneSettings(runs=4), Result(1, 1, value=0.5)).write(tmp_path / FILE)
     with pytest.raises(OutputExists, match="holds a search with a different seed, dataset; choose"):
         open_state(tmp_path, TuneSettings(runs=4, seed=1), "g", 1)
     assert open_state(tmp_path, TuneSettings(minutes=5), "f", 1).settings.minutes == 5
 
 
 def test_where_every_run_failed_they_are_tried_again(tmp_path):
-    state_of(TuneSettings(), Result(1, 1, "no space left")).write(tmp_path)
+    state_of(TuneSettings(), Result(1, 1, "no space left")).write(tmp_path / FILE)
     assert open_state(tmp_path, TuneSettings(), "f", 1).results == []
 
 
 def test_a_damaged_state_is_refused(tmp_path):
-    state_of(TuneSettings()).write(tmp_path)
+    state_of(TuneSettings()).write(tmp_path / FILE)
     text = (tmp_path / FILE).read_text()
     (tmp_path / FILE).write_text(text.replace('"seed": 0', '"seed": 1'))
     with pytest.raises(DataError, match="does not match its checksum"):

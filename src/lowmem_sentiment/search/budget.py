@@ -21,14 +21,9 @@ from .state import TuneState
 # weight that moves, which belongs to one of the batch's own words and is scattered in memory.
 _REVIEW, _STEP, _WEIGHT = 40_000, 400_000, {"adam": 8, "lazy-adam": 6}
 
-_START = 4.0
-"""Seconds that a training process takes besides its epochs, mostly to import TensorFlow."""
-
-_RECENT = 3
-"""How many runs show the machine's speed: for a single one `work` may be off by half."""
-
-_FINAL_MARGIN = 1.2
-"""Another process may slow the machine down while the winner is trained, which nothing stops."""
+_START = 4.0  # seconds of a training process besides its epochs, mostly to import TensorFlow
+_RECENT = 3  # runs that show the machine's speed: for a single one `work` may be off by half
+_FINAL_MARGIN = 1.2  # another process may slow the winner's training down, which nothing stops
 
 
 def work(dataset: Dataset, settings: TrainingSettings) -> float:

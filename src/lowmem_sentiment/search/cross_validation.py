@@ -5,6 +5,7 @@ ranked and scaled with a fold's labels flatter the model there. The words are th
 datasets of folds are removed when they are measured; ``folds.json`` has the results so far.
 """
 
+import contextlib
 import csv
 import heapq
 import io
@@ -31,10 +32,10 @@ from ..runs.run_directory import RunDirectory
 from ..system.errors import CheckFailed, OutputExists, Resumable, plural
 from ..system.files import replace_file
 from ..system.progress import Progress, no_progress
-from ..system.schema import check_format, parse, read_json, write_json
 from .fold_data import Folds, FoldSource, preparation_settings
-from .processes import Trainer, Training, lock_runs, refuse_other_folders
+from .processes import Trainer, Training, lock_runs
 from .settings import TuneSettings, parse_grid
+from .state import SavedState
 from .tune import metric_values
 
 FILE, PREDICTIONS = "folds.json", "predictions.csv"
@@ -129,18 +130,13 @@ class CrossValidation:
 
 
 @dataclass
-class _State:
+class _State(SavedState):
     """The content of ``folds.json``."""
 
-    format: str
-    version: int
-    fingerprint: str
-    """The dataset's."""
     folds: int
     seed: int
     grid: list[str]
     results: list[FoldResult] = field(default_factory=list)
-    checksum: str = ""
 
 
 def cross_validate(
@@ -162,10 +158,7 @@ def cross_validate(
     dataset = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
     settings = settings or TuneSettings(folds=FOLDS)
     out, stopped = Path(out), (stop or threading.Event()).is_set
-    refuse_other_folders(out, FILE)
-    with lock_runs(out, stopped, report) as lock:
-        if lock is None:
-            raise Resumable("stopped before a run was started; the same command resumes it")
+    with lock_runs(out, FILE, stopped, report) as lock:
         trainer = Trainer(lock, settings.memory_limit, stopped, report)
         validation = _Validation(dataset, out, settings, trainer)
         validation.run(progress)
@@ -182,22 +175,15 @@ class _Validation:
         self._state = self._open()
         self._folds = Folds(dataset, self._count, settings.seed)
         self._shares = [1.0, *(SHARES if settings.learning_curve else ())]
-        self._write()  # before anything else is in the folder
+        self._state.write(out / FILE)  # before anything else is in the folder
 
     def _open(self) -> _State:
         """Return the results so far; OutputExists for results with other settings or data."""
-        settings, file = self._settings, self._out / FILE
-        new = _State(
-            FORMAT, VERSION, self._dataset.fingerprint, self._count, settings.seed, list(settings.grid)
-        )
-        if not os.path.lexists(file):
-            return new
-        content = read_json(file)
-        check_format(content, str(file), FORMAT, VERSION)
-        state = parse(_State, content, str(file))
-        names = ("fingerprint", "folds", "seed", "grid")
-        if other := [name for name in names if getattr(state, name) != getattr(new, name)]:
-            other = ["dataset" if name == "fingerprint" else name for name in other]
+        chosen = self._dataset.fingerprint, self._count, self._settings.seed, list(self._settings.grid)
+        state = _State.read(self._out / FILE, FORMAT, VERSION) or _State(FORMAT, VERSION, *chosen)
+        found = state.fingerprint, state.folds, state.seed, state.grid
+        names = zip(("dataset", "folds", "seed", "grid"), chosen, found, strict=True)
+        if other := [name for name, mine, theirs in names if mine != theirs]:
             raise OutputExists(
                 f"{self._out} holds folds with a different {', '.join(other)}; choose another --out"
             )
@@ -209,18 +195,19 @@ class _Validation:
         wanted = [(share, fold) for share in self._shares for fold in range(self._count)]
         left, errors = [each for each in wanted if each not in done], []
         while left:
-            some, left = left[: self._trainer.width], left[self._trainer.width :]
-            trainings = [self._training(*each) for each in some]
-            number = len(wanted) - len(left) - len(some)
+            number, trainings = len(wanted) - len(left), {}
+            for each in left[: self._trainer.width]:
+                trainings[each] = self._training(*each)
+            del left[: self._trainer.width]
             self._trainer.run(
-                trainings,
+                trainings.values(),
                 tick=lambda: progress("cross-validate", number, len(wanted), unit="runs"),  # noqa: B023
             )
-            for each, training in zip(some, trainings, strict=True):
+            for (share, fold), training in trainings.items():
                 if training.error:
                     errors.append(training.error)
                 elif training.finished:
-                    self._measure(*each, training)
+                    self._measure(share, fold, training)
             if self._trainer.stopped():
                 made = plural(len(self._state.results), "run")
                 raise Resumable(f"stopped after {made} of {len(wanted)}; the same command resumes it")
@@ -250,14 +237,9 @@ class _Validation:
         trained, tested = (data.num_reviews(split) for split in ("train", "test"))
         values = {name: metrics[name] for name in METRICS}
         self._state.results.append(FoldResult(share, fold, trained, tested, values))
-        self._write()
+        self._state.write(self._out / FILE)
         for directory in (training.directory.path, data.directory):
             shutil.rmtree(directory)
-
-    def _write(self) -> None:
-        content = asdict(self._state)
-        del content["checksum"]
-        write_json(self._out / FILE, content)
 
     def _part(self, fold: int) -> Path:
         return self._out / f"predictions-{fold + 1}-of-{self._count}.csv"
@@ -266,16 +248,16 @@ class _Validation:
         """Write the predictions of all folds, in the order of the reviews, and return their file."""
         path, parts = self._out / PREDICTIONS, [self._part(fold) for fold in range(self._count)]
         if all(map(os.path.lexists, parts)):
-            files = [open(part, encoding="utf-8", newline="") for part in parts]  # noqa: SIM115
-            readers = list(map(csv.reader, files))
-            heads = [next(reader) for reader in readers]
-            with replace_file(path) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
-                writer = csv.writer(text, lineterminator="\n")
-                writer.writerow(heads[0])
+            with contextlib.ExitStack() as opened:
+                file = io.TextIOWrapper(opened.enter_context(replace_file(path)), "utf-8", newline="")
+                writer = csv.writer(opened.enter_context(file), lineterminator="\n")
+                files = [opened.enter_context(open(each, encoding="utf-8", newline="")) for each in parts]
+                readers = list(map(csv.reader, files))
+                titles, *_ = [next(each) for each in readers]
+                writer.writerow(titles)
                 rows: Iterator[list[str]] = heapq.merge(*readers, key=lambda row: int(row[0]))
                 writer.writerows(rows)
-            for each, part in zip(files, parts, strict=True):
-                each.close()
+            for part in parts:
                 part.unlink()
         return path
 
@@ -286,11 +268,10 @@ class _Validation:
         for share in sorted(self._shares):
             found = sorted((e for e in self._state.results if e.share == share), key=lambda e: e.fold)
             trained, tested = fmean(e.trained for e in found), fmean(e.tested for e in found)
-            metrics = {
-                name: estimate([e.metrics[name] for e in found], tested, trained) for name in METRICS
-            }
+            values = {name: [each.metrics[name] for each in found] for name in METRICS}
+            metrics = {name: estimate(of, tested, trained) for name, of in values.items()}
             points.append(Point(share, round(trained), metrics))
-            accuracies.append([e.metrics["accuracy"] for e in found])
+            accuracies.append(values["accuracy"])
         gain = None
         if len(points) > 1:
             differences = [after - before for before, after in zip(*accuracies[-2:], strict=True)]

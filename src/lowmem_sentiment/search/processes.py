@@ -21,7 +21,7 @@ from ..runs.configuration import TrainingSettings
 from ..runs.memory_plan import plan, too_large
 from ..runs.recipes import settings_by_recipe
 from ..runs.run_directory import RUN, RunDirectory
-from ..system.errors import OutputError, OutputExists, plural
+from ..system.errors import OutputError, OutputExists, Resumable, plural
 from ..system.files import cannot_write, lock_directory
 from ..system.memory import Limit
 
@@ -110,7 +110,7 @@ class Training:
         return True
 
 
-def refuse_other_folders(out: Path, state: str) -> None:
+def _refuse_other_folders(out: Path, state: str) -> None:
     """Raise OutputExists if the folder of the runs is a dataset or a run, or has files but no `state`."""
     for kind in (DATASET, RUN):
         if kind.recognises(out):
@@ -123,14 +123,16 @@ def refuse_other_folders(out: Path, state: str) -> None:
 
 @contextlib.contextmanager
 def lock_runs(
-    out: Path, stopped: Callable[[], bool], report: Callable[[str], None]
-) -> Iterator[int | None]:
-    """Yield a lock on the folder of the runs, which the processes inherit; None if stopped before.
+    out: Path, state: str, stopped: Callable[[], bool], report: Callable[[str], None]
+) -> Iterator[int]:
+    """Yield a lock on the folder of the runs, which the processes inherit; make the folder.
 
     A search that is killed leaves processes behind, which train their runs to the end. They hold the
     lock that they inherited, so the next search waits for them and then finds their runs finished,
-    instead of failing on runs that are in use. Raises OutputError if the folder cannot be made.
+    instead of failing on runs that are in use. Raises OutputExists for a dataset, a run, or a folder with
+    files but no `state`, OutputError if it cannot be made, Resumable if stopped before it is locked.
     """
+    _refuse_other_folders(out, state)
     if out.exists() and not out.is_dir():
         raise OutputError(f"cannot write {out}: it is a file; expected the name of a folder")
     try:
@@ -138,7 +140,9 @@ def lock_runs(
     except OSError as error:
         raise cannot_write(error, out) from error
     lock, reported = None, False
-    while lock is None and not stopped():
+    while lock is None:
+        if stopped():
+            raise Resumable("stopped before a run was started; the same command resumes it")
         try:
             lock = lock_directory(out.resolve(), out)
         except OutputExists:
@@ -149,8 +153,7 @@ def lock_runs(
     try:
         yield lock
     finally:
-        if lock is not None:
-            os.close(lock)
+        os.close(lock)
 
 
 @dataclass(frozen=True)
@@ -198,11 +201,10 @@ class Trainer:
                 if not stopping:
                     done += self._start(waiting, running, overwrite, admit)
                 for training in done:  # while the next process trains
-                    if training.error and stopping:
-                        continue
-                    if training.error:
+                    if training.error and not stopping:
                         self.report(f"warning: {training.directory.path} failed: {training.error}")
-                    ended(training)
+                    if not (training.error and stopping):
+                        ended(training)
                 tick()
                 time.sleep(_POLL)
         except BaseException:

@@ -139,14 +139,13 @@ class TuningResult:
 def rank(state: TuneState, trials: Mapping[int, Trial], dataset: Dataset) -> list[Candidate]:
     """Return the measured candidates, the best first; ties in order."""
     sign = state.settings.sign
-    best: dict[int, Result] = {}  # by run
+    by_run: dict[int, list[Result]] = {}
     for result in state.measured():
-        so_far = best.get(result.candidate)
-        if so_far is None or sign * (result.value - so_far.value) > 0:
-            best[result.candidate] = result
-    groups: dict[int, list[Result]] = {}  # by candidate
-    for run in sorted(best):
-        groups.setdefault(trials[run].candidate, []).append(best[run])
+        by_run.setdefault(result.candidate, []).append(result)
+    groups: dict[int, list[Result]] = {}  # by candidate, the best of each run
+    for run in sorted(by_run):
+        best = max(by_run[run], key=lambda each: sign * each.value)
+        groups.setdefault(trials[run].candidate, []).append(best)
     means = {number: fmean(each.value for each in results) for number, results in groups.items()}
     ranked = sorted(groups, key=lambda number: (-sign * means[number], number))
     table = []

@@ -79,11 +79,7 @@ class SearchSpace(dict[int, Trial]):
     """The candidates by number, each drawn when first asked for, from the seed and its number."""
 
     def __init__(
-        self,
-        dataset: Dataset,
-        base: TrainingSettings,
-        memory_bytes: int,
-        model_size: int | None = None,
+        self, dataset: Dataset, base: TrainingSettings, memory_bytes: int, model_size: int | None = None
     ):
         """Draw settings that fit `memory_bytes` by `plan`, with at most `model_size` bytes of weights.
 
@@ -92,6 +88,8 @@ class SearchSpace(dict[int, Trial]):
         super().__init__()
         self._dataset, self._base = dataset, base
         self._limit, self._model_size = Limit(memory_bytes, "--memory-limit"), model_size
+        self.around_recipe = dataset.recipe == NGRAMS
+        """Whether candidates are drawn around the recipe's settings, and trained for their own epochs."""
         self.refused: dict[str, str] = {}
         """Why the recipe's settings are not the first candidate, by its name."""
         try:
@@ -99,11 +97,6 @@ class SearchSpace(dict[int, Trial]):
             self._add(1, dataset.recipe, self.fit(replace(base, **recipe)))
         except SettingsError as error:
             self.refused[dataset.recipe] = str(error)
-
-    @property
-    def around_recipe(self) -> bool:
-        """Whether candidates are drawn around the recipe's settings, and trained for their own epochs."""
-        return self._dataset.recipe == NGRAMS
 
     def _add(self, number: int, kind: str, settings: TrainingSettings) -> Trial:
         self[number] = Trial(settings, f"{number:03d}", number, kind)
@@ -149,30 +142,26 @@ class SearchSpace(dict[int, Trial]):
     def _draw(self, generator: np.random.Generator) -> dict[str, Any]:
         if self.around_recipe:
             return self._draw_around_recipe(generator)
-        most = self._dataset.num_inputs
+        dataset, most = self._dataset, self._dataset.num_inputs
         num_words = min(most, _two_digits(_log_uniform(generator, min(ranges.LEAST_WORDS, most), most)))
         hidden = ranges.HIDDEN[generator.integers(len(ranges.HIDDEN))]
         rate = round(generator.uniform(0, ranges.MOST_DROPOUT), 2)
         learning_rate = float(f"{_log_uniform(generator, *ranges.LEARNING_RATES):.2g}")
-        batch_size = int(generator.choice(self._batch_sizes()))
+        reviews = num_reviews(dataset, "train", self._base.validation_split)
+        largest = max(reviews // 10, ranges.BATCH_SIZES[0])
+        batch_size = int(generator.choice([size for size in ranges.BATCH_SIZES if size <= largest]))
         lazy, balanced = generator.integers(2, size=2)
+        counts = [count for count in dataset.label_counts("train") if count]
+        unbalanced = max(counts) >= ranges.UNBALANCED * min(counts)
         return {
             "num_words": int(num_words),
             "hidden": hidden,
             "dropout": tuple(rate if not nth else round(rate / 2, 3) for nth in range(len(hidden))),
             "learning_rate": learning_rate,
             "batch_size": batch_size,
-            "class_weight": "balanced" if balanced and self._is_unbalanced() else "none",
+            "class_weight": "balanced" if balanced and unbalanced else "none",
             "optimizer": "lazy-adam" if lazy else "adam",
         }
-
-    def _batch_sizes(self) -> list[int]:
-        most = num_reviews(self._dataset, "train", self._base.validation_split) // 10
-        return [size for size in ranges.BATCH_SIZES if size <= max(most, ranges.BATCH_SIZES[0])]
-
-    def _is_unbalanced(self) -> bool:
-        counts = [count for count in self._dataset.label_counts("train") if count]
-        return max(counts) >= ranges.UNBALANCED * min(counts)
 
 
 def _log_uniform(generator: np.random.Generator, low: float, high: float) -> float:

@@ -7,19 +7,44 @@ trains only runs that are not in the file.
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import ClassVar, TypeVar
 
-from ..system.errors import DataError, OutputExists, SettingsError
+from ..system.errors import OutputExists
 from ..system.schema import check_format, parse, read_json, write_json
 from .settings import TuneSettings
 
-FILE = "tune.json"
-
-FORMAT = "lowmem-sentiment tune"
-
-VERSION = 1
+FILE, FORMAT, VERSION = "tune.json", "lowmem-sentiment tune", 1
 
 _MAY_CHANGE = ("minutes", "runs", "prefer")
 """Settings that may change when a search is resumed: a longer search begins like a shorter one."""
+
+
+State = TypeVar("State", bound="SavedState")
+
+
+@dataclass
+class SavedState:
+    """Results so far, in a file with a format, a version and a checksum."""
+
+    former_keys: ClassVar[tuple[str, ...]] = ("checksum",)
+
+    format: str
+    version: int
+    fingerprint: str
+    """The dataset's."""
+
+    def write(self, path: Path) -> None:
+        """Write the file atomically."""
+        write_json(path, asdict(self))
+
+    @classmethod
+    def read(cls: type[State], path: Path, kind: str, version: int) -> State | None:
+        """Return the state in a file, None without one; DataError for a damaged file."""
+        if not os.path.lexists(path):
+            return None
+        content = read_json(path)
+        check_format(content, str(path), kind, version)
+        return parse(cls, content, str(path))
 
 
 @dataclass(frozen=True)
@@ -46,13 +71,9 @@ class Result:
 
 
 @dataclass
-class TuneState:
+class TuneState(SavedState):
     """A search so far."""
 
-    format: str
-    version: int
-    fingerprint: str
-    """The dataset's."""
     settings: TuneSettings
     memory_bytes: int
     """The memory that a run may take: the given limit, or the free memory when the search began."""
@@ -62,7 +83,6 @@ class TuneState:
     """How many candidates each bracket has."""
     results: list[Result] = field(default_factory=list)
     """In the order in which they were measured."""
-    checksum: str = ""
 
     def find(self, candidate: int, epochs: int) -> Result | None:
         """Return a candidate's result after some epochs; None if it was not trained so far."""
@@ -78,12 +98,6 @@ class TuneState:
         earlier = (each.epochs for each in self.measured() if each.candidate == candidate)
         return max((each for each in earlier if each < epochs), default=0)
 
-    def write(self, out: Path) -> None:
-        """Write the file atomically."""
-        content = asdict(self)
-        del content["checksum"]
-        write_json(out / FILE, content)
-
 
 def open_state(out: Path, settings: TuneSettings, fingerprint: str, memory_bytes: int) -> TuneState:
     """Return the state of the search in `out`, or a new one.
@@ -91,15 +105,9 @@ def open_state(out: Path, settings: TuneSettings, fingerprint: str, memory_bytes
     Failed runs are tried again if nothing depends on the failures: in a grid, or if every run failed.
     Raises OutputExists for a search with other settings or data, DataError for a damaged file.
     """
-    file = out / FILE
-    if not os.path.lexists(file):
+    state = TuneState.read(out / FILE, FORMAT, VERSION)
+    if not state:
         return TuneState(FORMAT, VERSION, fingerprint, settings, memory_bytes)
-    content = read_json(file)
-    check_format(content, str(file), FORMAT, VERSION)
-    try:
-        state = parse(TuneState, content, str(file))
-    except SettingsError as error:
-        raise DataError(f"{file}: settings: {error}") from None
     theirs, mine = asdict(state.settings), asdict(settings)
     changed = [name for name in mine if name not in _MAY_CHANGE and theirs[name] != mine[name]]
     if state.fingerprint != fingerprint:

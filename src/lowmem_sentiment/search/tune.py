@@ -24,7 +24,7 @@ from ..system.memory import find_limit
 from ..system.progress import Progress, duration, no_progress
 from .budget import Budget
 from .halving import bracket_size, halve
-from .processes import Trainer, Training, lock_runs, refuse_other_folders
+from .processes import Trainer, Training, lock_runs
 from .results import Candidate, TuningResult, choose, rank
 from .settings import TuneSettings
 from .space import SearchSpace, Trial, grid_trials, rungs
@@ -63,11 +63,8 @@ def tune(
     dataset = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
     settings, out = settings or TuneSettings(), Path(out)
     settings.check_metric(dataset.labels)
-    refuse_other_folders(out, STATE)
     stopped = (stop or threading.Event()).is_set
-    with lock_runs(out, stopped, report) as lock:
-        if lock is None:
-            raise Resumable("stopped before a run was started; the same command resumes the search")
+    with lock_runs(out, STATE, stopped, report) as lock:
         limit = settings.memory_limit or find_limit().bytes
         state = open_state(out, settings, dataset.fingerprint, limit)
         for warning in validation_warnings(dataset, settings.validation_split):
@@ -92,10 +89,7 @@ class _Search:
 
     def __post_init__(self) -> None:
         self.settings = settings = self.state.settings
-        shared: dict[str, Any] = {
-            "seed": settings.seed,
-            "validation_split": settings.validation_split,
-        }
+        shared: dict[str, Any] = {n: getattr(settings, n) for n in ("seed", "validation_split")}
         self.trials: dict[int, Trial]
         self.refused: dict[str, str] = {}
         if settings.grid:
@@ -124,23 +118,22 @@ class _Search:
             self.budget.refuse_too_short(first)
             (self._train_whole if self.around_recipe else self._halve)()
             return
-        several = self.settings.seeds > 1
         combinations = plural(len(self.trials) // self.settings.seeds, "combination")
-        self.report(f"{combinations}, {plural(len(self.trials), 'run')}" if several else combinations)
+        runs = f", {plural(len(self.trials), 'run')}" if self.settings.seeds > 1 else ""
+        self.report(f"{combinations}{runs}")
         self._train([self._training(number) for number in self.trials], "grid")
 
     def _train_whole(self) -> None:
         """Train candidates for their own epochs: the recipe, so that its time is known, then others."""
-        first = 1
+        first, count = 1, 1
         while not self._is_over() and self.budget.runs_left() >= 1:
-            count = self.trainer.width if first > 1 else 1
             if self.runs is not None:
                 count = min(count, self.runs - len(self.state.results))
             candidates = [self._training(number) for number in range(first, first + count)]
             self._train(candidates, "around the recipe")
-            first += count
             if not any(self.state.find(each.number, each.settings.epochs) for each in candidates):
                 break  # nothing more fits the time that is left
+            first, count = first + count, self.trainer.width
 
     def _halve(self) -> None:
         """Run the brackets, first the ones of an earlier process."""
@@ -198,15 +191,15 @@ class _Search:
         return RunDirectory(self.out / self.trials[number].directory)
 
     def _ended(self, run: Training) -> None:
-        self.state.results.append(self._result(run))
+        self.state.results.append(self._measured(run))
         self._save()
 
     def _save(self) -> None:
         self.state.seconds = self.budget.spent
-        self.state.write(self.out)
+        self.state.write(self.out / STATE)
 
-    def _result(self, run: Training) -> Result:
-        """Measure a run that has ended."""
+    def _measured(self, run: Training) -> Result:
+        """Return the measurement of a run that has ended."""
         number, epochs, metric = run.number, run.settings.epochs, self.settings.metric
         if run.error:
             return Result(number, epochs, run.error)
@@ -249,8 +242,7 @@ class _Search:
     def finish(self) -> TuningResult:
         """Train the winner on all training reviews, evaluate it on the test split, and report."""
         state, dataset, settings = self.state, self.dataset, self.settings
-        if self.stopped():
-            raise self._interrupted()
+        self._refuse_stopped()
         failed = [result for result in state.results if result.error]
         if not state.measured():
             first = f"every run failed, the first of {len(failed)}: {failed[0].error}" if failed else ""
@@ -285,9 +277,10 @@ class _Search:
             test_accuracies=[evaluate(path, dataset).accuracy for path in paths],
         )
 
-    def _interrupted(self) -> Resumable:
-        runs = plural(len(self.state.results), "run")
-        return Resumable(f"stopped after {runs} of the search; the same command resumes it")
+    def _refuse_stopped(self) -> None:
+        if self.stopped():
+            runs = plural(len(self.state.results), "run")
+            raise Resumable(f"stopped after {runs} of the search; the same command resumes it")
 
     def _train_winner(self, winner: Candidate) -> Training:
         settings = replace(
@@ -298,8 +291,8 @@ class _Search:
         overwrite = bool(training.differs())
         trainer = Trainer(self.lock, None, self.stopped, self.report)
         trainer.run([training], overwrite=overwrite, tick=lambda: self._show("train the winner"))
-        if self.stopped() and not training.finished:
-            raise self._interrupted()
+        if not training.finished:
+            self._refuse_stopped()
         if training.error:
             raise CheckFailed(
                 f"the winner could not be trained: {training.error}; the same command tries again"
