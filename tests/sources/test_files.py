@@ -295,17 +295,6 @@ def test_a_pipe_with_a_name(tmp_path):
     writer.join()
 
 
-def test_windows_line_ends_and_byte_order_mark(tmp_path):
-    lines = '{"text": "great", "label": "pos"}\r\n{"text": "dull", "label": "neg"}\r\n'
-    for name, content in {
-        "r.csv": "text,label\r\ngreat,pos\r\ndull,neg\r\n",
-        "r.jsonl": lines,
-        "r.txt": "__label__pos great\r\n__label__neg dull\r\n",
-    }.items():
-        path = write(tmp_path / name, b"\xef\xbb\xbf" + content.encode())
-        assert texts(read(path)) == [("great", "pos"), ("dull", "neg")], name
-
-
 # --- splits, labels, vocabulary ---
 
 
@@ -444,14 +433,6 @@ def test_unknown_columns_are_told_with_those_there_are(tmp_path):
         read(path, text_column="body", label_column="rating")
     with pytest.raises(DataError, match=r"r.csv:1: there is no column 3; expected 1 to 2"):
         read(path, text_column="3", label_column="1")
-
-
-@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
-def test_a_compressed_file_cut_short(tmp_path, compress):
-    whole = compress("".join(f"__label__a film {nth}\n" for nth in range(9999)).encode())
-    path = write(tmp_path / "r.txt.gz", whole[: len(whole) // 2])
-    with pytest.raises(DataError, match=r"r.txt.gz is damaged or cut short"):
-        read(path)
 
 
 def test_a_tar_cut_short_or_no_tar(tmp_path):

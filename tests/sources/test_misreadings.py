@@ -179,8 +179,8 @@ def follow(advice: str, tmp_path, *others: str) -> None:
 # --- lines ---
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_every_line_end_ends_a_line_in_every_format(tmp_path, end):
+@pytest.mark.parametrize(("mark", "end"), [("", "\n"), ("\ufeff", "\r\n"), ("", "\r")])
+def test_every_line_end_ends_a_line_in_every_format(tmp_path, mark, end):
     files = {
         "a.txt": [f"__label__{label} {text}" for text, label in ROWS],
         "a.jsonl": [json.dumps({"text": text, "label": label}) for text, label in ROWS],
@@ -188,7 +188,7 @@ def test_every_line_end_ends_a_line_in_every_format(tmp_path, end):
         "a.tsv": ["text\tlabel", *(f"{text}\t{label}" for text, label in ROWS)],
     }
     for name, lines in files.items():
-        path = write(tmp_path / name, end.join(lines) + end)
+        path = write(tmp_path / name, mark + end.join(lines) + end)
         assert sum(counts(prepared(path, tmp_path / f"out-{name}")).values()) == 80, name
         assert texts_of(path) == TEXTS, name
     path = write(tmp_path / "pos.log", end.join(text for text, _ in ROWS))

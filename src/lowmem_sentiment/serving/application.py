@@ -76,22 +76,41 @@ class _Request(Request):
 
 
 class Application:
-    """A WSGI application that answers with a run's predictions; `create_app` makes one."""
+    """A WSGI application that answers with the predictions of a run; any WSGI server can run it.
+
+    Costs NumPy and the model, 45 MB at 10,000 words; TensorFlow is not imported.
+
+    >>> application = create_app("runs/live", name="reviews")  # doctest: +SKIP
+    """
 
     def __init__(
         self,
-        model: LiveModel,
-        name: str,
-        settings: ServingSettings,
-        log: Log,
-        access_log: bool,
-        watch: bool,
+        run: str | Path,
+        *,
+        name: str | None = None,
+        settings: ServingSettings | None = None,
+        decision: DecisionSettings | None = None,
+        watch: bool = True,
+        log: Log = lambda event: None,
+        access_log: bool = False,
     ):
-        self.model, self.name, self._settings = model, name, settings
+        """Load the run; SettingsError, InputMissing or DataError if that fails.
+
+        `name` is the model's name in addresses (default: the run directory's). `decision` tells how
+        probabilities become answers, also those of later runs at the same path. With `watch` the model is
+        replaced when `run` leads to new weights; otherwise the caller does that (`LiveModel.replace`).
+        `log` is called with each event, an object for JSON: a replaced model, a failure, and, with
+        `access_log`, each request, but never a text.
+        """
+        self.name = name or os.path.basename(os.path.abspath(run))
+        if not re.fullmatch(r"[^\s/:?#%]+", self.name) or not self.name.isprintable():
+            raise SettingsError(f"name is {self.name!r}, expected one without spaces and / : ? # %")
+        self.model = LiveModel(run, decision or DecisionSettings(), log)
+        self._settings = settings or ServingSettings()
         self._log, self._access_log, self._watch = log, access_log, watch
         self._metrics = Metrics()
         self._slots = threading.BoundedSemaphore(RUNNING)
-        self._waiting = threading.BoundedSemaphore(RUNNING + settings.max_waiting)
+        self._waiting = threading.BoundedSemaphore(RUNNING + self._settings.max_waiting)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request; an error is a JSON object with "error" and the wrong "field"."""
@@ -224,34 +243,7 @@ class Application:
             self._log({"event": "request", **about, **result})
 
 
-def create_app(
-    run: str | Path,
-    *,
-    name: str | None = None,
-    settings: ServingSettings | None = None,
-    decision: DecisionSettings | None = None,
-    watch: bool = True,
-    log: Log = lambda event: None,
-    access_log: bool = False,
-) -> Application:
-    """Return a WSGI application that answers with the predictions of a run; any WSGI server can run it.
-
-    `name` is the model's name in addresses (default: the run directory's). `decision` tells how
-    probabilities become answers, also those of later runs at the same path. With `watch` the model is
-    replaced when `run` leads to new weights; otherwise the caller does that (`LiveModel.replace`). `log`
-    is called with each event, an object for JSON: a replaced model, a failure, and, with `access_log`,
-    each request, but never a text.
-
-    Costs NumPy and the model, 45 MB at 10,000 words; TensorFlow is not imported. Raises SettingsError,
-    InputMissing, DataError.
-
-    >>> application = create_app("runs/live", name="reviews")  # doctest: +SKIP
-    """
-    name = name or os.path.basename(os.path.abspath(run))
-    if not re.fullmatch(r"[^\s/:?#%]+", name) or not name.isprintable():
-        raise SettingsError(f"name is {name!r}, expected one without spaces and / : ? # %")
-    model = LiveModel(run, decision or DecisionSettings(), log)
-    return Application(model, name, settings or ServingSettings(), log, access_log, watch)
+create_app = Application
 
 
 def _decision(model: LoadedModel, abstain: bool | None, field: str) -> Decision:
