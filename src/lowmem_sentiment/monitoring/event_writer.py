@@ -107,21 +107,10 @@ def _file_name() -> str:
 _SCALAR, _TENSOR, _BLOB = 1, 2, 3  # DataClass of summary.proto
 
 
-def _value(
-    tag: str,
-    plugin: str,
-    data_class: int,
-    tensor: dict[str, Any],
-    content: bytes = b"",
-    description: str = "",
-) -> Value:
+def _value(tag: str, plugin: str, data_class: int, tensor: dict[str, Any], **metadata: Any) -> Value:
     from tensorboard.compat.proto.summary_pb2 import Summary
 
-    metadata = {
-        "plugin_data": {"plugin_name": plugin, "content": content},
-        "data_class": data_class,
-        "summary_description": description,
-    }
+    metadata = {"plugin_data": {"plugin_name": plugin}, "data_class": data_class, **metadata}
     return Summary.Value(tag=tag, metadata=metadata, tensor=tensor)
 
 
@@ -135,17 +124,11 @@ def _array(array: np.ndarray) -> dict[str, Any]:
 
 def scalars(values: Mapping[str, float], descriptions: Mapping[str, str] | None = None) -> list[Value]:
     """Return one point (float32) per tag; descriptions are shown beside the charts."""
-    texts = descriptions or {}
-    return [
-        _value(
-            tag,
-            "scalars",
-            _SCALAR,
-            {"dtype": "DT_FLOAT", "float_val": [number]},
-            description=texts.get(tag, ""),
-        )
-        for tag, number in values.items()
-    ]
+    points = []
+    for tag, number in values.items():
+        tensor, text = {"dtype": "DT_FLOAT", "float_val": [number]}, (descriptions or {}).get(tag, "")
+        points.append(_value(tag, "scalars", _SCALAR, tensor, summary_description=text))
+    return points
 
 
 def histogram(tag: str, bins: np.ndarray) -> Value:
@@ -186,8 +169,8 @@ def precision_recall(tag: str, curve: Mapping[str, np.ndarray]) -> Value:
 
     names = [f"{kind}_{of}" for of in ("positives", "negatives") for kind in ("true", "false")]
     rows = np.stack([curve[name] for name in (*names, "precision", "recall")]).astype(np.float32)
-    content = metadata.create_summary_metadata("", "", rows.shape[1]).plugin_data.content
-    return _value(f"{tag}/pr_curves", "pr_curves", _TENSOR, _array(rows), content)
+    plugin = metadata.create_summary_metadata("", "", rows.shape[1]).plugin_data
+    return _value(f"{tag}/pr_curves", "pr_curves", _TENSOR, _array(rows), plugin_data=plugin)
 
 
 def hyperparameters(settings: Mapping[str, float | str], metrics: Mapping[str, str]) -> list[Value]:

@@ -164,17 +164,17 @@ def _rounded() -> Iterable[int]:
 
 def legend(curves: list[Curve], runs: Sequence[str], style: Style) -> list[str]:
     """Return a row for each of several runs: its letter, what differs in its path, its last values."""
-    heads = list(dict.fromkeys((each.tag, each.part) for each in curves if _role(each) < 2))
+    names = {
+        (each.tag, each.part): ("", "val_")[_role(each)] + each.tag.removeprefix("epoch_")
+        for each in curves
+        if _role(each) < 2
+    }
     last = {(each.run, each.tag, each.part): f"{each.values[-1]:.4g}" for each in curves}
-    rows = [["", "last values", *(_head(tag, part) for tag, part in heads)]]
+    rows = [["", "last values", *names.values()]]
     for nth, (run, name) in enumerate(zip(runs, short_names(runs), strict=True)):
         letter = chr(ord("a") + nth % 26)
-        rows.append([letter, name, *(last.get((run, *head), "") for head in heads)])
+        rows.append([letter, name, *(last.get((run, *head), "") for head in names)])
     return columns(rows, style.width - 1, left=2)
-
-
-def _head(tag: str, part: str) -> str:
-    return {"validation": "val_"}.get(part, "") + tag.removeprefix("epoch_")
 
 
 def _line(points: list[tuple[float, float]]) -> Iterable[tuple[int, float]]:

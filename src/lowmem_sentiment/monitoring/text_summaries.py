@@ -11,7 +11,8 @@ from ..model.metrics import Mistake
 from ..model.numpy_model import NumpyModel
 from ..runs.configuration import TrainingSettings
 from ..runs.recipes import settings_by_recipe
-from ..system.errors import printable
+from ..system.errors import listed, printable
+from ..system.settings import plain
 from ..text.vocabulary import Vocabulary
 from .confusion_matrix import numbered_labels
 from .markdown import markdown_table
@@ -27,10 +28,7 @@ def describe_run(dataset: Dataset, settings: TrainingSettings, model: Any) -> st
     """
     options = settings.options(settings_by_recipe(dataset))
     command = shlex.join(["train", str(dataset.directory), "--run", "RUN", *options])
-    rows = [
-        [name, ",".join(map(str, value)) if isinstance(value, tuple) else value]
-        for name, value in vars(settings).items()
-    ]
+    rows = [[name, plain(value)] for name, value in vars(settings).items()]
     parts = [
         f"    lowmem-sentiment {command}",
         _describe_data(dataset),
@@ -44,10 +42,9 @@ def _describe_data(dataset: Dataset) -> str:
     manifest, length = dataset.manifest, dataset.manifest["length"]
     rows = []
     for split, content in manifest["splits"].items():
-        counts = list(zip(content["labels"], dataset.labels, strict=True))
-        shown = [f"{count:,} {printable(label, LABEL)}" for count, label in counts[:MOST_LABELS]]
-        by_label = ", ".join([*shown, "..."] if len(counts) > MOST_LABELS else shown)
-        rows.append([f"{split} reviews", f"{content['reviews']:,}: {by_label}"])
+        counts = zip(content["labels"], dataset.labels, strict=True)
+        shown = [f"{count:,} {printable(label, LABEL)}" for count, label in counts]
+        rows.append([f"{split} reviews", f"{content['reviews']:,}: {listed(shown, MOST_LABELS)}"])
     rows += [
         ["words", f"{manifest['tokens']:,}, {manifest['vocabulary']['words']:,} distinct"],
         [
