@@ -19,8 +19,9 @@ from helpers import PATIENCE, write_run
 
 import lowmem_sentiment
 from lowmem_sentiment.evaluation.predict import predict
+from lowmem_sentiment.monitoring.server import listen
 from lowmem_sentiment.serving import create_app
-from lowmem_sentiment.serving.server import listen, serve
+from lowmem_sentiment.serving.server import serve
 from lowmem_sentiment.serving.settings import ServingSettings
 from lowmem_sentiment.system.errors import Unavailable
 

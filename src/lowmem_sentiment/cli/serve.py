@@ -49,8 +49,9 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
 
 
 def _serve(options: argparse.Namespace, chosen: _Address) -> None:
+    from ..monitoring.server import listen
     from ..serving.application import create_app
-    from ..serving.server import listen, log_line, run_in_process, run_in_workers
+    from ..serving.server import log_line, run_in_process, run_in_workers
 
     settings = ServingSettings(**given(options, ServingSettings))
     application = create_app(

@@ -61,7 +61,7 @@ def serve(logdir: str | Path, host: str, port: int, report: Callable[[str], None
         raise no_directory(logdir, "run", "train")
     if not any(logdir.rglob("*tfevents*")):
         raise InputMissing(f"{logdir} holds no run (no event files); train one, or name its folder")
-    _require_port(host, port)
+    listen(host, port).close()  # TensorBoard would end the process where it cannot
     return_large_blocks()
     without_tensorflow()
     without_pictures()
@@ -99,14 +99,18 @@ def _plugins() -> list[Any]:
     ]  # fmt: skip
 
 
-def _require_port(host: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise Unavailable(f"cannot listen on {host}:{port}: {reason}; try --port") from error
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket; Unavailable if it cannot listen."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        opened = socket.socket(family, kind, protocol)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind(address)
+        opened.listen(1024)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise Unavailable(f"cannot listen on {host}:{port}: {reason}; try --port") from error
+    return opened
 
 
 def gate(board: Application, runs: int, host: str) -> Application:

@@ -33,20 +33,6 @@ def log_line(event: dict[str, Any]) -> None:
     sys.stderr.flush()
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket; Unavailable if it cannot listen."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        opened = socket.socket(family, kind, protocol)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        opened.bind(address)
-        opened.listen(1024)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise Unavailable(f"cannot listen on {host}:{port}: {reason}; try --port") from error
-    return opened
-
-
 def run_in_process(application: Application, listening: socket.socket, settings: ServingSettings) -> None:
     """Answer requests until SIGTERM or Ctrl-C, then finish those under way; SIGHUP reloads the run."""
     received: set[int] = set()  # a handler may come anywhere, and so takes no lock
