@@ -175,7 +175,6 @@ def _size(dataset: Dataset) -> int:
 
 
 def _warnings(duplicates: Duplicates, empty: int) -> list[str]:
-    """Return a line for each sign of a mistake in the reviews."""
     warnings = []
     about = "" if duplicates.exact else "about "
     if both := duplicates.in_both_splits:

@@ -63,13 +63,11 @@ class _Records:
         self.data, self._at = data, at
 
     def put(self, content: bytes) -> None:
-        """Write the same bytes to each record."""
         for byte in content:
             self.data[self._at] = byte
             self._at = self._at + 1
 
     def put_varint(self, values: np.ndarray) -> None:
-        """Write one of int64[records] values to each record."""
         sizes = _varint_sizes(values)
         _put_varints(self.data, self._at, values, sizes)
         self._at = self._at + sizes
@@ -112,7 +110,6 @@ class _List:
 
 
 def _field_size(sizes: np.ndarray) -> np.ndarray:
-    """Return the sizes of length-delimited fields with contents of these sizes."""
     return np.asarray(1 + _varint_sizes(sizes) + sizes)
 
 
@@ -125,7 +122,6 @@ def _varint_sizes(values: np.ndarray) -> np.ndarray:
 
 
 def _put_varints(out: np.ndarray, starts: np.ndarray, values: np.ndarray, sizes: np.ndarray) -> None:
-    """Write each value's varint, of a known size, at its start."""
     out[starts] = values & 0x7F
     for nth in range(1, int(sizes.max(initial=1))):
         longer = np.flatnonzero(sizes > nth)
@@ -238,7 +234,6 @@ def _enter(
 
 
 def _is(data: np.ndarray, starts: np.ndarray, ends: np.ndarray, name: bytes) -> np.ndarray:
-    """Return bool[n]: where the bytes between start and end are `name`."""
     places = np.minimum(starts[:, np.newaxis] + np.arange(len(name)), len(data) - 1)
     same: np.ndarray = (data[places] == np.frombuffer(name, np.uint8)).all(axis=1)
     same &= ends - starts == len(name)

@@ -89,7 +89,6 @@ class _SplitWriter:
         self._label_counts = np.zeros(num_labels, np.int64)
 
     def append(self, block: EncodedReviews) -> None:
-        """Append a block of reviews."""
         count, ends = len(self._open), np.cumsum(block.sizes).tolist()
         starts = [0, *ends[:-1]]
         for nth in range(min(count, len(ends))):
@@ -123,7 +122,6 @@ class _SplitWriter:
             shard.file.close()
 
     def finish(self) -> Split:
-        """Rename the shards to their final names, and return the manifest's entry of the split."""
         self._closed += [shard.finish() for shard in self._open if shard]
         shards, prefix = [], self._prefix
         for nth, shard in enumerate(self._closed):

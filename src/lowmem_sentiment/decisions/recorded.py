@@ -80,11 +80,6 @@ def find(run: RunDirectory, kind: type[Chosen], chosen: Sequence[Choice] = ()) -
     return next((each for each in chosen if isinstance(each, kind)), None) or recorded(run, kind)
 
 
-def has(run: RunDirectory, kind: type[Choice]) -> bool:
-    """Return whether something of this kind is recorded with a run."""
-    return (run.path / kind.FILE).exists()
-
-
 def decision(
     run: str | Path, settings: DecisionSettings, labels: Sequence[str], chosen: Sequence[Choice] = ()
 ) -> Decision:

@@ -36,10 +36,8 @@ class MetricDifference:
     def in_words(self) -> str:
         """Return the verdict as a sentence that says the direction."""
         low, high = self.interval
-        verdict = "significantly worse" if self.significantly_worse else "no significant difference"
-        verdict = "significantly better" if self.significantly_better else verdict
         return (
-            f"{verdict}: {self.difference:+.4f} {self.metric} ({low:+.4f} to {high:+.4f}, "
+            f"{_verdict(self)}: {self.difference:+.4f} {self.metric} ({low:+.4f} to {high:+.4f}, "
             f"{1 - self.alpha:.0%} interval of {self.draws:,} paired bootstrap draws)"
         )
 
@@ -96,16 +94,12 @@ class PairedTest:
         if not self.only_baseline_right + self.only_run_right:
             return "both are right on exactly the same reviews"
         low, high = self.interval
-        significant, better = self.p_value <= self.alpha, self.difference > 0
-        verdict = f"significantly {'better' if better else 'worse'}"
         found = (
-            f"{verdict if significant else 'no significant difference'}: {self.difference:+.2%} "
-            f"accuracy, {self.only_run_right:,} reviews right that the other has wrong and "
-            f"{self.only_baseline_right:,} the other way round "
-            f"(two-sided p = {self.p_value:.2g}, alpha {self.alpha:g}; "
-            f"{low:+.2%} to {high:+.2%})"
+            f"{_verdict(self)}: {self.difference:+.2%} accuracy, {self.only_run_right:,} reviews right "
+            f"that the other has wrong and {self.only_baseline_right:,} the other way round "
+            f"(two-sided p = {self.p_value:.2g}, alpha {self.alpha:g}; {low:+.2%} to {high:+.2%})"
         )
-        if significant:
+        if self.significantly_better or self.significantly_worse:
             return found
         if self.detectable_difference is None:
             return f"{found}; they differ on too few reviews for a verdict"
@@ -113,6 +107,12 @@ class PairedTest:
             f"{found}; a difference of {self.detectable_difference:.2%} or more would have been found "
             f"in {POWER:.0%} of cases"
         )
+
+
+def _verdict(test: MetricDifference | PairedTest) -> str:
+    if test.significantly_better or test.significantly_worse:
+        return f"significantly {'better' if test.significantly_better else 'worse'}"
+    return "no significant difference"
 
 
 def paired_test(

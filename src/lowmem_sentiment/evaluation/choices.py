@@ -8,7 +8,7 @@ from ..dataset.splits import ranked_with_held_out
 from ..decisions import abstention, thresholds
 from ..decisions.abstention import Abstention, KnownWords
 from ..decisions.calibration import Calibration, TemperatureFit
-from ..decisions.recorded import check_threshold, decision, find, has
+from ..decisions.recorded import check_threshold, decision, find
 from ..decisions.settings import RECORDED, DecisionSettings
 from ..decisions.thresholds import ChosenThreshold
 from ..model.decision import FEW_KNOWN_WORDS, NOT_SURE, Decision
@@ -50,13 +50,12 @@ def decide(
         if wanted.abstain:
             scored.limits = find(scored.run, Abstention, scored.chosen)
     if baseline:
-        recorded = rule and has(baseline.run, ChosenThreshold)
+        recorded = rule and (baseline.run.path / ChosenThreshold.FILE).exists()
         wanted = DecisionSettings(threshold=RECORDED if recorded else settings.threshold)
         baseline.decision = decision(baseline.run.path, wanted, baseline.labels)
 
 
 def _validation(scored: ScoredRun) -> ReviewGroup:
-    """Return the validation split of the dataset that a run was trained on."""
     (group,) = group_by_dataset([scored], None, [scored.run.find_dataset()], "validation")
     return group
 
@@ -133,13 +132,11 @@ class AnswerCount:
     """Count which reviews a scored run that abstains answers, and how many of them right."""
 
     def __init__(self, nth: int, scored: ScoredRun, limits: Abstention):
-        """Count for the `nth` scored model, the one of `scored`."""
         self._nth, self._scored, self._limits = nth, scored, limits
         self._reasons: Counter[str | None] = Counter()
         self._right = 0
 
     def __call__(self, batch: Batch, scores: list[Scores]) -> None:
-        """Count a batch."""
         mine = scores[self._nth]
         known, words = _known_and_words(self._nth, self._scored, batch, mine.ids)
         reasons = self._scored.decision.reasons(mine.probabilities, known, words)
@@ -165,12 +162,10 @@ class BeforeTemperature:
     """Count a calibrated run's probabilities as they were before."""
 
     def __init__(self, nth: int, scored: ScoredRun):
-        """Count for the `nth` scored model, the one of `scored`."""
         self._nth, self._temperature = nth, scored.decision.temperature
         self.tally = Tally(scored.labels)
 
     def __call__(self, batch: Batch, scores: list[Scores]) -> None:
-        """Count a batch."""
         shown = np.maximum(scores[self._nth].probabilities.astype(np.float64), 1e-45)
         logits = np.log(shown) * self._temperature
         logits -= np.logaddexp.reduce(logits, axis=1, keepdims=True)
@@ -183,6 +178,5 @@ class BeforeTemperature:
 
 
 def _origin(group: ReviewGroup) -> tuple[str, str]:
-    """Return the directory and the fingerprint of a group's dataset."""
     assert group.dataset
     return str(group.dataset.directory), group.fingerprint

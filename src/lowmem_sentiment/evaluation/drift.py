@@ -45,7 +45,6 @@ class Profile:
     """Sums over texts, from which means and their errors follow: 16 bytes per quantity."""
 
     def __init__(self, labels: Sequence[str], encoder: TextEncoder):
-        """Begin without texts."""
         words = ["known words"] + ["known n-grams"] * (encoder.max_words > 1)
         self.names, self.labels = [*words, "confidence"], list(labels)
         """The quantities besides each label's share."""
@@ -82,12 +81,10 @@ class ProfileObserver(Profile):
     """Add what a pass scores."""
 
     def __init__(self, nth: int, run: ScoredRun):
-        """Begin with the `nth` scored run."""
         super().__init__(run.labels, run.encoder)
         self._nth, self._run = nth, run
 
     def __call__(self, batch: Batch, scores: list[Scores]) -> None:
-        """Add a batch."""
         mine = scores[self._nth]
         counts = batch.counts(self._nth, self._run.encoder)
         self.add(counts, mine.ids, mine.probabilities, self._run.decision.temperature)
@@ -95,8 +92,6 @@ class ProfileObserver(Profile):
 
 @dataclass(frozen=True)
 class _Recorded:
-    """The content of ``profile.json``."""
-
     ignores_unknown_keys: ClassVar[bool] = True
 
     version: int

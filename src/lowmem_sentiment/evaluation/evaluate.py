@@ -124,19 +124,17 @@ def _evaluate_group(
     """Score a group's runs, and the baseline with them, in one pass, and evaluate each run."""
     scored = [*group.runs, baseline] if baseline else group.runs
     reference = len(group.runs) if baseline else 0
-    labels, places = scored[0].labels, range(len(group.runs))
-    pairs = np.zeros((len(places), 2), np.int64)  # reviews that only the baseline, or the run, has right
+    labels = scored[0].labels
+    pairs = np.zeros(
+        (len(group.runs), 2), np.int64
+    )  # reviews that only the baseline, or the run, has right
 
     def count_pairs(batch: Batch, scores: list[Scores]) -> None:
         theirs = scores[reference].right
-        for nth in places:
-            mine = scores[nth].right
-            pairs[nth] += np.count_nonzero(theirs & ~mine), np.count_nonzero(mine & ~theirs)
+        for pair, mine in zip(pairs, scores, strict=False):
+            pair += np.count_nonzero(theirs & ~mine.right), np.count_nonzero(mine.right & ~theirs)
 
-    counted = [
-        _Observers(nth, run, reference, settings, profiled=_is_profiled(run, group))
-        for nth, run in enumerate(group.runs)
-    ]
+    counted = [_Observers(nth, run, group, reference, settings) for nth, run in enumerate(group.runs)]
     with write_predictions(predictions, labels, group.texts.keep if group.texts else ()) as written:
         observers: list[Observer] = [count_pairs, *written]
         observers += [each for some in counted for each in some.wanted()]
@@ -147,8 +145,8 @@ def _evaluate_group(
         if not reviews:
             raise _no_reviews(group, labels)
     evaluations = []
-    for nth, (run, tally, more) in enumerate(zip(group.runs, tallies, counted, strict=False)):
-        evaluation, test, failed = more.add_to(_evaluation(run, tally, group), tally), None, []
+    for nth, (tally, more) in enumerate(zip(tallies, counted, strict=False)):
+        evaluation, test, failed = more.evaluation(tally, group), None, []
         if nth != reference:
             path, accuracy = str(scored[reference].run.path), tallies[reference].accuracy
             one, other = pairs[nth].tolist()
@@ -162,23 +160,16 @@ def _evaluate_group(
     return Comparison(evaluations, _differing_settings([each.settings() for each in group.runs]))
 
 
-def _is_profiled(scored: ScoredRun, group: ReviewGroup) -> bool:
-    """Whether the reviews are files, or the whole test split of the run's own dataset."""
-    if group.texts:
-        return True
-    recorded = scored.run.config()["dataset"]["fingerprint"]
-    return group.split == "test" and group.left_out is None and recorded == group.fingerprint
-
-
 class _Observers:
     """What is counted of a run in the pass beside its tally, as the settings ask."""
 
     def __init__(
-        self, nth: int, run: ScoredRun, reference: int, settings: EvaluationSettings, *, profiled: bool
+        self, nth: int, run: ScoredRun, group: ReviewGroup, reference: int, settings: EvaluationSettings
     ):
         self._run, self._settings = run, settings
-        self.profile = drift.ProfileObserver(nth, run) if profiled else None
-        self.bootstrap = self.answers = self.before = self.mistakes = None
+        self.profile = self.bootstrap = self.answers = self.before = self.mistakes = None
+        if group.texts or group.is_test_split_of(run):
+            self.profile = drift.ProfileObserver(nth, run)
         if settings.metric and nth != reference:
             self.bootstrap = PairedBootstrap(settings.metric, run.labels, nth, reference)
         if run.limits:
@@ -189,62 +180,47 @@ class _Observers:
             self.mistakes = SurestMistakes(nth, run.model, count, keep_ids=settings.explained > 0)
 
     def wanted(self) -> list[Observer]:
-        """Return the observers."""
         each = self.profile, self.bootstrap, self.answers, self.before, self.mistakes
         return [observer for observer in each if observer]
 
-    def add_to(self, evaluation: Evaluation, tally: Tally) -> Evaluation:
-        """Return an evaluation with what was counted."""
-        if self.profile and evaluation.files is None:
-            evaluation = replace(evaluation, profile=self.profile)
-        elif self.profile:
-            evaluation = replace(evaluation, drift=drift.compare(self._run.run, self.profile))
-        if self.answers:
-            evaluation = replace(evaluation, answers=self.answers.answers())
-        if self.before:
-            ends = evaluation.intervals | reliability(tally)[1]
-            correction, uncorrected = self.before.correction(), self.before.tally
-            evaluation = replace(
-                evaluation, intervals=ends, correction=correction, uncorrected=uncorrected
-            )
-        if not self.mistakes:
-            return evaluation
-        count, explained = self._settings.mistakes, []
-        if self._settings.explained:
-            explained = self.mistakes.explain(self._run.vocabulary)
-        surest = self.mistakes.surest[:count] if count else None
-        return replace(evaluation, mistakes=surest, explained=explained)
-
-
-def _evaluation(scored: ScoredRun, tally: Tally, group: ReviewGroup) -> Evaluation:
-    metrics, by_label = tally.metrics()
-    of_metrics, of_labels = intervals(tally)
-    texts = group.texts
-    return Evaluation(
-        run=str(scored.run.path),
-        data=group.data,
-        dataset=str(group.dataset.directory) if group.dataset else None,
-        split=group.split,
-        fingerprint=group.fingerprint,
-        reviews=tally.reviews,
-        labels=tally.labels,
-        metrics=metrics,
-        by_label=by_label,
-        confusion_matrix=tally.counts,
-        intervals=of_metrics,
-        label_intervals=of_labels,
-        versions=_versions(scored),
-        time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        threshold=None if tally.bins is None else tally.threshold,
-        tally=tally,
-        chosen=scored.chosen,
-        files=texts.paths if texts else None,
-        label_map=texts.label_map if texts else {},
-        unknown_labels=dict(texts.unknown_labels) if texts else {},
-        left_out=0 if group.left_out is None else len(group.left_out),
-        skipped_rows=texts.num_bad_rows if texts else 0,
-        bad_rows=list(map(str, texts.bad_rows)) if texts else [],
-    )
+    def evaluation(self, tally: Tally, group: ReviewGroup) -> Evaluation:
+        run, texts, before, mistakes = self._run, group.texts, self.before, self.mistakes
+        metrics, by_label = tally.metrics()
+        of_metrics, of_labels = intervals(tally)
+        explained = mistakes.explain(run.vocabulary) if mistakes and self._settings.explained else []
+        surest = mistakes.surest[: self._settings.mistakes] if mistakes else []
+        return Evaluation(
+            run=str(run.run.path),
+            data=group.data,
+            dataset=str(group.dataset.directory) if group.dataset else None,
+            split=group.split,
+            fingerprint=group.fingerprint,
+            reviews=tally.reviews,
+            labels=tally.labels,
+            metrics=metrics,
+            by_label=by_label,
+            confusion_matrix=tally.counts,
+            intervals=of_metrics | reliability(tally)[1] if before else of_metrics,
+            label_intervals=of_labels,
+            versions=_versions(run),
+            time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            threshold=None if tally.bins is None else tally.threshold,
+            tally=tally,
+            chosen=run.chosen,
+            answers=self.answers.answers() if self.answers else None,
+            correction=before.correction() if before else None,
+            uncorrected=before.tally if before else None,
+            files=texts.paths if texts else None,
+            label_map=texts.label_map if texts else {},
+            unknown_labels=dict(texts.unknown_labels) if texts else {},
+            profile=None if texts else self.profile,
+            drift=drift.compare(run.run, self.profile) if texts and self.profile else None,
+            left_out=0 if group.left_out is None else len(group.left_out),
+            skipped_rows=texts.num_bad_rows if texts else 0,
+            bad_rows=list(map(str, texts.bad_rows)) if texts else [],
+            mistakes=surest if self._settings.mistakes else None,
+            explained=explained,
+        )
 
 
 def _no_reviews(group: ReviewGroup, labels: list[str]) -> DataError:
@@ -257,7 +233,6 @@ def _no_reviews(group: ReviewGroup, labels: list[str]) -> DataError:
 
 
 def _differing_settings(settings: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Return the settings that differ between the runs, with each run's value."""
     names = dict.fromkeys(name for each in settings for name in each)
     values = {name: [each.get(name) for each in settings] for name in names}
     return {name: each for name, each in values.items() if each != each[:1] * len(settings)}

@@ -1,7 +1,7 @@
 """95 % intervals and standard errors: how far a metric would move on other reviews of the same kind."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -55,11 +55,10 @@ def intervals(tally: Tally) -> tuple[dict[str, Interval], dict[str, dict[str, In
         for label, found, of, there, f1 in zip(labels, right, predicted, true, f1s, strict=True)
     }
     result = {"accuracy": wilson(sum(right), tally.reviews)}
-    if tally.bins is not None and not tally.bins.any(axis=1).all():
-        return {**result, **by_label[labels[1]]}, by_label
-    if tally.bins is not None:
-        return {**result, **by_label[labels[1]], "auc": _quantiles(_resampled_auc(tally.bins))}, by_label
-    return {**result, **means}, by_label
+    result |= means if tally.bins is None else by_label[labels[1]]
+    if tally.bins is not None and tally.bins.any(axis=1).all():
+        result["auc"] = _quantiles(_resampled(tally.bins, area_under_roc))
+    return result, by_label
 
 
 def reliability(tally: Tally) -> tuple[dict[str, float], dict[str, Interval]]:
@@ -74,8 +73,9 @@ def reliability(tally: Tally) -> tuple[dict[str, float], dict[str, Interval]]:
     loss, gap = metrics["loss"], metrics["calibration_error"]
     reviews = tally.confidence.sum(axis=0)
     middles = (np.arange(len(reviews)) + 0.5) / len(reviews)
-    low, high = _quantiles(_resampled_gaps(tally.confidence))
-    _, by_chance = _quantiles(_resampled_gaps(reviews * np.stack([1 - middles, middles])))
+    low, high = _quantiles(_resampled(tally.confidence, _calibration_errors))
+    as_promised = reviews * np.stack([1 - middles, middles])
+    _, by_chance = _quantiles(_resampled(as_promised, _calibration_errors))
     around = _Z * tally.loss_error
     ends = {"loss": [loss - around, loss + around]}
     lower = 0.0 if gap <= by_chance else max(0.0, 2 * gap - high)
@@ -83,11 +83,8 @@ def reliability(tally: Tally) -> tuple[dict[str, float], dict[str, Interval]]:
     return {"loss": loss, "calibration_error": gap}, ends
 
 
-def _resampled_gaps(confidence: np.ndarray) -> np.ndarray:
-    """Return float64[replicates], the calibration error from [2, bins], wrong and right."""
-    generator = np.random.default_rng(_SEED)
-    drawn = (_draw(generator, confidence, some) for some in _blocks(confidence.size))
-    return np.array([calibration_error(each) for some in drawn for each in some])
+def _calibration_errors(confidence: np.ndarray) -> np.ndarray:
+    return np.array([calibration_error(each) for each in confidence])
 
 
 def standard_error(tally: Tally, metric: str) -> float:
@@ -101,7 +98,7 @@ def standard_error(tally: Tally, metric: str) -> float:
     if metric == "accuracy":
         return math.sqrt(tally.accuracy * (1 - tally.accuracy) / max(1, tally.reviews))
     if metric == "auc" and tally.bins is not None:
-        return float(_resampled_auc(tally.bins).std())
+        return float(_resampled(tally.bins, area_under_roc).std())
     if metric == "macro_f1":
         macro = [means["macro_f1"] for _, means in _resampled_metrics(tally.counts)]
         return float(np.concatenate(macro).std())
@@ -123,18 +120,17 @@ def _blocks(cells: int) -> Iterator[int]:
 
 
 def _draw(generator: np.random.Generator, counts: np.ndarray, some: int) -> np.ndarray:
-    """Return int64[some, *counts.shape], the counts resampled."""
     present = np.flatnonzero(counts)
     drawn = np.zeros((some, counts.size), np.int64)
     drawn[:, present] = generator.poisson(counts.ravel()[present], (some, len(present)))
     return drawn.reshape(some, *counts.shape)
 
 
-def _resampled_auc(bins: np.ndarray) -> np.ndarray:
-    """Return float64[replicates] from int[2, bins], true label by probability."""
+def _resampled(counts: np.ndarray, metric: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Return float64[replicates], a metric of the counts resampled."""
     generator = np.random.default_rng(_SEED)
-    drawn = (_draw(generator, bins, some) for some in _blocks(bins.size))  # 2 MB at a time
-    return np.concatenate([area_under_roc(each) for each in drawn])
+    drawn = (_draw(generator, counts, some) for some in _blocks(counts.size))  # 2 MB at a time
+    return np.concatenate([metric(each) for each in drawn])
 
 
 def _resampled_metrics(

@@ -119,7 +119,7 @@ class LabelledTexts:
         Raises DataError for a row that is not a labelled text, and at the end for a name in the user's
         label map that no review has.
         """
-        numbers, texts, labels, kept, size = [], [], [], [], 0
+        known, size = [], 0
         for row, review in enumerate(self._reviews()):
             text, label = review.text, review.label
             if len(review.kept) < len(self.keep):
@@ -141,16 +141,13 @@ class LabelledTexts:
                         "right label column?"
                     )
                 continue
-            numbers.append(row)
-            texts.append(text)
-            kept.append(review.kept)
-            labels.append(number)
+            known.append((row, text, number, review.kept))
             size += len(text)
-            if len(texts) == BATCH_REVIEWS or size >= _BATCH_BYTES:
-                yield self._batch(numbers, texts, labels, kept)
-                numbers, texts, labels, kept, size = [], [], [], [], 0
-        if texts:
-            yield self._batch(numbers, texts, labels, kept)
+            if len(known) == BATCH_REVIEWS or size >= _BATCH_BYTES:
+                yield self._batch(known)
+                known, size = [], 0
+        if known:
+            yield self._batch(known)
         if self._unused_names:
             raise DataError(
                 f"--label-map names '{printable(min(self._unused_names))}', but no review of "
@@ -171,9 +168,8 @@ class LabelledTexts:
                     self.num_bad_rows += 1
                     self.bad_rows = [*self.bad_rows, review][:_BAD_ROWS_SHOWN]
 
-    def _batch(
-        self, numbers: list[int], texts: list[bytes], labels: list[int], kept: list[tuple[Any, ...]]
-    ) -> Batch:
+    def _batch(self, known: list[tuple[int, bytes, int, tuple[Any, ...]]]) -> Batch:
+        numbers, texts, labels, kept = zip(*known, strict=True)
         counts: list[Counts] = [[] for _ in self._encoders]
 
         def encode(nth: int, model: Model) -> list[np.ndarray]:
@@ -199,13 +195,14 @@ def recorded_source(run: RunDirectory) -> RecordedSource:
     columns = source.get("columns")  # of CSV and TSV
     if not isinstance(columns, dict):
         columns = {"text": source.get("text_column"), "label": source.get("label_column")}
-    named = {  # not by number
-        kind: [column]
-        if isinstance(column := columns.get(kind), str) and not column.replace(",", "").isdecimal()
-        else []
-        for kind in ("text", "label")
-    }
-    fields = WantedFields((*named["text"], *TEXT_NAMES), label_names=(*named["label"], *LABEL_NAMES))
+
+    def names_of(kind: str, usual: tuple[str, ...]) -> tuple[str, ...]:
+        column = columns.get(kind)
+        if isinstance(column, str) and not column.replace(",", "").isdecimal():
+            return column, *usual
+        return usual  # a number says nothing about other files
+
+    fields = WantedFields(names_of("text", TEXT_NAMES), label_names=names_of("label", LABEL_NAMES))
     names = source.get("label_map")
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
         names = {}

@@ -65,7 +65,6 @@ class PairedBootstrap:
         self._generator = np.random.default_rng(_SEED)
 
     def __call__(self, batch: Batch, scores: list[Scores]) -> None:
-        """Draw a batch."""
         pair = [scores[nth] for nth in self._models]
         rows = self._score_rows(batch, pair) if self._name == "auc" else self._rows(batch, pair)
         cells, reviews = np.unique(rows, axis=0, return_counts=True)

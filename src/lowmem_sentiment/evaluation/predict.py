@@ -86,7 +86,6 @@ class Predictor:
         return Profile(self.labels, self._encoder)
 
     def _encoded(self, texts: list[bytes], counts: Counts | None = None) -> Iterator[list[np.ndarray]]:
-        """Yield the ids of each text, `_BLOCK` texts at a time."""
         for at in range(0, len(texts), _BLOCK):
             yield self._encoder.encode(texts[at : at + _BLOCK], counts)
 

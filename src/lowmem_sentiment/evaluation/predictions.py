@@ -150,35 +150,35 @@ class SurestMistakes:
 
         With `keep_ids` their ids are kept for `explain`, 8 bytes per distinct word.
         """
-        self._nth, self._model, self._count = nth, model, count
-        self._ids: dict[int, np.ndarray] | None = {} if keep_ids else None
-        self.surest: list[SurestMistake] = []
-        """The surest first; ties in order."""
+        self._nth, self._model, self._count, self._keep_ids = nth, model, count, keep_ids
+        self._kept: list[tuple[SurestMistake, np.ndarray]] = []
+
+    @property
+    def surest(self) -> list[SurestMistake]:
+        """The mistakes, the surest first; ties in order."""
+        return [mistake for mistake, _ in self._kept]
 
     def __call__(self, batch: Batch, scores: list[Scores]) -> None:
-        """Look through a batch."""
         mine, labels = scores[self._nth], self._model.labels
         for nth in np.flatnonzero(~mine.right).tolist():
             guess = int(mine.predicted[nth])
             probability = float(mine.probabilities[nth, guess])
-            if len(self.surest) == self._count and probability <= self.surest[-1].probability:
+            if len(self._kept) == self._count and probability <= self._kept[-1][0].probability:
                 continue
             text = batch.text(nth)[:_TEXT_BYTES].decode("utf-8", "ignore")
             label = labels[int(batch.labels[nth])]
             mistake = SurestMistake(int(batch.numbers[nth]), label, labels[guess], probability, text)
-            bisect.insort(self.surest, mistake, key=lambda each: -each.probability)
-            del self.surest[self._count :]
-            if self._ids is not None:
-                self._ids[mistake.number] = mine.ids[nth].copy()
-                self._ids = {each.number: self._ids[each.number] for each in self.surest}
+            ids = mine.ids[nth].copy() if self._keep_ids else mine.ids[nth][:0].copy()
+            bisect.insort(self._kept, (mistake, ids), key=lambda each: -each[0].probability)
+            del self._kept[self._count :]
 
     def explain(self, vocabulary: Callable[[], Vocabulary]) -> list[ExplainedMistake]:
         """Return the mistakes, with the words' effects if the model is in NumPy."""
-        if not isinstance(self._model, NumpyModel) or not self._ids:
-            return [ExplainedMistake(each, []) for each in self.surest]
-        words, explained = vocabulary(), []
-        for each in self.surest:
-            ids, label = self._ids[each.number], self._model.labels.index(each.predicted)
-            effects = word_effects(self._model, words, ids, label)
-            explained.append(ExplainedMistake(each, effects))
-        return explained
+        model = self._model
+        if not isinstance(model, NumpyModel) or not self._kept:
+            return [ExplainedMistake(mistake, []) for mistake in self.surest]
+        words, label = vocabulary(), model.labels.index
+        return [
+            ExplainedMistake(mistake, word_effects(model, words, ids, label(mistake.predicted)))
+            for mistake, ids in self._kept
+        ]

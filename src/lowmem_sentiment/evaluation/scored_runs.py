@@ -146,6 +146,11 @@ class ReviewGroup:
         """The dataset's fingerprint, or the digest of the texts read so far."""
         return self.dataset.fingerprint if self.dataset else self.texts.fingerprint if self.texts else ""
 
+    def is_test_split_of(self, scored: ScoredRun) -> bool:
+        """Whether these are the whole test split of the dataset that a run was trained on."""
+        recorded = scored.run.config()["dataset"]["fingerprint"]
+        return self.split == "test" and self.left_out is None and recorded == self.fingerprint
+
 
 def group_by_dataset(
     runs: Sequence[ScoredRun],

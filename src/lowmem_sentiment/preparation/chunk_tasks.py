@@ -76,7 +76,6 @@ class TokenisedChunk(NamedTuple):
 
 
 def _numbering() -> defaultdict[Any, int]:
-    """Return a dictionary that gives each new key the next number, from 0."""
     return defaultdict(itertools.count().__next__)
 
 

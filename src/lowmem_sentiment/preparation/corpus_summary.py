@@ -86,7 +86,6 @@ class CorpusSummary:
                 self._by_label.setdefault(label, np.zeros(3, np.int64))[split] += count
 
     def _skip(self, rows: list[BadRow]) -> None:
-        """List bad rows in the file; DataError for more than the settings allow."""
         limit = self._settings.skip_bad_rows
         for row in rows:
             self._rows += 1
@@ -172,7 +171,6 @@ class CorpusSummary:
         return sum(self._by_label.values(), np.zeros(3, np.int64)).tolist()
 
     def _warnings(self) -> list[str]:
-        """Return a line for each possible mistake."""
         lines = label_warnings(self._places)
         if shared := self._given.summary().in_both_splits:
             lines.append(
@@ -183,7 +181,6 @@ class CorpusSummary:
 
     @property
     def _by_chance(self) -> bool:
-        """Whether the hashes of texts decided which split they are in."""
         return self._source.stratified is None and self._num_given < sum(self.reviews)
 
     def check_splits(self) -> None:

@@ -34,8 +34,6 @@ _LINES = 1 << 13  # features made at a time: as Python numbers they take ten tim
 
 
 class _Candidates(NamedTuple):
-    """The n-grams of one length."""
-
     keys: np.ndarray
     """int64[n], ascending: token ids of words, keys of `ngrams.Level` for longer ones."""
     scores: np.ndarray

@@ -126,7 +126,6 @@ class DocumentCounts:
                 self._drop()
 
     def _merge(self) -> None:
-        """Add the waiting rows to the table."""
         if not self._waiting:
             return
         keys = np.concatenate([keys for keys, _ in self._waiting])

@@ -91,7 +91,6 @@ _NO_SPACES = re.compile(
 
 
 def _script_without_spaces(dataset: Dataset) -> str | None:
-    """Return a warning if many words are whole sentences of a script without spaces."""
     if dataset.tokenizer not in (UNICODE, PUNCTUATION):
         return None
     words = dataset.vocabulary().words[:10_000]
@@ -175,7 +174,6 @@ def _check_block(reviews: Reviews, num_ids: int, num_labels: int, name: str) -> 
 
 
 def _check_splits(dataset: Dataset) -> None:
-    """Raise DataError for a split without reviews, or a single label in training."""
     for split in SPLITS:
         if not dataset.num_reviews(split):
             raise DataError(f"no reviews for the {split} split; expected some for train and test")

@@ -9,6 +9,8 @@ import bz2
 import io
 import lzma
 import zlib
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..system.errors import DataError, Unavailable
@@ -19,14 +21,6 @@ _INPUT_BYTES = 1 << 18  # compressed, at a time; the size of the output is bound
 _XZ_MEMORY = 128 << 20
 
 _MAGIC_BYTES = 6
-
-
-def _gzip() -> Any:
-    return zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
-
-
-def _xz() -> Any:
-    return lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY)
 
 
 _ZSTD_INPUT_BYTES = 64  # at a time: 4 bytes may expand to 128 KiB
@@ -59,31 +53,24 @@ class _Zstandard:
         return joined[:size]
 
 
-def _zstd() -> Any:
+def _zstd() -> tuple[Callable[[], Any], type[Exception]]:
+    """Return how to make a decompressor, and its error."""
     try:
         from compression import zstd  # from Python 3.14 on
     except ImportError:
         import zstandard
 
-        return _Zstandard(zstandard)
-    return zstd.ZstdDecompressor()
-
-
-def _zstd_error() -> Any:
-    try:
-        from compression import zstd
-    except ImportError:
-        import zstandard as zstd
-    return zstd.ZstdError
+        return partial(_Zstandard, zstandard), zstandard.ZstdError
+    return zstd.ZstdDecompressor, zstd.ZstdError
 
 
 _ERRORS: tuple[type[Exception], ...] = (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)
 
 _KINDS = {
-    b"\x28\xb5\x2f\xfd": ("zstd", _zstd),
-    b"\x1f\x8b": ("gzip", _gzip),
+    b"\x28\xb5\x2f\xfd": ("zstd", None),
+    b"\x1f\x8b": ("gzip", partial(zlib.decompressobj, wbits=16 + zlib.MAX_WBITS)),
     b"BZh": ("bzip2", bz2.BZ2Decompressor),
-    b"\xfd7zXZ\0": ("xz", _xz),
+    b"\xfd7zXZ\0": ("xz", partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, _XZ_MEMORY)),
 }
 
 
@@ -92,24 +79,12 @@ def compression_of(head: bytes) -> bytes | None:
     return next((magic for magic in _KINDS if head.startswith(magic)), None)
 
 
-class Decompressed(io.RawIOBase):
-    """The content of a compressed stream; DataError if it is damaged, cut, or followed by other data."""
+class RawStream(io.RawIOBase):
+    """A raw binary stream of the bytes, up to a size, that each call of a function returns."""
 
-    def __init__(self, stream: Any, magic: bytes, name: str):
-        """Decompress a binary stream, which has `read1`, of the kind that `magic` begins."""
+    def __init__(self, some: Callable[[int], bytes]):
         super().__init__()
-        self._kind, self._new = _KINDS[magic]
-        self._stream, self._magic, self._name = stream, magic, name
-        try:
-            self._decompressor = self._new()
-            self._errors = (*_ERRORS, _zstd_error()) if self._new is _zstd else _ERRORS
-        except ImportError:
-            raise Unavailable(
-                f"{name} is compressed by zstd, which Python reads from 3.14 on; expected the package "
-                "zstandard: pip install 'lowmem-sentiment[zstd]'"
-            ) from None
-        self._input = b""  # compressed and not yet used
-        self._ended = False
+        self._some = some
 
     def readable(self) -> bool:
         return True
@@ -119,7 +94,27 @@ class Decompressed(io.RawIOBase):
         buffer[: len(data)] = data
         return len(data)
 
-    def _some(self, size: int) -> bytes:
+
+class Decompressed:
+    """The content of a compressed stream; DataError if it is damaged, cut, or followed by other data."""
+
+    def __init__(self, stream: Any, magic: bytes, name: str):
+        """Decompress a binary stream, which has `read1`, of the kind that `magic` begins."""
+        self._kind, new = _KINDS[magic]
+        self._stream, self._magic, self._name = stream, magic, name
+        self._new: Callable[[], Any]
+        try:
+            self._new, *errors = (new,) if new else _zstd()
+        except ImportError:
+            raise Unavailable(
+                f"{name} is compressed by zstd, which Python reads from 3.14 on; expected the package "
+                "zstandard: pip install 'lowmem-sentiment[zstd]'"
+            ) from None
+        self._decompressor, self._errors = self._new(), (*_ERRORS, *errors)
+        self._input = b""  # compressed and not yet used
+        self._ended = False
+
+    def some(self, size: int) -> bytes:
         """Return up to `size` bytes; none at the end of the file."""
         try:
             while not self._ended:

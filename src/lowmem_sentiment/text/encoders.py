@@ -81,7 +81,6 @@ class TextEncoder:
 
 
 def _word_ids(ids: np.ndarray, lengths: np.ndarray) -> Features:
-    """Return the distinct ids of each text, and the start."""
     texts = np.arange(len(lengths))
     pairs = np.concatenate([texts << 32 | START_ID, np.repeat(texts, lengths) << 32 | ids])
     return distinct_pairs(pairs, len(lengths))

@@ -68,7 +68,6 @@ def decoded_file(data: bytes, settings: ReaderSettings) -> bytes:
 
 
 def _reason(text: str, settings: ReaderSettings) -> str:
-    """Return why a text is refused, and the option that would read it."""
     first = _HALVES.search(text)
     if first is None:
         return "holds a NUL byte"

@@ -81,7 +81,6 @@ class FeatureTable:
     """The number of a word that no feature holds."""
 
     def __init__(self, features: Sequence[bytes]):
-        """Take features in order of rank."""
         words = b" ".join(features).split(b" ") if features else []
         self.numbers = {word: number for number, word in enumerate(dict.fromkeys(words))}
         flat = np.fromiter(map(self.numbers.__getitem__, words), np.int64, len(words))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from ..system.errors import DataError, InputMissing, printable
-from .decompression import Decompressed, compression_of
+from .decompression import Decompressed, RawStream, compression_of
 from .encoding import Transcoder
 from .reader_settings import COMPRESSED, ReaderSettings, format_by_name
 from .rows import BLOCK_BYTES
@@ -128,7 +128,7 @@ def unpacked(raw: Any, name: str) -> BinaryIO:
         raw = io.BufferedReader(raw)
     head = raw.peek(_HEAD_BYTES)[:_HEAD_BYTES]
     if magic := compression_of(head):
-        return io.BufferedReader(Decompressed(raw, magic, name), BLOCK_BYTES)
+        return io.BufferedReader(RawStream(Decompressed(raw, magic, name).some), BLOCK_BYTES)
     if len(head) < 6 and name.lower().endswith((*COMPRESSED, ".tgz", ".tbz2", ".txz")):
         raise DataError(f"{name} is damaged or cut short: it has {len(head)} bytes, expected more")
     return raw

@@ -21,20 +21,10 @@ ERRORS = ("strict", "replace", "ignore")
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 
 _SUFFIXES = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-    ".tar": "tar",
-    ".tgz": "tar",
-    ".tbz2": "tar",
-    ".txz": "tar",
-    ".zip": "zip",
-    ".parquet": "parquet",
-    ".db": "sqlite",
-    ".sqlite": "sqlite",
-    ".sqlite3": "sqlite",
+    **{f".{name}": name for name in ("csv", "tsv", "jsonl", "tar", "zip", "parquet", "sqlite")},
+    **dict.fromkeys((".ndjson", ".json"), "jsonl"),
+    **dict.fromkeys((".tgz", ".tbz2", ".txz"), "tar"),
+    **dict.fromkeys((".db", ".sqlite3"), "sqlite"),
 }
 
 

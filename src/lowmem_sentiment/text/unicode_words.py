@@ -143,7 +143,6 @@ def _accents() -> np.ndarray:
 
 
 def _composed(codes: np.ndarray) -> np.ndarray:
-    """Return a text's characters, int32, with separate accents composed."""
     pairs, composed = compositions()
     for _ in range(COMPOSITION_ROUNDS):
         if not _accents().take(codes, mode="clip")[1:].any():

@@ -66,7 +66,6 @@ class Columns:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value that JSON can hold."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)
@@ -99,8 +98,6 @@ def find_columns(
 
 
 class _Finder:
-    """Find columns in a first row, and note whether one was found by its name."""
-
     def __init__(self, header: list[str], place: str, by_name: bool):
         self._header, self._place, self._by_name = header, place, by_name
         self.named = False
@@ -120,7 +117,6 @@ class _Finder:
         return (self.one(wanted, usual, option),)
 
     def one(self, column: str | None, usual: tuple[str, ...], option: str) -> int:
-        """Return the index of a column."""
         header, place = self._header, self._place
         if column is not None and column.isdecimal() and not self._by_name:
             index = int(column) - 1

@@ -116,7 +116,6 @@ class CsvFile:
         return max(1, self.columns.count - 1)
 
     def _alone(self, line: bytes) -> list[str]:
-        """Return the cells of a line, with quotes as plain characters if it is not valid CSV."""
         text = line.decode("utf-8", DECODE_ERRORS[self.settings.errors]).rstrip("\r\n")
         try:
             return next(csv.reader([text], delimiter=self.delimiter, strict=True), [])
@@ -223,7 +222,6 @@ class RowParser:
         self._last_fits = fits and self._lines > 1
 
     def _may_go_on(self) -> bool:
-        """Whether the row at `start` may be incomplete."""
         if not self._out_of_lines or self._at_end:
             return False
         return len(self._data) - self.start <= MAX_TEXT_BYTES

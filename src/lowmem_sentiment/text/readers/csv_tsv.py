@@ -31,8 +31,6 @@ _DELIMITERS = {"csv": (",", ";", "\t", "|"), "tsv": ("\t",)}
 
 
 class _Rest:
-    """Data read from a file but not yet cut into rows."""
-
     def __init__(self, read: Read):
         self._read = read
         self.data, self.line, self.at_end = b"", 1, False
@@ -52,11 +50,9 @@ class _Rest:
         self.data = b"".join(parts)
 
     def cut(self, end: int, line: int) -> None:
-        """Drop the rows up to `end`; the next begins at `line`."""
         self.data, self.line = self.data[end:], line
 
     def skip_line(self) -> None:
-        """Read on to the end of a line without keeping it."""
         block, self.data, self.line = b"", b"", self.line + 1
         while True:
             match = _ANY_LINE_END.search(block)

@@ -76,7 +76,6 @@ class Folders:
         return found
 
     def _find_folder(self, folders: list[str], path: str) -> Found | str:
-        """Return label and split of the texts in a folder, `path` among them."""
         places = [nth for nth, folder in enumerate(folders) if folder.lower() in _SPLITS]
         split = _SPLITS[folders[places[-1]].lower()] if places else None
         below = folders[places[-1] + 1 :] if places else folders

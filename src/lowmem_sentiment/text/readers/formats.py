@@ -81,7 +81,6 @@ def read_rows(
 
 
 def _good_rows(block: Block, on_bad_row: Callable[[BadRow], object] | None) -> Iterator[list[Row]]:
-    """Yield the rows of a block, `_ROWS` at a time."""
     rows: list[Row] = []
     for row in block.rows():
         if isinstance(row, Row):

@@ -87,7 +87,6 @@ def parse_json_line(
 def _row(
     item: Any, settings: ReaderSettings, fields: Fields
 ) -> tuple[bytes, str | None, tuple[Any, ...]]:
-    """Return text, label and kept values of an object."""
     if not isinstance(item, dict):
         raise ValueError(f"is not a JSON object but {_kind(item)}")
     texts = [_value(item, name, "--text-column") for name in fields.texts]
@@ -168,7 +167,6 @@ def _shown(value: Any) -> str:
 
 
 def _fields_of(line: str, reading: Reading) -> Fields | None:
-    """Return the fields to read if a line is an object that has them."""
     try:
         return _choose(_DECODER.decode(line), reading.settings, reading.fields)
     except (ValueError, RecursionError):
@@ -209,7 +207,6 @@ def _lines(head: bytes) -> list[str]:
 
 
 def _is_cut(line: str) -> bool:
-    """Return whether a line is the beginning of JSON."""
     try:
         _DECODER.decode(line)
     except json.JSONDecodeError as error:
@@ -239,7 +236,6 @@ def _items(read: Read, name: str, reading: Reading) -> Iterator[Row | BadRow]:
 
 
 def _plain(item: Any) -> Any:
-    """Return a value with its numbers as numbers."""
     if isinstance(item, dict):
         return {key: _plain(value) for key, value in item.items()}
     if isinstance(item, list):

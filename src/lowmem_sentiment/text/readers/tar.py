@@ -5,12 +5,12 @@ library's reader is not used, because it treats a damaged header or a cut betwee
 of the archive, and reads names of any length.
 """
 
-import io
 import tarfile
 from collections.abc import Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from ...system.errors import DataError
+from ..decompression import RawStream
 from ..opening import Input
 from .archives import Member
 
@@ -85,28 +85,10 @@ def tar_members(file: Input) -> Iterator[Member]:
             problem = "is a sparse file, which is not read; make the tar without --sparse"
         elif member.type not in _FILES:
             continue
-        yield Member(member.name, member.size, _MemberStream(archive), problem)
-
-
-class _MemberStream(io.RawIOBase):
-    """The content of the current member of a tar."""
-
-    def __init__(self, archive: "_Archive"):
-        super().__init__()
-        self._archive = archive
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._archive.content(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
+        yield Member(member.name, member.size, RawStream(archive.content), problem)
 
 
 class _Archive:
-    """Read a tar member by member."""
-
     def __init__(self, stream: BinaryIO, name: str):
         self._stream, self._name = stream, name
         self._offset, self._block = 0, b""
@@ -160,7 +142,6 @@ class _Archive:
             ) from None
 
     def _extend(self, header: _Member, size: int, extended: dict[str, str]) -> None:
-        """Read a long name or the records of a pax header for the next member."""
         if size > _MAX_EXTENSION_BYTES:
             raise self._damaged(
                 f"the extended header of a member has {size:,} bytes, expected "

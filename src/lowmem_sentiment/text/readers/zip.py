@@ -1,14 +1,14 @@
 """Files in a zip, each decompressed as a stream and checked against its CRC-32."""
 
-import io
 import os
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from ...system.errors import DataError, SettingsError
+from ..decompression import RawStream
 from ..opening import Input
 from .archives import Member
 
@@ -42,28 +42,21 @@ def zip_members(file: Input) -> Iterator[Member]:
                     continue
                 problem = "is a link, which is not followed" if info.external_attr >> 28 == 0xA else None
                 with archive.open(info) as stream:
-                    yield Member(info.filename, info.file_size, _Checked(stream, file.name), problem)
+                    yield Member(info.filename, info.file_size, _checked(stream, file.name), problem)
     except _DAMAGE as error:
         raise DataError(f"{file.name} is damaged, or not a zip that can be read: {error}") from error
 
 
-class _Checked(io.RawIOBase):
-    """The content of a member; DataError if it is damaged."""
+def _checked(stream: IO[bytes], name: str) -> RawStream:
+    """Return the content of a member; reading it raises DataError if it is damaged."""
 
-    def __init__(self, stream: IO[bytes], name: str):
-        super().__init__()
-        self._stream, self._name = stream, name
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
+    def some(size: int) -> bytes:
         try:
-            data = self._stream.read(len(buffer))
+            return stream.read(size)
         except _DAMAGE as error:
-            raise DataError(f"{self._name} is damaged: {error}") from error
-        buffer[: len(data)] = data
-        return len(data)
+            raise DataError(f"{name} is damaged: {error}") from error
+
+    return RawStream(some)
 
 
 def check_directory(path: str | Path, most: int) -> None:
