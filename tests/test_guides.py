@@ -2,6 +2,8 @@
 
 import argparse
 import re
+import shlex
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ GUIDES = [
 ]
 OF_OTHERS = {"--no-deps", "--no-cache-dir", "--quick", "--cases", "--gate", "--now", "--scope", "--peers",
              "--runs", "--system", "--create-home", "--home-dir", "--shell", "--editable",
-             "--data-binary"}  # fmt: skip
+             "--data-binary", "--faults", "--scarce", "--command", "--spread", "--kills"}  # fmt: skip
 """Options of pip, useradd, systemd and the scripts (`benchmark.py --peers` among them), curl."""
 
 
@@ -37,6 +39,41 @@ def options_of(parser: argparse.ArgumentParser) -> set[str]:
 def test_every_option_that_a_guide_names_is_one(guide):
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", (PROJECT / guide).read_text()))
     assert named - options_of(command_line.make_parser(command_line.COMMANDS)) <= OF_OTHERS
+
+
+def blocks_of(guide: str, languages: str = "(?:bash)?") -> list[str]:
+    return re.findall(rf"^```{languages}\n(.*?)^```", (PROJECT / guide).read_text(), re.M | re.S)
+
+
+def commands_of(guide: str) -> list[list[str]]:
+    """Return the arguments of each `lowmem-sentiment` that stands in a block of code."""
+    lines = "\n".join(blocks_of(guide)).replace("\\\n", " ").splitlines()
+    commands = [re.search(r"^(?:\w*\$ )?lowmem-sentiment ([a-z].*)", line) for line in lines]
+    shown = [shlex.shlex(found[1], posix=True, punctuation_chars="|>&;") for found in commands if found]
+    for lexer in shown:
+        lexer.whitespace_split = True
+    return [list(iter(lexer.get_token, None)) for lexer in shown]
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_every_command_that_a_guide_shows_is_understood(guide):
+    for words in commands_of(guide):
+        end = next((nth for nth, word in enumerate(words) if set(word) <= set("|>&;")), len(words))
+        command_line.parse(words[:end])
+
+
+def test_the_guides_table_is_a_source(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with sqlite3.connect("shop.db") as database:
+        database.execute("CREATE TABLE reviews (text TEXT, label INTEGER)")
+        rows = [
+            (f"{word} word{nth}", label)
+            for nth in range(20)
+            for label, word in enumerate(("bad", "good"))
+        ]
+        database.executemany("INSERT INTO reviews VALUES (?, ?)", rows)
+    exec(*blocks_of("src/lowmem_sentiment/guides/own-data.md", "python"), {"__name__": "guide"})
+    assert (tmp_path / "data/shop/dataset.json").exists()
 
 
 def anchors(guide: Path) -> set[str]:
