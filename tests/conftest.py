@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,13 @@ from lowmem_sentiment.sources.imdb import ImdbSource
 def pytest_configure() -> None:
     """Give the tests' processes what a user's have, whatever the shell that started the tests sets.
 
-    Ctrl-C may be ignored (`pytest &`), and PYTHONUNBUFFERED hides what happens when a buffered stream
-    breaks.
+    Ctrl-C may be ignored (`pytest &`), PYTHONUNBUFFERED hides what happens when a buffered stream
+    breaks, and readline, which pytest imports, exports COLUMNS=80 and LINES=24 to every child.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
+        os.unsetenv(name)  # readline sets them behind os.environ
     for name in [name for name in os.environ if name.startswith("PYTHON") and name != "PYTHONPATH"]:
         del os.environ[name]
 
@@ -58,14 +62,20 @@ def dataset(imdb_files, tmp_path_factory) -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def trained(dataset, tmp_path_factory) -> Path:
-    """A run directory trained on the handmade reviews. Do not change it: copy it first."""
+def trained(dataset, tmp_path_factory) -> Iterator[Path]:
+    """A run directory trained on the handmade reviews. Copy it to change it, as evaluating does."""
     from lowmem_sentiment.runs.configuration import TrainingSettings
     from lowmem_sentiment.training.train import train
 
     run = tmp_path_factory.mktemp("runs") / "handmade"
     train(dataset, run, TrainingSettings(epochs=3, batch_size=8, hidden=(8, 4), learning_rate=0.02))
-    return run
+    before = contents(run)
+    yield run
+    assert contents(run) == before, "a test has changed the run that all share"
+
+
+def contents(directory: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -77,10 +78,8 @@ def test_a_metric_that_is_not_compared_is_refused(metric):
 
 
 def test_a_named_metric_decides_beside_mcnemars_test(trained, tmp_path, capsys):
-    import shutil
-
-    other = shutil.copytree(trained, tmp_path / "other")
-    run = ["evaluate", str(trained), "--baseline", str(other), "--metric", "recall:positive"]
+    one, other = (shutil.copytree(trained, tmp_path / name) for name in ("one", "other"))
+    run = ["evaluate", str(one), "--baseline", str(other), "--metric", "recall:positive"]
     assert main([*run, "--json"]) == 0
     test = json.loads(capsys.readouterr().out)["baseline"]
     assert test["metric"]["metric"] == "recall:positive" and test["metric"]["interval"] == [0, 0]
