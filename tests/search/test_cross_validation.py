@@ -95,6 +95,18 @@ def test_what_is_no_cross_validation_is_refused(noisy, trained, tmp_path):
         cross_validate(noisy, trained, TuneSettings(folds=3))
 
 
+def test_folds_that_too_few_texts_fill_are_refused_before_anything_is_trained(tmp_path):
+    write_noisy_reviews(tmp_path / "few.tsv", ["a", "b"], 6)
+    few = prepare(FilesSource([tmp_path / "few.tsv"], FilesSettings(seed=1)), tmp_path / "data")
+    for options, message in (
+        ({"folds": 20}, "folds is 20, but the training texts fill only"),
+        ({"folds": 2, "learning_curve": True}, "leave nothing to train on"),
+    ):
+        with pytest.raises(SettingsError, match=message):
+            cross_validate(few, tmp_path / "out", TuneSettings(**options))
+    assert not (tmp_path / "out" / FILE).exists()
+
+
 @pytest.fixture
 def in_this_process(monkeypatch):
     """Train in this process, which has TensorFlow; return the names of what was trained."""

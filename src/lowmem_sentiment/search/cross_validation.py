@@ -175,6 +175,7 @@ class _Validation:
         self._state = self._open()
         self._folds = Folds(dataset, self._count, settings.seed)
         self._shares = [1.0, *(SHARES if settings.learning_curve else ())]
+        self._folds.check(self._count, min(self._shares))
         self._state.write(out / FILE)  # before anything else is in the folder
 
     def _open(self) -> _State:

@@ -9,6 +9,7 @@ from ..dataset.duplicates import text_hashes
 from ..dataset.manifest import GIVEN
 from ..dataset.reader import Dataset
 from ..preparation.settings import PreparationSettings
+from ..system.errors import SettingsError
 from ..text.reviews import Reviews
 from ..text.vocabulary import Vocabulary
 
@@ -30,6 +31,21 @@ class Folds:
         places, counts = _shuffled(by_text, generator)
         self.joins: np.ndarray = ((places + 1) / counts)[text]
         """float64[reviews]: the part of the data, up to 1, from which on a review is in it."""
+
+    def check(self, count: int, least: float) -> None:
+        """Raise SettingsError if a fold, or the share `least` of the reviews outside one, is empty."""
+        if not (tested := np.bincount(self.numbers, minlength=count)).all():
+            filled = int(np.count_nonzero(tested))
+            raise SettingsError(
+                f"folds is {count}, but the training texts fill only {filled} of them; expected 2 to "
+                f"{max(2, filled)}, or more texts"
+            )
+        trained = np.bincount(self.numbers[self.joins <= least], minlength=count)
+        if (trained == trained.sum()).any():
+            raise SettingsError(
+                f"{least:.0%} of the {len(self.numbers):,} training reviews leave nothing to train on "
+                "outside a fold; expected more reviews, or folds without learning_curve"
+            )
 
 
 def _shuffled(labels: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
