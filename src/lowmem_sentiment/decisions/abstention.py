@@ -90,7 +90,7 @@ def parse_target(text: str) -> float:
         error = math.nan
     if not text.startswith("error=") or not 0 < error < 1:
         raise SettingsError(
-            f"abstain is {text!r}, expected run, or error=E with E from 0 to 1, such as error=0.05"
+            f"abstain is {text!r}, expected run, or error=E with E between 0 and 1, such as error=0.05"
         )
     return error
 

@@ -55,7 +55,7 @@ class Answers:
             f"{FEW_KNOWN_WORDS} {self.few_known_words:,}",
             "wrong": f"{self.error:.2%} of the answered ({low:.2%} to {high:.2%})",
             "limits": f"probability {limits.least_probability:.4f}, {limits.least_known:,} known words, "
-            f"{limits.least_per_word:.2f} per word: at most {limits.error:g} wrong with "
+            f"{limits.least_per_word:.2f} per word: at most {100 * limits.error:g}% wrong with "
             f"{limits.certainty:.0%} certainty",
         }
 
