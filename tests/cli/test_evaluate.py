@@ -134,9 +134,9 @@ def test_metrics_of_a_run_that_cannot_be_written_are_printed_first(runs, monkeyp
     assert main(["evaluate", runs[0], "--json"]) == 74
     printed = capsys.readouterr()
     assert json.loads(printed.out)["reviews"] == 40
-    assert "the evaluation is not saved: cannot write" in printed.err
+    assert "error: cannot write" in printed.err
     assert main(["evaluate", runs[0], "--fail-under", "loss=0"]) == 1
-    assert "warning: the evaluation is not saved" in capsys.readouterr().err
+    assert "warning: cannot write" in capsys.readouterr().err
 
 
 def test_a_check_counts_and_the_result_is_saved_when_nobody_reads_the_answer(runs):

@@ -173,7 +173,7 @@ def test_only_a_report_is_replaced(trained, tmp_path):
     run, page = shutil.copytree(trained, tmp_path / "run"), tmp_path / "page.html"
     page.write_text("<p>mine</p>")
     refused = run_cli("evaluate", run, "--html", page)
-    assert refused.returncode == 73 and "not a report of lowmem-sentiment" in refused.stderr
+    assert refused.returncode == 73 and "is not replaced" in refused.stderr
     assert page.read_text() == "<p>mine</p>" and refused.stdout == ""
     search = run_cli("tune", tmp_path / "no-dataset", "--out", tmp_path / "out", "--html", page)
     assert search.returncode == 73 and not (tmp_path / "out").exists()  # refused before hours of training

@@ -9,6 +9,7 @@ import pytest
 
 from lowmem_sentiment.system.errors import DataError, InputMissing, OutputError, OutputExists
 from lowmem_sentiment.system.files import (
+    check_output,
     locked,
     open_partial,
     read_regular,
@@ -88,6 +89,20 @@ def test_a_directory_that_is_not_there_is_one_line(tmp_path):
         pass
     with pytest.raises(OutputError, match="No such file"), locked(tmp_path / "none"):
         pass
+
+
+def test_only_a_file_of_its_kind_is_replaced_and_what_cannot_be_written_is_refused_before_work(tmp_path):
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "ours.csv").write_text("number,label\n")
+    for name in ("new.csv", "empty.csv", "ours.csv"):
+        check_output(tmp_path / name, "number,label")
+    (tmp_path / "theirs.csv").write_text("id,number,label\n")
+    with pytest.raises(OutputExists, match="theirs.csv exists, .* so it is not replaced"):
+        check_output(tmp_path / "theirs.csv", "number,label")
+    (tmp_path / "nowhere").symlink_to("gone")
+    for name, message in ((".", "not a regular"), ("nowhere", "not a regular"), ("no/x", "no folder")):
+        with pytest.raises(OutputError, match=message):
+            check_output(tmp_path / name, "")
 
 
 def test_a_directory_is_held_by_one_at_a_time(tmp_path):

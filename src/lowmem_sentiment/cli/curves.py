@@ -21,11 +21,12 @@ LEAST_ROWS = 6
 def run(options: argparse.Namespace, bar: Bar) -> None:
     """Draw the curves, or write them as CSV or JSON."""
     from ..monitoring.event_reader import choose, read_curves, write_csv
-    from ..system.files import replace_file
+    from ..system.files import check_output, replace_file
 
     read = [curve for run in options.runs for curve in read_curves(run, warn)]
     curves = choose(read, options.charts or (["all"] if options.json or options.csv else []))
     if options.csv:
+        check_output(options.csv, "run,part,tag,step,value")
         with replace_file(options.csv) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
             write_csv(curves, text)
     if options.json:

@@ -94,10 +94,10 @@ def _finish(evaluations: "list[Evaluation]", unsaved: list[OutputError]) -> None
         report(f"skipped: {plural(evaluations[0].skipped_rows, 'bad row')} in all")
     if failed:
         for error in unsaved:
-            warn(f"the evaluation is not saved: {error}")
+            warn(str(error))
         raise CheckFailed("; ".join(printable(line, 1_000) for line in failed))
     if unsaved:
-        raise OutputError(f"the evaluation is not saved: {'; '.join(map(str, unsaved))}")
+        raise OutputError("; ".join(map(str, unsaved)))
 
 
 # --- the answer ---

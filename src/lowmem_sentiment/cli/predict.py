@@ -43,6 +43,7 @@ class _Options(Settings):
 def run(options: argparse.Namespace, bar: Bar) -> None:
     from ..evaluation.predict import Predictor
     from ..evaluation.predictions import AnswerForm, csv_line
+    from ..system.files import check_output
 
     settings = ReaderSettings(**given(options, ReaderSettings))
     vars(options).update(vars(_Options(**given(options, _Options))))
@@ -51,6 +52,8 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
         raise SettingsError(f"texts were given, and {other}; expected one of them")
     if options.csv and options.explain:
         raise SettingsError("--explain has no columns in CSV; expected --json or neither")
+    if options.drift:
+        check_output(options.drift, r'\{\s+"texts": \d+,\s+"test_texts": ')
     predictor = Predictor(options.run)
     decision = predictor.decision(DecisionSettings(**given(options, DecisionSettings)))
     form = AnswerForm(options.keep, predictor.labels, reasons=decision.abstains)

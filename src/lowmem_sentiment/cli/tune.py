@@ -28,6 +28,7 @@ SHOWN = 10
 def run(options: argparse.Namespace, bar: Bar) -> None:
     from ..dataset.reader import Dataset
     from ..search.tune import tune
+    from ..system.files import check_output
 
     chosen = given(options, TuneSettings)
     settings = TuneSettings(**{**chosen, "grid": tuple(options.grid)})
@@ -35,11 +36,17 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
         from ..reporting.page import check_page_path
 
         check_page_path(options.html)
+    if options.csv:
+        check_output(options.csv, "rank,candidate,kind,")
     if settings.folds:
         return _cross_validate(options, settings, bar)
     with stop_on_signals() as stop:
         result = tune(options.dataset, options.out, settings, stop=stop, progress=bar, report=report)
     bar.clear()
+    held_out = f"{settings.validation_split:.0%} of the training reviews"
+    if VALIDATION in Dataset(options.dataset).splits:
+        held_out = "the validation split"
+    answer(options, result.to_json(), lambda: _lines(result, held_out))
     if options.csv:
         result.write_csv(options.csv)
     if options.html:
@@ -47,10 +54,6 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
         from ..reporting.tuning_report import tuning_page
 
         write_page(options.html, tuning_page(result))
-    held_out = f"{settings.validation_split:.0%} of the training reviews"
-    if VALIDATION in Dataset(options.dataset).splits:
-        held_out = "the validation split"
-    answer(options, result.to_json(), lambda: _lines(result, held_out))
     if result.failed:
         again = "; the same command tries again" if result.settings.grid else ""
         raise CheckFailed(
@@ -69,12 +72,12 @@ def _cross_validate(options: argparse.Namespace, settings: TuneSettings, bar: Ba
             options.dataset, options.out, settings, stop=stop, progress=bar, report=report
         )
     bar.clear()
+    answer(options, result.to_json(), lambda: _fold_lines(result))
     if options.html:
         from ..reporting.folds_report import folds_page
         from ..reporting.page import write_page
 
         write_page(options.html, folds_page(result))
-    answer(options, result.to_json(), lambda: _fold_lines(result))
 
 
 def _fold_lines(result: "CrossValidation") -> list[str]:

@@ -27,7 +27,7 @@ from .choices import AnswerCount, BeforeTemperature, decide
 from .intervals import intervals, reliability
 from .labelled_texts import TextFiles
 from .paired_bootstrap import PairedBootstrap, split_metric
-from .predictions import SurestMistakes, predictions_format, write_predictions
+from .predictions import SurestMistakes, check_predictions_path, write_predictions
 from .results import Comparison, Evaluation
 from .scored_runs import ReviewGroup, ScoredRun, group_by_dataset, group_of_texts
 from .scoring import Batch, Observer, Scores, Tally, metric_names, score, with_progress
@@ -83,7 +83,7 @@ def evaluate_runs(
     if isinstance(reviews, TextFiles) and settings.split != "test":
         raise SettingsError("files were given, and a split too; expected one of them")
     if predictions:
-        predictions_format(predictions)
+        check_predictions_path(predictions)
         if len(runs) > 1 or (len(reviews) > 1 and not isinstance(reviews, TextFiles)):
             raise SettingsError("predictions are written for one run on one dataset; more were given")
     scored = [ScoredRun(RunDirectory(path)) for path in dict.fromkeys(map(Path, runs))]

@@ -17,7 +17,7 @@ import numpy as np
 from ..model.effects import Effect, word_effects
 from ..model.numpy_model import NumpyModel
 from ..system.errors import SettingsError
-from ..system.files import replace_file
+from ..system.files import check_output, replace_file
 from ..text.vocabulary import Vocabulary
 from .predict import Prediction
 from .scoring import Batch, Observer, Scores
@@ -67,6 +67,12 @@ def predictions_format(path: Path) -> str:
     return format_
 
 
+def check_predictions_path(path: Path) -> None:
+    """Raise unless predictions may be written to `path`; only such files are replaced."""
+    predictions_format(path)
+    check_output(path, r'number,.*\bpredicted,"?probability:|\{"number": \d+, .*"predicted": ')
+
+
 def answer_titles(keep: Sequence[str], answer: Sequence[str]) -> list[str]:
     """Return the names of the columns, each once: a kept one that has an answer's name is kept:NAME."""
     taken = {"number", *answer}
@@ -97,6 +103,7 @@ def write_predictions(
     if path is None:
         yield []
         return
+    check_predictions_path(path)
     as_csv = predictions_format(path) == "csv"
     with replace_file(path) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
         writer = csv.writer(text, lineterminator="\n")

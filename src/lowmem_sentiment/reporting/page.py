@@ -7,15 +7,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ..system.errors import OutputError, OutputExists
-from ..system.files import replace_file
+from ..system.files import check_output, replace_file
 
-_GENERATOR = '<meta name="generator" content="lowmem-sentiment">'
+_BEGINNING = (
+    '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+    '<meta name="generator" content="lowmem-sentiment">'
+)
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """Nothing is loaded or run, even if text from data were not escaped."""
 
-_HEAD = 1024  # bytes of a page that show who made it
 _NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 LABEL = 48
@@ -151,8 +152,7 @@ def page(kind: str, title: str, about: object, lead: object, parts: Iterable[Htm
         tag("p", lead, class_="lead"),
     )
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'{_GENERATOR}\n<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f'{_BEGINNING}\n<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"{tag('title', f'{kind}: {shortened(title, 120)}')}\n"
@@ -163,20 +163,8 @@ def page(kind: str, title: str, about: object, lead: object, parts: Iterable[Htm
 
 
 def check_page_path(path: Path) -> None:
-    """Raise OutputExists unless a page may be written to `path`, and OutputError without its folder.
-
-    Only a page of this software is replaced.
-    """
-    if not path.parent.is_dir():
-        raise OutputError(f"cannot write {path}: there is no folder {path.parent}; make it first")
-    if not path.is_file():  # `replace_file` refuses what is no file
-        return
-    with open(path, "rb") as file:
-        if _GENERATOR.encode() not in file.read(_HEAD):
-            raise OutputExists(
-                f"{path} exists, and is not a report of lowmem-sentiment, so it is not replaced; choose "
-                "another name"
-            )
+    """Raise unless a page may be written to `path` (`check_output`): only a page is replaced."""
+    check_output(path, re.escape(_BEGINNING))
 
 
 def write_page(path: Path, content: str) -> None:

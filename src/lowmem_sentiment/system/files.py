@@ -15,6 +15,8 @@ from .errors import DataError, InputMissing, OutputError, OutputExists
 
 UNFINISHED = ".unfinished"
 
+_HEAD = 1 << 16  # bytes of a file that show which kind it is
+
 
 def cannot_write(error: OSError, path: Path) -> OutputError:
     """Return the error for a path that the system refused to write."""
@@ -43,6 +45,30 @@ def rename(source: Path, path: Path) -> None:
             f"{path} is written, but the system could not make sure that it survives a power cut: "
             f"{error.strerror or error}"
         ) from error
+
+
+def check_output(path: Path, beginning: str) -> None:
+    """Raise unless a file may be written to `path`: before any work, and before a foreign file is lost.
+
+    `beginning` is a regular expression for how files of this kind begin; only such a file, or an empty
+    one, is replaced. Raises OutputExists for any other file, and OutputError for what is not a regular
+    file, such as a directory or a link to nothing, or without a folder to write in.
+    """
+    if not path.parent.is_dir():
+        raise OutputError(f"cannot write {path}: there is no folder {path.parent}; make it first")
+    if not path.is_file():
+        if os.path.lexists(path):
+            raise OutputError(f"cannot write {path}: it is not a regular file; expected a file's name")
+    else:
+        with open_regular(path) as file:
+            head = file.read(_HEAD).decode(errors="replace")
+        if head and not re.match(beginning, head):
+            raise OutputExists(
+                f"{path} exists, and is not a file that this option writes, so it is not replaced; "
+                "choose another name"
+            )
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(f"cannot write {path}: the folder {path.parent} is not writable")
 
 
 @contextlib.contextmanager
