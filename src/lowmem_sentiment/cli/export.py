@@ -50,7 +50,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default="saved-model",
         metavar="FORMAT",
         help="saved-model: takes raw "
-        "texts, for TensorFlow Serving; weights: all that predict reads; keras: model.keras and "
+        "texts, for TensorFlow Serving; weights: the files that predict reads; keras: model.keras and "
         "the words of its columns (default: %(default)s)",
     )
     add_output(parser, "the directory to make")

@@ -205,7 +205,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         csv="print CSV: a header, and one row per text; import cells kept from FILE that begin with "
         "= + - @ into a spreadsheet as text",
     )
-    add_lists(parser, "COLUMN", keep="columns or fields of FILE, such as an id, that go with each answer")
+    add_lists(parser, "COLUMN", keep="columns or fields of FILE, such as an id, to copy to each answer")
     add_settings(parser, DecisionSettings)
     add_flags(
         parser,

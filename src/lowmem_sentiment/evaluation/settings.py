@@ -30,35 +30,36 @@ class EvaluationSettings(DecisionSettings):
     )
     calibrate: bool = setting(
         False,
-        "fit a temperature on the validation split, so that the probabilities are as high as the model "
-        "is often right, and record it with the run, for predict --calibrated run; report how reliable "
+        "fit a temperature on the validation split, so that about 80 % of the answers with probability "
+        "0.8 are right, and record it with the run, for predict --calibrated run; report how reliable "
         "the probabilities are before and after",
     )
     metric: str | None = setting(
         None,
-        "what decides whether a run is significantly worse than another, with an interval of the "
-        "difference by a paired bootstrap: accuracy, auc, f1, macro_f1, macro_recall, or precision, "
-        "recall or f1 of a label, such as recall:LABEL (default: accuracy, by the exact McNemar test)",
+        "the metric that decides whether a run is significantly worse than another, with an interval of "
+        "the difference by a paired bootstrap: accuracy, auc, f1, macro_f1, macro_precision, "
+        "macro_recall, or precision, recall or f1 of a label, such as recall:LABEL (default: accuracy, "
+        "by the exact McNemar test)",
         metavar="METRIC",
     )
     alpha: float = setting(
         0.05,
         "significance level of the paired test: a difference is significant if its two-sided p-value is "
-        "at most SHARE, or its interval of 1 - SHARE does not hold 0",
+        "at most SHARE, or its interval of 1 - SHARE does not contain 0",
         metavar="SHARE",
         above=0,
         below=1,
     )
     promote: str | None = setting(
         None,
-        "what --baseline demands: that a run is significantly better, or not-worse: that it is less than "
-        "--margin worse, by the lower end of the interval of the difference (default: not significantly "
-        "worse, which many small losses pass)",
+        "what --baseline requires. better: the run is significantly better; not-worse: it is less than "
+        "--margin worse, by the lower end of the interval of the difference (default: it is not "
+        "significantly worse, which lets many small losses add up)",
         choices=PROMOTE,
     )
     margin: float = setting(
         0.005,
-        "how much accuracy, or of --metric, --promote not-worse may give up",
+        "how much accuracy, or of the metric of --metric, --promote not-worse may give up",
         metavar="SHARE",
         above=0,
         below=1,

@@ -59,7 +59,7 @@ class PreparationSettings(Settings):
     )
     max_features: int | None = setting(
         None,
-        "keep the K first n-grams; the recipe ngrams trains on all of them (default: 100,000 by this "
+        "keep the first K n-grams; the recipe ngrams trains on all of them (default: 100,000 by this "
         "recipe, 400,000 by the recipe tutorial)",
         metavar="K",
         at_least=1,

@@ -83,13 +83,13 @@ class TuneSettings(Settings):
 
     folds: int | None = setting(
         None,
-        "do not search: cross-validate the recipe's settings, or single values of --grid, in N folds of "
-        "the training reviews, which shows what to expect of few texts",
+        "instead of searching, cross-validate the recipe's settings, or single values of --grid, in N "
+        "folds of the training reviews, to show what to expect of few texts",
         at_least=2,
         at_most=20,
     )
     learning_curve: bool = setting(
-        False, "with --folds, also train on a tenth to all of the data: would more help?"
+        False, "with --folds, also train on a tenth to all of the data, to show whether more would help"
     )
     seeds: int = setting(1, "runs of each combination of --grid, with consecutive seeds", at_least=1)
     grid: tuple[str, ...] = ()

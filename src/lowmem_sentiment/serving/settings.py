@@ -14,7 +14,7 @@ class ServingSettings(Settings):
     )
     max_texts: int = setting(1_000, "texts of a JSON request", at_least=1)
     max_waiting: int = setting(
-        64, "requests that wait for others; more are answered with 503", at_least=0
+        64, "requests that may wait for others; further ones are answered with 503", at_least=0
     )
     read_timeout: int = setting(
         10, "seconds that a client may be silent within a request", metavar="SECONDS", at_least=1

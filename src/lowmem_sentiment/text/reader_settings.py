@@ -73,7 +73,8 @@ class ReaderSettings(Settings):
     encoding: str = setting("utf-8", "encoding of the texts, as Python names it", metavar="NAME")
     errors: str = setting(
         "strict",
-        "bytes that are not in the encoding, NUL and half surrogates: an error, U+FFFD, or left out",
+        "for bytes that are not in the encoding, NUL and half surrogates. strict: an error; replace: "
+        "U+FFFD; ignore: left out",
         choices=ERRORS,
     )
 
