@@ -50,18 +50,13 @@ def _part(comparison: Comparison) -> tuple[str, str, Html, list[Html | None]]:
     split = f" of the {first.split} split" if first.split else ""
     about = f"{plural(first.reviews, 'review')}{split} · {first.data} · {date(first.time)}"
     if not others:
-        return Path(first.run).resolve().name, about, _lead(first), evaluation_sections(first)
+        sections = [each(first) for each in SECTIONS]
+        return Path(first.run).resolve().name, about, _lead(first), sections
     sections = [each(comparison) for each in COMPARED]
     return f"{len(runs)} runs compared", about, _compared_lead(runs), sections
 
 
-def evaluation_sections(evaluation: Evaluation) -> list[Html | None]:
-    """Return the sections about one run; None for those that it does not have."""
-    return [each(evaluation) for each in SECTIONS]
-
-
 def _lead(evaluation: Evaluation) -> Html:
-    """Return the result in a sentence."""
     largest, share = largest_label(evaluation)
     interval = ends(evaluation.intervals["accuracy"], ".1%")
     return joined(
@@ -73,7 +68,6 @@ def _lead(evaluation: Evaluation) -> Html:
 
 
 def _compared_lead(evaluations: Sequence[Evaluation]) -> Html:
-    """Return the result in a sentence."""
     best = max(evaluations, key=lambda each: each.accuracy)
     more = sum(each.accuracy == best.accuracy for each in evaluations) - 1
     which = f" and {more} more have" if more else " has"
@@ -89,7 +83,6 @@ def _compared_lead(evaluations: Sequence[Evaluation]) -> Html:
 
 
 def _checks(*evaluations: Evaluation) -> Html | None:
-    """Return the checks that failed; None without one."""
     failed = [
         tag("li", tag("b", "Failed: "), name(each.run) if len(evaluations) > 1 else "", " ", line)
         for each in evaluations
@@ -99,7 +92,6 @@ def _checks(*evaluations: Evaluation) -> Html | None:
 
 
 def _threshold(evaluation: Evaluation) -> Html | None:
-    """Return what two labels trade against each other; None for more, or without reviews of both."""
     if not curves.has_both_labels(evaluation):
         return None
     chosen, note = evaluation.threshold_chosen, None
@@ -111,7 +103,6 @@ def _threshold(evaluation: Evaluation) -> Html | None:
 
 
 def _confidence(evaluation: Evaluation) -> Html | None:
-    """Return whether probabilities can be trusted, and what abstaining does; None without the counts."""
     if not evaluation.tally:
         return None
     figures = curves.reliability(evaluation), curves.risk_by_coverage([evaluation])
@@ -134,7 +125,6 @@ def _confidence(evaluation: Evaluation) -> Html | None:
 
 
 def _drift(evaluation: Evaluation) -> Html | None:
-    """Return how texts in files differ from the test split; None if that is not known."""
     found = evaluation.drift
     if not found:
         return None
@@ -149,7 +139,6 @@ def _drift(evaluation: Evaluation) -> Html | None:
 
 
 def _learning(evaluation: Evaluation) -> Html | None:
-    """Return the learning curves of the run; None if it has no metrics.jsonl."""
     figures = curves.learning([evaluation])
     return section("How it learnt", grid(*figures)) if figures else None
 
@@ -189,14 +178,13 @@ SECTIONS: list[Callable[[Evaluation], Html | None]] = [
     _checks, metric_tables.metrics, paired_tests, confusions, metric_tables.labels,
     _threshold, _confidence, _drift, mistakes, _learning, _about,
 ]  # fmt: skip
-"""The sections about one run, in order; a new section is a function in this list."""
+"""The sections about one run, in order; each returns None if there is nothing to show."""
 
 
 # --- the sections about several runs ---
 
 
 def _settings(comparison: Comparison) -> Html | None:
-    """Return the settings in which the runs differ; None if they are the same."""
     if not comparison.settings:
         return None
     head = ["setting", *(name(each.run) for each in comparison.evaluations)]
@@ -205,7 +193,6 @@ def _settings(comparison: Comparison) -> Html | None:
 
 
 def _curves(comparison: Comparison) -> Html:
-    """Return the curves of the first runs in common charts."""
     evaluations = comparison.evaluations
     figures = curves.trade_offs(evaluations) if all(map(curves.has_both_labels, evaluations)) else []
     figures += [curves.risk_by_coverage(evaluations), *curves.learning(evaluations)]

@@ -59,7 +59,6 @@ def mistakes(evaluation: Evaluation) -> Html | None:
     """Return the surest mistakes with the words behind them; None if they were not asked for."""
     if not evaluation.explained:
         return None
-    explained = any(each.effects for each in evaluation.explained)
     legend = joined(
         "Marked words move the model ",
         tag("mark", "towards", class_="for s3"),
@@ -67,6 +66,7 @@ def mistakes(evaluation: Evaluation) -> Html | None:
         tag("mark", "away from", class_="against s3"),
         " it (underlined). A number is how much lower that label’s log-odds are without the word.",
     )
+    explained = any(each.effects for each in evaluation.explained)
     listed = map(_mistake, evaluation.explained)
     return section("Surest mistakes", *listed, note=legend if explained else None)
 

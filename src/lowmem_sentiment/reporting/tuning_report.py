@@ -1,18 +1,17 @@
 """The page of a search: the winner, all candidates, what each setting did to the score."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..search.results import SEARCHED, Candidate, TuningResult
+from ..search.results import SEARCHED, TuningResult
 from ..system.errors import plural
 from ..system.memory import MB
 from ..system.progress import duration
 from ..system.settings import plain
 from .charts import Axis, Series, figure, point
-from .evaluation_report import evaluation_sections
+from .evaluation_report import SECTIONS
 from .metric_tables import metric_name
 from .page import Html, date, facts, folded, grid, joined, page, section, shortened, table, tag, tiles
 
@@ -38,7 +37,7 @@ def tuning_page(result: TuningResult) -> str:
         _learnt(result),
         _about_search(result),
         tag("h2", "The winner on the test split", class_="part"),
-        *evaluation_sections(result.test),
+        *(each(result.test) for each in SECTIONS),
     )
     return page("Search", Path(result.dataset).name, about, lead, sections)
 
@@ -61,7 +60,6 @@ def _winner(result: TuningResult) -> Html:
 
 
 def _varied(result: TuningResult) -> list[str]:
-    """Return the settings that have several values."""
     names = dict.fromkeys([*SEARCHED, *result.settings.grid_names])
     rows = result.candidates
     return [key for key in names if len({getattr(row.settings, key) for row in rows}) > 1]
@@ -71,31 +69,29 @@ def _candidates(result: TuningResult) -> Html:
     names = [key for key in _varied(result) if key != "epochs"]
     head = ["rank", _metric(result), "±", "epochs", *(key.replace("_", " ") for key in names)]
     head += ["seconds per epoch", "peak MB", "model MB"]
-    rows = [_row(result, row, names) for row in result.candidates]
+    roles = {"winner": result.winner, "cheapest": result.cheapest, "recipe": result.default}
+    rows = []
+    for row in result.candidates:
+        marks = ", ".join(role for role, candidate in roles.items() if row is candidate)
+        cells = [
+            joined(row.rank, " ", tag("small", marks)),
+            tag("b" if row is result.winner else "span", f"{row.value:.4f}"),
+            row.standard_error if row.deviation is None else row.deviation,
+            row.epochs,
+            *(plain(getattr(row.settings, key)) for key in names),
+            f"{row.epoch_seconds:.1f}",
+            f"{row.peak_resident_bytes / MB:.0f}",
+            f"{row.model_bytes / MB:.1f}",
+        ]
+        rows.append(cells)
     note = "± is the standard error, with several seeds the standard deviation."
     every = folded(f"All {len(rows)} settings", table(head, rows)) if len(rows) > _SHOWN else None
     return section("Settings by rank", table(head, rows[:_SHOWN]), every, note=note)
 
 
-def _row(result: TuningResult, row: Candidate, names: Sequence[str]) -> list[object]:
-    roles = {"winner": result.winner, "cheapest": result.cheapest, "recipe": result.default}
-    marks = ", ".join(role for role, candidate in roles.items() if row is candidate)
-    return [
-        joined(row.rank, " ", tag("small", marks)),
-        tag("b" if row is result.winner else "span", f"{row.value:.4f}"),
-        row.standard_error if row.deviation is None else row.deviation,
-        row.epochs,
-        *(plain(getattr(row.settings, key)) for key in names),
-        f"{row.epoch_seconds:.1f}",
-        f"{row.peak_resident_bytes / MB:.0f}",
-        f"{row.model_bytes / MB:.1f}",
-    ]
-
-
 def _score_chart(
     result: TuningResult, title: str, note: str, x: np.ndarray, axis: Axis, *chosen: Series
 ) -> Html:
-    """Return the score of each candidate by something else, and chosen points."""
     scores = np.array([row.value for row in result.candidates])
     lines = [Series("settings", x, scores, "dots"), *chosen]
     return figure(title, note, lines, axis, Axis(_metric(result)))

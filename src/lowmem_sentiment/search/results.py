@@ -113,7 +113,7 @@ class TuningResult:
             content |= {"grid": list(settings.grid), "seeds": settings.seeds}
         return {
             **content,
-            "candidates": self._rows(),
+            "candidates": [each.to_json(settings.grid_names) for each in self.candidates],
             "failed": [
                 {"candidate": each.candidate, "epochs": each.epochs, "error": each.error}
                 for each in self.failed
@@ -124,12 +124,9 @@ class TuningResult:
             "test": self.test.to_json(),
         }
 
-    def _rows(self) -> list[dict[str, Any]]:
-        return [each.to_json(self.settings.grid_names) for each in self.candidates]
-
     def write_csv(self, path: Path) -> None:
         """Write the candidates as a table, atomically; OutputError when the system refuses."""
-        rows = self._rows()
+        rows = [each.to_json(self.settings.grid_names) for each in self.candidates]
         with replace_file(path) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
             writer = csv.DictWriter(text, list(rows[0]))
             writer.writeheader()

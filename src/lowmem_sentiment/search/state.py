@@ -86,8 +86,8 @@ class TuneState(SavedState):
 
     def find(self, candidate: int, epochs: int) -> Result | None:
         """Return a candidate's result after some epochs; None if it was not trained so far."""
-        matching = (each for each in self.results if (each.candidate, each.epochs) == (candidate, epochs))
-        return next(matching, None)
+        wanted = candidate, epochs
+        return next((each for each in self.results if (each.candidate, each.epochs) == wanted), None)
 
     def measured(self) -> list[Result]:
         """Return the results that have a value."""

@@ -191,15 +191,15 @@ class _Search:
         return RunDirectory(self.out / self.trials[number].directory)
 
     def _ended(self, run: Training) -> None:
-        self.state.results.append(self._measured(run))
+        self.state.results.append(self._result(run))
         self._save()
 
     def _save(self) -> None:
         self.state.seconds = self.budget.spent
         self.state.write(self.out / STATE)
 
-    def _measured(self, run: Training) -> Result:
-        """Return the measurement of a run that has ended."""
+    def _result(self, run: Training) -> Result:
+        """Measure a run that has ended."""
         number, epochs, metric = run.number, run.settings.epochs, self.settings.metric
         if run.error:
             return Result(number, epochs, run.error)
