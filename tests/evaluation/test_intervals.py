@@ -78,14 +78,14 @@ def test_rare_labels_do_not_move_the_macro_means_interval_away():
 
 
 def test_intervals_hold_the_true_value_in_95_of_100_draws():
-    generator, draws, held = np.random.default_rng(3), 120, {"accuracy": 0, "f1": 0, "auc": 0}
+    generator, draws, held = np.random.default_rng(3), 60, {"accuracy": 0, "f1": 0, "auc": 0}
     everything = tally_of(*sample(generator, 400_000)).metrics()[0]
     for _ in range(draws):
         found, _ = intervals(tally_of(*sample(generator, 400)))
         for name in held:
             low, high = found[name]
             held[name] += low <= everything[name] <= high
-    assert min(held.values()) >= 0.9 * draws, held  # 95 %, less three standard errors of 1.7 points
+    assert min(held.values()) >= 0.87 * draws, held  # 95 %, less three standard errors of 2.8 points
 
 
 @pytest.mark.slow

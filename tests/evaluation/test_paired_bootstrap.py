@@ -64,11 +64,11 @@ def test_drawing_counts_is_drawing_reviews(metric, labels):
 def test_equally_good_runs_are_seldom_called_worse():
     """By chance 2.5 of 100 are called worse, and as many better."""
     generator, worse, better = np.random.default_rng(8), 0, 0
-    for _ in range(200):
+    for _ in range(100):
         true = generator.integers(0, 4, 300)
         found = compared("macro_f1", LABELS, true, *(guesses(generator, true, 0.7, 4) for _ in range(2)))
         worse, better = worse + found.significantly_worse, better + found.significantly_better
-    assert worse <= 12 and better <= 12
+    assert worse <= 7 and better <= 7
 
 
 @pytest.mark.parametrize("metric", ["loss", "auc", "f1", "recall:x", "weighted_f1", "brier:a"])

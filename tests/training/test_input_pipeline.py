@@ -89,7 +89,7 @@ def test_every_review_comes_once_an_epoch_whatever_the_window(dataset, window_by
     assert not np.array_equal(epochs[0][0], epochs[1][0])
 
 
-@pytest.mark.parametrize(("batch_size", "workers"), [(7, 2), (7, 3), (3, 3), (2, 5), (64, 3)])
+@pytest.mark.parametrize(("batch_size", "workers"), [(7, 3), (2, 5), (64, 3)])
 def test_workers_shares_make_up_each_batch_and_differ_by_one(dataset, batch_size, workers):
     options = {"batch_size": batch_size, "first_step": 2, "seed": 3}
     whole = list(batches(dataset, num_words=NUM_WORDS, **options).as_numpy_iterator())
@@ -125,10 +125,11 @@ def test_the_order_is_a_function_of_seed_and_epoch(dataset, window_bytes):
         return collect(made)[0]
 
     running = batches(dataset, num_words=NUM_WORDS, seed=5, window_bytes=window_bytes)
-    for number in range(3):
-        np.testing.assert_array_equal(collect(running)[0], epoch(5, number))
-    assert not np.array_equal(epoch(5, 1), epoch(6, 1))
-    assert not np.array_equal(epoch(5, 1), epoch(6, 0))
+    first, second = epoch(5, 0), epoch(5, 1)
+    np.testing.assert_array_equal(collect(running)[0], first)
+    np.testing.assert_array_equal(collect(running)[0], second)
+    assert not np.array_equal(second, epoch(6, 1))
+    assert not np.array_equal(second, epoch(6, 0))
 
 
 def test_a_seed_that_the_user_set_elsewhere_changes_no_order(dataset):
@@ -165,7 +166,7 @@ def test_the_number_of_batches_is_known(dataset):
     assert batches(dataset, "test", batch_size=1_000).cardinality() == 1
 
 
-@pytest.mark.parametrize("share", [0.1, 0.25, 1 / 3, 0.5])
+@pytest.mark.parametrize("share", [0.1, 1 / 3])
 def test_validation_split_parts_the_training_reviews(dataset, share):
     everything = as_set(*expected_rows(dataset, "train"))
     parts = {

@@ -153,16 +153,19 @@ def test_lazy_adam_is_refused_where_gradients_are_dense(dataset):
             Job(dataset, lazy, strategy, own_model)
 
 
-def test_a_step_is_traced_once(dataset):
-    class Counting(keras.Sequential):
+def test_a_models_own_steps_are_kept_and_traced_once(dataset):
+    class Own(keras.Sequential):
         def train_step(self, data):
             traced.append(1)
             return super().train_step(data)
 
+        def test_step(self, data):
+            return {**super().test_step(data), "seven": 7.0}
+
     traced = []
-    model = Counting(build(dataset).layers)
+    model = Own(build(dataset).layers)
     model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
-    fit(dataset, model)
+    assert [epoch["val_seven"] for epoch in fit(dataset, model)] == [7.0, 7.0]
     assert len(traced) == 1
 
 
@@ -175,37 +178,20 @@ def test_a_model_that_runs_eagerly_is_trained_without_a_graph(dataset):
     np.testing.assert_allclose(ours.get_weights()[0], theirs.get_weights()[0], atol=1e-6)
 
 
-def test_a_test_step_of_the_models_own_is_kept(dataset):
-    class Own(keras.Sequential):
-        def test_step(self, data):
-            return {**super().test_step(data), "seven": 7.0}
-
-    model = Own(build(dataset).layers)
-    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
-    assert [epoch["val_seven"] for epoch in fit(dataset, model)] == [7.0, 7.0]
-
-
-@pytest.mark.slow
-def test_keras_callbacks_are_called_at_the_usual_moments(dataset):
+def test_keras_callbacks_are_called_at_the_usual_moments_with_floats(dataset):
     class Written(keras.callbacks.Callback):
         def __getattribute__(self, name):
             if name.startswith("on_") and "batch" not in name:
                 return lambda *rest, **logs: calls.append(name)
             return super().__getattribute__(name)
 
-    calls = []
-    fit(dataset, build(dataset), Written())
-    epoch = ["on_epoch_begin", "on_test_begin", "on_test_end", "on_epoch_end"]
-    assert calls == ["on_train_begin", *epoch, *epoch, "on_train_end"]
-
-
-def test_batches_are_numbered_within_the_epoch_and_logs_are_floats(dataset):
-    class Written(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
             seen.append((batch, set(map(type, logs.values()))))
 
-    seen = []
+    calls, seen = [], []
     fit(dataset, build(dataset), Written())
+    epoch = ["on_epoch_begin", "on_test_begin", "on_test_end", "on_epoch_end"]
+    assert calls == ["on_train_begin", *epoch, *epoch, "on_train_end"]
     assert seen == [(batch, {float}) for batch in (6, 13, 19)] * 2
 
 
