@@ -185,7 +185,7 @@ def test_the_command_tells_all(dataset, tmp_path):
         "unique words",
         "all as recorded",
         "█",
-        "words that lean towards positive",
+        "words that lean towards each label",
     ):
         assert expected in result.stdout
     assert list((tmp_path / "board").glob("*tfevents*"))

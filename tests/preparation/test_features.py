@@ -315,7 +315,7 @@ def test_the_commands_prepare_and_explore_ngrams(imdb_files, tmp_path):
     assert prepared.returncode == 0, prepared.stderr
     assert json.loads(prepared.stdout)["features"]["features"] == 50
     explored = run_cli("explore", out)
-    assert "n-grams that lean towards positive (log-odds)" in explored.stdout
+    assert "n-grams that lean towards each label (log-odds)" in explored.stdout
     assert run_cli("explore", out).returncode == 0
 
 

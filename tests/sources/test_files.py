@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from helpers import run_cli
+from helpers import run_cli, write
 
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.preparation.prepare import prepare
@@ -57,12 +57,6 @@ def read(path: Path | str, **settings) -> list[Review | BadRow]:
 
 def texts(rows: list[Review | BadRow]) -> list[tuple[str, str]]:
     return [(row.text.decode(), row.label) for row in rows]
-
-
-def write(path: Path, content: str | bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
 
 
 def prepared(path, out: Path, *, settings: PreparationSettings | None = None, **options) -> Dataset:

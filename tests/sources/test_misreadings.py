@@ -14,6 +14,7 @@ import tarfile
 import zipfile
 
 import pytest
+from helpers import write
 
 from lowmem_sentiment.cli import main
 from lowmem_sentiment.dataset.reader import Dataset
@@ -30,12 +31,6 @@ ROWS = [
 ]
 TEXTS = [text for text, _ in ROWS]
 TABLE = "text,label\n" + "".join(f"{text},{label}\n" for text, label in ROWS)
-
-
-def write(path, content: str | bytes):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
 
 
 def csv_of(path, rows=ROWS, header="text,label\n"):

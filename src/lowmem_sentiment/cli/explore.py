@@ -80,22 +80,19 @@ def _lines(found: "Exploration") -> list[str]:
 
 def _leaning_lines(noun: str, leaning: "dict[str, list[LeaningWord]]") -> list[str]:
     """Return the words that lean towards each label; with many labels, as many as fit in a line."""
-    lines = []
     names = {label: cut(printable(label), 24) for label in leaning}
     width = max(map(text_width, names.values()), default=0)
+    lines = ["", f"{noun} that lean towards each label (log-odds)"] if leaning else []
     for label, words in leaning.items():
         shown = [f"{printable(word.word)} {word.log_odds:+.2f}" for word in words]
-        if len(leaning) > BLOCKS:
-            lines.append(_listed(shown, f"  {pad(names[label], width)}  ")[0].removesuffix(","))
-        else:
-            lines += ["", f"{noun} that lean towards {printable(label)} (log-odds)", *_listed(shown)]
-    if len(leaning) > BLOCKS:
-        lines[:0] = ["", f"{noun} that lean towards each label (log-odds)"]
+        first, *more = _listed(shown, f"  {pad(names[label], width)}  ")
+        lines += [first, *more] if len(leaning) <= BLOCKS else [first.removesuffix(",")]
     return lines
 
 
 def _listed(items: list[str], first: str = "  ") -> list[str]:
-    return wrapped([*(f"{item}," for item in items[:-1]), *items[-1:]], _width(), "  ", first)
+    items = [*(f"{item}," for item in items[:-1]), *items[-1:]]
+    return wrapped(items, _width(), " " * text_width(first), first)
 
 
 def _width() -> int:

@@ -27,7 +27,7 @@ def _texts(exploration: Exploration) -> dict[str, str]:
     frequent = [[word.word, word.count] for word in exploration.most_frequent]
     texts = {
         "explore/statistics": markdown_table(["", ""], statistics(exploration).items()),
-        "explore/labels": markdown_table(["label", "train", "test"], counts),
+        "explore/labels": markdown_table(["label", *exploration.reviews], counts),
         "explore/most_frequent_words": markdown_table(["word", "count"], frequent),
     }
     for noun, kind in (("word", exploration.leaning), ("n-gram", exploration.leaning_features or {})):
