@@ -157,6 +157,7 @@ class Harness:
     ) -> tuple[Answer, list[str]]:
         """Try one fault; return the disturbed command's answer, and what is wrong."""
         case = self._case(command)
+        before = set(case.rglob(f"*{UNFINISHED}*"))  # what the kill left in a stopped run
         answer = self._injector.run(self._filled(command.arguments), case, nth, FAULTS[fault])
         wrong = _judge(answer, fault)
         differing = others(command, case, expected)
@@ -165,7 +166,8 @@ class Harness:
         if command.at_once:
             wrong += [f"{name} is half made" for name in differing if (case / name).exists()]
         if fault != "kill" and answer.code > 0 and not answer.hit.startswith(("unlink", "rmdir")):
-            wrong += [f"{path.name} is left" for path in case.rglob(f"*{UNFINISHED}*")]
+            left = set(case.rglob(f"*{UNFINISHED}*")) - before
+            wrong += [f"{path.name} is left" for path in left]
         resumed = command.resume and (case / "out" / "config.json").exists()
         again = self._injector.run(self._filled(command.resume if resumed else command.arguments), case)
         whole_before = again.code == 73 and command.at_once  # it ended after the last rename
