@@ -60,8 +60,8 @@ def metrics(evaluation: Evaluation) -> Html:
     for key in [*(each for each in values if each != "loss"), "loss"]:
         about = MEANING.get(key) or MEANING[key.partition("_")[0]]
         title = joined(metric_name(key), " ", tag("small", about))
-        on_line = key in remarks and key != "loss"
-        picture = interval(values[key], evaluation.intervals[key]) if on_line else _range()
+        around = evaluation.intervals.get(key) if key != "loss" else None
+        picture = interval(values[key], around) if around else tag("td", class_="range")
         rows.append([title, values[key], remarks.get(key, ""), picture])
         if key == "accuracy":
             always = joined("Always “", name(largest), "” ", tag("small", "the largest label’s share"))
@@ -116,11 +116,7 @@ def interval(value: float, around: Sequence[float], start: float = 0.0, end: flo
     """Return a cell that shows a value and its interval on a line from `start` to `end`."""
     at, left, right = ((each - start) / (end - start) for each in (value, *around))
     inside = tag("i", style=f"left:{left:.2%};width:{right - left:.2%}"), tag("b", style=f"left:{at:.2%}")
-    return _range(tag("span", *inside))
-
-
-def _range(*content: Html) -> Html:
-    return tag("td", *content, class_="range")
+    return tag("td", tag("span", *inside), class_="range")
 
 
 def paired_tests(*evaluations: Evaluation) -> Html | None:

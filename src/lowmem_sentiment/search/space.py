@@ -88,8 +88,6 @@ class SearchSpace(dict[int, Trial]):
         super().__init__()
         self._dataset, self._base = dataset, base
         self._limit, self._model_size = Limit(memory_bytes, "--memory-limit"), model_size
-        self.around_recipe = dataset.recipe == NGRAMS
-        """Whether candidates are drawn around the recipe's settings, and trained for their own epochs."""
         self.refused: dict[str, str] = {}
         """Why the recipe's settings are not the first candidate, by its name."""
         try:
@@ -140,7 +138,7 @@ class SearchSpace(dict[int, Trial]):
         }
 
     def _draw(self, generator: np.random.Generator) -> dict[str, Any]:
-        if self.around_recipe:
+        if self._dataset.recipe == NGRAMS:
             return self._draw_around_recipe(generator)
         dataset, most = self._dataset, self._dataset.num_inputs
         num_words = min(most, _two_digits(_log_uniform(generator, min(ranges.LEAST_WORDS, most), most)))

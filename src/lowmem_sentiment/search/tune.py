@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..dataset.manifest import TUTORIAL
+from ..dataset.manifest import NGRAMS, TUTORIAL
 from ..dataset.reader import Dataset
 from ..dataset.splits import ranked_with_held_out, validation_warnings
 from ..evaluation.evaluate import evaluate
@@ -98,7 +98,7 @@ class _Search:
         else:
             base, memory_bytes = TrainingSettings(**shared), self.state.memory_bytes
             self.trials = space = SearchSpace(self.dataset, base, memory_bytes, settings.model_size)
-            self.refused, self.around_recipe = space.refused, space.around_recipe
+            self.refused = space.refused
         for name, reason in self.refused.items():
             self.report(f"the {name} settings are not tried: {reason}")
         self.runs = len(self.trials) if settings.grid else settings.runs
@@ -114,10 +114,10 @@ class _Search:
     def run(self) -> None:
         """Train and measure all runs of a grid, or random ones until the budget is spent."""
         if not self.settings.grid:
-            first = self.trials[1].settings.epochs if self.around_recipe else self.rungs[0]
+            around_recipe = self.dataset.recipe == NGRAMS
+            first = self.trials[1].settings.epochs if around_recipe else self.rungs[0]
             self.budget.refuse_too_short(first)
-            (self._train_whole if self.around_recipe else self._halve)()
-            return
+            return self._train_whole() if around_recipe else self._halve()
         combinations = plural(len(self.trials) // self.settings.seeds, "combination")
         runs = f", {plural(len(self.trials), 'run')}" if self.settings.seeds > 1 else ""
         self.report(f"{combinations}{runs}")
@@ -183,8 +183,7 @@ class _Search:
 
     def _training(self, number: int, epochs: int | None = None) -> Training:
         settings = self.trials[number].settings
-        if epochs is not None:
-            settings = replace(settings, epochs=epochs)
+        settings = replace(settings, epochs=epochs or settings.epochs)
         return Training(self.dataset, settings, self._directory(number), number)
 
     def _directory(self, number: int) -> RunDirectory:
