@@ -24,7 +24,7 @@ from lowmem_sentiment.system.memory import peak_resident, sizes
 
 from .kinds import KINDS, Command, Kind, result_of, write_examples
 
-SECONDS = 20
+SECONDS = 100
 MEMORY = 512 << 20
 CODES = (0, 2, 65, 66)  # done, settings that the input does not have, damaged data, missing
 

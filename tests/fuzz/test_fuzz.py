@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from helpers import PATIENCE
 
 from fuzz.fuzzer import MEMORY, Answer, complaint
 from fuzz.kinds import Kind
@@ -24,8 +25,9 @@ def test_damaged_files_end_in_one_line_and_a_code(trained):
     """In a process of its own: without TensorFlow in it, memory can be limited."""
     command = [sys.executable, "-m", "fuzz", "--cases", str(CASES), "--run", str(trained)]
     paths = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": paths}
     result = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=600
+        command, env=environment, capture_output=True, text=True, timeout=3 * PATIENCE
     )
     assert result.returncode == 0, result.stdout + result.stderr
 
