@@ -12,21 +12,7 @@ from . import curves, metric_tables
 from .charts import MOST_LINES
 from .metric_tables import WORST, largest_label, metric_name, paired_tests, verdict
 from .mistakes import confusions, mistakes
-from .page import (
-    Html,
-    date,
-    ends,
-    facts,
-    folded,
-    grid,
-    joined,
-    name,
-    page,
-    section,
-    shortened,
-    table,
-    tag,
-)
+from .page import Html, date, ends, facts, folded, grid, joined, name, page, section, table, tag
 
 
 def evaluation_page(comparisons: Sequence[Comparison]) -> str:
@@ -52,8 +38,7 @@ def _part(comparison: Comparison) -> tuple[str, str, Html, list[Html | None]]:
     if not others:
         sections = [each(first) for each in SECTIONS]
         return Path(first.run).resolve().name, about, _lead(first), sections
-    sections = [each(comparison) for each in COMPARED]
-    return f"{len(runs)} runs compared", about, _compared_lead(runs), sections
+    return f"{len(runs)} runs compared", about, _compared_lead(runs), _compared_sections(comparison)
 
 
 def _lead(evaluation: Evaluation) -> Html:
@@ -147,7 +132,7 @@ def _about(evaluation: Evaluation, *others: Evaluation) -> Html:
     """Return what was evaluated on what, and with which versions; of several runs the first's."""
     chosen = evaluation.threshold_chosen
     counted = list(evaluation.unknown_labels.items())[:WORST]
-    unknown = [f"{count:,} {shortened(label)}" for label, count in counted]
+    unknown = [joined(f"{count:,} ", name(label)) for label, count in counted]
     rows = {
         "run": evaluation.run,
         "dataset": evaluation.dataset,
@@ -157,7 +142,7 @@ def _about(evaluation: Evaluation, *others: Evaluation) -> Html:
         "reviews": f"{evaluation.reviews:,}",
         "labels": f"{len(evaluation.labels):,}",
         "labels renamed": plain(evaluation.label_map),
-        "left out, unknown label": ", ".join(unknown),
+        "left out, unknown label": joined(*unknown, between=", "),
         "left out, the baseline saw them": f"{evaluation.left_out:,}" if evaluation.left_out else None,
         "bad rows skipped": f"{evaluation.skipped_rows:,}" if evaluation.skipped_rows else None,
         "threshold": evaluation.threshold,
@@ -192,21 +177,21 @@ def _settings(comparison: Comparison) -> Html | None:
     return section("Settings that differ", table(head, rows))
 
 
-def _curves(comparison: Comparison) -> Html:
-    evaluations = comparison.evaluations
+def _curves(evaluations: Sequence[Evaluation]) -> Html:
     figures = curves.trade_offs(evaluations) if all(map(curves.has_both_labels, evaluations)) else []
     figures += [curves.risk_by_coverage(evaluations), *curves.learning(evaluations)]
     note = f"The first {MOST_LINES} runs." if len(evaluations) > MOST_LINES else None
     return section("Curves", grid(*figures), note=note)
 
 
-COMPARED: list[Callable[[Comparison], Html | None]] = [
-    lambda comparison: _checks(*comparison.evaluations),
-    lambda comparison: metric_tables.compared_metrics(comparison.evaluations),
-    lambda comparison: paired_tests(*comparison.evaluations),
-    _settings,
-    _curves,
-    lambda comparison: metric_tables.compared_labels(comparison.evaluations),
-    lambda comparison: _about(*comparison.evaluations),
-]
-"""The sections about several runs, in order."""
+def _compared_sections(comparison: Comparison) -> list[Html | None]:
+    runs = comparison.evaluations
+    return [
+        _checks(*runs),
+        metric_tables.compared_metrics(runs),
+        paired_tests(*runs),
+        _settings(comparison),
+        _curves(runs),
+        metric_tables.compared_labels(runs),
+        _about(*runs),
+    ]

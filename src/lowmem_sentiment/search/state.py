@@ -18,7 +18,6 @@ FILE, FORMAT, VERSION = "tune.json", "lowmem-sentiment tune", 1
 _MAY_CHANGE = ("minutes", "runs", "prefer")
 """Settings that may change when a search is resumed: a longer search begins like a shorter one."""
 
-
 State = TypeVar("State", bound="SavedState")
 
 
@@ -26,7 +25,7 @@ State = TypeVar("State", bound="SavedState")
 class SavedState:
     """Results so far, in a file with a format, a version and a checksum."""
 
-    former_keys: ClassVar[tuple[str, ...]] = ("checksum",)
+    former_keys: ClassVar[tuple[str, ...]] = ("checksum",)  # which `read_json` has checked
 
     format: str
     version: int
