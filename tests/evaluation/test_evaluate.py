@@ -15,6 +15,7 @@ from lowmem_sentiment.evaluation.results import Evaluation
 from lowmem_sentiment.evaluation.scoring import Tally
 from lowmem_sentiment.model.metrics import from_confusion_matrix
 from lowmem_sentiment.preparation.prepare import prepare
+from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.sources.imdb import ImdbSource
 from lowmem_sentiment.system.errors import DataError, InputMissing
 from lowmem_sentiment.training.input_pipeline import batches
@@ -105,8 +106,13 @@ def test_another_vocabulary_is_refused(trained, tmp_path):
     npz, index = write_imdb(tmp_path)
     index.write_text(index.read_text().replace('"film"', '"movie"'))
     other = prepare(ImdbSource(npz, index), tmp_path / "other")
-    with pytest.raises(DataError, match="has a different vocabulary than"):
+    with pytest.raises(DataError, match="has a different vocabulary than .* expected .*, or data"):
         evaluate(trained, other)
+    run = RunDirectory(shutil.copytree(trained, tmp_path / "run"))
+    config = run.config()
+    run.write_config({**config, "dataset": {**config["dataset"], "path": str(other.directory)}})
+    with pytest.raises(DataError, match=r"\(it was prepared anew since\); expected data prepared with"):
+        evaluate(run.path, other)
 
 
 def test_other_labels_are_refused(trained, imdb_files, tmp_path):

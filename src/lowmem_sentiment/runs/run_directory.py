@@ -279,9 +279,13 @@ class RunDirectory:
         elif read().truncate(config["settings"]["num_words"]).words != self.vocabulary().words:
             differs = f"{prepared} has a different vocabulary than {self.path} was trained with"
         if differs:
+            trained_on = config["dataset"]["path"]
+            if trained_on == str(dataset.directory.resolve()):
+                other = " (it was prepared anew since); expected data"
+            else:
+                other = f"; expected {trained_on}, or data"
             raise DataError(
-                f"{differs}; expected {config['dataset']['path']}, or data prepared with its vocabulary: "
-                f"prepare ... --vocabulary {self.path}"
+                f"{differs}{other} prepared with its vocabulary: prepare ... --vocabulary {self.path}"
             )
         if dataset.labels != config["labels"]:
             raise DataError(
