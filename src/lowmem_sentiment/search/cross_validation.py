@@ -82,15 +82,19 @@ class Estimate:
     """95 %, corrected for the overlap of the folds' training reviews (`estimate`)."""
 
 
-def estimate(values: Sequence[float], tested: float, trained: float) -> Estimate:
+def estimate(
+    values: Sequence[float], tested: float, trained: float, least: float = 0.0, most: float = 1.0
+) -> Estimate:
     """Return the mean of a value over folds that are `tested` after training on `trained` reviews each.
+
+    The interval ends at `least` and `most`, which the value cannot leave.
 
     The folds share training reviews, so that their values vary less than with independent data: the
     mean's variance is their variance times 1 / folds + `tested` / `trained` (Nadeau and Bengio, 2003).
     """
     mean, deviation = fmean(values), stdev(values)
     half = _T[len(values) - 2] * deviation * math.sqrt(1 / len(values) + tested / trained)
-    return Estimate(mean, deviation, [mean - half, mean + half])
+    return Estimate(mean, deviation, [max(least, mean - half), min(most, mean + half)])
 
 
 @dataclass(frozen=True)
@@ -270,13 +274,17 @@ class _Validation:
             found = sorted((e for e in self._state.results if e.share == share), key=lambda e: e.fold)
             trained, tested = fmean(e.trained for e in found), fmean(e.tested for e in found)
             values = {name: [each.metrics[name] for each in found] for name in METRICS}
-            metrics = {name: estimate(of, tested, trained) for name, of in values.items()}
+            most = {"loss": math.inf}
+            metrics = {
+                name: estimate(of, tested, trained, most=most.get(name, 1.0))
+                for name, of in values.items()
+            }
             points.append(Point(share, round(trained), metrics))
             accuracies.append(values["accuracy"])
         gain = None
         if len(points) > 1:
             differences = [after - before for before, after in zip(*accuracies[-2:], strict=True)]
-            gain = estimate(differences, tested, trained)
+            gain = estimate(differences, tested, trained, least=-1.0)
         return CrossValidation(
             dataset=str(dataset.directory),
             data=dataset.source["description"],
