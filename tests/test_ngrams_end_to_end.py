@@ -139,6 +139,7 @@ def test_every_file_of_a_run_on_scaled_ngrams_predicts_the_same(tmp_path):
     np.testing.assert_allclose(Predictor(run.path).probabilities(texts), found, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_words_and_ngrams_are_not_mixed_up(ngram_dataset, run, tmp_path):
     words = prepare(ImdbSource(*write_imdb(tmp_path)), tmp_path / "words")
     with pytest.raises(DataError, match=r"was prepared for words, .* was trained on n-grams"):

@@ -97,6 +97,7 @@ def test_a_chosen_threshold_is_recorded_and_used_when_asked_for(run, capsys):
     assert capsys.readouterr().out == with_run
 
 
+@pytest.mark.slow
 def test_a_threshold_of_other_weights_is_refused(run, trained):
     with pytest.raises(InputMissing, match=r"has no threshold\.json; choose it: evaluate"):
         recorded_threshold(run)

@@ -77,6 +77,7 @@ def test_rare_labels_do_not_move_the_macro_means_interval_away():
         assert low < metrics[name] < high
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_true_value_in_95_of_100_draws():
     generator, draws, held = np.random.default_rng(3), 60, {"accuracy": 0, "f1": 0, "auc": 0}
     everything = tally_of(*sample(generator, 400_000)).metrics()[0]

@@ -154,6 +154,7 @@ class Upgraded:
         self.variables = optimizer.variables
 
 
+@pytest.mark.slow
 def test_after_an_upgrade_that_renames_moments_the_weights_are_the_same_with_a_warning(monkeypatch):
     plain, fused = networks()
     today = adam_slots

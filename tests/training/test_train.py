@@ -234,6 +234,7 @@ def test_a_label_that_there_is_not_is_named_though_all_digests_are_right(tmp_pat
         train(Dataset(tmp_path / "data"), tmp_path / "run", SMALL)
 
 
+@pytest.mark.slow
 def test_a_users_own_network_is_trained(dataset, tmp_path):
     layers = [keras.Input((dataset.num_ids,)), keras.layers.Dense(4), keras.layers.LayerNormalization()]
     network = keras.Sequential([*layers, keras.layers.Dense(1, "sigmoid")])
