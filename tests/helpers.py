@@ -1,6 +1,7 @@
 """Handmade reviews, and processes: what tests of several folders use."""
 
 import contextlib
+import filecmp
 import io
 import json
 import resource
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from lowmem_sentiment.cli import main
+from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.text.reviews import Reviews
 from lowmem_sentiment.text.vocabulary import Vocabulary
@@ -126,6 +128,31 @@ def run_cli(*arguments: object, own_process: bool = False, **options) -> subproc
     return subprocess.CompletedProcess(command, code, *texts)
 
 
+def assert_same_directories(one: Path, other: Path) -> None:
+    names = sorted(path.name for path in one.iterdir())
+    assert names == sorted(path.name for path in other.iterdir())
+    same, different, _ = filecmp.cmpfiles(one, other, names, shallow=False)
+    assert not different and len(same) == len(names)
+
+
+def ngrams_of(words: list[bytes], longest: int) -> set[bytes]:
+    return {
+        b" ".join(words[at : at + size])
+        for size in range(1, longest + 1)
+        for at in range(len(words) - size + 1)
+    }
+
+
+def check_imports_no_tensorflow(*arguments: object) -> None:
+    """Run a command in a process of its own, which may import neither TensorFlow nor Keras."""
+    code = (
+        "import sys; from lowmem_sentiment import cli\n"
+        f"assert cli.main({[*map(str, arguments)]!r}) == 0\n"
+        "assert not {'tensorflow', 'keras'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=600, stdout=subprocess.DEVNULL)
+
+
 def wait_for(condition: Callable[[], Any], process: subprocess.Popen | None = None) -> Any:
     """Wait until `condition()` is true, and return its value; fail when `process` ends before."""
     until = time.monotonic() + PATIENCE
@@ -160,6 +187,12 @@ def reviews(*items: tuple[list[int], int]) -> Reviews:
         np.array([len(ids) for ids, _ in items], np.int64),
         np.array([label for _, label in items], np.int64),
     )
+
+
+def texts_of(dataset: Dataset, split: str) -> list[str]:
+    """Return the words of each review of a split."""
+    words = dataset.vocabulary()
+    return [words.decode(ids[1:]) for block in dataset.read(split) for ids in block.split()]
 
 
 def run_config(labels: list[str] | None = None) -> dict[str, object]:

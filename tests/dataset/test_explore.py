@@ -1,12 +1,10 @@
 import json
 import shutil
-import subprocess
-import sys
 import tracemalloc
 
 import numpy as np
 import pytest
-from helpers import BAD, GOOD, WORDS, reviews, run_cli
+from helpers import BAD, GOOD, WORDS, check_imports_no_tensorflow, reviews, run_cli
 
 from lowmem_sentiment.dataset.duplicates import Duplicates
 from lowmem_sentiment.dataset.explore import explore, show
@@ -194,14 +192,7 @@ def test_the_command_tells_all(dataset, tmp_path):
 
 
 def test_exploring_imports_no_tensorflow(dataset, tmp_path):
-    code = (
-        "import sys\n"
-        "from lowmem_sentiment import cli\n"
-        f"arguments = ['explore', {str(dataset.directory)!r}, '--tensorboard', {str(tmp_path)!r}]\n"
-        "assert cli.main(arguments) == 0\n"
-        "assert not {'tensorflow', 'keras'} & set(sys.modules)\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=600, stdout=subprocess.DEVNULL)
+    check_imports_no_tensorflow("explore", dataset.directory, "--tensorboard", tmp_path)
 
 
 def test_a_review_is_shown_as_the_tutorial_prints_it(dataset):

@@ -21,12 +21,9 @@ def copy(dataset, tmp_path):
     return shutil.copytree(dataset.directory, tmp_path / "copy")
 
 
-def test_a_missing_directory_is_reported(tmp_path):
+def test_a_directory_that_is_missing_or_has_no_manifest_is_reported(copy, tmp_path):
     with pytest.raises(InputMissing, match="is not a dataset directory; make one"):
         Dataset(tmp_path / "none")
-
-
-def test_a_directory_without_a_manifest_is_reported(copy, tmp_path):
     (copy / "dataset.json").unlink()
     with pytest.raises(DataError, match="an unfinished dataset"):
         Dataset(copy)
@@ -181,20 +178,14 @@ def test_counts_that_are_not_those_of_the_records_are_refused(copy):
         list(Dataset(copy).read("test"))
 
 
-def test_a_shard_that_is_no_plain_file_is_refused_without_opening_it(copy):
-    shard = sorted(copy.glob("train-*"))[0]
-    shard.unlink()
-    os.mkfifo(shard)
-    with pytest.raises(DataError, match=f"{shard.name} is not a regular file"):
-        Dataset(copy)
-
-
-def test_an_unreadable_shard_is_reported(copy):
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_a_shard_that_is_no_plain_file_is_refused_without_opening_it(copy, make):
     dataset = Dataset(copy)
     shard = dataset.paths("train")[0]
     shard.unlink()
-    shard.mkdir()
-    for reader in (lambda: list(dataset.read("train")), lambda: dataset.verify("train")):
+    make(shard)
+    for reader in (lambda: list(dataset.read("train")), lambda: dataset.verify("train"),
+                   lambda: Dataset(copy)):  # fmt: skip
         with pytest.raises(DataError, match=f"{shard.name} is not a regular file"):
             reader()
 

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from helpers import GOOD, PLAIN, run_cli, write_noisy_reviews
+from helpers import GOOD, PLAIN, run_cli, texts_of, write_noisy_reviews
 
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.evaluation.drift import FILE, Profile, compare, record
@@ -67,9 +67,7 @@ def test_a_dataset_and_its_texts_have_the_same_profile(evaluated):
     run, _ = evaluated
     predictor = Predictor(run)
     profile = predictor.profile()
-    dataset = Dataset(run.parent / "data")
-    words = dataset.vocabulary()
-    tested = [words.decode(ids[1:]) for block in dataset.read("test") for ids in block.split()]
+    tested = texts_of(Dataset(run.parent / "data"), "test")
     predictor.predict(tested, profile=profile)
     recorded = json.loads((run / FILE).read_text())
     assert recorded["texts"] == profile.texts == len(tested)

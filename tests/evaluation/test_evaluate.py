@@ -52,6 +52,7 @@ def test_metrics_are_those_computed_by_hand(trained, dataset, tmp_path):
         assert evaluation["by_label"]["positive"]["recall"] == evaluation["recall"]
         assert evaluation["reviews"] == len(labels) == dataset.num_reviews(split)
     assert (run / "evaluation.json").exists()
+    assert evaluate(run).dataset == str(dataset.directory.resolve())
 
 
 @pytest.mark.slow
@@ -86,11 +87,6 @@ def test_confusions_are_the_most_frequent_first(trained):
     assert evaluation.confusions(3) == [("b", "c", 4), ("a", "b", 3), ("c", "b", 3)]
 
 
-def test_the_runs_own_dataset_is_the_default(trained, dataset, tmp_path):
-    run = shutil.copytree(trained, tmp_path / "run")
-    assert evaluate(run).dataset == str(dataset.directory.resolve())
-
-
 def test_three_labels_get_metrics_by_label_and_averages():
     counts = np.array([[5, 1, 0], [2, 2, 0], [0, 0, 0]])
     result = from_confusion_matrix(counts, ["a", "b", "c"])
@@ -102,7 +98,7 @@ def test_three_labels_get_metrics_by_label_and_averages():
     assert result["weighted_recall"] == pytest.approx(0.7)
 
 
-def test_another_vocabulary_is_refused(trained, tmp_path):
+def test_another_vocabulary_and_other_labels_are_refused(trained, imdb_files, tmp_path):
     npz, index = write_imdb(tmp_path)
     index.write_text(index.read_text().replace('"film"', '"movie"'))
     other = prepare(ImdbSource(npz, index), tmp_path / "other")
@@ -113,12 +109,9 @@ def test_another_vocabulary_is_refused(trained, tmp_path):
     run.write_config({**config, "dataset": {**config["dataset"], "path": str(other.directory)}})
     with pytest.raises(DataError, match=r"\(it was prepared anew since\); expected data prepared with"):
         evaluate(run.path, other)
-
-
-def test_other_labels_are_refused(trained, imdb_files, tmp_path):
     source = ImdbSource(*imdb_files)
     source.labels = ["bad", "good"]
-    other = prepare(source, tmp_path / "other")
+    other = prepare(source, tmp_path / "renamed")
     with pytest.raises(DataError, match="has the labels bad, good; .* trained with negative, positive"):
         evaluate(trained, other)
 

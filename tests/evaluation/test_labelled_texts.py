@@ -4,7 +4,7 @@ import shutil
 import tracemalloc
 
 import pytest
-from helpers import run_cli
+from helpers import run_cli, texts_of
 
 from lowmem_sentiment.evaluation import scored_runs
 from lowmem_sentiment.evaluation.evaluate import evaluate, evaluate_runs
@@ -33,13 +33,12 @@ def run(trained, tmp_path):
 @pytest.fixture
 def split_csv(dataset, tmp_path):
     """The test split as a CSV file of texts."""
-    vocabulary, path = dataset.vocabulary(), tmp_path / "test.csv"
+    path = tmp_path / "test.csv"
     with open(path, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["text", "label"])
-        for block in dataset.read("test"):
-            for ids, label in zip(block.split(), block.labels.tolist(), strict=True):
-                writer.writerow([vocabulary.decode(ids[1:]), dataset.labels[label]])
+        labels = [dataset.labels[label] for block in dataset.read("test") for label in block.labels]
+        writer.writerows(zip(texts_of(dataset, "test"), labels, strict=True))
     return path
 
 

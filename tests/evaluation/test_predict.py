@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from helpers import PATIENCE, VOCABULARY, random_texts, run_cli, write_run
+from helpers import PATIENCE, VOCABULARY, check_imports_no_tensorflow, random_texts, run_cli, write_run
 
 from lowmem_sentiment.cli import main
 from lowmem_sentiment.evaluation.predict import UNKNOWN, Predictor, predict
@@ -40,9 +40,11 @@ def by_hand(run: RunDirectory, texts: list[str], without: str | None = None) -> 
     return np.exp(values) / np.exp(values).sum(axis=1, keepdims=True)
 
 
-def test_prediction_is_the_networks_on_multi_hot_rows(run):
+def test_prediction_is_the_networks_on_multi_hot_rows(run, tmp_path):
     texts = random_texts(200)
-    np.testing.assert_allclose(Predictor(run.path).probabilities(texts), by_hand(run, texts), atol=1e-5)
+    for each in (run, write_run(tmp_path / "without hidden layers", hidden=())):
+        found = Predictor(each.path).probabilities(texts)
+        np.testing.assert_allclose(found, by_hand(each, texts), atol=1e-5)
 
 
 def test_the_label_is_the_most_probable_and_every_probability_is_given(run):
@@ -56,11 +58,6 @@ def test_prediction_does_not_depend_on_what_is_asked_together(run):
     texts, predictor = random_texts(2_100), Predictor(run.path)
     one_by_one = np.concatenate([predictor.probabilities([text]) for text in texts[::100]])
     np.testing.assert_allclose(predictor.probabilities(texts)[::100], one_by_one, atol=1e-6)
-
-
-def test_the_network_without_hidden_layers_is_run(tmp_path):
-    run, texts = write_run(tmp_path / "run", hidden=()), random_texts(20)
-    np.testing.assert_allclose(Predictor(run.path).probabilities(texts), by_hand(run, texts), atol=1e-5)
 
 
 def test_one_text_is_not_taken_for_its_letters(run):
@@ -82,10 +79,7 @@ def test_threshold_moves_the_second_label(tmp_path):
     assert lower.label == "negative" and lower.probability == pytest.approx(1 - positive)
     with pytest.raises(SettingsError, match=r"threshold is 1\.5, expected 0 to 1"):
         predict(run.path, ["a"], threshold=1.5)
-
-
-def test_threshold_is_refused_for_three_labels(tmp_path):
-    run = write_run(tmp_path / "run", ("a", "b", "c"))
+    run = write_run(tmp_path / "three", ("a", "b", "c"))
     with pytest.raises(SettingsError, match="a threshold is for two labels; these are a, b, c"):
         predict(run.path, ["x"], threshold=0.5)
 
@@ -96,6 +90,7 @@ def log_odds(probability: float) -> float:
 
 def test_effects_are_those_of_the_network_run_without_the_word(run):
     labels = Predictor(run.path).labels
+    assert predict(run.path, [""], explain=True)[0].effects == []
     for text in random_texts(20):
         (prediction,) = predict(run.path, [text], explain=True)
         label = labels.index(prediction.label)
@@ -111,10 +106,6 @@ def test_effects_are_those_of_the_network_run_without_the_word(run):
         for each in prediction.effects:
             rest = log_odds(by_hand(run, [text], without=each.word)[0, label])
             assert each.effect == pytest.approx(whole - rest, abs=1e-4)
-
-
-def test_a_text_without_words_has_no_effects(run):
-    assert predict(run.path, [""], explain=True)[0].effects == []
 
 
 def test_extreme_logits_overflow_nowhere(tmp_path):
@@ -275,11 +266,4 @@ def test_bad_input_ends_with_one_line_after_the_answers_before_it(tmp_path):
 
 
 def test_prediction_imports_no_tensorflow(tmp_path):
-    run = write_run(tmp_path / "run")
-    code = (
-        "import sys\n"
-        "from lowmem_sentiment import cli\n"
-        f"assert cli.main(['predict', {str(run.path)!r}, 'a great film', '--explain']) == 0\n"
-        "assert not {'tensorflow', 'keras', 'tensorboard'} & set(sys.modules)\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=600)
+    check_imports_no_tensorflow("predict", write_run(tmp_path / "run").path, "a great film", "--explain")

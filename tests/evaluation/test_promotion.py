@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from helpers import write_noisy_reviews
+from helpers import texts_of, write_noisy_reviews
 
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.decisions.significance import paired_interval, paired_test
@@ -116,11 +116,6 @@ def test_test_reviews_that_the_baseline_was_trained_on_are_left_out_and_counted(
     assert 0 < len(kept) < 50 and evaluation.left_out == len(tested) - len(kept)
     assert evaluation.reviews == len(kept) and evaluation.to_json()["left_out"] == evaluation.left_out
     assert [json.loads(line)["number"] for line in rows.read_text().splitlines()] == kept
-
-
-def texts_of(dataset, split):
-    words = dataset.vocabulary()
-    return [words.decode(ids[1:].tolist()) for block in dataset.read(split) for ids in block.split()]
 
 
 def test_a_comparison_that_may_flatter_the_baseline_is_refused(live, tmp_path):

@@ -23,11 +23,8 @@ def write_reviews(folder):
 
 
 def prepared(folder, name, **settings):
-    return prepare(
-        FilesSource([write_reviews(folder)]),
-        folder / name,
-        PreparationSettings(workers=1, **settings),
-    )
+    source = FilesSource([write_reviews(folder)])
+    return prepare(source, folder / name, PreparationSettings(workers=1, **settings))
 
 
 def load(path, **settings):
@@ -66,12 +63,6 @@ def test_a_setting_that_is_given_overrides_the_recipe(tmp_path, settings, ngrams
     assert (dataset.features.ngrams if dataset.features else None) == ngrams
 
 
-def test_words_that_are_given_are_for_the_tutorials_model(tmp_path):
-    prepared(tmp_path, "words", recipe="tutorial")
-    dataset = prepared(tmp_path, "out", vocabulary=tmp_path / "words")
-    assert (dataset.recipe, dataset.features) == ("tutorial", None)
-
-
 def test_a_manifest_without_a_tokenizer_is_of_keras(tmp_path):
     dataset = prepared(tmp_path, "keras", tokenizer="keras")
     assert "tokenizer" not in dataset.manifest
@@ -79,19 +70,13 @@ def test_a_manifest_without_a_tokenizer_is_of_keras(tmp_path):
     assert "«a»".encode() in dataset.vocabulary().words
 
 
-def test_the_words_of_a_dataset_come_with_its_tokenizer(tmp_path):
-    given = prepared(tmp_path, "given", tokenizer="characters")
+def test_the_words_of_a_dataset_come_with_its_tokenizer_and_for_the_tutorials_model(tmp_path):
+    given = prepared(tmp_path, "given", recipe="tutorial", tokenizer="characters")
     dataset = prepared(tmp_path, "out", vocabulary=tmp_path / "given")
-    assert dataset.tokenizer == "characters"
+    assert (dataset.tokenizer, dataset.recipe, dataset.features) == ("characters", "tutorial", None)
     assert dataset.vocabulary().words == given.vocabulary().words
-
-
-def test_another_tokenizer_than_the_recorded_one_is_refused(tmp_path):
-    prepared(tmp_path, "given")
-    with pytest.raises(
-        SettingsError, match="tokenizer is 'keras', but .* has words of 'unicode-punctuation'"
-    ):
-        prepared(tmp_path, "out", vocabulary=tmp_path / "given", tokenizer="keras")
+    with pytest.raises(SettingsError, match="tokenizer is 'keras', but .* has words of 'characters'"):
+        prepared(tmp_path, "other", vocabulary=tmp_path / "given", tokenizer="keras")
 
 
 def test_a_file_of_words_alone_is_checked_by_the_tokenizer_that_is_asked_for(tmp_path):

@@ -1,6 +1,5 @@
 """What preparing promises of any source: determinism, bounded memory, nothing half done."""
 
-import filecmp
 import os
 import signal
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import synthetic
-from helpers import reviews, run_cli, wait_for, write_imdb
+from helpers import assert_same_directories, reviews, run_cli, texts_of, wait_for, write_imdb
 from synthetic import SyntheticSettings, SyntheticSource
 
 from lowmem_sentiment.dataset.explore import explore
@@ -25,13 +24,6 @@ from lowmem_sentiment.system.errors import DataError, OutputExists, SettingsErro
 from lowmem_sentiment.text.vocabulary import Vocabulary
 
 
-def assert_same_directories(one: Path, other: Path) -> None:
-    names = sorted(path.name for path in one.iterdir())
-    assert names == sorted(path.name for path in other.iterdir())
-    same, different, _ = filecmp.cmpfiles(one, other, names, shallow=False)
-    assert not different and len(same) == len(names)
-
-
 def sorted_csv(path: Path, count: int) -> Path:
     """Write `count` reviews of 12 words: the negative ones first, then the positive."""
     generator = np.random.default_rng(3)
@@ -41,11 +33,6 @@ def sorted_csv(path: Path, count: int) -> Path:
             words = " ".join(f"w{rank}" for rank in generator.zipf(1.4, 12) % 5000)
             file.write(f"{words} n{nth},{'pos' if nth >= count // 2 else 'neg'}\n")
     return path
-
-
-def texts(dataset: Dataset, split: str) -> list[str]:
-    vocabulary = dataset.vocabulary()
-    return [vocabulary.decode(ids[1:]) for block in dataset.read(split) for ids in block.split()]
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +57,7 @@ def test_every_review_is_there_once_and_decodes_to_its_words(tmp_path):
     dataset = prepare(FilesSource([path]), tmp_path / "out", shard_bytes=5_000)
     rows = [row for chunk in FilesSource([path]).chunks() for row in chunk.reviews()]
     expected = [row.text.decode() for row in rows if row.split == "train"]
-    assert sorted(texts(dataset, "train")) == sorted(expected)
+    assert sorted(texts_of(dataset, "train")) == sorted(expected)
     assert dataset.num_reviews("test") == len(rows) - len(expected)
 
 
@@ -90,7 +77,7 @@ def test_spreading_over_more_shards_than_may_be_open_loses_nothing(tmp_path):
     path = sorted_csv(tmp_path / "r.csv", 4_000)
     dataset = prepare(FilesSource([path]), tmp_path / "out", shard_bytes=400)
     assert len(dataset.shards("train")) > 200
-    assert len(set(texts(dataset, "train") + texts(dataset, "test"))) == 4_000
+    assert len(set(texts_of(dataset, "train") + texts_of(dataset, "test"))) == 4_000
     explore(dataset)
 
 
@@ -225,13 +212,19 @@ def test_memory_does_not_grow_with_the_data(tmp_path):
     assert peak(24_000) - peak(8_000) < 12_000_000
 
 
-def test_files_settings_are_checked(tmp_path):
-    with pytest.raises(SettingsError, match=r"test_fraction is 1.5, expected 0 to below 1"):
-        FilesSettings(test_fraction=1.5)
-    with pytest.raises(SettingsError, match="errors is 'panic', expected one of strict, replace, ignore"):
-        FilesSettings(errors="panic")
-    with pytest.raises(SettingsError, match="vocabulary_memory is 5, expected 1,000,000 or more"):
-        PreparationSettings(vocabulary_memory=5)
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "expected"),
+    [
+        (FilesSettings, "test_fraction", 1.5, "1.5, expected 0 to below 1"),
+        (PreparationSettings, "vocabulary_memory", 5, "5, expected 1,000,000 or more"),
+        (PreparationSettings, "ngrams", 6, "6, expected 1 to 5"),
+        (PreparationSettings, "rank", "best", "'best', expected one of evidence, frequency"),
+        (PreparationSettings, "max_features", 0, "0, expected 1 or more"),
+    ],
+)
+def test_settings_out_of_range_are_refused(kind, name, value, expected):
+    with pytest.raises(SettingsError, match=f"{name} is {expected}"):
+        kind(**{name: value})
 
 
 def test_where_imdb_came_from_is_recorded(dataset):

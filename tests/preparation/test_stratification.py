@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from helpers import texts_of
 
 from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.preparation.settings import PreparationSettings
@@ -22,11 +23,6 @@ def prepared(path, out, workers=1, **settings):
     return prepare(source, out, PreparationSettings(workers=workers))
 
 
-def texts(dataset, split):
-    words = dataset.vocabulary()
-    return [words.decode(ids[1:]) for block in dataset.read(split) for ids in block.split()]
-
-
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.5])
 def test_each_label_has_its_share_within_one_review(tmp_path, share):
     dataset = prepared(write_rows(tmp_path / "rows.csv"), tmp_path / "out", test_fraction=share)
@@ -44,12 +40,12 @@ def test_the_seed_decides_which_and_workers_do_not(tmp_path):
     other = prepared(path, tmp_path / "other", seed=4)
     assert same[0].fingerprint == same[1].fingerprint
     assert other.label_counts("test") == same[0].label_counts("test")
-    assert texts(other, "test") != texts(same[0], "test")
+    assert texts_of(other, "test") != texts_of(same[0], "test")
 
 
 def test_the_vocabulary_is_counted_in_training_reviews_alone(tmp_path):
     dataset = prepared(write_rows(tmp_path / "rows.csv"), tmp_path / "out")
-    words = {word for text in texts(dataset, "train") for word in text.split()}
+    words = {word for text in texts_of(dataset, "train") for word in text.split()}
     assert {word.decode() for word in dataset.vocabulary().words} == words
     assert dataset.vocabulary().words[:2] == [b"number", b"text"]
 
@@ -61,9 +57,9 @@ def test_texts_with_the_same_words_are_in_one_split(tmp_path):
         path = write_rows(tmp_path / "rows.csv", copies)
         dataset = prepared(path, tmp_path / f"out{seed}", test_fraction=0.5, seed=seed)
         one, other = (
-            {text for text in texts(dataset, split) if "film" in text} for split in dataset.splits
+            {text for text in texts_of(dataset, split) if "film" in text} for split in dataset.splits
         )
-        assert sum("film" in text for split in dataset.splits for text in texts(dataset, split)) == 16
+        assert sum("film" in text for split in dataset.splits for text in texts_of(dataset, split)) == 16
         assert not {text for text in one & other if "#" not in text}
 
 

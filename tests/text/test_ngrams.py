@@ -2,20 +2,12 @@
 
 import numpy as np
 import pytest
-from helpers import random_texts
+from helpers import ngrams_of, random_texts
 
 from lowmem_sentiment.text.encoders import TextEncoder
 from lowmem_sentiment.text.ngrams import FeatureTable
 from lowmem_sentiment.text.tokenizer import tokenise
 from lowmem_sentiment.text.vocabulary import FIRST_WORD_ID, Vocabulary
-
-
-def ngrams_of(words: list[bytes], longest: int) -> set[bytes]:
-    return {
-        b" ".join(words[at : at + size])
-        for size in range(1, longest + 1)
-        for at in range(len(words) - size + 1)
-    }
 
 
 def expected_ids(features: list[bytes], text: bytes, longest: int) -> list[int]:

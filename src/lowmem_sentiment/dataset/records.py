@@ -76,10 +76,8 @@ class _Records:
         self, values: np.ndarray, sizes: np.ndarray, lengths: np.ndarray, totals: np.ndarray
     ) -> None:
         """Write the varints of a list of ids, `totals` bytes, to each record."""
-        before = np.cumsum(totals) - totals
-        _put_varints(
-            self.data, np.cumsum(sizes) - sizes + np.repeat(self._at - before, lengths), values, sizes
-        )
+        moved = np.repeat(self._at - (np.cumsum(totals) - totals), lengths)
+        _put_varints(self.data, np.cumsum(sizes) - sizes + moved, values, sizes)
         self._at = self._at + totals
 
 

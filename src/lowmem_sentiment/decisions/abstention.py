@@ -137,7 +137,8 @@ def choose(error: float, counts: np.ndarray) -> tuple[float, int, int]:
     texts of their kind that reach it is at most `error` with a probability of 95 %. Raises CheckFailed if
     that cannot be said of any confidence that a quarter of the texts reach.
     """
-    answered, wrong = _above(counts)
+    texts_and_wrong = np.stack([counts.sum(axis=0), counts[0]])
+    answered, wrong = np.cumsum(texts_and_wrong[:, ::-1], axis=1)[:, ::-1]  # from each confidence on
     if (place := _lowest(error, answered, wrong)) is not None:
         return _LOWEST + place / _STEPS, int(answered[place]), int(wrong[place])
     possible = [each for each in _OTHER_TARGETS if each > error]
@@ -155,11 +156,6 @@ def choose(error: float, counts: np.ndarray) -> tuple[float, int, int]:
         f"{answered[first]:,} validation texts that the model is surest of, {wrong[first]:,} have a "
         f"wrong label{advice}"
     )
-
-
-def _above(counts: np.ndarray) -> np.ndarray:
-    """Return int64[2, 2048]: the texts from each confidence on, all and with a wrong label."""
-    return np.cumsum(np.stack([counts.sum(axis=0), counts[0]])[:, ::-1], axis=1)[:, ::-1]
 
 
 def _first(error: float, answered: np.ndarray) -> int:

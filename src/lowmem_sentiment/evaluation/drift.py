@@ -96,7 +96,6 @@ class _Recorded:
 
     version: int
     weights_sha256: str
-    """The model file that the texts were predicted with."""
     fingerprint: str
     """The dataset's."""
     texts: int

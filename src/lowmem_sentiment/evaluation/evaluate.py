@@ -143,7 +143,12 @@ def _evaluate_group(
         tallies = score(models, batches, at, observers)
         reviews = tallies[0].reviews
         if not reviews:
-            raise _no_reviews(group, labels)
+            unknown = ", ".join(sorted(group.texts.unknown_labels)) if group.texts else ""
+            raise DataError(
+                f"{group.data} has no review to evaluate on: "
+                f"{f'its labels are {unknown}' if unknown else 'it is empty'}; expected the labels "
+                f"{', '.join(labels)} (--label-map OLD=NEW,... renames them)"
+            )
     evaluations = []
     for nth, (tally, more) in enumerate(zip(tallies, counted, strict=False)):
         evaluation, test, failed = more.evaluation(tally, group), None, []
@@ -174,7 +179,7 @@ class _Observers:
             self.bootstrap = PairedBootstrap(settings.metric, run.labels, nth, reference)
         if run.limits:
             self.answers = AnswerCount(nth, run, run.limits)
-        if run.is_corrected:
+        if run.decision.temperature != 1:
             self.before = BeforeTemperature(nth, run)
         if count := max(settings.mistakes, settings.explained):
             self.mistakes = SurestMistakes(nth, run.model, count, keep_ids=settings.explained > 0)
@@ -221,15 +226,6 @@ class _Observers:
             mistakes=surest if self._settings.mistakes else None,
             explained=explained,
         )
-
-
-def _no_reviews(group: ReviewGroup, labels: list[str]) -> DataError:
-    unknown = ", ".join(sorted(group.texts.unknown_labels)) if group.texts else ""
-    found = f"its labels are {unknown}" if unknown else "it is empty"
-    return DataError(
-        f"{group.data} has no review to evaluate on: {found}; expected the labels "
-        f"{', '.join(labels)} (--label-map OLD=NEW,... renames them)"
-    )
 
 
 def _differing_settings(settings: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:

@@ -91,7 +91,7 @@ class LabelledTexts:
         self.paths = list(map(str, files.paths))
         self._skip_bad_rows = skip_bad_rows
         self.bad_rows: list[BadRow] = []
-        """The first bad rows that were skipped."""
+        """The first of `num_bad_rows`."""
         self.num_bad_rows = 0
         self.keep = tuple(files.keep)
         fields = recorded.fields._replace(keep=self.keep)

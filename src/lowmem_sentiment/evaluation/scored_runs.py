@@ -40,12 +40,6 @@ class ScoredRun:
     chosen: list[Choice] = field(default_factory=list)
     """What was chosen for it on its validation split."""
     limits: Abstention | None = None
-    """When it abstains."""
-
-    @property
-    def is_corrected(self) -> bool:
-        """Whether a temperature corrects its probabilities."""
-        return self.decision.temperature != 1
 
     @cached_property
     def _loaded(self) -> tuple[Model, TextEncoder]:
@@ -65,7 +59,7 @@ class ScoredRun:
 
         Its temperature is the decision's; DataError if a model in Keras is to have one.
         """
-        if not self.is_corrected:
+        if self.decision.temperature == 1:
             return self._loaded[0]
         return replace(self.numpy_model, temperature=self.decision.temperature)
 
@@ -131,7 +125,6 @@ class ReviewGroup:
     data: str
     """A description for people."""
     batches: Callable[[], Iterable[Batch]]
-    """Yield the reviews: one pass."""
     total: int | None = None
     """How many reviews there are, if known."""
     dataset: Dataset | None = None

@@ -37,7 +37,7 @@ class _Candidates(NamedTuple):
     keys: np.ndarray
     """int64[n], ascending: token ids of words, keys of `ngrams.Level` for longer ones."""
     scores: np.ndarray
-    """float64[n]: the ranking score."""
+    """float64[n]"""
 
 
 def select_features(

@@ -86,7 +86,8 @@ class ReaderSettings(Settings):
             raise SettingsError(
                 f"encoding is {self.encoding!r}, expected one that Python knows: utf-8, cp1252, ..."
             )
-        if self.delimiter is not None and not _can_delimit(self.delimiter):
+        mark = "," if self.delimiter is None else self.delimiter
+        if len(mark) != 1 or not mark.isascii() or mark.isalnum() or mark in '"\r\n\0':
             raise SettingsError(
                 f"delimiter is {self.delimiter!r}, expected one ASCII character, but no letter, "
                 "digit, quote or line end"
@@ -145,14 +146,6 @@ class Reading:
     """Receives a line for each thing that may not be as the user meant it."""
     report_columns: Callable[[str, dict[str, Any]], object] = _ignore
     """Receives the name of each file with columns, and which were read (`Columns.described`)."""
-
-
-def _can_delimit(character: str) -> bool:
-    return (
-        len(character) == 1
-        and character.isascii()
-        and not (character.isalnum() or character in '"\r\n\0')
-    )
 
 
 def format_by_name(path: str) -> str | None:

@@ -161,14 +161,12 @@ def _ascii_table(tokenizer: str) -> bytes:
     return bytes((character_table(tokenizer)[:128] & 0x7F).tolist()) + bytes(128)
 
 
-def _elided_apostrophe() -> re.Pattern[bytes]:
-    """Return the pattern of the apostrophes of `ELISIONS`: fast, as it begins with a character."""
-    by_length = itertools.groupby(sorted(_ELIDED, key=len), len)
-    before = "|".join(f"(?<= (?:{'|'.join(words)})')" for _, words in by_length)
-    return re.compile(f"'(?:{before})(?=[^ st]|[st][^ ])".encode())
+_BEFORE = "|".join(
+    f"(?<= (?:{'|'.join(words)})')" for _, words in itertools.groupby(sorted(_ELIDED, key=len), len)
+)
 
-
-_ELIDED_APOSTROPHE = _elided_apostrophe()
+_ELIDED_APOSTROPHE = re.compile(f"'(?:{_BEFORE})(?=[^ st]|[st][^ ])".encode())
+"""The apostrophes of `ELISIONS`: fast, as it begins with a character."""
 
 _ASCII_MARKS = [bytes([code]) for code in range(ord("!"), 127) if not chr(code).isalnum() and code != 39]
 

@@ -30,19 +30,27 @@ def read_until_error(content: bytes, **settings) -> tuple[list[bytes], str]:
     return got, str(error.value)
 
 
-def test_each_line_is_a_text_also_an_empty_one_and_the_last_without_an_end():
-    assert read(b"one\n\ntwo\r\nthree") == [b"one", b"", b"two", b"three"]
+CAFE, TABLE = "café\nnaïve", b'id,text\n1,"Great, and ""moving"""\n\n2,dull\n'
 
 
-def test_an_empty_input_gives_no_text():
-    assert read(b"") == []
-    assert read(b"", format="csv") == []
-    assert read(b"", format="jsonl") == []
-
-
-def test_a_byte_order_mark_is_no_part_of_the_first_word():
-    assert read(b"\xef\xbb\xbfgood") == [b"good"]
-    assert read(b"\xef\xbb\xbftext,id\ngood,1\n", format="csv") == [b"good"]
+@pytest.mark.parametrize(
+    ("content", "settings", "texts"),
+    [
+        (b"one\n\ntwo\r\nthree", {}, ["one", "", "two", "three"]),
+        (b"", {}, []), (b"", {"format": "csv"}, []), (b"", {"format": "jsonl"}, []),
+        (b"\xef\xbb\xbfgood", {}, ["good"]),  # a byte-order mark
+        (b"\xef\xbb\xbftext,id\ngood,1\n", {"format": "csv"}, ["good"]),
+        (CAFE.encode("latin-1"), {"encoding": "latin-1"}, ["café", "naïve"]),
+        (CAFE.encode("utf-16"), {"encoding": "utf-16"}, ["café", "naïve"]),
+        (b"b\xe9d", {"errors": "replace"}, ["b\ufffdd"]), (b"b\xe9d", {"errors": "ignore"}, ["bd"]),
+        (TABLE, {"format": "csv"}, ['Great, and "moving"', "dull"]),
+        (b"1,good\n2,bad\n", {"format": "csv", "text_column": "2"}, ["good", "bad"]),
+        (b"id\treview\n1\tgood\n", {"format": "tsv", "text_column": "review"}, ["good"]),
+        (b'text\n"one\ntwo"\nthree\n', {"format": "csv"}, ["one\ntwo", "three"]),
+    ],
+)  # fmt: skip
+def test_texts_are_read(content, settings, texts):
+    assert read(content, **settings) == [text.encode() for text in texts]
 
 
 class Slow(io.BytesIO):
@@ -81,36 +89,12 @@ def test_texts_are_given_as_soon_as_they_are_there(format_, line):
             assert next(blocks) == [b"good"]
 
 
-def test_text_in_another_encoding_becomes_utf_8():
-    assert read("café\nnaïve".encode("latin-1"), encoding="latin-1") == [
-        "café".encode(),
-        "naïve".encode(),
-    ]
-    assert read("café\nnaïve".encode("utf-16"), encoding="utf-16") == ["café".encode(), "naïve".encode()]
-
-
 def test_undecodable_text_names_the_line_and_keeps_what_was_before():
     got, error = read_until_error(b"good\nfine\nb\xe9d\nmore\n")
     assert got == [b"good", b"fine"]
     assert "input:3: is not UTF-8 (byte 0xe9 at character 2); it looks like cp1252" in error
-    assert read(b"b\xe9d", errors="replace") == ["b�d".encode()]
-    assert read(b"b\xe9d", errors="ignore") == [b"bd"]
-
-
-def test_undecodable_utf_16_is_refused():
     _, error = read_until_error("a\nb".encode("utf-16-le") + b"\x00", encoding="utf-16-le")
     assert "input:2: is not utf-16-le" in error
-
-
-def test_a_csv_column_is_found_by_name_or_number():
-    table = b'id,text\n1,"Great, and ""moving"""\n\n2,dull\n'
-    assert read(table, format="csv") == [b'Great, and "moving"', b"dull"]
-    assert read(b"1,good\n2,bad\n", format="csv", text_column="2") == [b"good", b"bad"]
-    assert read(b"id\treview\n1\tgood\n", format="tsv", text_column="review") == [b"good"]
-
-
-def test_quoted_text_of_a_csv_may_have_lines():
-    assert read(b'text\n"one\ntwo"\nthree\n', format="csv") == [b"one\ntwo", b"three"]
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,11 @@ def archive_rows(
             found_any = True
             if reading.fields.keep:
                 raise SettingsError(f"{place} has no columns to keep; expected tables in the archive")
-            yield _text_row(member, place, found, reading)
+            try:
+                text = text_of(member.stream, place, member.size, reading.settings)
+                yield Row(text, found.label, place, found.split)
+            except NotText as error:
+                yield BadRow(place, str(error))
         elif format_ in _STREAMED and found != HIDDEN:
             found_any = True
             stream = io.BufferedReader(member.stream, 1 << 18)
@@ -63,11 +67,3 @@ def archive_rows(
             others += 1
     if not found_any:
         raise DataError(no_texts(file.name, reading.settings, others, example))
-
-
-def _text_row(member: Member, place: str, found: Any, reading: Reading) -> AnyRow:
-    try:
-        text = text_of(member.stream, place, member.size, reading.settings)
-    except NotText as error:
-        return BadRow(place, str(error))
-    return Row(text, found.label, place, found.split)

@@ -89,7 +89,8 @@ class CsvFile:
         Lines are rows if each has all columns and the last label occurs before. Of two lines both must
         have a label of the first rows.
         """
-        if any(each.count(self._delimiter) < self._fewest for each in data):
+        delimiter, fewest = self.delimiter.encode(), max(1, self.columns.count - 1)
+        if any(each.count(delimiter) < fewest for each in data):
             yield self.row(cells, line, len(data))
             return
         parsed = [self._alone(each) for each in data]
@@ -106,14 +107,6 @@ class CsvFile:
             yield BadRow(f"{self.name}:{line}", f"{reason} {_NO_QUOTES}", len(data))
         else:
             yield self.row(cells, line, len(data))
-
-    @property
-    def _delimiter(self) -> bytes:
-        return self.delimiter.encode()
-
-    @property
-    def _fewest(self) -> int:
-        return max(1, self.columns.count - 1)
 
     def _alone(self, line: bytes) -> list[str]:
         text = line.decode("utf-8", DECODE_ERRORS[self.settings.errors]).rstrip("\r\n")
@@ -160,8 +153,9 @@ class RowParser:
                 except StopIteration:
                     return
                 except (csv.Error, _Literal) as error:
-                    if self._may_go_on():
-                        return
+                    more = self._out_of_lines and not self._at_end
+                    if more and len(self._data) - self.start <= MAX_TEXT_BYTES:
+                        return  # the row may be incomplete
                     yield from self._refused(error)
                     break  # the line after this one was given to the reader already
                 line, lines = self.line, self._lines
@@ -220,11 +214,6 @@ class RowParser:
         elif (fits and self._first_fits) or (self._lines > 2 and self._last_fits):
             raise _Literal
         self._last_fits = fits and self._lines > 1
-
-    def _may_go_on(self) -> bool:
-        if not self._out_of_lines or self._at_end:
-            return False
-        return len(self._data) - self.start <= MAX_TEXT_BYTES
 
     def _refused(self, error: Exception) -> Iterator[tuple[int, int, list[str] | str]]:
         """Yield a row that ends with its first line, since it is not valid CSV."""

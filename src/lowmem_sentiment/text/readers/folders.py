@@ -161,10 +161,9 @@ def folder_blocks(root: Path, reading: Reading, follow_links: bool = False) -> I
     for folder, folders, names in _walk(root, follow_links):
         inside = os.path.relpath(folder, root)
         parts = [] if inside == os.curdir else inside.split(os.sep)
-        links = [] if follow_links else [name for name in folders if _is_link(folder, name)]
-        passed: list[AnyRow] = [
-            BadRow(printable(os.path.join(folder, name), 1_000), LINK) for name in links
-        ]
+        paths = [] if follow_links else [os.path.join(folder, name) for name in folders]
+        links = filter(os.path.islink, paths)
+        passed: list[AnyRow] = [BadRow(printable(path, 1_000), LINK) for path in links]
         for name in sorted(names):
             found = rules.find([*parts, name])
             if isinstance(found, str):
@@ -212,10 +211,6 @@ def _walk(root: Path, follow_links: bool) -> Iterator[tuple[str, list[str], list
                 continue
             seen.add((status.st_dev, status.st_ino))
         yield folder, folders, names
-
-
-def _is_link(folder: str, name: str) -> bool:
-    return os.path.islink(os.path.join(folder, name))
 
 
 def _size(path: str) -> int:

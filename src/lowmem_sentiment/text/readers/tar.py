@@ -33,16 +33,22 @@ _SPARSE_FLAG = 482  # of the header of a sparse file: more headers follow; in th
 
 _NO_CONTENT = (tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE)
 
-_FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE, tarfile.GNUTYPE_SPARSE)
+_FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
+
+_PROBLEMS = {
+    tarfile.SYMTYPE: "is a link, which is not followed",
+    tarfile.LNKTYPE: "is a link, which is not followed",
+    tarfile.GNUTYPE_SPARSE: "is a sparse file, which is not read; make the tar without --sparse",
+}
 
 
-class _Member(NamedTuple):
+class _Header(NamedTuple):
     name: str
     type: bytes
     size: int
 
 
-def _parsed(block: bytes) -> _Member:
+def _parsed(block: bytes) -> _Header:
     """Return what a header says; ValueError if it is damaged.
 
     `tarfile.TarInfo.frombuf` reads all its fields, in five times the time.
@@ -56,7 +62,7 @@ def _parsed(block: bytes) -> _Member:
         kind = tarfile.DIRTYPE
     if prefix and kind not in tarfile.GNU_TYPES:
         name = f"{prefix}/{name}"
-    return _Member(name, kind, _number(block[124:136]))
+    return _Header(name, kind, _number(block[124:136]))
 
 
 def _text(field: bytes) -> str:
@@ -76,16 +82,7 @@ def tar_members(file: Input) -> Iterator[Member]:
     Raises DataError if the archive is damaged or ends before its end-of-archive blocks. Reads the stream
     to its end, so that the checksum of a compressed one is compared.
     """
-    archive = _Archive(file.stream, file.name)
-    for member in archive.members():
-        problem = None
-        if member.type in (tarfile.SYMTYPE, tarfile.LNKTYPE):
-            problem = "is a link, which is not followed"
-        elif member.type == tarfile.GNUTYPE_SPARSE:
-            problem = "is a sparse file, which is not read; make the tar without --sparse"
-        elif member.type not in _FILES:
-            continue
-        yield Member(member.name, member.size, RawStream(archive.content), problem)
+    return _Archive(file.stream, file.name).members()
 
 
 class _Archive:
@@ -95,8 +92,7 @@ class _Archive:
         self._left = self._unread = 0
         """Bytes of the current member that are not yet read, with and without padding."""
 
-    def members(self) -> Iterator[_Member]:
-        """Yield each member; its content may be read before the next one is asked for."""
+    def members(self) -> Iterator[Member]:
         globally: dict[str, str] = {}
         extended: dict[str, str] = {}
         while (header := self._header()) is not None:
@@ -116,7 +112,9 @@ class _Archive:
                 type_ = tarfile.GNUTYPE_SPARSE
             name = extended.get("GNU.sparse.name") or extended.get("path") or globally.get("path")
             self._unread = size if self._left else 0
-            yield _Member(name or header.name, type_, size)
+            if type_ in _FILES or type_ in _PROBLEMS:
+                content = RawStream(self.content)
+                yield Member(name or header.name, size, content, _PROBLEMS.get(type_))
             self._skip()
             extended = {}
         self._check_end(bool(extended))
@@ -129,7 +127,7 @@ class _Archive:
         self._unread -= size
         return data
 
-    def _header(self) -> _Member | None:
+    def _header(self) -> _Header | None:
         """Return the next header, or None for the first end-of-archive block."""
         self._block = self._read(_UNIT)
         if not self._block.strip(b"\0"):
@@ -141,7 +139,7 @@ class _Archive:
                 f"the header at byte {self._offset - _UNIT:,} is wrong ({error})"
             ) from None
 
-    def _extend(self, header: _Member, size: int, extended: dict[str, str]) -> None:
+    def _extend(self, header: _Header, size: int, extended: dict[str, str]) -> None:
         if size > _MAX_EXTENSION_BYTES:
             raise self._damaged(
                 f"the extended header of a member has {size:,} bytes, expected "
