@@ -18,7 +18,6 @@ from helpers import (
     run_cli,
     texts_of,
 )
-from synthetic import SyntheticSettings, SyntheticSource
 
 from lowmem_sentiment.dataset.evidence import review_evidence
 from lowmem_sentiment.dataset.explore import explore
@@ -281,15 +280,6 @@ def test_damaged_features_and_scales_are_never_used(with_features, tmp_path, nam
     path.unlink()
     with pytest.raises(DataError, match=f"{name} is missing"):
         Dataset(path.parent)
-
-
-@pytest.mark.slow
-def test_texts_give_the_same_bytes_with_any_number_of_workers(tmp_path):
-    source = SyntheticSource(SyntheticSettings(reviews=4_500, seed=1))
-    for workers in (1, 2):
-        settings = PreparationSettings(ngrams=2, workers=workers)
-        prepare(source, tmp_path / str(workers), settings, shard_bytes=200_000)
-    assert_same_directories(tmp_path / "1", tmp_path / "2")
 
 
 @pytest.mark.slow

@@ -85,6 +85,9 @@ def test_a_file_of_words_alone_is_checked_by_the_tokenizer_that_is_asked_for(tmp
     assert load(path).tokenizer == "keras"
     with pytest.raises(DataError, match=r"words.txt:2: .* is not a word"):
         load(path, tokenizer="unicode")
+    path.write_text("")
+    with pytest.raises(DataError, match=r"words.txt has no words"):
+        load(path)
 
 
 def ngrams_of(directory):

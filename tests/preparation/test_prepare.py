@@ -289,20 +289,6 @@ def test_texts_without_any_word_are_refused(tmp_path):
         prepare(source, tmp_path / "out")
 
 
-def test_one_bad_row_is_one_row(tmp_path):
-    rows = [f"word{nth} film,{nth % 2}" for nth in range(50)]
-    source = csv_of(tmp_path / "r.csv", [*rows, ",1", ",0"])
-    with pytest.raises(DataError, match="; 1 bad row was skipped before it"):
-        prepare(source, tmp_path / "out", PreparationSettings(skip_bad_rows=1))
-
-
-def test_an_empty_vocabulary_file_is_refused(tmp_path):
-    (tmp_path / "vocabulary.txt").touch()
-    source = csv_of(tmp_path / "r.csv", [f"word{nth} film,{nth % 2}" for nth in range(50)])
-    with pytest.raises(DataError, match="vocabulary.txt has no words"):
-        prepare(source, tmp_path / "out", PreparationSettings(vocabulary=tmp_path / "vocabulary.txt"))
-
-
 class Tokens:
     """A source of token ids."""
 

@@ -105,19 +105,8 @@ def _choose_abstention(scored: ScoredRun, error: float, progress: Progress) -> A
     batches = with_progress(group.batches(), "choose when to abstain", group.total, progress)
     (tally,) = score([model], batches, observers=[count])
     log_odds, answered, wrong = abstention.choose(error, counts)
-    dataset, fingerprint = _origin(group)
-    return Abstention(
-        error=error,
-        certainty=abstention.CERTAINTY,
-        least_log_odds=log_odds,
-        least_known=least,
-        least_per_word=per_word,
-        texts=tally.reviews,
-        answered=answered,
-        wrong=wrong,
-        dataset=dataset,
-        fingerprint=fingerprint,
-    )
+    numbers = tally.reviews, answered, wrong
+    return Abstention(error, abstention.CERTAINTY, log_odds, least, per_word, *numbers, *_origin(group))
 
 
 def _known_and_words(
