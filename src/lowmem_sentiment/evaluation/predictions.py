@@ -59,18 +59,16 @@ def csv_line(cells: Sequence[Any]) -> str:
     return text.getvalue()
 
 
-def predictions_format(path: Path) -> str:
-    """Return "csv" or "jsonl", by a file's name; SettingsError for other names."""
-    format_ = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}.get(path.suffix.lower())
-    if format_ is None:
+def check_predictions_path(path: Path) -> bool:
+    """Return whether predictions are written to `path` as CSV, by its name; else as JSON Lines.
+
+    Raises SettingsError for other names; only a file of predictions is replaced.
+    """
+    as_csv = {".csv": True, ".jsonl": False, ".ndjson": False}.get(path.suffix.lower())
+    if as_csv is None:
         raise SettingsError(f"predictions is {str(path)!r}, expected a name that ends in .csv or .jsonl")
-    return format_
-
-
-def check_predictions_path(path: Path) -> None:
-    """Raise unless predictions may be written to `path`; only such files are replaced."""
-    predictions_format(path)
     check_output(path, r'number,.*\bpredicted,"?probability:|\{"number": \d+, .*"predicted": ')
+    return as_csv
 
 
 def answer_titles(keep: Sequence[str], answer: Sequence[str]) -> list[str]:
@@ -103,8 +101,7 @@ def write_predictions(
     if path is None:
         yield []
         return
-    check_predictions_path(path)
-    as_csv = predictions_format(path) == "csv"
+    as_csv = check_predictions_path(path)
     with replace_file(path) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
         writer = csv.writer(text, lineterminator="\n")
         if as_csv:
