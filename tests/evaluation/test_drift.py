@@ -9,29 +9,11 @@ from helpers import GOOD, PLAIN, run_cli, texts_of, write_noisy_reviews
 
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.evaluation.drift import FILE, Profile, compare, record
-from lowmem_sentiment.evaluation.evaluate import evaluate
 from lowmem_sentiment.evaluation.predict import Predictor
-from lowmem_sentiment.preparation.prepare import prepare
-from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
-from lowmem_sentiment.sources.files import FilesSource
-from lowmem_sentiment.sources.settings import FilesSettings
 from lowmem_sentiment.system.errors import DataError
 from lowmem_sentiment.text.encoders import TextEncoder
 from lowmem_sentiment.text.vocabulary import Vocabulary
-
-
-@pytest.fixture(scope="module")
-def evaluated(tmp_path_factory):
-    """A run on n-grams with its test split recorded, and the file that its data was prepared from."""
-    from lowmem_sentiment.training.train import train
-
-    folder = tmp_path_factory.mktemp("evaluated")
-    write_noisy_reviews(folder / "texts.tsv", ["bad", "good"], 600)
-    train(prepare(FilesSource([folder / "texts.tsv"], FilesSettings()), folder / "data"), folder / "run",
-          TrainingSettings(epochs=2))  # fmt: skip
-    evaluate(folder / "run")
-    return folder / "run", folder / "texts.tsv"
 
 
 @pytest.fixture

@@ -69,14 +69,8 @@ def test_a_copied_model_is_all_that_a_file_is_evaluated_with(run, split_csv, tmp
 
 def test_unknown_labels_are_counted_and_labels_not_there_have_no_reviews(run, tmp_path):
     path = tmp_path / "new.jsonl"
-    rows = [
-        ("great", "positive"),
-        ("plot", "spam"),
-        ("funny", "positive"),
-        ("mess", "ham"),
-        ("x", "spam"),
-    ]
-    path.write_text("".join(json.dumps({"text": t, "label": label}) + "\n" for t, label in rows))
+    labels = ["positive", "spam", "positive", "ham", "spam"]
+    path.write_text("".join(json.dumps({"text": "great", "label": label}) + "\n" for label in labels))
     report = evaluate_file(run, path)
     assert report.unknown_labels == {"spam": 2, "ham": 1} and report.reviews == 2
     assert report.by_label["negative"].reviews == 0

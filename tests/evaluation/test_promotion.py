@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from helpers import texts_of, write_noisy_reviews
+from helpers import texts_of
 
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.decisions.significance import paired_interval, paired_test
@@ -14,7 +14,6 @@ from lowmem_sentiment.evaluation.evaluate import evaluate_runs
 from lowmem_sentiment.evaluation.settings import EvaluationSettings
 from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.preparation.settings import PreparationSettings
-from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.sources.files import FilesSource
 from lowmem_sentiment.sources.settings import FilesSettings
 from lowmem_sentiment.system.errors import SettingsError
@@ -86,22 +85,8 @@ def test_a_promotion_needs_a_baseline(trained):
         evaluate_runs([trained], settings=EvaluationSettings(promote="better"))
 
 
-@pytest.fixture(scope="module")
-def live(tmp_path_factory):
-    """A run, and the file that its dataset was prepared from by hash."""
-    from lowmem_sentiment.training.train import train
-
-    folder = tmp_path_factory.mktemp("live")
-    texts = folder / "texts.tsv"
-    write_noisy_reviews(texts, ["bad", "good"], 400)
-    run = folder / "run"
-    prepare(FilesSource([texts], FilesSettings()), folder / "data")
-    train(folder / "data", run, TrainingSettings(epochs=1))
-    return run, texts
-
-
-def test_test_reviews_that_the_baseline_was_trained_on_are_left_out_and_counted(live, tmp_path):
-    run, texts = live
+def test_test_reviews_that_the_baseline_was_trained_on_are_left_out_and_counted(evaluated, tmp_path):
+    run, texts = evaluated
     words = PreparationSettings(vocabulary=run)
     same = prepare(FilesSource([texts], FilesSettings()), tmp_path / "same", words)
     (comparison,) = evaluate_runs([run], [same], baseline=run)
@@ -118,8 +103,8 @@ def test_test_reviews_that_the_baseline_was_trained_on_are_left_out_and_counted(
     assert [json.loads(line)["number"] for line in rows.read_text().splitlines()] == kept
 
 
-def test_a_comparison_that_may_flatter_the_baseline_is_refused(live, tmp_path):
-    run, texts = live
+def test_a_comparison_that_may_flatter_the_baseline_is_refused(evaluated, tmp_path):
+    run, texts = evaluated
     copy = shutil.copytree(run, tmp_path / "elsewhere" / "run")  # its dataset is not beside it
     moved = run.parent / "data"
     moved.rename(tmp_path / "hidden")

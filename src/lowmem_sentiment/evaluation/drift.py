@@ -5,12 +5,10 @@ are not independent of each other. `LEVEL` is the chance of any warning without 
 correction). Differences below `LEAST` are no warning: in huge files any difference is significant.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,10 +18,6 @@ from ..runs.run_directory import RunDirectory
 from ..system.errors import DataError, listed, printable
 from ..system.schema import parse, read_json, write_json
 from ..text.encoders import Counts, TextEncoder
-
-if TYPE_CHECKING:
-    from .scored_runs import ScoredRun
-    from .scoring import Batch, Scores
 
 FILE = "profile.json"
 """Of a run: the profile of its test split."""
@@ -75,19 +69,6 @@ class Profile:
         self.texts += len(words)
         self.sums += [*(value.sum() for value in values), *labels]
         self.squares += [*((value**2).sum() for value in values), *labels]
-
-
-class ProfileObserver(Profile):
-    """Add what a pass scores."""
-
-    def __init__(self, nth: int, run: ScoredRun):
-        super().__init__(run.labels, run.encoder)
-        self._nth, self._run = nth, run
-
-    def __call__(self, batch: Batch, scores: list[Scores]) -> None:
-        mine = scores[self._nth]
-        counts = batch.counts(self._nth, self._run.encoder)
-        self.add(counts, mine.ids, mine.probabilities, self._run.decision.temperature)
 
 
 @dataclass(frozen=True)

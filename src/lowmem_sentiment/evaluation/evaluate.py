@@ -171,10 +171,10 @@ class _Observers:
     def __init__(
         self, nth: int, run: ScoredRun, group: ReviewGroup, reference: int, settings: EvaluationSettings
     ):
-        self._run, self._settings = run, settings
+        self._nth, self._run, self._settings = nth, run, settings
         self.profile = self.bootstrap = self.answers = self.before = self.mistakes = None
         if group.texts or group.is_test_split_of(run):
-            self.profile = drift.ProfileObserver(nth, run)
+            self.profile = drift.Profile(run.labels, run.encoder)
         if settings.metric and nth != reference:
             self.bootstrap = PairedBootstrap(settings.metric, run.labels, nth, reference)
         if run.limits:
@@ -185,8 +185,14 @@ class _Observers:
             self.mistakes = SurestMistakes(nth, run.model, count, keep_ids=settings.explained > 0)
 
     def wanted(self) -> list[Observer]:
-        each = self.profile, self.bootstrap, self.answers, self.before, self.mistakes
+        profiled = self._add_to_profile if self.profile else None
+        each = profiled, self.bootstrap, self.answers, self.before, self.mistakes
         return [observer for observer in each if observer]
+
+    def _add_to_profile(self, batch: Batch, scores: list[Scores]) -> None:
+        assert self.profile
+        mine, counts = scores[self._nth], batch.counts(self._nth, self._run.encoder)
+        self.profile.add(counts, mine.ids, mine.probabilities, self._run.decision.temperature)
 
     def evaluation(self, tally: Tally, group: ReviewGroup) -> Evaluation:
         run, texts, before, mistakes = self._run, group.texts, self.before, self.mistakes
