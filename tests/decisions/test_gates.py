@@ -20,16 +20,9 @@ def test_missed_limits_are_reported_with_by_how_much():
     assert len(missed({"loss": float("nan")}, {"loss": 1.0})) == 1
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("accuracy=0.9", ("accuracy", 0.9)),
-        ("recall:spam=0.9", ("recall:spam", 0.9)),
-        ("recall:a=b=0.9", ("recall:a=b", 0.9)),
-    ],
-)
-def test_a_limit_is_read(text, expected):
-    assert parse_limit(text) == expected
+@pytest.mark.parametrize("name", ["accuracy", "recall:spam", "recall:a=b"])
+def test_a_limit_is_read(name):
+    assert parse_limit(f"{name}=0.9") == (name, 0.9)
 
 
 @pytest.mark.parametrize("text", ["accuracy", "accuracy=", "accuracy=high", "=0.9", "accuracy=nan"])

@@ -59,9 +59,8 @@ def test_too_few_differences_allow_no_verdict():
 def test_verdicts_are_sentences_that_say_the_direction():
     assert result_of(0, 0).in_words() == "both are right on exactly the same reviews"
     assert result_of(30, 4, 100).in_words().startswith("significantly worse: -26.00% accuracy, 4 reviews")
-    assert (
-        result_of(4, 30, 100).in_words().startswith("significantly better: +26.00% accuracy, 30 reviews")
-    )
+    better = result_of(4, 30, 100).in_words()
+    assert better.startswith("significantly better: +26.00% accuracy, 30 reviews")
     line = result_of(30, 28).in_words()
     assert line.startswith("no significant difference: -0.20% accuracy")
     assert "two-sided p = 0.9" in line and "would have been found in 80%" in line

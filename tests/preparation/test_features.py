@@ -112,12 +112,9 @@ def expected_ranking(
             continue
         score = float(number)
         if rank == "evidence":
-            z = [
-                review_evidence(
-                    np.array([by_label[ngram, nth]]), np.array([number]), totals[nth], totals.sum()
-                )[1]
-                for nth in range(len(totals))
-            ]
+            whole_of, labels = np.array([number]), range(len(totals))
+            here = [np.array([by_label[ngram, nth]]) for nth in labels]
+            z = [review_evidence(here[nth], whole_of, totals[nth], totals.sum())[1] for nth in labels]
             score = round(float(np.abs(z).max()), 6)
         scores[ngram] = score
     word_ids = dataset.vocabulary().ids
@@ -155,10 +152,8 @@ def test_min_count_leaves_out_what_stands_in_fewer_reviews(words_only):
 
 
 def test_ngrams_of_large_data_are_longer_and_stand_in_two_reviews_at_least(words_only, monkeypatch):
-    longest = {
-        tokens: PreparationSettings(recipe="ngrams").ngrams_of(tokens) for tokens in (999_999, 10**6)
-    }
-    assert list(longest.values()) == [2, 3]
+    longest = PreparationSettings(recipe="ngrams").ngrams_of
+    assert (longest(999_999), longest(10**6)) == (2, 3)
     monkeypatch.setattr(feature_selection, "MANY_TOKENS", 1)
     expected = expected_ranking(words_only, 3, "evidence", least=feature_selection.MIN_REVIEWS)
     assert select(words_only)[0] == expected
@@ -343,10 +338,6 @@ def test_a_feature_is_scaled_by_how_far_it_leans_to_a_label(words_only, tmp_path
 
 
 def test_validation_reviews_have_no_part_in_the_scales(tmp_path):
-    whole, part = (
-        prepare(
-            handmade(120), tmp_path / str(share), PreparationSettings(ngrams=2, validation_split=share)
-        )
-        for share in (0.0, 0.5)
-    )
+    settings = [PreparationSettings(ngrams=2, validation_split=share) for share in (0.0, 0.5)]
+    whole, part = (prepare(handmade(120), tmp_path / str(nth), each) for nth, each in enumerate(settings))
     assert whole.features.scales_sha256 != part.features.scales_sha256

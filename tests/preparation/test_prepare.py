@@ -103,8 +103,7 @@ def test_synthetic_reviews_depend_on_the_seed_alone(tmp_path):
 
     made("a", 1), made("b", 1)
     assert_same_directories(tmp_path / "a", tmp_path / "b")
-    other = made("c", 2)
-    assert other.fingerprint != Dataset(tmp_path / "a").fingerprint
+    assert made("c", 2).fingerprint != Dataset(tmp_path / "a").fingerprint
 
 
 def test_synthetic_reviews_look_like_imdb_and_say_what_they_are(tmp_path):
@@ -199,13 +198,9 @@ def test_memory_does_not_grow_with_the_data(tmp_path):
     def peak(reviews: int) -> int:
         command = [sys.executable, "-c", code, "--reviews", str(reviews)]
         command += ["--out", str(tmp_path / str(reviews)), "--vocabulary-memory", "8000000"]
+        folder = Path(synthetic.__file__).parent
         done = subprocess.run(
-            command,
-            cwd=Path(synthetic.__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=True,
+            command, cwd=folder, capture_output=True, text=True, timeout=600, check=True
         )
         return int(done.stdout.split()[-1])
 
