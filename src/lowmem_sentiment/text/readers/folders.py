@@ -24,14 +24,9 @@ from ..reader_settings import COMPRESSED, ReaderSettings, Reading, format_by_nam
 from ..rows import BLOCK_BYTES, MAX_TEXT_BYTES, AnyRow, BadRow, Block, ParsedRows, PassedOver, Row
 
 _SPLITS = {
-    "train": "train",
-    "training": "train",
-    "test": "test",
-    "testing": "test",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("test", "testing"), "test"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
 }
 
 _MAX_FOLDERS = 10_000  # that are remembered
