@@ -127,7 +127,7 @@ def test_a_missed_target_leaves_the_older_limits(noisy_run, capsys):
 
 
 def test_limits_that_are_not_there_are_asked_for(trained):
-    with pytest.raises(InputMissing, match=r"no abstention.json; .*: evaluate .* --abstain error=0.05"):
+    with pytest.raises(InputMissing, match=r"no abstention.json; .* evaluate .* --abstain error=0.05"):
         Predictor(trained).decision(DecisionSettings(abstain="run"))
     with pytest.raises(SettingsError, match="threshold and abstain were given; expected one of them"):
         predict(trained, ["a"], abstain="run", threshold=0.7)

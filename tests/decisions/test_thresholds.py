@@ -99,7 +99,9 @@ def test_a_chosen_threshold_is_recorded_and_used_when_asked_for(run, capsys):
 
 @pytest.mark.slow
 def test_a_threshold_of_other_weights_is_refused(run, trained):
-    with pytest.raises(InputMissing, match=r"has no threshold\.json; choose it: evaluate"):
+    with pytest.raises(
+        InputMissing, match=r"has no threshold\.json; choose it: lowmem-sentiment evaluate"
+    ):
         recorded_threshold(run)
     evaluate(run, choose_threshold="f1")
     shutil.copyfile(trained / "weights.npz", run / "weights.npz")

@@ -40,12 +40,16 @@ def test_a_model_that_is_no_better_than_the_largest_label_is_named(accuracy):
 
 
 def test_too_few_steps_are_named():
-    assert told(steps=50) == ["training had only 100 steps (train data/mine --run NEW --recipe ngrams)"]
+    assert told(steps=50) == [
+        "training had only 100 steps (lowmem-sentiment train data/mine --run NEW --recipe ngrams)"
+    ]
 
 
 def test_a_loss_that_still_falls_steeply_is_named():
     (line,) = told(losses=(0.6, 0.3))
-    assert line.startswith("the loss still fell by 50% in the last epoch (train data/mine")
+    assert line.startswith(
+        "the loss still fell by 50% in the last epoch (lowmem-sentiment train data/mine"
+    )
 
 
 def test_reviews_of_a_single_label_say_nothing():

@@ -235,7 +235,8 @@ def test_a_moved_dataset_is_found(dataset, trained, tmp_path, data, run):
 def test_a_dataset_that_is_nowhere_is_asked_for(dataset, trained, tmp_path):
     run, place = moved(dataset, trained, tmp_path, "far/away/imdb", "new/runs/first")
     with pytest.raises(
-        InputMissing, match="is not there, nor is it beside the run; name it: evaluate RUN --data"
+        InputMissing,
+        match="is not there, nor is it beside the run; name it: lowmem-sentiment evaluate .* --data",
     ):
         run.find_dataset()
     assert run.find_dataset(place).fingerprint == dataset.fingerprint
@@ -249,5 +250,5 @@ def test_another_dataset_beside_the_run_is_not_taken_for_its_own(dataset, traine
     manifest = json.loads((place / "dataset.json").read_text())
     del manifest["checksum"]
     write_json(place / "dataset.json", {**manifest, "name": "another"})
-    with pytest.raises(InputMissing, match="name it: evaluate RUN --data"):
+    with pytest.raises(InputMissing, match="name it: lowmem-sentiment evaluate .* --data"):
         run.find_dataset()

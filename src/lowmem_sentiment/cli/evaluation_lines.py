@@ -136,7 +136,9 @@ def _notes(evaluation: "Evaluation") -> list[str]:
         notes.append("note: auc is not defined for reviews of one label, and no --fail-under checks it")
     if evaluation.files and not evaluation.drift:
         of = "the test split's known words, confidence and labels"
-        notes.append(f"note: evaluate {evaluation.run} records {of}, to compare later texts with")
+        notes.append(
+            f"note: lowmem-sentiment evaluate {evaluation.run} records {of}, to compare later texts with"
+        )
     counts = [each.reviews for each in evaluation.by_label.values()]
     if worse := no_better_than_one_label(evaluation.accuracy, evaluation.labels, counts):
         only = evaluation.confusion_matrix.any(axis=0).sum() == 1

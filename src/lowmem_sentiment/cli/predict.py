@@ -88,7 +88,7 @@ def _report_drift(options: argparse.Namespace, profile: "Profile") -> None:
     if options.drift:
         if not drift:
             missing = f"{options.run} has no record of its test split"
-            raise InputMissing(f"{missing}; make it: evaluate {options.run}")
+            raise InputMissing(f"{missing}; make it: lowmem-sentiment evaluate {options.run}")
         with replace_file(options.drift) as file:
             file.write(json.dumps(drift.to_json(), indent=1).encode() + b"\n")
     if drift and drift.texts >= FEW:

@@ -62,7 +62,9 @@ def recorded(run: RunDirectory, kind: type[Chosen]) -> Chosen:
     """
     path = run.path / kind.FILE
     if not path.exists():
-        raise InputMissing(f"{run.path} has no {kind.FILE}; choose it: evaluate {run.path} {_HOW[kind]}")
+        raise InputMissing(
+            f"{run.path} has no {kind.FILE}; choose it: lowmem-sentiment evaluate {run.path} {_HOW[kind]}"
+        )
     content = read_json(path)
     header, chosen = parse(_Header, content, str(path)), parse(kind, content, str(path))
     if header.version != VERSION:
@@ -70,7 +72,7 @@ def recorded(run: RunDirectory, kind: type[Chosen]) -> Chosen:
     if header.weights_sha256 != model_digest(run):
         raise DataError(
             f"{path} was chosen for other weights than the run has now; choose it again: "
-            f"evaluate {run.path} {chosen.option}"
+            f"lowmem-sentiment evaluate {run.path} {chosen.option}"
         )
     return chosen
 

@@ -107,7 +107,7 @@ class ScoredRun:
             first = f"prepare {dataset.directory} again with --validation-split 0.1, then "
             raise SettingsError(
                 f"{self.run.path} has no validation split; expected a run that was trained with one: "
-                f"{first if dataset.features else ''}train {dataset.directory} "
+                f"{first if dataset.features else ''}lowmem-sentiment train {dataset.directory} "
                 f"--run {self.run.path}-validated --validation-split 0.1"
             )
         if config["dataset"]["fingerprint"] != dataset.fingerprint:

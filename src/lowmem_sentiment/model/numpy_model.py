@@ -191,7 +191,7 @@ def _why_no_weights(run: RunDirectory) -> str:
             "use evaluate, or export --format saved-model"
         )
     if run.config_file.exists():
-        return f"the run is not finished; resume it with train --resume {run.path}"
+        return f"the run is not finished; resume it with lowmem-sentiment train --resume {run.path}"
     return "expected a run, or an export made with --format weights"
 
 

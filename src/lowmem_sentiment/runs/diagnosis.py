@@ -41,7 +41,7 @@ def diagnose(
     """
     by_recipe = settings_by_recipe(dataset, NGRAMS)
     if settings.learning_rate_schedule == "constant":
-        mend = f"train {dataset.directory} --run NEW --recipe {NGRAMS}"
+        mend = f"lowmem-sentiment train {dataset.directory} --run NEW --recipe {NGRAMS}"
     else:
         most = max(by_recipe.epochs, 2 * settings.epochs)  # other options, and --from, are kept
         mend = f"the same command with --epochs {most} and a new --run"
@@ -49,7 +49,8 @@ def diagnose(
     accuracy = epochs[kept - 1]["val_accuracy"]
     lines = []
     if worse := no_better_than_one_label(accuracy, dataset.labels, dataset.label_counts(split)):
-        lines.append(f"{worse} ({mend}; if that is no better, look at the labels: explore --show 0)")
+        show = f"lowmem-sentiment explore {dataset.directory} --show 0"
+        lines.append(f"{worse} ({mend}; if that is no better, look at the labels: {show})")
     if steps * settings.epochs < min(FEW_STEPS, steps * by_recipe.epochs):
         lines.append(f"training had only {steps * settings.epochs:,} steps ({mend})")
     elif len(epochs) > 1 and epochs[-1]["val_loss"] < STILL_FALLING * epochs[-2]["val_loss"]:

@@ -203,7 +203,8 @@ class RunDirectory:
             return Dataset(recorded["path"])
         raise InputMissing(
             f"{recorded['path']}, the dataset that {self.path} was trained on, is not there, nor is it "
-            "beside the run; name it: evaluate RUN --data DIR, train DIR --resume RUN"
+            f"beside the run; name it: lowmem-sentiment evaluate {self.path} --data DIR, or "
+            f"lowmem-sentiment train DIR --resume {self.path}"
         )
 
     def _places(self, recorded: dict[str, Any]) -> list[Path]:
@@ -237,7 +238,9 @@ class RunDirectory:
             state, train = "is not finished", "resume it"
             if self.finished:
                 state, train = "has only weights and curves left of what tune trained", "train it again"
-            raise InputMissing(f"{self.path} {state}: {train} with train --resume {self.path}")
+            raise InputMissing(
+                f"{self.path} {state}: {train} with lowmem-sentiment train --resume {self.path}"
+            )
         self.check(self.model_file)
 
     def remove_states(self) -> None:

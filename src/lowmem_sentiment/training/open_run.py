@@ -109,7 +109,7 @@ def resume_run(
             report(
                 f"{run.path} stays as it is: it ended early, after epoch {position.epoch}, as the last "
                 f"{job.settings.early_stopping} were no better (early_stopping); to train on from its "
-                f"weights: train {job.dataset.directory} --run NEW --from {run.path}"
+                f"weights: lowmem-sentiment train {job.dataset.directory} --run NEW --from {run.path}"
             )
         return run.summary()
     if state and job.dataset.fingerprint != trained_on:
