@@ -103,6 +103,10 @@ def test_trained_on_for_more_epochs_the_best_is_still_kept(dataset, tmp_path):
     train(dataset, tmp_path / "whole", TrainingSettings(**settings, epochs=7))
     assert json.loads((run / "summary.json").read_text())["epochs"] == 7
     assert (run / "weights.npz").read_bytes() == (tmp_path / "whole" / "weights.npz").read_bytes()
+    (run / "best.npz").write_bytes(b"damaged")
+    with pytest.raises(DataError, match=r"best\.npz is damaged"):  # before it trains
+        train(dataset, run, TrainingSettings(**settings, epochs=8), resume=True)
+    assert json.loads((run / "summary.json").read_text())["epochs"] == 7
 
 
 def test_best_weights_that_are_damaged_or_gone_are_told(tmp_path):
