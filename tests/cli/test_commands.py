@@ -513,13 +513,13 @@ def test_resuming_a_finished_run_says_that_nothing_was_done(trained, dataset, tm
     ],
 )
 def test_no_output_replaces_a_file_of_other_content(trained, tmp_path, command, capsys):
-    mine = tmp_path / "tickets.csv"
+    run, mine = shutil.copytree(trained, tmp_path / "run"), tmp_path / "tickets.csv"
     mine.write_text("number,text,label\n1,good film,positive\n")
     before = mine.read_bytes()
-    assert main(command.format(run=trained, file=mine).split()) == 73
+    assert main(command.format(run=run, file=mine).split()) == 73
     assert f"{mine} exists, and is not" in capsys.readouterr().err
     assert mine.read_bytes() == before
     again = "predictions.csv" if "--predictions" in command else "out"
     if command.startswith(("evaluate", "curves")) and "--file" not in command:
         for _ in range(2):  # what the command wrote is replaced
-            assert main(command.format(run=trained, file=tmp_path / again).split()) == 0
+            assert main(command.format(run=run, file=tmp_path / again).split()) == 0
