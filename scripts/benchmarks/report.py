@@ -109,7 +109,7 @@ def _first(result: dict[str, Any], results: Path) -> dict[str, str]:
                 peaks.append((CHARTED[name], rows[name]["peak_resident_bytes"]["median"]))
         if name == OURS and (limited := _limited(results)):
             lines.append(limited[1])
-            peaks.append(("  in the least limit tried", limited[0]))
+            peaks.append(("lowmem-sentiment, limited", limited[0]))
     header = [
         "40,000 training and 10,000 test reviews, 2 epochs",
         "peak memory",
