@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
+from ..system.errors import plural
 from .settings import BETTER, NOT_WORSE
 
 POWER = 0.8
@@ -95,8 +96,8 @@ class PairedTest:
             return "both are right on exactly the same reviews"
         low, high = self.interval
         found = (
-            f"{_verdict(self)}: {self.difference:+.2%} accuracy, {self.only_run_right:,} reviews right "
-            f"that the other has wrong and {self.only_baseline_right:,} the other way round "
+            f"{_verdict(self)}: {self.difference:+.2%} accuracy, {plural(self.only_run_right, 'review')} "
+            f"right that the other has wrong and {self.only_baseline_right:,} the other way round "
             f"(two-sided p = {self.p_value:.2g}, alpha {self.alpha:g}; {low:+.2%} to {high:+.2%})"
         )
         if self.significantly_better or self.significantly_worse:
