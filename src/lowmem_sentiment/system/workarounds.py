@@ -108,9 +108,10 @@ def import_tensorflow() -> None:
 
     for name in ("distribute", "lite"):
         # A module of the same name, which is imported later, would take the place of the API's.
-        module = vars(tensorflow)[name]
-        importlib.import_module(f"tensorflow.{name}")
-        setattr(tensorflow, name, module)
+        if module := vars(tensorflow).get(name):
+            with contextlib.suppress(ModuleNotFoundError):  # another version may have none
+                importlib.import_module(f"tensorflow.{name}")
+            setattr(tensorflow, name, module)
 
 
 def adam_slots(optimizer: Any, variable: Any) -> tuple[Any, Any] | None:
