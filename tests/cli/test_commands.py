@@ -442,10 +442,10 @@ def test_ctrl_c_at_any_moment_of_the_start_is_one_line(dataset, tmp_path, second
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=600)
     assert process.returncode in (130, 75), errors
-    *warnings, line = errors.splitlines()  # the run may have begun on its 40 test reviews
+    *others, line = errors.splitlines()  # on a fast machine the run has begun
     assert line == "lowmem-sentiment: stopped" or "error: stopped at" in line, errors
-    assert all("warning: the test split has 40 reviews" in each for each in warnings), errors
-    assert len(warnings) <= 1, errors
+    assert all(each.startswith(("lowmem-sentiment: warning: ", "epoch ")) for each in others), errors
+    assert sum("warning: " in each for each in others) <= 1, errors
 
 
 def test_an_ascii_locale_prints_what_it_can(tmp_path):
