@@ -10,7 +10,6 @@ import importlib
 import os
 import re
 import sys
-import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
@@ -85,6 +84,8 @@ class _HelpFormatter(argparse.HelpFormatter):
         super().add_usage(usage, [options, *required], groups, prefix)
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
+        import textwrap  # only help needs it
+
         lines = []
         for part in re.split(r"\n(?=\n| )|(?<=\n)\n", text.strip("\n")):
             start = re.match(r" *(?:\S+ )*? +(?=\S)|", part)

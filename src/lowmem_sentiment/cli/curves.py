@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..system.progress import Bar, can_write, terminal_size
+from ..system.progress import Bar, terminal_size
 from .options import add_json
 from .output import answer, print_text, warn
 
@@ -48,7 +48,7 @@ def _charts(curves: "list[Curve]", read: "list[Curve]") -> list[str]:
         size.columns,
         max(LEAST_ROWS, min(20, room // shown - frame)),
         colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR"),
-        characters=next(each for each in terminal_chart.CHARACTERS if can_write(each, sys.stdout)),
+        characters=terminal_chart.characters_for(sys.stdout),
         epochs=terminal_chart.epoch_ends(read),
     )
     lines = []

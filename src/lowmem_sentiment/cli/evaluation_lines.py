@@ -111,8 +111,7 @@ def _confusion_lines(evaluation: "Evaluation") -> list[str]:
         counts = [[f"{count:,}" for count in row] for row in evaluation.confusion_matrix.tolist()]
     cell = 2 + max((len(count) for row in counts for count in row), default=0)
     if not counts or LEAST + cell * len(labels) > room():
-        reviews = [each.reviews for each in evaluation.by_label.values()]
-        of = dict(zip(evaluation.labels, reviews, strict=True))
+        of = dict(zip(evaluation.labels, evaluation.label_reviews, strict=True))
         rows = [
             [each.label, each.predicted, f"{each.reviews:,}", f"{each.reviews / of[each.label]:.0%}"]
             for each in evaluation.confusions(CONFUSIONS_SHOWN)
@@ -139,7 +138,7 @@ def _notes(evaluation: "Evaluation") -> list[str]:
         notes.append(
             f"note: lowmem-sentiment evaluate {evaluation.run} records {of}, to compare later texts with"
         )
-    counts = [each.reviews for each in evaluation.by_label.values()]
+    counts = evaluation.label_reviews
     if worse := no_better_than_one_label(evaluation.accuracy, evaluation.labels, counts):
         only = evaluation.confusion_matrix.any(axis=0).sum() == 1
         worse += ", and nothing else is predicted" if only else ""

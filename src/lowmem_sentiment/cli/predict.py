@@ -57,14 +57,16 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
     predictor = Predictor(options.run)
     decision = predictor.decision(DecisionSettings(**given(options, DecisionSettings)))
     form = AnswerForm(options.keep, predictor.labels, reasons=decision.abstains)
-    lines = [_for_terminal(csv_line(form.titles))] if options.csv else []
+    lines_of, lines = _line_maker(options, form), []
+    if options.csv:
+        lines.append(_for_terminal(csv_line(form.titles), sys.stdout.isatty()))
     profile = predictor.profile() if options.file or options.drift else None
     number = 0  # as evaluate --predictions counts
     for rows in _blocks_of_rows(options, settings):
         texts = [row.text for row in rows]
         predictions = predictor.predict(texts, decision, explain=options.explain, profile=profile)
         for row, prediction in zip(rows, predictions, strict=True):
-            lines += _lines(options, form, number, row, prediction)
+            lines += lines_of(number, row, prediction)
             number += 1
         if not print_text("\n".join(lines)):
             return  # nobody reads any more
@@ -97,24 +99,29 @@ def _report_drift(options: argparse.Namespace, profile: "Profile") -> None:
             warn(warning)
 
 
-def _lines(
-    options: argparse.Namespace, form: "AnswerForm", number: int, row: Row, prediction: "Prediction"
-) -> list[str]:
-    """Return the lines of one answer, in the requested form."""
-    prediction = prediction.with_strongest(options.words)
-    if options.json:
-        return [form.to_json(number, row.kept, prediction)]
-    if options.csv:
-        return [_for_terminal(form.to_csv(number, row.kept, prediction))]
+def _line_maker(
+    options: argparse.Namespace, form: "AnswerForm"
+) -> Callable[[int, Row, "Prediction"], list[str]]:
+    """Return a function that makes the lines of one answer, in the requested form."""
     from ..evaluation.predictions import kept_cells
 
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    first, *others = _prediction_lines(prediction, colour)
-    return ["  ".join([*map(printable, kept_cells(row.kept)), first]), *others]
+    terminal = sys.stdout.isatty()
+    colour = terminal and not os.environ.get("NO_COLOR")
+
+    def lines_of(number: int, row: Row, prediction: "Prediction") -> list[str]:
+        prediction = prediction.with_strongest(options.words)
+        if options.json:
+            return [form.to_json(number, row.kept, prediction)]
+        if options.csv:
+            return [_for_terminal(form.to_csv(number, row.kept, prediction), terminal)]
+        first, *others = _prediction_lines(prediction, colour)
+        return ["  ".join([*map(printable, kept_cells(row.kept)), first]), *others]
+
+    return lines_of
 
 
-def _for_terminal(line: str) -> str:
-    return printable(line, LINE) if sys.stdout.isatty() else line
+def _for_terminal(line: str, terminal: bool) -> str:
+    return printable(line, LINE) if terminal else line
 
 
 def _blocks_of_rows(options: argparse.Namespace, settings: ReaderSettings) -> Iterator[list[Row]]:

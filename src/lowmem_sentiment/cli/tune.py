@@ -11,7 +11,7 @@ from ..monitoring.terminal_text import columns, table
 from ..search.settings import TuneSettings
 from ..system.errors import CheckFailed, SettingsError, plural
 from ..system.memory import MB
-from ..system.progress import Bar, can_write, duration
+from ..system.progress import Bar, duration
 from ..system.settings import plain
 from ..system.signals import stop_on_signals
 from .options import HTML, add_json, add_lists, add_paths, add_settings, given
@@ -107,13 +107,12 @@ def _estimate(each: "Estimate") -> str:
 def _learning_curve(result: "CrossValidation") -> list[str]:
     """Return a chart of accuracy by training reviews, and its numbers."""
     from ..monitoring.event_reader import Curve
-    from ..monitoring.terminal_chart import CHARACTERS, Style, draw
+    from ..monitoring.terminal_chart import Style, characters_for, draw
 
     points = [(each.reviews, each.metrics["accuracy"]) for each in result.points]
     steps, values = [reviews for reviews, _ in points], [each.mean for _, each in points]
     curves = [Curve("folds", part, "accuracy", steps, values) for part in ("train", "validation")]
-    characters = next(each for each in CHARACTERS if can_write(each, sys.stdout))
-    style = Style(width=min(80, room()), colour=False, characters=characters, unit="reviews")
+    style = Style(width=min(80, room()), characters=characters_for(sys.stdout), unit="reviews")
     title, *chart = draw(curves, ["folds"], style)
     del title  # it tells training from validation
     cells = [["training reviews", "accuracy"], *([f"{n:,}", _estimate(each)] for n, each in points)]

@@ -106,10 +106,13 @@ class Drift:
     quantities: list[Difference]
     labels: list[Difference]
 
+    def most_different(self, count: int) -> list[Difference]:
+        """Return the labels whose share differs most, at most `count`."""
+        return sorted(self.labels, key=lambda each: -abs(each.later - each.test))[:count]
+
     def in_words(self) -> str:
         """Return a line with each quantity, and the labels that differ most."""
-        most = sorted(self.labels, key=lambda each: -abs(each.later - each.test))[:_SHOWN]
-        return ", ".join([*map(_shown, self.quantities), *map(_shown_label, most)])
+        return ", ".join([*map(_shown, self.quantities), *map(_shown_label, self.most_different(_SHOWN))])
 
     def warning(self) -> str | None:
         """Return a line if something differs."""

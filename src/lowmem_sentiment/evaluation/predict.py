@@ -10,7 +10,7 @@ import numpy as np
 from ..decisions import recorded
 from ..decisions.settings import DecisionSettings
 from ..model.decision import Decision
-from ..model.effects import Effect, word_effects
+from ..model.effects import Effect, strongest, word_effects
 from ..model.numpy_model import load_with_vocabulary, num_known
 from ..runs.run_directory import RunDirectory
 from ..text.encoders import Counts, TextEncoder
@@ -43,8 +43,7 @@ class Prediction:
         """Return this prediction with only the `count` strongest effects in either direction."""
         if self.effects is None:
             return self
-        towards = [effect for effect in self.effects if effect.effect > 0][:count]
-        against = [effect for effect in self.effects if effect.effect < 0][-count:] if count else []
+        towards, against = strongest(self.effects, count, count)
         return replace(self, effects=towards + against)
 
     def to_json(self) -> dict[str, Any]:

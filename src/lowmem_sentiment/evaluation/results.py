@@ -155,6 +155,11 @@ class Evaluation:
         """The mean cross-entropy."""
         return self.metrics["loss"]
 
+    @property
+    def label_reviews(self) -> list[int]:
+        """The reviews of each label, in the order of `labels`."""
+        return [each.reviews for each in self.by_label.values()]
+
     def label_metrics(self) -> dict[str, float]:
         """Return each label's metrics by name, such as "recall:spam"."""
         return named_by_label(self.by_label)

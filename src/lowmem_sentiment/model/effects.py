@@ -26,6 +26,13 @@ class Effect:
         return {"word": self.word, "effect": self.effect, **ngrams}
 
 
+def strongest(effects: list[Effect], towards: int, against: int) -> tuple[list[Effect], list[Effect]]:
+    """Return the strongest of a text's effects, at most so many for and against the label, in order."""
+    found = [effect for effect in effects if effect.effect > 0][:towards]
+    other = [effect for effect in effects if effect.effect < 0]
+    return found, other[max(0, len(other) - against) :]
+
+
 def word_effects(
     model: NumpyModel, vocabulary: Vocabulary, ids: np.ndarray, label: int, unknown: str = "#"
 ) -> list[Effect]:

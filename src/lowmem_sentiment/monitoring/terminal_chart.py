@@ -4,8 +4,10 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TextIO
 
 from ..system.errors import printable
+from ..system.progress import can_write
 from .event_reader import Curve
 from .run_names import short_names
 from .terminal_text import columns, cut
@@ -24,6 +26,11 @@ FRAME_LINES = 4
 
 CHARACTERS = "┤└─┴·●*", "|+-+.o*"
 """The axis' left, corner, bottom and epochs; a single run's train, validation, result. Again in ASCII."""
+
+
+def characters_for(stream: TextIO) -> str:
+    """Return the first of `CHARACTERS` that the encoding of `stream` has."""
+    return next(each for each in CHARACTERS if can_write(each, stream))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..dataset.reader import Dataset
 from ..dataset.splits import number_in_split, split_on_disk
-from ..model.effects import Effect, word_effects
+from ..model.effects import Effect, strongest, word_effects
 from ..model.metrics import Mistake
 from ..model.numpy_model import NumpyModel
 from ..runs.configuration import TrainingSettings
@@ -120,8 +120,7 @@ def describe_most_wrong(
         if model:
             known = model.known_ids(inputs[number][0])
             effects = word_effects(model, vocabulary, known, each.predicted, "·")
-        towards = [effect for effect in effects[:8] if effect.effect > 0]
-        away = [effect for effect in effects[-4:] if effect.effect < 0]
+        towards, away = strongest(effects, 8, 4)
         text = words.decode(ids[1:], unknown="·").split(" ")
         shown = [*towards, *away]
         marked = _mark(text, {effect.word: "**" if effect.effect > 0 else "*" for effect in shown})

@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..evaluation.results import Comparison, Evaluation
+from ..runs.diagnosis import largest_label
 from ..runs.run_directory import RunDirectory
 from ..system.errors import LowmemError, plural
 from ..system.settings import plain
 from . import curves, metric_tables
 from .charts import MOST_LINES
-from .metric_tables import WORST, largest_label, metric_name, paired_tests, verdict
+from .metric_tables import WORST, metric_name, paired_tests, verdict
 from .mistakes import confusions, mistakes
 from .page import Html, date, ends, facts, folded, grid, joined, name, page, section, table, tag
 
@@ -42,7 +43,7 @@ def _part(comparison: Comparison) -> tuple[str, str, Html, list[Html | None]]:
 
 
 def _lead(evaluation: Evaluation) -> Html:
-    largest, share = largest_label(evaluation)
+    largest, share = largest_label(evaluation.labels, evaluation.label_reviews)
     interval = ends(evaluation.intervals["accuracy"], ".1%")
     return joined(
         tag("b", f"{evaluation.accuracy:.1%}"),
@@ -113,10 +114,9 @@ def _drift(evaluation: Evaluation) -> Html | None:
     found = evaluation.drift
     if not found:
         return None
-    most = sorted(found.labels, key=lambda each: -abs(each.later - each.test))[:WORST]
     rows = [
         [name(each.name), each.later, each.test, tag("b", "differs") if each.differs else "similar"]
-        for each in (*found.quantities, *most)
+        for each in (*found.quantities, *found.most_different(WORST))
     ]
     note = "Means over the texts; of a label, the share of texts that are predicted to have it."
     head = ["", "these texts", "test split", ""]

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..decisions.significance import MetricDifference, PairedTest
 from ..evaluation.results import Evaluation
+from ..runs.diagnosis import largest_label
 from .curves import names_of
 from .page import Html, bar, ends, folded, joined, name, section, shortened, table, tag, tiles
 
@@ -42,17 +43,10 @@ def metric_name(metric: str) -> str:
     return shown[:1].upper() + shown[1:] + (f" of “{shortened(label, 24)}”" if label else "")
 
 
-def largest_label(evaluation: Evaluation) -> tuple[str, float]:
-    """Return the label with the most reviews, and its share of them."""
-    counts = {label: each.reviews for label, each in evaluation.by_label.items()}
-    largest = max(counts, key=counts.__getitem__)
-    return largest, counts[largest] / max(1, evaluation.reviews)
-
-
 def metrics(evaluation: Evaluation) -> Html:
     """Return the metrics with their intervals: the most important large, all in a table."""
     two, values = len(evaluation.labels) == 2, evaluation.metrics
-    largest, share = largest_label(evaluation)
+    largest, share = largest_label(evaluation.labels, evaluation.label_reviews)
     shown = ["accuracy", *(("f1", "auc") if two else ("macro_f1",)), "calibration_error", "loss"]
     remarks = {key: ends(each) for key, each in evaluation.intervals.items()}
     large = [(metric_name(key), f"{values[key]:.4f}", remarks.get(key)) for key in shown if key in values]

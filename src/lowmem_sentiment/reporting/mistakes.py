@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from ..evaluation.predictions import ExplainedMistake
 from ..evaluation.results import Evaluation
+from ..model.effects import strongest
 from .metric_tables import WORST
 from .page import Html, bar, joined, name, section, table, tag
 
@@ -73,14 +74,13 @@ def mistakes(evaluation: Evaluation) -> Html | None:
 
 def _mistake(explained: ExplainedMistake) -> Html:
     mistake, effects = explained
-    towards = [effect for effect in effects if effect.effect > 0][:8]
-    away = [effect for effect in effects if effect.effect < 0][-4:][::-1]
-    strongest = [*towards, *away]
-    words = (tag("span", name(each.word), f" {each.effect:+.2f}".replace("-", "−")) for each in strongest)
+    towards, away = strongest(effects, 8, 4)
+    shown = [*towards, *reversed(away)]
+    words = (tag("span", name(each.word), f" {each.effect:+.2f}".replace("-", "−")) for each in shown)
     about = tag("small", f"review {mistake.number:,} · {mistake.probability:.2%}")
     head = tag("h3", name(mistake.label), ", taken for ", name(mistake.predicted), " ", about)
-    quoted = marked(mistake.text, {each.word: each.effect for each in strongest})
-    listed = tag("p", joined(*words, between=" · "), class_="words") if strongest else None
+    quoted = marked(mistake.text, {each.word: each.effect for each in shown})
+    listed = tag("p", joined(*words, between=" · "), class_="words") if shown else None
     return tag("article", head, tag("blockquote", *quoted, dir="auto"), listed)
 
 

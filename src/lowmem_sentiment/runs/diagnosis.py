@@ -16,17 +16,22 @@ FEW_STEPS = 300
 """After fewer steps a model has hardly begun to learn: IMDb's 2 epochs have 2,500."""
 
 
+def largest_label(labels: Sequence[str], counts: Sequence[int]) -> tuple[str, float]:
+    """Return the label with the most reviews, and its share of them, from each label's `counts`."""
+    largest = max(range(len(counts)), key=counts.__getitem__)
+    return labels[largest], counts[largest] / max(1, sum(counts))
+
+
 def no_better_than_one_label(accuracy: float, labels: Sequence[str], counts: Sequence[int]) -> str | None:
     """Return a line if a model is right no more often than always answering the largest label.
 
     `counts` are the reviews of each label in the split on which `accuracy` was measured.
     """
-    largest = max(range(len(counts)), key=counts.__getitem__)
-    share = counts[largest] / max(1, sum(counts))
+    largest, share = largest_label(labels, counts)
     if accuracy > share or share == 1:
         return None
     return (
-        f"accuracy {accuracy:.4f} is no better than always answering '{printable(labels[largest], 60)}', "
+        f"accuracy {accuracy:.4f} is no better than always answering '{printable(largest, 60)}', "
         f"{share:.4f}"
     )
 
