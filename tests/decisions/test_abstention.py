@@ -1,3 +1,4 @@
+import csv
 import json
 
 import numpy as np
@@ -109,13 +110,30 @@ def test_a_run_that_abstains_says_why_everywhere(noisy_run, tmp_path, capsys):
     command = ["predict", str(noisy_run), *texts, "--abstain", "run"]
     assert main([*command, "--json"]) == 0
     lines = list(map(json.loads, capsys.readouterr().out.splitlines()))
-    assert (lines[1]["label"], lines[1]["reason"]) == (None, NOT_SURE) and "reason" not in lines[0]
+    assert (lines[1]["label"], lines[1]["reason"]) == (None, NOT_SURE) and lines[0]["reason"] is None
     assert main([*command, "--csv"]) == 0
     head, first, second, *_ = capsys.readouterr().out.splitlines()
     assert head.startswith("number,label,reason,probability,known,")
     assert first.startswith("0,a,,0.") and second.startswith(f"1,,{NOT_SURE},0.")
     assert main(command) == 0
     assert capsys.readouterr().out.splitlines()[2].startswith(f"no label: {FEW_KNOWN_WORDS}  0.")
+
+
+def test_evaluate_writes_the_answers_that_predict_gives(noisy_run, tmp_path, capsys):
+    evaluate(noisy_run, abstain="error=0.3")
+    texts = ["great the film was", "great wonderful moving the", "xyzzy"]
+    rows = tmp_path / "rows.tsv"
+    rows.write_text("text\tlabel\n" + "".join(f"{text}\ta\n" for text in texts))
+    expected = [(each.label, each.reason) for each in predict(noisy_run, texts, abstain="run")]
+    assert expected == [("a", None), (None, NOT_SURE), (None, FEW_KNOWN_WORDS)]
+    for name in ("out.jsonl", "out.csv", "out.csv"):  # the second replaces the first
+        command = ["evaluate", str(noisy_run), "--file", str(rows), "--abstain", "run", "--predictions"]
+        assert main([*command, str(tmp_path / name)]) == 0
+    lines = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
+    assert [(each["predicted"], each["reason"]) for each in lines] == expected
+    with open(tmp_path / "out.csv", newline="") as file:
+        found = [(each["predicted"] or None, each["reason"] or None) for each in csv.DictReader(file)]
+    assert found == expected
 
 
 def test_a_missed_target_leaves_the_older_limits(noisy_run, capsys):

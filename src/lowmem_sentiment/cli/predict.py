@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
     from ..evaluation.drift import Profile
     from ..evaluation.predict import Prediction
     from ..evaluation.predictions import AnswerForm
+    from ..model.decision import Decision
 
 OTHERS = 5
 """How many labels besides the predicted one are shown; --json and --csv have them all."""
@@ -42,7 +43,7 @@ class _Options(Settings):
 
 def run(options: argparse.Namespace, bar: Bar) -> None:
     from ..evaluation.predict import Predictor
-    from ..evaluation.predictions import AnswerForm, csv_line
+    from ..evaluation.predictions import prediction_form
     from ..system.files import check_output
 
     settings = ReaderSettings(**given(options, ReaderSettings))
@@ -56,10 +57,10 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
         check_output(options.drift, r'\{\s+"texts": \d+,\s+"test_texts": ')
     predictor = Predictor(options.run)
     decision = predictor.decision(DecisionSettings(**given(options, DecisionSettings)))
-    form = AnswerForm(options.keep, predictor.labels, reasons=decision.abstains)
-    lines_of, lines = _line_maker(options, form), []
-    if options.csv:
-        lines.append(_for_terminal(csv_line(form.titles), sys.stdout.isatty()))
+    form = prediction_form(options.keep, predictor.labels, decision, csv=options.csv)
+    lines_of, lines = _line_maker(options, form, decision), []
+    if form.header:
+        lines.append(_for_terminal(form.header))
     profile = predictor.profile() if options.file or options.drift else None
     number = 0  # as evaluate --predictions counts
     for rows in _blocks_of_rows(options, settings):
@@ -100,28 +101,26 @@ def _report_drift(options: argparse.Namespace, profile: "Profile") -> None:
 
 
 def _line_maker(
-    options: argparse.Namespace, form: "AnswerForm"
+    options: argparse.Namespace, form: "AnswerForm", decision: "Decision"
 ) -> Callable[[int, Row, "Prediction"], list[str]]:
     """Return a function that makes the lines of one answer, in the requested form."""
     from ..evaluation.predictions import kept_cells
 
-    terminal = sys.stdout.isatty()
-    colour = terminal and not os.environ.get("NO_COLOR")
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
     def lines_of(number: int, row: Row, prediction: "Prediction") -> list[str]:
         prediction = prediction.with_strongest(options.words)
-        if options.json:
-            return [form.to_json(number, row.kept, prediction)]
-        if options.csv:
-            return [_for_terminal(form.to_csv(number, row.kept, prediction), terminal)]
+        if options.json or options.csv:
+            line = form.line(number, row.kept, prediction.to_json(reason=decision.abstains))
+            return [_for_terminal(line) if options.csv else line]
         first, *others = _prediction_lines(prediction, colour)
         return ["  ".join([*map(printable, kept_cells(row.kept)), first]), *others]
 
     return lines_of
 
 
-def _for_terminal(line: str, terminal: bool) -> str:
-    return printable(line, LINE) if terminal else line
+def _for_terminal(line: str) -> str:
+    return printable(line, LINE) if sys.stdout.isatty() else line
 
 
 def _blocks_of_rows(options: argparse.Namespace, settings: ReaderSettings) -> Iterator[list[Row]]:

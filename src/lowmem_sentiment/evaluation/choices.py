@@ -109,6 +109,12 @@ def _choose_abstention(scored: ScoredRun, error: float, progress: Progress) -> A
     return Abstention(error, abstention.CERTAINTY, log_odds, least, per_word, *numbers, *_origin(group))
 
 
+def reasons(nth: int, scored: ScoredRun, batch: Batch, scores: Scores) -> list[str | None]:
+    """Return why each review gets no label from the `nth` scored run; None for an answered one."""
+    known, words = _known_and_words(nth, scored, batch, scores.ids)
+    return scored.decision.reasons(scores.probabilities, known, words)
+
+
 def _known_and_words(
     nth: int, scored: ScoredRun, batch: Batch, ids: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -127,10 +133,9 @@ class AnswerCount:
 
     def __call__(self, batch: Batch, scores: list[Scores]) -> None:
         mine = scores[self._nth]
-        known, words = _known_and_words(self._nth, self._scored, batch, mine.ids)
-        reasons = self._scored.decision.reasons(mine.probabilities, known, words)
-        self._reasons.update(reasons)
-        answered = np.array([reason is None for reason in reasons])
+        why = reasons(self._nth, self._scored, batch, mine)
+        self._reasons.update(why)
+        answered = np.array([reason is None for reason in why])
         self._right += int(np.count_nonzero(mine.right & answered))
 
     def answers(self) -> Answers:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from ..runs.run_directory import RunDirectory
 from ..system.errors import DataError, SettingsError
 from ..system.progress import Progress, no_progress
 from . import drift
-from .choices import AnswerCount, BeforeTemperature, decide
+from .choices import AnswerCount, BeforeTemperature, decide, reasons
 from .intervals import intervals, reliability
 from .labelled_texts import TextFiles
 from .paired_bootstrap import PairedBootstrap, split_metric
@@ -125,9 +126,7 @@ def _evaluate_group(
     scored = [*group.runs, baseline] if baseline else group.runs
     reference = len(group.runs) if baseline else 0
     labels = scored[0].labels
-    pairs = np.zeros(
-        (len(group.runs), 2), np.int64
-    )  # reviews that only the baseline, or the run, has right
+    pairs = np.zeros((len(group.runs), 2), np.int64)  # that only the baseline, or the run, has right
 
     def count_pairs(batch: Batch, scores: list[Scores]) -> None:
         theirs = scores[reference].right
@@ -135,7 +134,9 @@ def _evaluate_group(
             pair += np.count_nonzero(theirs & ~mine.right), np.count_nonzero(mine.right & ~theirs)
 
     counted = [_Observers(nth, run, group, reference, settings) for nth, run in enumerate(group.runs)]
-    with write_predictions(predictions, labels, group.texts.keep if group.texts else ()) as written:
+    keep = group.texts.keep if group.texts else ()
+    why = partial(reasons, 0, scored[0]) if scored[0].decision.abstains else None
+    with write_predictions(predictions, labels, keep, why) as written:
         observers: list[Observer] = [count_pairs, *written]
         observers += [each for some in counted for each in some.wanted()]
         batches = with_progress(group.batches(), "evaluate", group.total, progress)

@@ -46,13 +46,13 @@ class Prediction:
         towards, against = strongest(self.effects, count, count)
         return replace(self, effects=towards + against)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the object that ``predict --json`` prints.
+    def to_json(self, *, reason: bool = False) -> dict[str, Any]:
+        """Return the object that ``predict --json`` prints, with "effects" only if requested.
 
-        It has "effects" only if requested, and "reason" only without a label.
+        It has a "reason" if there is no label, and with `reason` also null.
         """
         content: dict[str, Any] = {"label": self.label}
-        if self.label is None:
+        if reason or self.label is None:
             content["reason"] = self.reason
         content |= {"probability": self.probability, "probabilities": self.probabilities}
         if self.effects is not None:

@@ -7,49 +7,65 @@ import contextlib
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..model.decision import Decision
 from ..model.effects import Effect, word_effects
 from ..model.numpy_model import NumpyModel
 from ..system.errors import SettingsError
 from ..system.files import check_output, replace_file
 from ..text.vocabulary import Vocabulary
-from .predict import Prediction
 from .scoring import Batch, Observer, Scores
 
 if TYPE_CHECKING:
     from .scoring import Model
 
+Reasons = Callable[[Batch, Scores], list[str | None]]
+"""Why each review of a batch gets no label; None for one that is answered."""
+
 _TEXT_BYTES = 4_000  # kept of each mistake while the pass runs
 
 
 class AnswerForm:
-    """How predict and serve write predictions: as JSON Lines or CSV, with columns kept from the input."""
+    """The form of answers: JSON Lines or CSV, with columns kept from the input."""
 
-    def __init__(self, keep: Sequence[str], labels: Sequence[str], *, reasons: bool = False):
-        """Name the kept columns; `reasons` adds a column with why a text has no label to CSV."""
-        self.keep, self.labels, self._reasons = keep, labels, reasons
-        why = ["reason"] if reasons else []
-        answer = ["label", *why, "probability", "known", *(f"probability:{label}" for label in labels)]
-        self.titles = answer_titles(keep, answer)
-        """The header of CSV; a kept column that has an answer's name is kept:NAME."""
+    def __init__(self, keep: Sequence[str], columns: Sequence[str], labels: Sequence[str], *, csv: bool):
+        """Name the kept columns, the answer's `columns` beside its probabilities, and the labels."""
+        self.keep, self._columns, self._csv = keep, columns, csv
+        answer = [*columns, *(f"probability:{label}" for label in labels)]
+        taken, kept = {"number", *answer}, []
+        for name in keep:
+            while name in taken:
+                name = f"kept:{name}"
+            taken.add(name)
+            kept.append(name)
+        self.header = csv_line(["number", *kept, *answer]) if csv else None
+        """A line without its end; a kept column that has an answer's name is kept:NAME."""
 
-    def to_json(self, number: int, kept: Sequence[Any], prediction: Prediction) -> str:
-        """Return a line of JSON without its end."""
-        values = {"kept": dict(zip(self.keep, kept, strict=True))} if self.keep else {}
-        return json.dumps({"number": number, **values, **prediction.to_json()})
+    def line(self, number: int, kept: Sequence[Any], answer: Mapping[str, Any]) -> str:
+        """Return a line without its end; `answer` has the columns and "probabilities" by label."""
+        if self._csv:
+            cells = (_cell(answer[name]) for name in self._columns)
+            return csv_line([number, *kept_cells(kept), *cells, *answer["probabilities"].values()])
+        named = {"kept": dict(zip(self.keep, kept, strict=True))} if self.keep else {}
+        return json.dumps({"number": number, **named, **answer})
 
-    def to_csv(self, number: int, kept: Sequence[Any], prediction: Prediction) -> str:
-        """Return a line of CSV without its end; a kept value that is not text is written as JSON."""
-        why = [prediction.reason or ""] if self._reasons else []
-        known = str(prediction.known).lower()
-        answer = [prediction.label or "", *why, prediction.probability, known]
-        return csv_line([number, *kept_cells(kept), *answer, *prediction.probabilities.values()])
+
+def prediction_form(
+    keep: Sequence[str], labels: Sequence[str], decision: Decision, *, csv: bool
+) -> AnswerForm:
+    """Return the form of predictions; they have a reason if a text may get no label."""
+    reason = ["reason"] if decision.abstains else []
+    return AnswerForm(keep, ["label", *reason, "probability", "known"], labels, csv=csv)
+
+
+def _cell(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def csv_line(cells: Sequence[Any]) -> str:
@@ -57,6 +73,11 @@ def csv_line(cells: Sequence[Any]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="").writerow(cells)
     return text.getvalue()
+
+
+def kept_cells(kept: Sequence[Any]) -> list[str]:
+    """Return kept values as text: JSON, except for texts."""
+    return [each if isinstance(each, str) else json.dumps(each) for each in kept]
 
 
 def check_predictions_path(path: Path) -> bool:
@@ -67,59 +88,39 @@ def check_predictions_path(path: Path) -> bool:
     as_csv = {".csv": True, ".jsonl": False, ".ndjson": False}.get(path.suffix.lower())
     if as_csv is None:
         raise SettingsError(f"predictions is {str(path)!r}, expected a name that ends in .csv or .jsonl")
-    check_output(path, r'number,.*\bpredicted,"?probability:|\{"number": \d+, .*"predicted": ')
+    check_output(path, r'number,.*\bpredicted,(reason,)?"?probability:|\{"number": \d+, .*"predicted": ')
     return as_csv
-
-
-def answer_titles(keep: Sequence[str], answer: Sequence[str]) -> list[str]:
-    """Return the names of the columns, each once: a kept one that has an answer's name is kept:NAME."""
-    taken = {"number", *answer}
-    kept = []
-    for name in keep:
-        while name in taken:
-            name = f"kept:{name}"
-        taken.add(name)
-        kept.append(name)
-    return ["number", *kept, *answer]
-
-
-def kept_cells(kept: Sequence[Any]) -> list[str]:
-    """Return kept values as text: JSON, except for texts."""
-    return [each if isinstance(each, str) else json.dumps(each) for each in kept]
 
 
 @contextlib.contextmanager
 def write_predictions(
-    path: Path | None, labels: Sequence[str], keep: Sequence[str] = ()
+    path: Path | None, labels: Sequence[str], keep: Sequence[str] = (), reasons: Reasons | None = None
 ) -> Iterator[list[Observer]]:
     """Yield an observer that writes each prediction of the first model; the file appears when whole.
 
     A row has the review's number from 0, the values of the columns `keep`, its label, the label
-    predicted, and each label's probability. Yields no observer without a `path`. Raises OutputError when
-    the system refuses.
+    predicted, and each label's probability. If the run abstains, `reasons` tells why a review gets no
+    label. Yields no observer without a `path`. Raises OutputError when the system refuses.
     """
     if path is None:
         yield []
         return
-    as_csv = check_predictions_path(path)
+    columns = ["label", "predicted", *["reason"] * bool(reasons)]
+    form = AnswerForm(keep, columns, labels, csv=check_predictions_path(path))
     with replace_file(path) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
-        writer = csv.writer(text, lineterminator="\n")
-        if as_csv:
-            titles = (f"probability:{label}" for label in labels)
-            writer.writerow(answer_titles(keep, ["label", "predicted", *titles]))
+        if form.header:
+            text.write(form.header + "\n")
 
         def observe(batch: Batch, scores: list[Scores]) -> None:
-            columns = batch.numbers, batch.labels, scores[0].predicted, scores[0].probabilities
-            rows = zip(*(each.tolist() for each in columns), strict=True)
-            for nth, (number, label, guess, row) in enumerate(rows):
-                content = {"label": labels[label], "predicted": labels[guess]}
-                kept = batch.kept(nth)
-                if as_csv:
-                    writer.writerow([number, *kept_cells(kept), *content.values(), *row])
-                else:
-                    named = {"kept": dict(zip(keep, kept, strict=True))} if keep else {}
-                    content |= {"probabilities": dict(zip(labels, row, strict=True))}
-                    text.write(json.dumps({"number": number, **named, **content}) + "\n")
+            mine = scores[0]
+            arrays = batch.numbers, batch.labels, mine.predicted, mine.probabilities
+            why = reasons(batch, mine) if reasons else [None] * len(mine.right)
+            rows = zip(*(each.tolist() for each in arrays), why, strict=True)
+            for nth, (number, label, guess, row, reason) in enumerate(rows):
+                answer = {"label": labels[label], "predicted": None if reason else labels[guess]}
+                answer |= {"reason": reason} if reasons else {}
+                answer["probabilities"] = dict(zip(labels, row, strict=True))
+                text.write(form.line(number, batch.kept(nth), answer) + "\n")
 
         yield [observe]
 

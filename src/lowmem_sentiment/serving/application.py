@@ -19,8 +19,7 @@ from werkzeug.wrappers import Request, Response
 from werkzeug.wsgi import wrap_file
 
 from ..decisions.settings import DecisionSettings
-from ..evaluation.predict import Prediction
-from ..evaluation.predictions import AnswerForm
+from ..evaluation.predictions import prediction_form
 from ..model.decision import Decision
 from ..system.errors import SettingsError, printable
 from ..text.reader_settings import ReaderSettings
@@ -175,7 +174,7 @@ class Application:
         if hugging_face:
             return protocols.hugging_face_answer(content, predictions)
         if request.endpoint == "explain":
-            return protocols.explanations(content, predictions)
+            return protocols.explanations(content, predictions, decision.abstains)
         return protocols.tensorflow_answer(content, predictions, predictor.labels, decision.abstains)
 
     def _predict_table(self, request: _Request, model: LoadedModel) -> Response:
@@ -185,14 +184,16 @@ class Application:
             raise BadRequest(f"is {printable(asked, 60)}, expected true or false", "abstain")
         decision = _decision(model, None if asked is None else asked == "true", "abstain")
 
-        def predict(texts: list[bytes]) -> list[Prediction]:
+        def predict(texts: list[bytes]) -> list[dict[str, Any]]:
             request.texts += len(texts)
-            return model.predictor.predict(texts, decision)
+            predictions = model.predictor.predict(texts, decision)
+            return [each.to_json(reason=decision.abstains) for each in predictions]
 
-        form = AnswerForm(wanted.getlist("keep"), model.predictor.labels, reasons=decision.abstains)
-        format = FORMATS[request.mimetype]
+        labels, format = model.predictor.labels, FORMATS[request.mimetype]
+        form = prediction_form(wanted.getlist("keep"), labels, decision, csv=format == "csv")
         settings = ReaderSettings(format=format, text_column=wanted.get("text_column"))
-        answer = answer_table(request.stream, settings, form, predict)
+        block = protocols.texts_at_a_time(len(labels))
+        answer = answer_table(request.stream, settings, form, predict, block)
         content_type = "text/csv; charset=utf-8" if format == "csv" else request.mimetype
         return Response(wrap_file(request.environ, answer), content_type=content_type)
 

@@ -90,10 +90,13 @@ def tensorflow_answer(
     return {"predictions": [dict(zip(columns, row, strict=True)) for row in rows]}
 
 
-def explanations(content: Mapping[str, Any], predictions: Sequence[Prediction]) -> dict[str, Any]:
+def explanations(
+    content: Mapping[str, Any], predictions: Sequence[Prediction], reasons: bool
+) -> dict[str, Any]:
     """Return KServe's answer to `:explain`: each prediction with its strongest words."""
     words = _whole_number(content, "words") or 5
-    return {"explanations": [each.with_strongest(words).to_json() for each in predictions]}
+    shown = (each.with_strongest(words) for each in predictions)
+    return {"explanations": [each.to_json(reason=reasons) for each in shown]}
 
 
 def hugging_face_texts(content: Mapping[str, Any], limit: int) -> list[bytes]:

@@ -7,14 +7,13 @@ an error instead of half an answer, and a slow client delays nobody.
 import io
 import tempfile
 from collections.abc import Callable
-from typing import IO
+from typing import IO, Any
 
-from ..evaluation.predict import Prediction
-from ..evaluation.predictions import AnswerForm, csv_line
+from ..evaluation.predictions import AnswerForm
 from ..system.errors import LowmemError
 from ..text.reader_settings import ReaderSettings
 from ..text.readers.formats import read_rows
-from .protocols import BadRequest, texts_at_a_time
+from .protocols import BadRequest
 
 FORMATS = {
     "text/csv": "csv",
@@ -34,26 +33,23 @@ def answer_table(
     stream: IO[bytes],
     settings: ReaderSettings,
     form: AnswerForm,
-    predict: Callable[[list[bytes]], list[Prediction]],
+    predict: Callable[[list[bytes]], list[dict[str, Any]]],
+    block: int,
 ) -> IO[bytes]:
-    """Return a file with the answer; BadRequest for a bad row."""
+    """Return a file with the answers, predicted `block` at a time; BadRequest for a bad row."""
     body = io.BufferedReader(stream)  # type: ignore[type-var]
     if body.peek(6).startswith(_COMPRESSED):
         raise BadRequest("the body is compressed, expected text", code=415)
-    block = texts_at_a_time(len(form.labels))
     answer: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # the caller's
-    number = 0
-    as_csv = settings.format == "csv"
-    line, end = (form.to_csv, "\r\n") if as_csv else (form.to_json, "\n")
-    if as_csv:
-        answer.write(f"{csv_line(form.titles)}\r\n".encode())
+    number, end = 0, "\r\n" if form.header else "\n"
+    if form.header:
+        answer.write(f"{form.header}{end}".encode())
     try:
         for rows in read_rows(body, settings, keep=form.keep):
             for at in range(0, len(rows), block):
                 some = rows[at : at + block]
-                predictions = predict([row.text for row in some])
-                for row, each in zip(some, predictions, strict=True):
-                    answer.write(f"{line(number, row.kept, each)}{end}".encode())
+                for row, content in zip(some, predict([row.text for row in some]), strict=True):
+                    answer.write(f"{form.line(number, row.kept, content)}{end}".encode())
                     number += 1
     except LowmemError as error:
         message = str(error).replace(", or another --delimiter", "")  # a request has parameters
