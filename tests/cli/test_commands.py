@@ -8,12 +8,11 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 from helpers import run_cli
 
-from lowmem_sentiment.cli import command_line, main, output, training_lines
+from lowmem_sentiment.cli import command_line, main, output
 from lowmem_sentiment.cli import predict as cli_predict
 from lowmem_sentiment.cli import train as cli_train
 from lowmem_sentiment.evaluation.predict import Effect, Prediction
@@ -309,30 +308,6 @@ def test_a_run_from_another_takes_over_its_settings_but_those_given(
     assert (settings.batch_size, settings.seed) == (7, TrainingSettings.seed)
     for name in {*cli_train._OF_PARENT} - {"batch_size"}:
         assert getattr(settings, name) == getattr(parent, name) != getattr(TrainingSettings, name)
-
-
-@pytest.mark.parametrize(
-    ("told", "row"),
-    [
-        ({"epoch": 2, "best_by": "f1"}, "2 of 3 is kept, the best by f1 in validation"),
-        ({"least_loss_epoch": 2}, "test loss rose after epoch 2 (--keep-best --best-by loss)"),
-        (
-            {"least_loss_epoch": 1, "validated_on": "validation"},
-            "validation loss rose after epoch 1 (--keep-best --best-by loss)",
-        ),
-        ({}, None),
-        ({"best_epoch": 2}, None),
-        ({"epochs": 1, "epoch": 1, "best_epoch": 1, "least_loss_epoch": 1}, None),
-    ],
-)
-def test_a_summary_says_whether_other_epochs_may_be_better(told, row):
-    usual = {"epoch": 3, "epochs": 3, "best_epoch": 3, "validated_on": "test", "least_loss_epoch": None}
-    summary = SimpleNamespace(**{**usual, **told})
-    shown = training_lines.epoch_row(summary, keep_best=False, constant=True)
-    assert list(shown.values()) == ([row] if row else [])
-    risen = SimpleNamespace(**{**usual, "least_loss_epoch": 2, "best_epoch": 2})
-    assert not training_lines.epoch_row(risen, keep_best=True, constant=True)
-    assert not training_lines.epoch_row(risen, keep_best=False, constant=False)
 
 
 def test_every_exit_code_is_in_the_help(capsys):

@@ -1,5 +1,6 @@
 """A model that is bad is named, with the command that mends it, and a good one is not."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,8 +23,11 @@ CONSTANT = TrainingSettings()
 LINEAR = TrainingSettings(epochs=10, learning_rate_schedule="linear")
 
 
-def told(settings=CONSTANT, accuracy=0.9, losses=(0.5, 0.45), steps=250):
-    epochs = [{"val_accuracy": accuracy, "val_loss": loss} for loss in losses]
+def told(settings=CONSTANT, accuracy=0.9, losses=(0.5, 0.45), steps=250, better=0.0):
+    epochs = [
+        {"epoch": nth, "val_accuracy": accuracy + nth * better, "val_loss": loss}
+        for nth, loss in enumerate(losses, 1)
+    ]
     return diagnose(DATASET, settings, epochs, len(epochs), steps)
 
 
@@ -50,6 +54,20 @@ def test_a_loss_that_still_falls_steeply_is_named():
     assert line.startswith(
         "the loss still fell by 50% in the last epoch (lowmem-sentiment train data/mine"
     )
+
+
+def test_a_loss_that_has_risen_is_named_with_the_options_that_keep_the_better_epoch():
+    risen = {"losses": (0.5, 0.4, 0.45)}
+    keep = "--keep-best --best-by loss and a new --run)"
+    assert told(**risen) == [
+        f"test loss has risen since epoch 2 (the same command with --validation-split 0.1 {keep}"
+    ]
+    assert told(replace(LINEAR, validation_split=0.2), **risen) == [
+        f"validation loss has risen since epoch 2 (the same command with {keep}"
+    ]
+    assert told(LINEAR, better=0.01, **risen) == []  # overconfident, but more accurate
+    assert told(replace(CONSTANT, validation_split=0.2, keep_best=True), **risen) == []
+    assert told(losses=(0.5, 0.4, 0.401)) == []
 
 
 def test_reviews_of_a_single_label_say_nothing():

@@ -1,5 +1,6 @@
 """The loop against Keras' own `fit`, and as Keras' callbacks meet it."""
 
+import math
 import re
 import threading
 
@@ -246,6 +247,20 @@ def test_progress_has_the_steps_left_in_all_epochs_and_a_line_an_epoch(dataset):
     line = "  ".join(["epoch 1/2", *(f"{name} {number}" for name in names), r"\d+\.\d s"])
     assert re.fullmatch(line, reports[5]) and reports[6] == ("epoch 2/2", 7, 13)
     assert reports[-2].startswith("epoch 2/2  ") and reports[-1] == "saving the model"
+
+
+def test_many_short_epochs_have_few_lines_and_the_last_has_one(monkeypatch):
+    monkeypatch.setattr(ReportProgress, "INTERVAL", math.inf)
+    lines, progress, position = [], Progress(), Position(seconds=[0.1])
+    progress.line = lines.append
+    report = ReportProgress(progress, position, 5)
+    report.set_params({"epochs": 30, "steps": 20})
+    for epoch in range(25):  # early stopping ends it
+        report.on_epoch_begin(epoch)
+        position.epochs.append({"epoch": epoch + 1, "step": 20, "loss": 0.5})
+        report.on_epoch_end(epoch)
+    report.on_train_end()
+    assert lines == ["epoch 1/30  loss 0.500  0.1 s", "epoch 25/30  loss 0.500  0.1 s"]
 
 
 def test_executions_cover_the_steps_that_are_left():

@@ -87,7 +87,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
             settings = _fit_to_memory(limit, dataset, settings, workers, resumed=bool(options.resume))
         summary = _train(options, bar, control, cluster, dataset, settings)
     too_good = bool(ranked_with_held_out(dataset, settings.validation_split))
-    answer(options, summary.to_json(), lambda: summary_lines(summary, settings, too_good))
+    answer(options, summary.to_json(), lambda: summary_lines(summary, too_good))
 
 
 def _train(

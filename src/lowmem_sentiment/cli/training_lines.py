@@ -3,7 +3,6 @@
 from typing import Any
 
 from ..monitoring.terminal_text import table
-from ..runs.configuration import TrainingSettings
 from ..runs.summary import TrainingSummary
 from ..system.errors import plural
 from ..system.memory import MB, Limit
@@ -25,13 +24,14 @@ _PARTS = {
 """A description of each part of a plan."""
 
 
-def summary_lines(summary: TrainingSummary, settings: TrainingSettings, too_good: bool) -> list[str]:
+def summary_lines(summary: TrainingSummary, too_good: bool) -> list[str]:
     """Return the summary; `too_good`: validation reviews helped to rank the n-grams."""
     metrics, seconds, held_out = summary.metrics, summary.seconds, summary.validated_on
     time = f"{seconds.training:.1f} s for {plural(summary.epochs, 'epoch')}, "
     time += f"{summary.reviews_per_second:,.0f} reviews/s"
     if seconds.waiting_for_data is not None:
         time += f", {min(seconds.waiting_for_data / seconds.training, 1):.0%} waiting for data"
+    kept = f"{summary.epoch} of {summary.epochs} is kept, the best by {summary.best_by} in validation"
     rows = {
         "started from": summary.parent,
         "data": summary.data,
@@ -41,7 +41,7 @@ def summary_lines(summary: TrainingSummary, settings: TrainingSettings, too_good
         f"{held_out} loss": f"{metrics['val_loss']:.4f}",
         "train accuracy": f"{metrics['accuracy']:.4f}",
         "note": VALIDATION_TOO_GOOD if too_good else None,
-        **epoch_row(summary, settings.keep_best, settings.learning_rate_schedule == "constant"),
+        "epoch": kept if summary.epoch != summary.epochs else None,
         "time": time,
         "peak memory": f"{summary.peak_resident_bytes / MB:,.0f} MB "
         f"({summary.peak_anonymous_bytes / MB:,.0f} anonymous), planned "
@@ -51,21 +51,6 @@ def summary_lines(summary: TrainingSummary, settings: TrainingSettings, too_good
         "watch": f"lowmem-sentiment tensorboard {summary.run}",
     }
     return table({name: text for name, text in rows.items() if text is not None}, room())
-
-
-def epoch_row(summary: TrainingSummary, keep_best: bool, constant: bool) -> dict[str, str]:
-    """Return a row on the kept epoch, or a hint that fewer may be better, or no row.
-
-    Unless the learning rate is `constant`, the last epochs improve accuracy while the model gets
-    overconfident, so the loss rises.
-    """
-    epoch, epochs, least = summary.epoch, summary.epochs, summary.least_loss_epoch
-    if epoch != epochs:
-        return {"epoch": f"{epoch} of {epochs} is kept, the best by {summary.best_by} in validation"}
-    if least is not None and least < epochs and constant and not keep_best:
-        rose = f"{summary.validated_on} loss rose after epoch {least}"
-        return {"overfitting": f"{rose} (--keep-best --best-by loss)"}
-    return {}
 
 
 def plan_figures(

@@ -8,9 +8,13 @@ from ..dataset.reader import Dataset
 from ..system.errors import printable
 from .configuration import TrainingSettings
 from .recipes import settings_by_recipe
+from .summary import best_epoch
 
 STILL_FALLING = 0.85
 """A validation loss below this share of the epoch's before has not come to its end."""
+
+RISEN = 1.02
+"""A validation loss above this multiple of the least has turned."""
 
 FEW_STEPS = 300
 """After fewer steps a model has hardly begun to learn: IMDb's 2 epochs have 2,500."""
@@ -61,4 +65,22 @@ def diagnose(
     elif len(epochs) > 1 and epochs[-1]["val_loss"] < STILL_FALLING * epochs[-2]["val_loss"]:
         fell = 1 - epochs[-1]["val_loss"] / epochs[-2]["val_loss"]
         lines.append(f"the loss still fell by {fell:.0%} in the last epoch ({mend})")
+    if (least := _turning_epoch(settings, epochs)) is not None:
+        split = "" if settings.validation_split else "--validation-split 0.1 "  # never choose by test
+        keep = f"the same command with {split}--keep-best --best-by loss and a new --run"
+        lines.append(f"{settings.validated_on} loss has risen since epoch {least} ({keep})")
     return lines
+
+
+def _turning_epoch(settings: TrainingSettings, epochs: Sequence[dict[str, Any]]) -> int | None:
+    """Return the epoch with the least validation loss, if training went on for too long after it.
+
+    With a learning rate that falls to zero, the last epochs often improve accuracy while the model gets
+    overconfident: a loss that rises then costs nothing.
+    """
+    least, last = best_epoch(epochs, "loss"), epochs[-1]
+    if settings.keep_best or last["val_loss"] <= RISEN * least["val_loss"]:
+        return None
+    improved = last["val_accuracy"] > least["val_accuracy"]
+    constant = settings.learning_rate_schedule == "constant"
+    return int(least["epoch"]) if constant or not improved else None

@@ -5,6 +5,7 @@ The first two depend only on the epochs' metrics, so a resumed run needs nothing
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -12,7 +13,7 @@ from ..system.schema import parse
 from .configuration import TrainingSettings
 
 
-def best_epoch(epochs: list[dict[str, Any]], metric: str) -> dict[str, Any]:
+def best_epoch(epochs: Sequence[dict[str, Any]], metric: str) -> dict[str, Any]:
     """Return the epoch with the most "accuracy" or "f1" or the least "loss" in validation.
 
     Ties go to the first. A model that does not measure accuracy is judged by its loss.

@@ -4,6 +4,7 @@ They read the position, which the loop advances first. `SaveRun` comes last, bec
 belong to the state.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -53,12 +54,20 @@ class ShardCheck(keras.callbacks.Callback):
 
 
 class ReportProgress(keras.callbacks.Callback):
-    """Report the phase of training, the steps that are done, and each epoch's metrics to a `Progress`."""
+    """Report the phase of training, the steps that are done, and epochs' metrics to a `Progress`.
+
+    Of more than `MOST_LINES` epochs, those that end within a second of a line have none, except the last.
+    """
+
+    MOST_LINES = 20
+    INTERVAL = 1.0
 
     def __init__(self, progress: Progress, position: Position, validation_steps: int):
         super().__init__()
         self._progress, self._position = progress, position
         self._validation_steps = validation_steps
+        self._waiting: str | None = None
+        self._written_at = -math.inf
 
     def on_train_begin(self, logs=None):
         self._progress.phase("tracing")  # delays the first step by up to a second
@@ -78,9 +87,18 @@ class ReportProgress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         measured = self._position.epochs[-1]  # which has the F1 that `logs` lacks
         logs = {name: value for name, value in measured.items() if name not in ("epoch", "step")}
-        self._progress.line(epoch_line(self._what, logs, self._position.seconds[-1]))
+        self._waiting = epoch_line(self._what, logs, self._position.seconds[-1])
+        few = self.params["epochs"] <= self.MOST_LINES
+        if few or time.monotonic() - self._written_at >= self.INTERVAL:
+            self._write_line()
+
+    def _write_line(self) -> None:
+        if self._waiting:
+            self._progress.line(self._waiting)
+        self._waiting, self._written_at = None, time.monotonic()
 
     def on_train_end(self, logs=None):
+        self._write_line()
         self._progress.phase("saving the model")
 
 
