@@ -1,13 +1,14 @@
 import json
 
 import pytest
-from helpers import write_run
+from helpers import VOCABULARY, run_cli, run_config, write, write_run
 
 from lowmem_sentiment.dataset.explore import show
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.preparation.given_vocabulary import load_vocabulary
 from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.preparation.settings import PreparationSettings
+from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.sources.files import FilesSource
 from lowmem_sentiment.system.errors import DataError, SettingsError
 from lowmem_sentiment.system.schema import write_json
@@ -182,3 +183,20 @@ def test_damaged_words_of_a_dataset_a_run_or_an_export_are_refused(tmp_path, kin
     if kind != "features":
         with pytest.raises(DataError, match="is damaged"):
             load(file)
+
+
+def test_new_data_is_read_by_the_columns_of_the_run_whose_vocabulary_it_takes(tmp_path):
+    rows = "".join(f"{nth},message {'ab'[nth % 2]} {nth},{'xy'[nth % 2]}\n" for nth in range(40))
+    first = write(tmp_path / "first.csv", f"text,message,mood\n{rows}")  # the usual name is the number's
+    options = ("--text-column", "message", "--label-column", "mood")
+    assert not run_cli("prepare", "files", first, "--out", tmp_path / "first", *options).returncode
+    dataset = Dataset(tmp_path / "first")
+    run = RunDirectory(tmp_path / "run")
+    config = run_config(dataset.labels)
+    config["dataset"]["source"] = dataset.source
+    run.create(config, VOCABULARY, overwrite=False)
+    for given in (tmp_path / "first", run.path):
+        out = tmp_path / f"new-{given.name}"
+        result = run_cli("prepare", "files", first, "--out", out, "--vocabulary", given)
+        assert not result.returncode, result.stderr
+        assert Dataset(out).source["columns"] == dataset.source["columns"]

@@ -251,7 +251,46 @@ def test_two_stray_quotes_swallow_no_row(tmp_path, suffix, second):
     path = write(tmp_path / f"a.{suffix}", f"text{delimiter}label\n" + "\n".join(lines) + "\n")
     dataset = prepared(path, tmp_path / "out")
     assert sum(counts(dataset).values()) == 80 and dataset.length.max == 5
-    assert len(texts_of(path)) == 80 or second == 10  # of two adjacent rows predict cannot know
+    assert len(texts_of(path)) == 80 or second == 10  # see the test below
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_without_labels_two_rows_between_stray_quotes_are_warned_of(tmp_path, columns):
+    lines = [f"{nth},{text}" if columns == 2 else text for nth, text in enumerate(TEXTS)]
+    lines[9] = lines[9].replace("The", '"The', 1)
+    lines[10] += '"'
+    path = write(tmp_path / "a.csv", "id,text\n"[6 - 3 * columns :] + "\n".join(lines) + "\n")
+    warned = []
+    assert sum(map(len, read_rows(path, warn=warned.append))) == 79
+    [line] = warned
+    assert line.startswith(
+        f"1 text spans several lines that each look like a row, the first at {path}:11;"
+    )
+    assert len(texts_of(path, quotes=False)) == 80
+
+
+def test_texts_that_span_lines_are_not_warned_of(tmp_path):
+    """Neither lines that are no rows, however few, nor lines that could be, where they are many."""
+    few = [(nth, text) for nth, text in enumerate(TEXTS)] + [(80, "One line,\nand, well, another\n\nend")]
+    many = [(nth, f"{text}\nand, well" if nth % 3 else text) for nth, text in enumerate(TEXTS)]
+    for rows in (few, many):
+        with open(tmp_path / "a.csv", "w", newline="") as file:
+            csv.writer(file).writerows([("id", "text"), *rows])
+        warned = []
+        assert sum(map(len, read_rows(tmp_path / "a.csv", warn=warned.append))) == len(rows)
+        assert warned == []
+
+
+def test_rows_between_stray_quotes_are_warned_of_though_a_file_is_sorted_by_label(tmp_path):
+    """The labels of its first rows do not tell what a row is."""
+    lines = [
+        f"{text} {'and so on' * 400},{label}" for text, label in sorted(ROWS, key=lambda row: row[1])
+    ]
+    lines[70], lines[71] = f'"{lines[70]}', lines[71].replace(",", '",')
+    path = write(tmp_path / "a.csv", "text,label\n" + "\n".join(lines) + "\n")
+    dataset = prepared(path, tmp_path / "out")
+    assert any(f"1 text spans several lines that each look like a row, the first at {path}:72" in line
+               for line in dataset.warned)  # fmt: skip
 
 
 def test_a_quoted_text_of_lines_with_commas_is_one_text(tmp_path):

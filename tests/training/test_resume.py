@@ -230,13 +230,13 @@ def test_other_settings_are_refused_by_name(dataset, stopped, name, value):
 
 
 @pytest.mark.slow
-def test_another_dataset_is_refused_unless_forced(imdb_files, stopped, tmp_path):
+def test_another_dataset_is_refused_even_if_forced(imdb_files, stopped, tmp_path):
+    """The run's record would name the wrong one."""
     other = prepare(ImdbSource(*imdb_files, split="tutorial"), tmp_path / "other")
-    with pytest.raises(DataError, match="other conditions than the run's: another dataset"):
-        train(other, stopped, SETTINGS, resume=True)
-    said = []
-    train(other, stopped, SETTINGS, resume=True, force=True, report=said.append)
-    assert "the result is not exact" in said[0]
+    with pytest.raises(DataError, match=f"is not the dataset that .* was trained .* --from {stopped}"):
+        train(other, stopped, SETTINGS, resume=True, force=True)
+    result = run_cli("train", other.directory, "--resume", stopped, "--force")
+    assert result.returncode == 65 and "is not the dataset that" in result.stderr
 
 
 def test_another_tensorflow_or_onednn_setting_is_refused(dataset, stopped, monkeypatch):

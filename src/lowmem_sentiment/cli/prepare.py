@@ -97,11 +97,14 @@ def _published(options: argparse.Namespace, bar: Bar) -> Any:
 
 def _files(options: argparse.Namespace) -> Any:
     """Return the source of texts in files."""
-    from ..sources.files import FilesSource
+    from ..preparation.given_vocabulary import source_of
+    from ..sources.files import FilesSource, recorded_fields
 
     splits = {"test": tuple(options.test), "validation": tuple(options.validation)}
     settings = FilesSettings(**{**given(options, FilesSettings), **splits})
-    return FilesSource(options.paths, settings, labelled=options.label, warn=warn)
+    vocabulary = given(options, PreparationSettings).get("vocabulary")
+    fields = recorded_fields(source_of(vocabulary) if vocabulary else {})
+    return FilesSource(options.paths, settings, labelled=options.label, fields=fields, warn=warn)
 
 
 def _rows(dataset: Any) -> dict[str, str]:

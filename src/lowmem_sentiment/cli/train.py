@@ -147,6 +147,7 @@ def _refuse_early(options: argparse.Namespace, dataset: Any, settings: TrainingS
     from ..runs.run_directory import RunDirectory
 
     if options.resume:
+        RunDirectory(options.resume).require_own(dataset)
         return
     inputs = [dataset.directory]
     if options.start_from:
@@ -238,8 +239,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         parser,
         measure="with --plan: train for one second, and show how long training takes",
         overwrite="replace the run directory if it exists",
-        force="resume although the dataset, TensorFlow, or the processor has changed; the result is then "
-        "not bit-identical",
+        force="resume although TensorFlow or the processor has changed, or with a different --optimizer; "
+        "the result is then not bit-identical",
     )
     add_settings(parser, _Control)
     recipe = (

@@ -16,12 +16,12 @@ import numpy as np
 
 from ..runs.run_directory import RunDirectory
 from ..sources.chunks import Review
-from ..sources.files import FilesSource
+from ..sources.files import FilesSource, recorded_fields
 from ..sources.settings import FilesSettings
 from ..system.errors import DataError, InputMissing, SettingsError, printable
 from ..system.settings import plain
 from ..text.encoders import Counts, TextEncoder
-from ..text.reader_settings import LABEL_NAMES, TEXT_NAMES, USUAL_FIELDS, WantedFields
+from ..text.reader_settings import USUAL_FIELDS, WantedFields
 from ..text.readers.formats import WITH_COLUMNS
 from ..text.rows import BadRow
 from .scoring import BATCH_REVIEWS, Batch
@@ -192,18 +192,7 @@ def recorded_source(run: RunDirectory) -> RecordedSource:
         source = run.config()["dataset"]["source"]
     if not isinstance(source, dict):
         source = {}
-    columns = source.get("columns")  # of CSV and TSV
-    if not isinstance(columns, dict):
-        columns = {"text": source.get("text_column"), "label": source.get("label_column")}
-
-    def names_of(kind: str, usual: tuple[str, ...]) -> tuple[str, ...]:
-        column = columns.get(kind)
-        if isinstance(column, str) and not column.replace(",", "").isdecimal():
-            return column, *usual
-        return usual  # a number says nothing about other files
-
-    fields = WantedFields(names_of("text", TEXT_NAMES), label_names=names_of("label", LABEL_NAMES))
     names = source.get("label_map")
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
         names = {}
-    return RecordedSource(fields, names, source.get("normalise_labels") is True)
+    return RecordedSource(recorded_fields(source), names, source.get("normalise_labels") is True)

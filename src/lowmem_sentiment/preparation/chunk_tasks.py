@@ -16,9 +16,8 @@ import numpy as np
 
 from ..dataset.manifest import SPLITS, VALIDATION
 from ..dataset.writer import EncodedReviews
-from ..sources.chunks import UNDECIDED, Chunk, Review
+from ..sources.chunks import UNDECIDED, Chunk, NotReview, Review
 from ..text.reviews import Reviews
-from ..text.rows import BadRow, PassedOver
 from ..text.tokenizer import tokenise
 from ..text.tokenizer_names import KERAS
 from ..text.vocabulary import OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
@@ -67,7 +66,7 @@ class TokenisedChunk(NamedTuple):
     """Hashes, uint64[n], and splits of the texts that have a split in the source."""
     undecided: np.ndarray
     """uint64[undecided]: hashes of the words, the same for texts with the same words."""
-    others: list[BadRow | PassedOver]
+    others: list[NotReview]
     """The bad rows; none is kept once it is counted and written."""
     dropped: int
     """Reviews that the user's label map drops."""

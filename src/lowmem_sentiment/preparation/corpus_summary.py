@@ -14,7 +14,7 @@ from ..dataset.manifest import MAX_LABELS, SPLITS
 from ..sources.labels import label_warnings, normalised
 from ..sources.source import TextSource
 from ..system.errors import DataError, SettingsError, listed, plural, printable
-from ..text.rows import BadRow
+from ..text.rows import BadRow, JoinedCount, JoinedLines, PassedOver
 from ..text.vocabulary import Vocabulary
 from .chunk_tasks import UNDECIDED_SPLIT, NumberedChunk, Spill, TokenisedChunk
 from .lossy_counting import WordCounts
@@ -44,6 +44,7 @@ class CorpusSummary:
         self._training_tokens = self._count_error_bound = self._num_given = 0
         self._labels_read: set[str] = set()
         self._passed_over: dict[str, dict[str, Any]] = {}
+        self._joined = JoinedCount()
         self._given = DuplicateCounter()
 
     def add(self, chunk: TokenisedChunk) -> None:
@@ -66,7 +67,9 @@ class CorpusSummary:
         self._given.add_hashes(hashes, np.zeros(len(splits), np.int64), splits != 0)
         bad_rows = [row for row in chunk.others if isinstance(row, BadRow)]
         for row in chunk.others:
-            if not isinstance(row, BadRow):
+            if isinstance(row, JoinedLines) and self._labels_read.issuperset(row.labels):
+                self._joined.add(row)
+            elif isinstance(row, PassedOver):
                 known = self._passed_over.setdefault(row.reason, {"count": 0, "first": row.place})
                 known["count"] += 1
         self._skip(bad_rows)
@@ -172,6 +175,8 @@ class CorpusSummary:
 
     def _warnings(self) -> list[str]:
         lines = label_warnings(self._places)
+        if self._joined.count:
+            lines.append(self._joined.warning())
         if shared := self._given.summary().in_both_splits:
             lines.append(
                 f"{plural(shared, 'text')} of the training split {'is' if shared == 1 else 'are'} in the "

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from ..dataset.manifest import FEATURES, MANIFEST, VOCABULARY, read_manifest
 from ..system.errors import DataError, SettingsError, printable
@@ -56,7 +56,7 @@ def load_vocabulary(settings: PreparationSettings) -> GivenVocabulary:
     record, and DataError for a line that cannot be a word.
     """
     path = Path(settings.vocabulary or "")
-    file = path / VOCABULARY if path.is_dir() else path
+    file = _file(path)
     given = _load_recorded(file) if file.name == VOCABULARY else None
     tokenizer = None
     if given is None:
@@ -77,6 +77,22 @@ def load_vocabulary(settings: PreparationSettings) -> GivenVocabulary:
             )
     _check_words(given.words, file, tokenizer)
     return given
+
+
+def _file(path: Path) -> Path:
+    return path / VOCABULARY if path.is_dir() else path
+
+
+def source_of(path: Path) -> dict[str, Any]:
+    """Return the record of how a dataset's or a run's data was read; empty if there is none."""
+    file = _file(path)
+    directory, source = file.parent, None
+    if file.name == VOCABULARY and os.path.lexists(directory / MANIFEST):
+        source = read_manifest(directory)[0].source
+    elif file.name == VOCABULARY and os.path.lexists(directory / CONFIG):
+        dataset = read_json(directory / CONFIG).get("dataset")
+        source = dataset.get("source") if isinstance(dataset, dict) else None
+    return source if isinstance(source, dict) else {}
 
 
 def _load_recorded(file: Path) -> GivenVocabulary | None:

@@ -101,8 +101,9 @@ class PreparationSettings(Settings):
     )
     vocabulary: Path | None = setting(
         None,
-        "use the words of this dataset or run, with its tokenizer and its n-grams, so that training "
-        "can continue from its model (train --from RUN); or of a vocabulary.txt, one word per line "
+        "use the words of this dataset or run, with its tokenizer, its n-grams and its columns, so that "
+        "training can continue from its model (train --from RUN); or of a vocabulary.txt, one word per "
+        "line "
         "(default: count the words of the training split)",
         metavar="RUN|DATASET|FILE",
     )

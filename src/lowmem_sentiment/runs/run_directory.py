@@ -218,16 +218,25 @@ class RunDirectory:
             here.parent.parent / "data" / name,
         ]
 
-    def resume(self, settings: TrainingSettings, dataset: Dataset) -> None:
-        """Write the new epochs and optimizer and the dataset's place to config.json.
+    def require_own(self, dataset: Dataset) -> None:
+        """Raise DataError unless a dataset is the one that the run was trained on, as it was then.
 
-        The record stays as it is for a different dataset than the run's (--force).
+        Its config.json names one dataset; `evaluate` and comparisons of runs rely on that.
         """
-        config = self.config()
-        if dataset.fingerprint == config["dataset"]["fingerprint"]:
-            path = str(dataset.directory.resolve())
-            place = {"path": path, "relative_path": os.path.relpath(path, self.path.resolve())}
-            config["dataset"] = {**config["dataset"], **place}
+        recorded = self.config()["dataset"]
+        if dataset.fingerprint != recorded["fingerprint"]:
+            raise DataError(
+                f"{dataset.directory} is not the dataset that {self.path} was trained on, or was "
+                f"prepared anew since; expected {recorded['path']} as it was. To train a finished run's "
+                f"weights on other data: lowmem-sentiment train {dataset.directory} --run NEW --from "
+                f"{self.path}"
+            )
+
+    def resume(self, settings: TrainingSettings, dataset: Dataset) -> None:
+        """Write the new epochs and optimizer and the dataset's place to config.json."""
+        config, path = self.config(), str(dataset.directory.resolve())
+        place = {"path": path, "relative_path": os.path.relpath(path, self.path.resolve())}
+        config["dataset"] = {**config["dataset"], **place}
         changed = {"epochs": settings.epochs, "optimizer": settings.optimizer}
         config["settings"] = {**config["settings"], **changed}
         self.write_config(config)

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from ..text.encoding import is_unicode
-from ..text.rows import MAX_TEXT_BYTES, BadRow, Block, PassedOver, Row
+from ..text.rows import MAX_TEXT_BYTES, BadRow, Block, JoinedLines, PassedOver, Row
 from .labels import normalised
+
+NotReview = BadRow | PassedOver | JoinedLines
 
 UNDECIDED = "undecided"
 """The split of a review until all reviews are read, and divided by label."""
@@ -37,7 +39,7 @@ class Review(NamedTuple):
 class Chunk(Protocol):
     """Some reviews of a source. It can be sent to another process."""
 
-    def reviews(self) -> Iterator[Review | BadRow | PassedOver]:
+    def reviews(self) -> Iterator[Review | NotReview]:
         """Yield them in order."""
         ...
 
@@ -95,7 +97,7 @@ class LabelledBlock:
     label: str | None = None
     """The label of all rows; None: each row's own."""
 
-    def reviews(self) -> Iterator[Review | BadRow | PassedOver]:
+    def reviews(self) -> Iterator[Review | NotReview]:
         review, split, label = self.rules.review, self.split, self.label
         for row in self.block.rows():
             if isinstance(row, Row):

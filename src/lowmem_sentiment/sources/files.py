@@ -10,6 +10,8 @@ from ..system.errors import DataError, InputMissing, SettingsError, printable
 from ..text.opening import STDIN, Input, opened
 from ..text.reader_settings import (
     FORMATS,
+    LABEL_NAMES,
+    TEXT_NAMES,
     USUAL_FIELDS,
     Reading,
     WantedFields,
@@ -179,6 +181,21 @@ class FilesSource:
             self._columns[name] = columns
         if columns != first and len(self._columns) <= _WARNINGS:
             self._warn(f"{name} has other columns than the files before: {described(columns)}")
+
+
+def recorded_fields(source: dict[str, Any]) -> WantedFields:
+    """Return the columns that `describe` recorded, before the usual ones."""
+    columns = source.get("columns")  # of tables
+    if not isinstance(columns, dict):
+        columns = {"text": source.get("text_column"), "label": source.get("label_column")}
+
+    def names_of(kind: str, usual: tuple[str, ...]) -> tuple[str, ...]:
+        column = columns.get(kind)
+        if isinstance(column, str) and not column.replace(",", "").isdecimal():
+            return column, *usual
+        return usual  # a number says nothing about other files
+
+    return WantedFields(names_of("text", TEXT_NAMES), label_names=names_of("label", LABEL_NAMES))
 
 
 _GIVEN_SPLITS = ("test", "validation")

@@ -112,10 +112,11 @@ def listed(names: Sequence[str], limit: int) -> str:
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Return a hint at the most similar of `names` for the end of an error; "" if none is similar.
 
-    >>> did_you_mean("trian", ["train", "tune"])
-    "; did you mean 'train'?"
+    >>> did_you_mean("--lable", ["--table", "--label"])
+    "; did you mean '--label'?"
     """
     import difflib  # only after a mistake
 
-    similar = difflib.get_close_matches(name, names, 1)
+    similar = difflib.get_close_matches(name, names)
+    similar.sort(key=lambda each: sorted(each) != sorted(name))  # swapped letters come first
     return f"; did you mean {printable(similar[0])!r}?" if similar else ""

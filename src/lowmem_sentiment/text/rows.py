@@ -51,7 +51,34 @@ class PassedOver(NamedTuple):
     """A description, such as "a repeated header"."""
 
 
-AnyRow = Row | BadRow | PassedOver
+class JoinedLines(NamedTuple):
+    """A text that spans lines that each look like a row; it follows the text's row."""
+
+    place: str
+    labels: tuple[str, ...]
+    """The label that each line would have."""
+
+
+class JoinedCount:
+    """Count texts that may be several rows, joined by stray quotes."""
+
+    def __init__(self) -> None:
+        self.count, self._first = 0, ""
+
+    def add(self, joined: JoinedLines) -> None:
+        self.count += 1
+        self._first = self._first or joined.place
+
+    def warning(self) -> str:
+        """Return a line that says how many there are, and where the first begins."""
+        texts = "1 text spans" if self.count == 1 else f"{self.count:,} texts span"
+        return (
+            f"{texts} several lines that each look like a row, the first at {self._first}; if the quotes "
+            "there are characters, pass --no-quotes"
+        )
+
+
+AnyRow = Row | BadRow | PassedOver | JoinedLines
 
 
 class Block(Protocol):

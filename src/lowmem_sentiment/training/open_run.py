@@ -3,7 +3,7 @@
 import platform
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +87,13 @@ def resume_run(
     """Return the state to resume from (None: the start), or the summary if nothing is left to do.
 
     The run stays locked until `held` ends. Raises InputMissing if there is no run, SettingsError for
-    settings that differ from the run's (except more epochs), and DataError for conditions that change the
-    bits, unless forced.
+    settings that differ from the run's (except more epochs), and DataError for a different dataset or,
+    unless forced, for conditions that change the bits.
     """
     run.config()  # before the lock, which would make a file
     held.enter_context(locked(run.path))
     config = run.config()
+    run.require_own(job.dataset)
     _require_same_settings(config["settings"], job.settings, force, report)
     state = checkpoint.load(run, report)
     position = state.position if state else Position()
@@ -101,9 +102,8 @@ def resume_run(
         raise SettingsError(
             f"epochs is {job.settings.epochs}, the run to resume has trained {position.epoch}"
         )
-    trained_on = config["dataset"]["fingerprint"]
-    then = state.conditions if state else {**job.conditions, "dataset": trained_on}
-    _require_same_conditions(then, job.conditions, force, report)
+    if state:
+        _require_same_conditions(state.conditions, job.conditions, force, report)
     if run.finished and state and ended:
         if position.epoch < job.settings.epochs:
             report(
@@ -112,9 +112,6 @@ def resume_run(
                 f"weights: lowmem-sentiment train {job.dataset.directory} --run NEW --from {run.path}"
             )
         return run.summary()
-    if state and job.dataset.fingerprint != trained_on:
-        position = replace(position, step=0)  # a position in an epoch of other reviews is meaningless
-        state = replace(state, position=position)
     if state and not ended:
         report(f"{run.path} resumes at epoch {position.epoch + 1}, step {position.step + 1:,}")
     if job.settings.keep_best and run.best_file.exists():
@@ -153,12 +150,7 @@ def _require_same_conditions(
     names = [name for name in {**now, **then} if then.get(name) != now.get(name)]
     if not names:
         return
-    changed = ", ".join(
-        "another dataset, or one prepared again"
-        if name == "dataset"
-        else f"{name} ({then.get(name)} then, {now.get(name)} now)"
-        for name in names
-    )
+    changed = ", ".join(f"{name} ({then.get(name)} then, {now.get(name)} now)" for name in names)
     if not force:
         raise DataError(
             f"other conditions than the run's: {changed}; they change the result's bits: "

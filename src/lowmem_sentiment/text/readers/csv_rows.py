@@ -15,7 +15,7 @@ from typing import Literal
 from ...system.errors import DataError, plural, printable
 from ..encoding import DECODE_ERRORS, NotText, checked
 from ..reader_settings import ReaderSettings
-from ..rows import MAX_TEXT_BYTES, TOO_LONG, AnyRow, BadRow, PassedOver, Row
+from ..rows import MAX_TEXT_BYTES, TOO_LONG, AnyRow, BadRow, JoinedLines, PassedOver, Row
 from .columns import UNKNOWN_COLUMNS, Columns
 
 _NO_QUOTES = "(--no-quotes reads quotes as characters)"
@@ -87,26 +87,28 @@ class CsvFile:
         """Yield one row for the lines `data`, or a row per line if stray quotes swallowed rows.
 
         Lines are rows if each has all columns and the last label occurs before. Of two lines both must
-        have a label of the first rows.
+        have a label of the first rows. Otherwise, if all lines look like rows, JoinedLines follows.
         """
-        delimiter, fewest = self.delimiter.encode(), max(1, self.columns.count - 1)
-        if any(each.count(delimiter) < fewest for each in data):
-            yield self.row(cells, line, len(data))
-            return
-        parsed = [self._alone(each) for each in data]
-        labels = [row[self._telling] for row in parsed if len(row) == self.columns.count]
-        if len(labels) < len(data):
-            yield self.row(cells, line, len(data))
-        elif self.labels.issuperset(labels) or (
-            len(data) >= _LINES_OF_ROWS and labels[-1] in labels[:-1]
+        count, lines = self.columns.count, len(data)
+        # a quick test first: most lines of texts have too few columns
+        enough = all(each.count(self.delimiter.encode()) >= count - 1 for each in data)
+        parsed = [self._alone(each) for each in data] if enough else []
+        labels = [row[self._telling] for row in parsed if len(row) == count]
+        if len(labels) < lines:
+            yield self.row(cells, line, lines)
+        elif count > 1 and (
+            self.labels.issuperset(labels) or (lines >= _LINES_OF_ROWS and labels[-1] in labels[:-1])
         ):
             for nth, row in enumerate(parsed):
                 yield self.row(row, line + nth, 1)
-        elif len(data) > _LINES_OF_ROWS and all(label.strip() == label != "" for label in labels):
-            reason = f"has a quoted text of {len(data):,} lines that look like rows; is a quote missing?"
-            yield BadRow(f"{self.name}:{line}", f"{reason} {_NO_QUOTES}", len(data))
+        elif count > 1 and lines > _LINES_OF_ROWS and all(each.strip() == each != "" for each in labels):
+            reason = f"has a quoted text of {lines:,} lines that look like rows; is a quote missing?"
+            yield BadRow(f"{self.name}:{line}", f"{reason} {_NO_QUOTES}", lines)
         else:
-            yield self.row(cells, line, len(data))
+            yield self.row(cells, line, lines)
+            told = () if self.columns.label is None else tuple(map(str.strip, labels))
+            if all(told):
+                yield JoinedLines(f"{self.name}:{line}", told)
 
     def _alone(self, line: bytes) -> list[str]:
         text = line.decode("utf-8", DECODE_ERRORS[self.settings.errors]).rstrip("\r\n")

@@ -8,7 +8,7 @@ from typing import BinaryIO
 from ...system.errors import DataError, SettingsError
 from ..opening import Input, decoded, opened
 from ..reader_settings import TEXT_NAMES, ReaderSettings, Reading, WantedFields
-from ..rows import BLOCK_BYTES, BadRow, Block, Row, blocks_of
+from ..rows import BLOCK_BYTES, BadRow, Block, JoinedCount, JoinedLines, Row, blocks_of
 from .archives import archive_rows
 from .csv_tsv import csv_blocks
 from .json_records import json_blocks
@@ -21,6 +21,10 @@ from .zip import zip_members
 WITH_COLUMNS = ("csv", "tsv", "jsonl", "parquet", "sqlite", "zip", "tar")
 
 _ROWS = 1_000  # per answer: a block of empty lines stays small too
+
+_FEW_JOINED, _FEW_IN = 3, 10
+"""Texts of lines that look like rows are reported unless there are more, and over one in ten: where many
+texts span lines, that is how they are."""
 
 
 def blocks_in(file: Input, format_: str, reading: Reading) -> Iterator[Block]:
@@ -64,7 +68,8 @@ def read_rows(
     each line can be answered at once. Takes 256 KiB and one text, of 16 MiB at most, of memory.
 
     `on_bad_row` receives each bad row; without it, the first one raises DataError, after the rows before
-    it. Raises InputMissing for a file that cannot be opened.
+    it. `warn` is told at the end of a few texts that may be several rows joined by stray quotes. Raises
+    InputMissing for a file that cannot be opened.
     """
     settings = settings or ReaderSettings()
     fields = WantedFields(text_names, labelled=False, keep=tuple(keep))
@@ -76,15 +81,24 @@ def read_rows(
                 f"{file.name} has no columns to keep: it is read as {format_}; expected "
                 f"one of {', '.join(WITH_COLUMNS)} (--format)"
             )
+        count, joined = 0, JoinedCount()
         for block in blocks_in(file, format_, reading):
-            yield from _good_rows(block, on_bad_row)
+            for rows in _good_rows(block, joined, on_bad_row):
+                count += len(rows)
+                yield rows
+        if 0 < joined.count <= max(_FEW_JOINED, count // _FEW_IN):
+            warn(joined.warning())
 
 
-def _good_rows(block: Block, on_bad_row: Callable[[BadRow], object] | None) -> Iterator[list[Row]]:
+def _good_rows(
+    block: Block, joined: JoinedCount, on_bad_row: Callable[[BadRow], object] | None
+) -> Iterator[list[Row]]:
     rows: list[Row] = []
     for row in block.rows():
         if isinstance(row, Row):
             rows.append(row)
+        elif isinstance(row, JoinedLines):
+            joined.add(row)
         elif isinstance(row, BadRow) and on_bad_row is not None:
             on_bad_row(row)
         elif isinstance(row, BadRow):
