@@ -9,10 +9,12 @@ import errno
 import functools
 import importlib.abc
 import importlib.machinery
-import math
+import io
 import os
 import re
+import shutil
 import sys
+import tempfile
 import threading
 import types
 import warnings
@@ -146,30 +148,12 @@ def save_model(model: Any, path: Path) -> None:
 
     Other optimizers than this package's are saved unchanged.
     """
-    _require_space(path, [*model.variables, *model.optimizer.variables])
     with (
         _as_plain_adam(model.optimizer),
-        _weights_on_disk(),
-        _silent_destructors(),
+        _weights_on_disk(path.parent),
         refused_writes_as_os_errors(RuntimeError),
     ):
         model.save(path)
-
-
-@contextlib.contextmanager
-def _silent_destructors() -> Iterator[None]:
-    """Keep what cannot be raised from being printed while the block runs.
-
-    After a refused write each of h5py's objects prints a traceback when it is freed, though Keras then
-    writes the weights in another way or raises. Delete when h5py does not.
-    """
-    hooks = sys.excepthook, sys.unraisablehook
-    sys.excepthook = lambda *_: None
-    sys.unraisablehook = lambda _: None
-    try:
-        yield
-    finally:
-        sys.excepthook, sys.unraisablehook = hooks
 
 
 @contextlib.contextmanager
@@ -192,16 +176,38 @@ def _as_plain_adam(optimizer: Any) -> Iterator[None]:
         object.__setattr__(optimizer, "__class__", kind)
 
 
-def _require_space(path: Path, variables: list[Any]) -> None:
-    """Raise OSError if the disk has no space for a model at `path`.
+class _DeferredErrors(io.FileIO):
+    """An unnamed file that keeps the first refused write as `refused` instead of raising it.
 
-    HDF5 may crash (SIGSEGV) after a refused write. Twice the model is on disk at once, and each variable
-    takes up to 4 KB beyond its values. Delete when h5py raises only OSError.
+    HDF5 crashes (SIGSEGV) after most writes that the system refuses. Delete when it does not.
     """
-    size = sum(4_096 + math.prod(each.shape) * 4 for each in variables)
-    with open(path, "wb") as file:
-        os.posix_fallocate(file.fileno(), 0, 2 * size + (1 << 16))
-        file.truncate()
+
+    refused: OSError | None = None
+
+    def __init__(self, folder: Path):
+        descriptor, name = tempfile.mkstemp(dir=folder)
+        os.unlink(name)  # nothing is left after a kill
+        super().__init__(descriptor, "w+")
+
+    @contextlib.contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Keep an OSError from the block."""
+        try:
+            yield
+        except OSError as error:
+            self.refused = self.refused or error
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        with self.deferred():
+            while view and not self.refused:
+                view = view[super().write(view) :]
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        with self.deferred():
+            super().truncate(size)
+        return size or 0
 
 
 @contextlib.contextmanager
@@ -221,8 +227,8 @@ def refused_writes_as_os_errors(*kinds: type[Exception]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _weights_on_disk() -> Iterator[None]:
-    """Let Keras write the weights of a ``.keras`` file one by one while the block runs.
+def _weights_on_disk(folder: Path) -> Iterator[None]:
+    """Let Keras write the weights of a ``.keras`` file one by one into `folder` while the block runs.
 
     If the machine (Keras does not look at the container) has enough memory, Keras collects them in
     memory: three times the weights with Adam's moments, 53 MB at 88,584 words. It also copies what it has
@@ -235,7 +241,9 @@ def _weights_on_disk() -> Iterator[None]:
     try:
         from keras.src.saving import saving_lib
 
-        before = saving_lib.is_memory_sufficient, saving_lib.backend.convert_to_numpy
+        names = "is_memory_sufficient", "H5IOStore"
+        before = {name: getattr(saving_lib, name) for name in names}
+        convert, h5py = saving_lib.backend.convert_to_numpy, saving_lib.h5py
     except (ImportError, AttributeError):
         _warn("where weights are collected", "saving may take three times the weights in memory")
         yield
@@ -246,14 +254,33 @@ def _weights_on_disk() -> Iterator[None]:
             return value
         if getattr(value, "dtype", None) == "float32":
             return np.asarray(memoryview(tf.convert_to_tensor(value)))
-        return before[1](value)
+        return convert(value)
 
-    saving_lib.is_memory_sufficient = lambda model: False
-    saving_lib.backend.convert_to_numpy = to_array
-    try:
-        yield
-    finally:
-        saving_lib.is_memory_sufficient, saving_lib.backend.convert_to_numpy = before
+    class Store(saving_lib.H5IOStore):  # type: ignore[misc]
+        """Keras' store of weights in memory, with a file instead."""
+
+        def _get_h5_file(self, path_or_io: Any, mode: str | None = None) -> Any:
+            self.io_file = file
+            return h5py.File(file, "w")
+
+        def close(self) -> None:
+            self.h5_file.close()
+            file.seek(0)
+            with file.deferred():
+                if self.archive and not file.refused:
+                    with self.archive.open(self.path_or_io.name, "w", force_zip64=True) as member:
+                        shutil.copyfileobj(file, member)
+
+    with _DeferredErrors(folder) as file:
+        saving_lib.is_memory_sufficient, saving_lib.H5IOStore = lambda model: True, Store
+        saving_lib.backend.convert_to_numpy = to_array
+        try:
+            yield
+        finally:
+            vars(saving_lib).update(before)
+            saving_lib.backend.convert_to_numpy = convert
+            if file.refused:
+                raise file.refused
 
 
 def ignore_global_seed(tensor: Any) -> None:
