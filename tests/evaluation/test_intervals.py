@@ -26,7 +26,7 @@ def test_wilsons_interval_is_that_of_the_tables(successes, trials, expected):
     assert wilson(successes, trials) == pytest.approx(expected, abs=5e-5)
 
 
-def test_bootstrapping_counts_is_bootstrapping_reviews():
+def test_intervals_are_those_of_bootstrapping_reviews():
     generator = np.random.default_rng(2)
     labels, scores = sample(generator, 800)
     found, _ = intervals(tally_of(labels, scores))
@@ -63,18 +63,53 @@ def test_many_labels_get_intervals_of_each_and_of_the_means():
     assert by_label["39"]["recall"] == [0, 1]
 
 
-def test_rare_labels_do_not_move_the_macro_means_interval_away():
-    """Of 60 labels with 1 to 7 reviews each, a resample lacks many: they are no evidence of zeros."""
-    generator = np.random.default_rng(7)
-    tally = Tally([str(label) for label in range(60)])
-    labels = np.repeat(np.arange(60), np.arange(60) % 7 + 1)
-    others = generator.integers(0, 60, len(labels))
-    predicted = np.where(generator.random(len(labels)) < 0.8, labels, others)
-    np.add.at(tally.counts, (labels, predicted), 1)
-    found, metrics = intervals(tally)[0], tally.metrics()[0]
-    for name in ("macro_precision", "macro_recall", "macro_f1"):
+MEANS = [f"{kind}_{name}" for kind in ("macro", "weighted") for name in ("precision", "recall", "f1")]
+
+
+def tally_of_counts(counts: np.ndarray) -> Tally:
+    tally = Tally(list(map(str, range(len(counts)))))
+    tally.counts += counts.astype(np.uint32)
+    return tally
+
+
+@pytest.mark.parametrize("reviews", [[1, 2] * 300, [1, 2, 3, 4, 5, 6, 7] * 8, [2, 1_000, 3]])
+def test_means_over_rare_labels_lie_in_their_own_intervals(reviews):
+    generator, size = np.random.default_rng(7), len(reviews)
+    labels = np.repeat(np.arange(size), reviews)
+    predicted = np.where(
+        generator.random(len(labels)) < 0.8, labels, generator.integers(0, size, len(labels))
+    )
+    counts = np.zeros((size, size))
+    np.add.at(counts, (labels, predicted), 1)
+    found, metrics = intervals(tally_of_counts(counts))[0], tally_of_counts(counts).metrics()[0]
+    for name in MEANS:
         low, high = found[name]
         assert low < metrics[name] < high
+    assert found["weighted_recall"] == pytest.approx(found["accuracy"], abs=0.01)  # the same number
+
+
+@pytest.mark.parametrize("labels", [2, 3, 600])
+def test_no_interval_is_empty_where_all_reviews_are_right(labels):
+    tally = tally_of_counts(np.diag([3] * labels))
+    if labels == 2:
+        tally.bins[[0, 1], [0, -1]] = 3
+    (found, by_label), (metrics, _) = intervals(tally), tally.metrics()
+    for name in ("accuracy", *(("f1", "auc") if labels == 2 else MEANS)):
+        low, high = found[name]
+        assert metrics[name] == high == 1 and 1 - high < 1 - low <= 0.7
+    assert by_label["1"]["f1"][0] < 0.7
+
+
+def test_macro_means_of_many_labels_lie_in_95_of_100_intervals():
+    generator, size, held = np.random.default_rng(2), 50, dict.fromkeys(MEANS, 0)
+    chances = np.eye(size) * 0.85 + np.roll(np.eye(size), 1, axis=0) * 0.1 + 0.05 / size
+    for _ in range(200):
+        found, _ = intervals(
+            tally_of_counts(np.stack([generator.multinomial(30, row) for row in chances]))
+        )
+        for name in MEANS:
+            held[name] += found[name][0] <= 0.851 <= found[name][1]
+    assert all(180 <= each <= 199 for each in held.values()), held
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 from helpers import texts_of
 
 from lowmem_sentiment.dataset.reader import Dataset
-from lowmem_sentiment.decisions.significance import paired_interval, paired_test
+from lowmem_sentiment.decisions.significance import default_margin, paired_interval, paired_test
 from lowmem_sentiment.evaluation.evaluate import evaluate_runs
 from lowmem_sentiment.evaluation.settings import EvaluationSettings
 from lowmem_sentiment.preparation.prepare import prepare
@@ -42,7 +42,7 @@ def simulate(
         cells = [0.015 + max(loss, 0), 0.015 + max(-loss, 0)]
         only_baseline, only_run, _ = generator.multinomial(reviews, [*cells, 1 - sum(cells)]).tolist()
         test = paired_test("best", 0.9, only_baseline, only_run, reviews, 0.05)
-        if test.refusal(promote, 0.005) is None:
+        if test.refusal(promote, default_margin(reviews)) is None:
             live, promoted = candidate, promoted + 1
             reference = candidate if test.significantly_better else reference
     return Nights(promoted, -live)
@@ -57,7 +57,8 @@ def test_many_small_losses_do_not_add_up_against_the_best_run_ever():
 
 def test_nearly_every_run_that_is_as_good_is_promoted():
     for promote in (None, "not-worse"):
-        assert simulate(0, promote, best=True).promoted > 150
+        for reviews in (100, 500, 2_000, 10_000):
+            assert simulate(0, promote, best=True, reviews=reviews).promoted > 150
     assert simulate(0, "better", best=True).promoted < 20
 
 

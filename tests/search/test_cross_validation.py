@@ -8,11 +8,22 @@ import pytest
 from helpers import run_cli, write_noisy_reviews
 
 from lowmem_sentiment.cli import tune as cli_tune
+from lowmem_sentiment.evaluation.intervals import wilson
 from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.preparation.settings import PreparationSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.search import cross_validation
-from lowmem_sentiment.search.cross_validation import FILE, cross_validate, estimate
+from lowmem_sentiment.search.cross_validation import (
+    FILE,
+    FORMAT,
+    METRICS,
+    SHARES,
+    VERSION,
+    FoldResult,
+    _State,
+    cross_validate,
+    estimate,
+)
 from lowmem_sentiment.search.fold_data import Folds, FoldSource, preparation_settings
 from lowmem_sentiment.search.processes import Trainer
 from lowmem_sentiment.search.settings import TuneSettings
@@ -80,8 +91,23 @@ def test_estimates_are_corrected_for_the_overlap():
     assert found.mean == pytest.approx(0.85) and found.deviation == pytest.approx(0.05)
     half = 4.303 * 0.05 * math.sqrt(1 / 3 + 1 / 2)
     assert half > 0.15 and found.interval == pytest.approx([0.85 - half, 1])  # no accuracy is above 1
-    loss = estimate([0.8, 0.1, 0.3], tested=100, trained=200, most=math.inf).interval
+    loss = estimate([0.8, 0.1, 0.3], tested=100, trained=200, limits=(0, math.inf)).interval
     assert loss[0] == 0 and loss[1] > 1
+
+
+def test_equally_good_folds_have_an_interval_of_as_many_reviews(noisy, tmp_path):
+    """Two folds may agree by chance, and all may be right on every review of a few."""
+    found = [FoldResult(share, fold, 40 if share == 1 else 28, 20, dict.fromkeys(METRICS, 1.0))
+             for share in (1.0, *SHARES) for fold in range(3)]  # fmt: skip
+    settings = TuneSettings(folds=3, learning_curve=True)
+    _State(FORMAT, VERSION, noisy.fingerprint, 3, 0, [], found).write(tmp_path / FILE)
+    result = cross_validate(noisy, tmp_path, settings)
+    for name in ("accuracy", "macro_f1"):
+        estimated = result.points[-1].metrics[name]
+        assert estimated.deviation == 0 and estimated.interval == pytest.approx(wilson(60, 60))
+    assert result.gain.mean == 0 and result.gain.interval == pytest.approx([-0.0316, 0.0316], abs=1e-3)
+    agreeing = estimate([0.9, 0.9], 50, 50, at_least=wilson(90, 100))
+    assert agreeing.interval == wilson(90, 100)
 
 
 def test_what_is_no_cross_validation_is_refused(noisy, trained, tmp_path):

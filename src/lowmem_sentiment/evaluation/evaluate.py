@@ -18,7 +18,7 @@ from .. import __version__
 from ..dataset.reader import Dataset
 from ..decisions.gates import check_metrics, missed
 from ..decisions.recorded import record
-from ..decisions.significance import paired_test
+from ..decisions.significance import default_margin, paired_test
 from ..model.numpy_model import NumpyModel
 from ..runs.run_directory import RunDirectory
 from ..system.errors import DataError, SettingsError
@@ -159,7 +159,8 @@ def _evaluate_group(
             test = paired_test(path, accuracy, one, other, reviews, settings.alpha)
             if more.bootstrap:
                 test = replace(test, metric=more.bootstrap.difference(settings.alpha))
-            if baseline and (refusal := test.refusal(settings.promote, settings.margin)):
+            margin = settings.margin or default_margin(reviews, settings.alpha)
+            if baseline and (refusal := test.refusal(settings.promote, margin)):
                 failed = [refusal]
         failed += missed(evaluation.metrics | evaluation.label_metrics(), limits)
         evaluations.append(replace(evaluation, failed=failed, baseline=test))

@@ -100,10 +100,16 @@ class PairedBootstrap:
         return np.stack(columns, axis=1)
 
     def difference(self, alpha: float) -> MetricDifference:
-        """Return the difference of all reviews, with an interval of the confidence 1 - `alpha`."""
+        """Return the difference of all reviews, with an interval of the confidence 1 - `alpha`.
+
+        The draws are moved to have the reviews' difference as their mean: means over rare labels are
+        lower in draws than in the reviews, and not by the same for both runs.
+        """
         mine, other = self._values(0), self._values(1)
-        ends = np.quantile(mine[1:] - other[1:], [alpha / 2, 1 - alpha / 2]).tolist()
         value, baseline = float(mine[0]), float(other[0])
+        drawn = mine[1:] - other[1:]
+        drawn += value - baseline - drawn.mean()
+        ends = np.quantile(drawn, [alpha / 2, 1 - alpha / 2]).tolist()
         return MetricDifference(
             metric=self._metric,
             value=value,

@@ -23,6 +23,8 @@ import numpy as np
 
 from ..dataset.manifest import GIVEN
 from ..dataset.reader import Dataset
+from ..decisions.significance import paired_interval
+from ..evaluation.intervals import wilson
 from ..evaluation.predictions import write_predictions
 from ..evaluation.scoring import dataset_batches, score
 from ..model.numpy_model import NumpyModel
@@ -83,18 +85,24 @@ class Estimate:
 
 
 def estimate(
-    values: Sequence[float], tested: float, trained: float, least: float = 0.0, most: float = 1.0
+    values: Sequence[float],
+    tested: float,
+    trained: float,
+    at_least: Sequence[float] = (),
+    limits: tuple[float, float] = (0, 1),
 ) -> Estimate:
     """Return the mean of a value over folds that are `tested` after training on `trained` reviews each.
 
-    The interval ends at `least` and `most`, which the value cannot leave.
-
     The folds share training reviews, so that their values vary less than with independent data: the
     mean's variance is their variance times 1 / folds + `tested` / `trained` (Nadeau and Bengio, 2003).
+    The interval covers `at_least`, as the folds may agree by chance, or because all reviews are right. It
+    ends at `limits`, which the value cannot leave.
     """
     mean, deviation = fmean(values), stdev(values)
     half = _T[len(values) - 2] * deviation * math.sqrt(1 / len(values) + tested / trained)
-    return Estimate(mean, deviation, [max(least, mean - half), min(most, mean + half)])
+    low, high = min([mean - half, *at_least]), max([mean + half, *at_least])
+    least, most = limits
+    return Estimate(mean, deviation, [max(least, low), min(most, high)])
 
 
 @dataclass(frozen=True)
@@ -268,23 +276,24 @@ class _Validation:
 
     def result(self) -> CrossValidation:
         """Return the estimates."""
-        points, dataset = [], self._dataset
-        accuracies: list[list[float]] = []
+        dataset, points, gain = self._dataset, [], None
+        accuracies: list[float] = []
         for share in sorted(self._shares):
             found = sorted((e for e in self._state.results if e.share == share), key=lambda e: e.fold)
             trained, tested = fmean(e.trained for e in found), fmean(e.tested for e in found)
-            values = {name: [each.metrics[name] for each in found] for name in METRICS}
-            most = {"loss": math.inf}
+            reviews, before = sum(e.tested for e in found), accuracies
+            accuracies, macro_f1, loss = ([each.metrics[name] for each in found] for name in METRICS)
             metrics = {
-                name: estimate(of, tested, trained, most=most.get(name, 1.0))
-                for name, of in values.items()
+                name: estimate(values, tested, trained, wilson(fmean(values) * reviews, reviews))
+                for name, values in (("accuracy", accuracies), ("macro_f1", macro_f1))
             }
+            metrics["loss"] = estimate(loss, tested, trained, limits=(0, math.inf))
             points.append(Point(share, round(trained), metrics))
-            accuracies.append(values["accuracy"])
-        gain = None
-        if len(points) > 1:
-            differences = [after - before for before, after in zip(*accuracies[-2:], strict=True)]
-            gain = estimate(differences, tested, trained, least=-1.0)
+            if before:
+                gained = [after - less for after, less in zip(accuracies, before, strict=True)]
+                more = round(fmean(gained) * reviews)  # as if none of them was right only before
+                few = paired_interval(max(0, more), max(0, -more), reviews, 0.05)
+                gain = estimate(gained, tested, trained, few, (-1, 1))
         return CrossValidation(
             dataset=str(dataset.directory),
             data=dataset.source["description"],
