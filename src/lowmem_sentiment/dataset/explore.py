@@ -84,8 +84,7 @@ def explore(
     many words are listed. Every file's digest, record's CRC and count in the manifest is checked. Raises
     SettingsError, InputMissing, and DataError for the first damage.
     """
-    if not isinstance(dataset, Dataset):
-        dataset = Dataset(dataset)
+    dataset = Dataset.of(dataset)
     num_words = check_num_words(num_words, dataset)
     if top < 0:
         raise SettingsError(f"top is {top}, expected 0 or more")
@@ -217,8 +216,7 @@ def show(
     Only the shard that holds it is read, as a whole, to check its digest. Raises SettingsError for a
     review that does not exist, and DataError.
     """
-    if not isinstance(dataset, Dataset):
-        dataset = Dataset(dataset)
+    dataset = Dataset.of(dataset)
     if split not in dataset.splits:
         raise SettingsError(f"split is {split!r}, expected one of {', '.join(dataset.splits)}")
     num_words = check_num_words(num_words, dataset)

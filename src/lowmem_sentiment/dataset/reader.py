@@ -88,6 +88,11 @@ class Dataset:
             for shard, path in zip(self.shards(split), self.paths(split), strict=True):
                 check_file(path, shard.bytes)
 
+    @classmethod
+    def of(cls, dataset: "Dataset | str | Path") -> "Dataset":
+        """Return a dataset, or open the one at a path."""
+        return dataset if isinstance(dataset, Dataset) else cls(dataset)
+
     @property
     def splits(self) -> list[str]:
         """The names of the splits: "train", "test"."""

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from ..system.errors import Unavailable
 from ..system.memory import limit_heaps, require_addresses, require_threads
-from ..system.signals import interruptible
+from ..system.signals import Interrupts
 from ..system.workarounds import UNUSED_BY_KERAS, hidden, import_tensorflow
 
 # Up to here one thread was as fast as two, or faster, on two cores, one of them used by the pipeline.
@@ -121,7 +121,7 @@ def _lean_import() -> Iterator[None]:
     enabled = gc.isenabled()
     gc.disable()
     try:
-        with interruptible(), _quiet_stderr(), hidden(*UNUSED_BY_KERAS):
+        with Interrupts(), _quiet_stderr(), hidden(*UNUSED_BY_KERAS):
             import_tensorflow()
             yield
     finally:

@@ -88,8 +88,6 @@ class RunDirectory:
         config: dict[str, Any],
         vocabulary: Vocabulary,
         *,
-        ngrams: int | None = None,
-        tokenizer: str = KERAS,
         overwrite: bool,
         inputs: Iterable[str | Path] = (),
         report: Callable[[str], None] = lambda line: None,
@@ -97,24 +95,14 @@ class RunDirectory:
     ) -> None:
         """Make the directory, with its config and the vocabulary that its ids belong to.
 
-        `ngrams` is the most words in an n-gram, for a vocabulary of n-grams. With `held` the run stays
-        locked for this process until that stack closes. Raises OutputExists if the directory is in use,
-        or exists and is not a run that `overwrite` replaces.
+        With `held` the run stays locked for this process until that stack closes. Raises OutputExists if
+        the directory is in use, or exists and is not a run that `overwrite` replaces.
         """
         self.refuse_existing(overwrite=overwrite, inputs=inputs)
         place = os.path.relpath(config["dataset"]["path"], self.path.resolve())
-        whole = {
-            "format": FORMAT,
-            "version": VERSION,
-            "vocabulary": {
-                "sha256": vocabulary.sha256,
-                "words": len(vocabulary),
-                **({} if ngrams is None else {"ngrams": ngrams}),
-                **({} if tokenizer == KERAS else {"tokenizer": tokenizer}),
-            },
-            **config,
-            "dataset": {**config["dataset"], "relative_path": place},
-        }
+        words = {"sha256": vocabulary.sha256, "words": len(vocabulary), **config.get("vocabulary", {})}
+        whole = {"format": FORMAT, "version": VERSION, "vocabulary": words, **config}
+        whole |= {"vocabulary": words, "dataset": {**config["dataset"], "relative_path": place}}
         with new_directory(
             self.path, RUN, overwrite=overwrite, inputs=inputs, report=report, held=held
         ) as directory:
@@ -193,7 +181,7 @@ class RunDirectory:
         there is none.
         """
         if given is not None:
-            return given if isinstance(given, Dataset) else Dataset(given)
+            return Dataset.of(given)
         recorded = self.config()["dataset"]
         for place in self._places(recorded):
             with contextlib.suppress(LowmemError):

@@ -167,7 +167,7 @@ def cross_validate(
     Raises Resumable when `stop` is set, OutputExists for other folds, a dataset or a run in `out`,
     CheckFailed if a run fails.
     """
-    dataset = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
+    dataset = Dataset.of(dataset)
     settings = settings or TuneSettings(folds=FOLDS)
     out, stopped = Path(out), (stop or threading.Event()).is_set
     with lock_runs(out, FILE, stopped, report) as lock:

@@ -60,7 +60,7 @@ def tune(
     with different settings, a dataset or a run in `out`, and CheckFailed if no run can be trained, or the
     winner cannot.
     """
-    dataset = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
+    dataset = Dataset.of(dataset)
     settings, out = settings or TuneSettings(), Path(out)
     settings.check_metric(dataset.labels)
     stopped = (stop or threading.Event()).is_set

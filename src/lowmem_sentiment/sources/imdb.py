@@ -9,6 +9,7 @@ import numpy as np
 from ..system.errors import SettingsError
 from ..text.reviews import Reviews
 from .keras_files import KERAS_SEED, KerasSource, Published
+from .keras_npz import blocks_of
 
 FILES = Published(
     "imdb",
@@ -75,5 +76,5 @@ class ImdbSource(KerasSource):
         """Yield one half's reviews in `order`, without the other half (24 MB) in memory."""
         reviews = self._npz.read(f"x_{half}", f"y_{half}", len(LABELS))
         for number, split in ((2, "test"), (1, "train")):
-            for block in reviews.blocks(order[assigned == number]):
+            for block in blocks_of(reviews, order[assigned == number]):
                 yield split, block

@@ -6,7 +6,6 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -37,26 +36,15 @@ _DAMAGE = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Sequences:
-    """Reviews one after the other, with their labels."""
-
-    token_ids: np.ndarray
-    """int32[total]: the word of rank r is r + 3, as Keras numbers words."""
-    lengths: np.ndarray
-    """int64[reviews]"""
-    labels: np.ndarray
-    """int[reviews]"""
-
-    def blocks(self, order: np.ndarray) -> Iterator[Reviews]:
-        """Yield the reviews at these places, each after a start id."""
-        ends = np.cumsum(self.lengths)
-        start_id = np.array([START_ID], np.int32)
-        for at in range(0, len(order), _BLOCK):
-            some = order[at : at + _BLOCK]
-            bounds = zip((ends - self.lengths)[some].tolist(), ends[some].tolist(), strict=True)
-            ids = [part for start, end in bounds for part in (start_id, self.token_ids[start:end])]
-            yield Reviews(np.concatenate(ids), self.lengths[some] + 1, self.labels[some])
+def blocks_of(reviews: Reviews, order: np.ndarray) -> Iterator[Reviews]:
+    """Yield blocks of the reviews at places `order`, each after a start id."""
+    ends = np.cumsum(reviews.lengths)
+    start_id = np.array([START_ID], np.int32)
+    for at in range(0, len(order), _BLOCK):
+        some = order[at : at + _BLOCK]
+        bounds = zip((ends - reviews.lengths)[some].tolist(), ends[some].tolist(), strict=True)
+        ids = [part for start, end in bounds for part in (start_id, reviews.token_ids[start:end])]
+        yield Reviews(np.concatenate(ids), reviews.lengths[some] + 1, reviews.labels[some])
 
 
 class KerasNpz:
@@ -70,8 +58,11 @@ class KerasNpz:
         with self._opened(array) as (file, _):
             return _read_header(file)[0][0]
 
-    def read(self, words: str, labels: str, num_labels: int) -> Sequences:
-        """Return the reviews of two arrays; DataError unless each has a label below `num_labels`."""
+    def read(self, words: str, labels: str, num_labels: int) -> Reviews:
+        """Return the reviews of two arrays; DataError unless each has a label below `num_labels`.
+
+        The word of rank r has id r + 3, as Keras numbers words.
+        """
         with self._opened(words) as (file, size):
             token_ids, lengths = _read_sequences(file, size)
         with self._opened(labels) as (file, _):
@@ -82,7 +73,7 @@ class KerasNpz:
                 f"the {len(lengths):,} reviews"
             )
         token_ids += FIRST_WORD_ID - 1
-        return Sequences(token_ids, lengths, numbers)
+        return Reviews(token_ids, lengths, numbers)
 
     @contextlib.contextmanager
     def _opened(self, array: str) -> Iterator[tuple[IO[bytes], int]]:

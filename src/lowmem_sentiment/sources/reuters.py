@@ -12,6 +12,7 @@ import numpy as np
 
 from ..text.reviews import Reviews
 from .keras_files import KERAS_SEED, KerasSource, Published
+from .keras_npz import blocks_of
 
 FILES = Published(
     "reuters",
@@ -51,5 +52,5 @@ class ReutersSource(KerasSource):
         np.random.RandomState(KERAS_SEED).shuffle(order)
         train = int(len(order) * (1 - TEST_SPLIT))
         for split, chosen in (("test", order[train:]), ("train", order[:train])):
-            for block in reviews.blocks(chosen):
+            for block in blocks_of(reviews, chosen):
                 yield split, block

@@ -17,8 +17,9 @@ class Interrupts:
     Python swallows exceptions in functions that run around a fork (`os.register_at_fork`) and in weak
     reference callbacks; a pool of processes has several of both. There a KeyboardInterrupt is printed as
     "Exception ignored in", and the command runs on. A worker that does not ignore SIGINT yet prints a
-    traceback, and some imports turn it into an ImportError. A handler set by the caller is left alone,
-    and only the main thread gets signals.
+    traceback, and some imports turn it into an ImportError; half of TensorFlow's happens in C++, which
+    does so or swallows it. So KeyboardInterrupt is raised at the end of the block, whatever became of it
+    before. A handler set by the caller is left alone, and only the main thread gets signals.
     """
 
     def __init__(self) -> None:
@@ -33,9 +34,11 @@ class Interrupts:
             signal.signal(signal.SIGINT, self._handle)
         return self
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         if self._ours:
             signal.signal(signal.SIGINT, self._before)
+        if kind is not GeneratorExit:  # nobody could catch what is raised while a generator is closed
+            self.check()
 
     def _handle(self, number: int, frame: Any) -> None:
         self._came = True
@@ -56,19 +59,6 @@ class Interrupts:
         """Raise KeyboardInterrupt if Ctrl-C came, even if the exception was swallowed."""
         if self._came:
             raise KeyboardInterrupt from None
-
-
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """Raise KeyboardInterrupt for Ctrl-C during the block, whatever the block turns it into.
-
-    Half of TensorFlow's import happens in C++, which turns it into an ImportError or swallows it.
-    """
-    with Interrupts() as interrupts:
-        try:
-            yield
-        finally:
-            interrupts.check()
 
 
 @contextlib.contextmanager

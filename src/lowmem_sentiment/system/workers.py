@@ -64,7 +64,6 @@ def _from_pool(
         while waiting:
             interrupts.check()
             yield waiting.popleft().result()
-        interrupts.check()
     except BrokenProcessPool as error:
         raise Unavailable(
             "a worker process was killed (out of memory?); try --workers 1, which needs less"

@@ -18,6 +18,7 @@ from ..runs.run_directory import RunDirectory
 from ..runs.summary import has_ended
 from ..system.errors import DataError, SettingsError
 from ..system.files import locked
+from ..text.tokenizer_names import KERAS
 from . import checkpoint
 from .checkpoint import Position, State
 from .job import Job
@@ -36,7 +37,7 @@ def create_run(
 
     `parent_path` is the run whose weights it starts from. Raises OutputExists if the run exists.
     """
-    config, inputs, features = describe(job), [job.dataset.directory], job.dataset.features
+    config, inputs = describe(job), [job.dataset.directory]
     if parent_path:
         parent = RunDirectory(parent_path)
         read_parent(job, parent)
@@ -46,8 +47,6 @@ def create_run(
     run.create(
         config,
         job.dataset.input_vocabulary().truncate(job.num_words),
-        ngrams=features.ngrams if features else None,
-        tokenizer=job.dataset.tokenizer,
         overwrite=overwrite,
         inputs=inputs,
         report=report,
@@ -58,9 +57,13 @@ def create_run(
 
 
 def describe(job: Job) -> dict[str, Any]:
-    """Return a run's config.json: settings, dataset, labels, versions."""
+    """Return a run's config.json: what the words are, settings, dataset, labels, versions."""
     dataset = job.dataset
     config = {
+        "vocabulary": {
+            **({"ngrams": dataset.features.ngrams} if dataset.features else {}),
+            **({} if dataset.tokenizer == KERAS else {"tokenizer": dataset.tokenizer}),
+        },
         "settings": asdict(job.settings),
         "dataset": {
             "path": str(dataset.directory.resolve()),

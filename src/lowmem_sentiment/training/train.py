@@ -129,7 +129,7 @@ def _make_job(
     report: Callable[[str], None],
 ) -> Job:
     """Return the job, with the validation split and the words that the dataset decides filled in."""
-    dataset = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
+    dataset = Dataset.of(dataset)
     settings = settings or settings_by_recipe(dataset)
     if own := own_validation_split(dataset):
         if settings.validation_split not in (0.0, own):

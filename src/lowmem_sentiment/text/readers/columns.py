@@ -6,7 +6,7 @@ from typing import Any
 
 from ...system.errors import DataError, did_you_mean, printable
 from ..encoding import NotText, checked_bytes
-from ..reader_settings import LABEL_NAMES, TEXT_NAMES, ReaderSettings, WantedFields
+from ..reader_settings import LABEL_NAMES, TEXT_NAMES, ReaderSettings, Reading
 from ..rows import BadRow, Row
 
 _NAMES = 50  # columns that are recorded in the manifest
@@ -75,15 +75,14 @@ UNKNOWN_COLUMNS = Columns((0,), None, (), 0, ())
 """They are still to be found in the first row."""
 
 
-def find_columns(
-    cells: Sequence[str], place: str, settings: ReaderSettings, fields: WantedFields
-) -> tuple[Columns, bool]:
+def find_columns(cells: Sequence[str], place: str, reading: Reading) -> tuple[Columns, bool]:
     """Return the columns, and whether the first row is a header.
 
     Columns given by number (from 1) have no header unless `settings.header`, or unless the first row is
     0, 1, 2, ..., as pandas names columns; a name needs one. Raises DataError if the row has no such
     column, or several.
     """
+    settings, fields = reading.settings, reading.fields
     header = [cell.strip() for cell in cells]
     numbered = header == [str(number) for number in range(len(header))]
     given = f"{settings.text_column},{settings.label_column}".split(",")

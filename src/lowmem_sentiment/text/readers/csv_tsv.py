@@ -139,7 +139,7 @@ def _open(rest: _Rest, name: str, reading: Reading, format_: str) -> CsvFile | N
         try:
             if isinstance(cells, str):
                 raise DataError(f"{place}: {cells}")
-            columns, is_header = find_columns(cells, place, settings, reading.fields)
+            columns, is_header = find_columns(cells, place, reading)
         except DataError as error:
             errors.append((len(cells) if isinstance(cells, list) else 0, error))
             continue

@@ -39,7 +39,7 @@ def parquet_rows(file: Input, reading: Reading) -> Iterator[AnyRow]:
 
 def _rows(table: Any, pyarrow: Any, name: str, reading: Reading) -> Iterator[AnyRow]:
     schema = table.schema_arrow
-    columns, _ = find_columns(schema.names, name, reading.settings, reading.fields)
+    columns, _ = find_columns(schema.names, name, reading)
     reading.report_columns(name, columns.described())
     label_columns = [] if columns.label is None else [columns.label]
     wanted = list(dict.fromkeys([*columns.texts, *label_columns, *columns.kept]))

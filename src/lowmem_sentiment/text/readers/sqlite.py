@@ -28,7 +28,7 @@ def sqlite_rows(file: Input, reading: Reading) -> Iterator[AnyRow]:
             if cursor.description is None:
                 raise SettingsError("query is not a SELECT; expected one that yields rows")
             names = [column[0] for column in cursor.description]
-            columns, _ = find_columns(names, file.name, reading.settings, reading.fields)
+            columns, _ = find_columns(names, file.name, reading)
             reading.report_columns(file.name, columns.described())
             if table is not None:
                 cursor = database.execute(f"select {_wanted(names, columns)} from {table}")
