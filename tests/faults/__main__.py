@@ -9,8 +9,13 @@ import argparse
 import contextlib
 import ctypes
 import errno
+import functools
+import gc
+import hashlib
 import importlib
+import json
 import os
+import re
 import shutil
 import signal
 import struct
@@ -20,7 +25,8 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -29,9 +35,11 @@ from helpers import WORDS, handmade_reviews
 from lowmem_sentiment.cli import main as run_command
 from lowmem_sentiment.system.files import UNFINISHED
 
-from .commands import COMMANDS, Arguments, Command, others
+from .commands import COMMANDS, Arguments, Command, left, others
 
 FAULTS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "kill": 0}
+COPY = "copy"
+"""Another fault: go on with a copy of the files before a call, which is what a kill there leaves."""
 CODES = (0, 74, 75)  # ended all the same, cannot write, stopped and can be resumed
 SECONDS = 600
 
@@ -46,6 +54,8 @@ class Answer:
     calls: int
     hit: str
     """The call that failed or killed, and its path; "" where there was none."""
+    left: list[str]
+    """The processes that it left."""
 
 
 class Injector:
@@ -55,18 +65,33 @@ class Injector:
         self._library, self._folder = ctypes.CDLL(os.environ["LD_PRELOAD"]), folder
         self._counter = folder / "counter"
 
-    def run(self, arguments: Arguments, case: Path, nth: int = 0, error: int = 0) -> Answer:
-        """Run a command; its `nth` call below `case` ends with `error`, or is the last if that is 0."""
+    def run(
+        self,
+        arguments: Arguments,
+        case: Path,
+        nth: int = 0,
+        error: int = 0,
+        stopped: Callable[[int, str], None] = lambda nth, hit: None,
+    ) -> Answer:
+        """Run a command; its `nth` call below `case` ends with `error`, or is the last if that is 0.
+
+        If `nth` is -1, `stopped` is called before each call.
+        """
         self._counter.write_bytes(bytes(8192))
         with open(self._folder / "output", "wb") as output, open(self._folder / "errors", "wb") as errors:
             if not (child := os.fork()):
                 os.dup2(output.fileno(), 1)
                 os.dup2(errors.fileno(), 2)
                 self._be(arguments, [str(case), str(self._counter), str(nth), str(error)])
-            code = _wait(child)
+            while (code := _wait(child)) is None:
+                stopped(*self._counted())
+                os.kill(child, signal.SIGCONT)
+        return Answer(code, (self._folder / "errors").read_text(), *self._counted(), left(child))
+
+    def _counted(self) -> tuple[int, str]:
+        """Return the number of calls, and the last that was hit."""
         data = self._counter.read_bytes()
-        hit = data[8:].split(b"\0", 1)[0].decode()
-        return Answer(code, (self._folder / "errors").read_text(), struct.unpack_from("<q", data)[0], hit)
+        return struct.unpack_from("<q", data)[0], data[8:].split(b"\0", 1)[0].decode()
 
     def _be(self, arguments: Arguments, armed: list[str]) -> NoReturn:
         """Be the command, in the fork."""
@@ -75,6 +100,7 @@ class Injector:
             zip(("FAULTS_BELOW", "FAULTS_FILE", "FAULTS_NTH", "FAULTS_ERRNO"), armed, strict=True)
         )
         directory, file, nth, error = armed
+        os.setpgid(0, 0)
         code: Any = 1
         try:
             if self._library.faults_arm(directory.encode(), file.encode(), int(nth), int(error)):
@@ -90,15 +116,16 @@ class Injector:
         os._exit(code if isinstance(code, int) else 1)
 
 
-def _wait(child: int) -> int:
+def _wait(child: int) -> int | None:
+    """Return a process's exit code; None if it was stopped."""
     until = time.monotonic() + SECONDS
-    while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+    while not (ended := os.waitpid(child, os.WNOHANG | os.WUNTRACED))[0]:
         if time.monotonic() > until:
-            os.kill(child, signal.SIGKILL)
+            os.killpg(child, signal.SIGKILL)
             os.waitpid(child, 0)
             return -signal.SIGALRM
-        time.sleep(0.002)
-    return os.waitstatus_to_exitcode(ended[1])
+        time.sleep(0.001)
+    return None if os.WIFSTOPPED(ended[1]) else os.waitstatus_to_exitcode(ended[1])
 
 
 class Harness:
@@ -159,7 +186,7 @@ class Harness:
         case = self._case(command)
         before = set(case.rglob(f"*{UNFINISHED}*"))  # what the kill left in a stopped run
         answer = self._injector.run(self._filled(command.arguments), case, nth, FAULTS[fault])
-        wrong = _judge(answer, fault)
+        wrong = _judge(answer, fault, command) + answer.left
         differing = others(command, case, expected)
         if answer.code == 0 and answer.hit and differing:
             wrong.append(f"exit code 0 and another {differing}")
@@ -168,28 +195,77 @@ class Harness:
         if fault != "kill" and answer.code > 0 and not answer.hit.startswith(("unlink", "rmdir")):
             left = set(case.rglob(f"*{UNFINISHED}*")) - before
             wrong += [f"{path.name} is left" for path in left]
+        if answer.code == 0 and not differing:
+            return answer, wrong
+        return answer, wrong + self._repeat(command, expected)
+
+    def _repeat(self, command: Command, expected: dict[str, Any]) -> list[str]:
+        """Run a disturbed command again, or the one that resumes; return what is wrong."""
+        case = self._folder / "case"
         resumed = command.resume and (case / "out" / "config.json").exists()
         again = self._injector.run(self._filled(command.resume if resumed else command.arguments), case)
-        whole_before = again.code == 73 and command.at_once  # it ended after the last rename
-        if again.code and not whole_before:
-            wrong.append(f"the second call ends with {again.code}: {again.errors.strip()[-300:]}")
-        elif differing := others(command, case, expected):
-            wrong.append(f"the second call has another {differing}")
-        elif not whole_before:
-            wrong += [f"{path.name} is left for good" for path in case.rglob(f"*{UNFINISHED}*")]
-        return answer, wrong
+        if again.code == 73 and command.at_once:
+            return []  # it ended after the last rename
+        if again.code:
+            return [f"the second call ends with {again.code}: {again.errors.strip()[-300:]}"]
+        if differing := others(command, case, expected):
+            return [f"the second call has another {differing}"]
+        return [
+            f"{path.name} is left for good" for path in case.rglob("*") if _TEMPORARY.search(path.name)
+        ]
+
+    def copies(
+        self, command: Command, expected: dict[str, Any], known: Callable[[int], bool]
+    ) -> Iterator[tuple[int, Answer, list[str]]]:
+        """Run a command, and go on with a copy of its files from before each call that is not `known`.
+
+        Copies that differ only in files with temporary names, which nothing reads, are tried once.
+        """
+        case, copies = self._case(command), self._folder / "copies"
+        states: dict[bytes, list[tuple[int, str]]] = {}
+
+        def copy(nth: int, hit: str) -> None:
+            if known(nth):
+                return
+            places = states.setdefault(_state(case), [])
+            if not places:
+                shutil.copytree(case, copies / str(nth))
+            places.append((nth, hit))
+
+        self._injector.run(self._filled(command.arguments), case, -1, stopped=copy)
+        for places in states.values():
+            shutil.rmtree(case)
+            shutil.move(copies / str(places[0][0]), case)
+            differing = others(command, case, expected)
+            wrong = [f"{name} is half made" for name in differing if (case / name).exists()]
+            wrong = (wrong if command.at_once else []) + self._repeat(command, expected)
+            for nth, hit in places:
+                yield nth, Answer(-signal.SIGKILL, "", 0, hit, []), wrong
 
 
-def _judge(answer: Answer, fault: str) -> list[str]:
+_TEMPORARY = re.compile(rf"\.[0-9a-f]{{8}}{UNFINISHED}|^tmp\w{{8}}$")
+
+
+def _state(directory: Path) -> bytes:
+    """Return a digest of a directory, without the numbers and contents of temporary files."""
+    digest = hashlib.sha256()
+    for path in sorted(directory.rglob("*")):
+        name = str(path.relative_to(directory))
+        content = path.read_bytes() if path.is_file() and not _TEMPORARY.search(path.name) else b""
+        digest.update(repr((_TEMPORARY.sub("", name), content)).encode())
+    return digest.digest()
+
+
+def _judge(answer: Answer, fault: str, command: Command) -> list[str]:
     """Return what is wrong with the disturbed command's answer."""
     lines = answer.errors.splitlines()
     wrong = [line for line in lines if line.startswith(("Traceback", "Exception ignored"))]
     if not answer.hit:
         return [*wrong, "the fault was not met"]
-    if fault == "kill":
-        return wrong if answer.code in (0, -signal.SIGKILL) else [*wrong, f"exit code {answer.code}"]
-    if answer.code == -signal.SIGSEGV and " out/tmp" in answer.hit:
-        return wrong  # HDF5 crashes after some refused writes of Keras' file of weights; nothing is lost
+    if fault == "kill" and answer.code in (0, -signal.SIGKILL):
+        return wrong
+    if command.processes and answer.code == 1:  # of a search some runs failed
+        return wrong
     if answer.code not in CODES:
         wrong.append(f"exit code {answer.code}: {answer.errors.strip()[-300:]}")
     errors = [line for line in lines if line.startswith("lowmem-sentiment: error: ")]
@@ -204,7 +280,7 @@ def _parse() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--command", dest="commands", action="append", choices=COMMANDS, help="may be repeated")
-    add("--fault", dest="faults", action="append", choices=FAULTS, help="may be repeated")
+    add("--fault", dest="faults", action="append", choices=[*FAULTS, COPY], help="may be repeated")
     add(
         "--spread",
         type=int,
@@ -212,6 +288,7 @@ def _parse() -> argparse.Namespace:
         help="only N calls of each command, a third as many where it takes TensorFlow",
     )
     add("--call", type=int, metavar="N", help="only this one")
+    add("--log", type=Path, metavar="FILE", help="append what was tried, and do not try it again")
     add("--keep", type=Path, metavar="DIR", help="leave the last case's files there")
     return parser.parse_args()
 
@@ -226,6 +303,58 @@ def _compile(folder: Path) -> Path:
     return library
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """One fault that was tried, as a line of the log."""
+
+    command: str
+    fault: str
+    call: int
+    hit: str
+    code: int
+    wrong: list[str]
+
+
+class Log:
+    """The outcomes of this and earlier calls of the harness with the same --log."""
+
+    def __init__(self, file: Path | None):
+        lines = file.read_text().splitlines() if file and file.exists() else []
+        self._file = file
+        self._outcomes = {(each.command, each.fault, each.call): each for each in map(_outcome, lines)}
+
+    def has(self, command: str, fault: str, call: int) -> bool:
+        """Return whether a fault was tried."""
+        return (command, fault, call) in self._outcomes
+
+    def add(self, command: str, fault: str, call: int, answer: Answer, wrong: list[str]) -> None:
+        """Add one fault, and print what is wrong."""
+        outcome = Outcome(command, fault, call, answer.hit, answer.code, wrong)
+        self._outcomes[command, fault, call] = outcome
+        for line in wrong:
+            where = f"--command {command!r} --fault {fault} --call {call}"
+            print(f"{where} ({answer.hit}): {line}", flush=True)
+        if self._file:
+            with open(self._file, "a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(outcome)) + "\n")
+
+    def report(self) -> int:
+        """Print the exit codes of each command and fault; return the number of faults that failed."""
+        kinds: dict[tuple[str, str], Counter[int]] = {}
+        for outcome in self._outcomes.values():
+            kinds.setdefault((outcome.command, outcome.fault), Counter())[outcome.code] += 1
+        for (command, fault), codes in kinds.items():
+            counts = ", ".join(f"{count} x {code}" for code, count in sorted(codes.items()))
+            print(f"{command:20}{fault:8}{codes.total():6,} tried, exit codes: {counts}")
+        failed = sum(bool(outcome.wrong) for outcome in self._outcomes.values())
+        print(f"{len(self._outcomes):,} faults, {failed:,} failed")
+        return failed
+
+
+def _outcome(line: str) -> Outcome:
+    return Outcome(**json.loads(line))
+
+
 def main() -> int:
     """Try the faults that the arguments ask for; return 1 when something is wrong."""
     options = _parse()
@@ -234,29 +363,29 @@ def main() -> int:
             environment = {**os.environ, "LD_PRELOAD": str(_compile(Path(temporary)))}
             command = [sys.executable, "-m", "faults", *sys.argv[1:]]
             return subprocess.run(command, env=environment, check=False).returncode
-    names = options.commands or [name for name in COMMANDS if name != "tune"]  # hours
     importlib.import_module("lowmem_sentiment.training.train")  # TensorFlow, once
-    tried, failed, start = 0, 0, time.monotonic()
+    # A third less time per training; the files are written alike.
+    importlib.import_module("tensorflow").config.run_functions_eagerly(True)
+    gc.collect()
+    gc.freeze()  # no collection in a fork copies the pages of all that was imported
+    log = Log(options.log)
     with tempfile.TemporaryDirectory(prefix="faults-") as temporary:
         harness = Harness(Path(temporary))
-        for name in names:
+        for name in options.commands or [name for name in COMMANDS if name != "tune"]:  # hours
             command = COMMANDS[name]
             calls, expected = harness.undisturbed(command)
             for fault in options.faults or FAULTS:
-                codes = Counter[int]()
+                if fault == COPY:
+                    known = functools.partial(log.has, name, fault)
+                    for tried in harness.copies(command, expected, known):
+                        log.add(name, fault, *tried)
+                    continue
                 for nth in _chosen(calls, command, options):
-                    answer, wrong = harness.check(command, nth, fault, expected)
-                    codes[answer.code] += 1
-                    tried, failed = tried + 1, failed + bool(wrong)
-                    for line in wrong:
-                        where = f"--command {name!r} --fault {fault} --call {nth}"
-                        print(f"{where} ({answer.hit}): {line}", flush=True)
-                counts = ", ".join(f"{count} x {code}" for code, count in sorted(codes.items()))
-                print(f"{name:20}{fault:8}{calls:6,} calls, exit codes: {counts}", flush=True)
+                    if not log.has(name, fault, nth):
+                        log.add(name, fault, nth, *harness.check(command, nth, fault, expected))
         if options.keep:
             shutil.copytree(Path(temporary) / "case", options.keep)
-    print(f"{tried:,} faults in {time.monotonic() - start:.0f} s, {failed:,} failed")
-    return int(failed > 0)
+    return int(log.report() > 0)
 
 
 def _chosen(calls: int, command: Command, options: argparse.Namespace) -> list[int]:

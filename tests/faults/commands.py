@@ -1,6 +1,8 @@
 """Commands that write files: how they are called, called again, and what they leave in the end."""
 
+import contextlib
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +13,12 @@ from verify_resume import digests
 Arguments = tuple[str, ...]
 
 _TRAIN = (
-    "--epochs", "2", "--batch-size", "16", "--hidden", "6,4", "--validation-split", "0.25", "--keep-best",
+    "--epochs", "2", "--batch-size", "16", "--hidden", "4", "--validation-split", "0.25", "--keep-best",
     "--save-every", "4", "--json",
 )  # fmt: skip
 _RESUME = ("train", "{whole}/data", "--resume", "{case}/out", *_TRAIN)
-_FILES = ("prepare", "files", "{whole}/reviews.csv", "--out", "{case}/out", "--workers", "1", "--json")
+_TWO = ("prepare", "files", "{whole}/reviews.csv", "--out", "{case}/out", "--json", "--workers", "2")
+_FILES = (*_TWO[:-1], "1")
 _EVALUATE = ("evaluate", "{case}/out", "--data", "{whole}/data", "--json")
 _EXPORT = ("export", "{whole}/run", "--out", "{case}/out", "--json", "--format")
 
@@ -60,11 +63,14 @@ class Command:
     input: str = ""
     """A directory in {whole} that is copied to {case}/out before."""
     tensorflow: bool = False
+    processes: bool = False
+    """Whether a kill may hit a process that it started, and that it tells of."""
 
 
 COMMANDS = {
     "prepare": Command(_FILES, {"out": _bytes}),
     "prepare n-grams": Command((*_FILES, "--ngrams", "2"), {"out": _bytes}),
+    "prepare in two": Command((*_TWO, "--ngrams", "2"), {"out": _bytes}, processes=True),
     "explore": Command(
         ("explore", "{whole}/data", "--tensorboard", "{case}/out"), {"out": _sizes}, at_once=False
     ),
@@ -92,10 +98,11 @@ COMMANDS = {
         _RESUME, {"out": _run}, at_once=False, resume=_RESUME, input="stopped", tensorflow=True
     ),
     "tune": Command(
-        ("tune", "{whole}/data", "--out", "{case}/out", "--runs", "2", "--seed", "3"),
+        ("tune", "{whole}/data", "--out", "{case}/out", "--runs", "1", "--seed", "3"),
         {"out/winner": digests},
         at_once=False,
         tensorflow=True,
+        processes=True,
     ),
 }
 
@@ -111,3 +118,22 @@ def others(command: Command, case: Path, expected: dict[str, Any]) -> list[str]:
         if not same:
             names.append(name)
     return names
+
+
+def left(group: int, case: Path | None = None) -> list[str]:
+    """Return the processes of a group, or with `case` in their arguments, that do not end in time."""
+    until = time.monotonic() + 10
+    while (found := _processes(group, case)) and time.monotonic() < until:
+        time.sleep(0.02)
+    return [f"process {number} is left" for number in found]
+
+
+def _processes(group: int, case: Path | None) -> list[str]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            named = case and f"{case}/".encode() in (process / "cmdline").read_bytes()
+            if (int(fields[2]) == group or named) and fields[0] != "Z":
+                found.append(process.name)
+    return found

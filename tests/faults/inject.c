@@ -1,4 +1,5 @@
-/* Let the n-th system call that changes files below a directory fail, or kill the process there.
+/* Let the n-th system call that changes files below a directory fail, kill the process there, or stop it
+   (SIGSTOP) at each, so that the files can be copied as a kill would leave them.
 
    Preloaded (LD_PRELOAD) into a process of the tests. It counts the calls of the process and of all that it
    forks or starts, Python's and those of TensorFlow's C++, once `faults_arm` was called, in a file that they
@@ -30,7 +31,7 @@ static char below[PATH_MAX];
 static long number;
 static int fault; /* an errno, or 0 to kill */
 
-/* Count from now on; the call `nth` (0: none) ends with `error`, or kills if that is 0. */
+/* Count from now on; the call `nth` (0: none) ends with `error`, or kills if that is 0. -1: stop at each. */
 int faults_arm(const char *directory, const char *file, long nth, int error)
 {
     int descriptor = open(file, O_RDWR | O_CLOEXEC);
@@ -56,8 +57,9 @@ __attribute__((constructor)) static void arm_by_environment(void)
 static int hit(const char *call, const char *path)
 {
     if (strncmp(path, below, strlen(below))) return 0;
-    if (atomic_fetch_add(&counter->calls, 1) + 1 != number) return 0;
+    if (atomic_fetch_add(&counter->calls, 1) + 1 != number && number != -1) return 0;
     snprintf(counter->hit, sizeof counter->hit, "%s %s", call, path + strlen(below));
+    if (number == -1) return kill(getpid(), SIGSTOP);
     if (!fault) kill(getpid(), SIGKILL);
     errno = fault;
     return 1;

@@ -27,11 +27,10 @@ from helpers import WORDS, handmade_reviews
 
 from lowmem_sentiment.system.files import UNFINISHED
 
-from .commands import COMMANDS, Arguments, Command, others
+from .commands import COMMANDS, Arguments, Command, left, others
 
 CODES = (0, 69, 71, 73, 74, 75)
-SIGNALS = {signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGINT: 130}
-MOMENTS = 8  # at which each signal is sent
+MOMENTS = 8  # at which each of SIGNALS is sent
 # Whom the limit on processes and threads applies to, but who may still read everything.
 ANOTHER_USER = ("setpriv", "--ruid", "65534", "--bounding-set", "-sys_resource,-sys_admin")
 
@@ -47,6 +46,26 @@ class Scarcity:
     environment: tuple[tuple[str, str], ...] = ()
     prefix: tuple[str, ...] = ()
     ends_well: bool = False
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What a process gets, 0.2 s apart."""
+
+    numbers: tuple[signal.Signals, ...]
+    codes: tuple[int, ...]
+    """The exit codes that are right for it, besides 0."""
+    whole_group: bool = True
+    """Whether the processes that it started get them too, as from a terminal."""
+
+
+SIGNALS = {
+    "SIGTERM": Signals((signal.SIGTERM,), (75, 143, -signal.SIGTERM), whole_group=False),
+    "SIGHUP": Signals((signal.SIGHUP,), (129, -signal.SIGHUP)),
+    "Ctrl-C": Signals((signal.SIGINT,), (75, 130, -signal.SIGINT)),
+    "two Ctrl-C": Signals((signal.SIGINT, signal.SIGINT), (75, 130, -signal.SIGINT)),
+    "Ctrl-Z and fg": Signals((signal.SIGTSTP, signal.SIGCONT), ()),
+}
 
 
 def _mount(*arguments: str) -> None:
@@ -152,7 +171,13 @@ class Trial:
         return self._case
 
     def start(self, arguments: Arguments, scarcity: Scarcity = Scarcity()) -> subprocess.Popen[str]:
-        """Start a command as a user's shell does, in a session of its own."""
+        """Start a command as a user's shell does, in a process group of its own."""
+
+        def begin() -> None:
+            os.setpgid(0, 0)
+            if scarcity.limit:
+                scarcity.limit()
+
         filled = [part.format(case=self._case, whole=self._whole) for part in arguments]
         return subprocess.Popen(
             [*scarcity.prefix, sys.executable, "-m", "lowmem_sentiment", *filled],
@@ -160,8 +185,7 @@ class Trial:
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            preexec_fn=scarcity.limit,
-            start_new_session=True,
+            preexec_fn=begin,
             env={**os.environ, **dict(scarcity.environment)},
         )
 
@@ -184,26 +208,29 @@ class Trial:
             child = self.start(command.arguments, scarcity)
             _, errors = child.communicate()
         code = child.returncode
-        wrong = _judge(code, errors, (0,) if scarcity.ends_well else CODES)
-        return code, wrong + _left(child.pid) + self._repeat(command, code, expected)
+        codes = (*CODES, 1) if command.processes else CODES  # 1: of a search some runs failed
+        wrong = _judge(code, errors, (0,) if scarcity.ends_well else codes)
+        return code, wrong + left(child.pid, case) + self._repeat(command, code, expected)
 
     def interrupt(
-        self, command: Command, number: signal.Signals, moment: float, expected: dict[str, Any]
+        self, command: Command, signals: Signals, moment: float, expected: dict[str, Any]
     ) -> tuple[int, list[str]]:
-        """Send a command a signal `moment` seconds after its start; return its code and faults."""
-        self.fresh(command)
+        """Send a command signals `moment` seconds after its start; return its code and faults."""
+        case = self.fresh(command)
         child = self.start(command.arguments)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(moment)
-        child.send_signal(number)
+        send = os.killpg if signals.whole_group else os.kill
+        for number in signals.numbers:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(moment)
+            if child.returncode is None:
+                send(child.pid, number)
+            moment = 0.2
         _, errors = child.communicate()
-        codes = (0, 75, SIGNALS[number], -number)
+        code, codes = child.returncode, (0, *signals.codes)
         started = "lowmem_sentiment" in errors or "lowmem-sentiment" in errors
         # Python itself has no answer to Ctrl-C before it runs its first module.
-        wrong = _judge(child.returncode, errors, codes) if started or child.returncode in codes else []
-        return child.returncode, wrong + _left(child.pid) + self._repeat(
-            command, child.returncode, expected
-        )
+        wrong = _judge(code, errors, codes) if started or code in codes else []
+        return code, wrong + left(child.pid, case) + self._repeat(command, code, expected)
 
     def _repeat(self, command: Command, code: int, expected: dict[str, Any]) -> list[str]:
         """Judge what a disturbed command left, and run it again, or the one that resumes."""
@@ -236,21 +263,9 @@ def _judge(code: int, errors: str, codes: tuple[int, ...]) -> list[str]:
     if code not in codes:
         wrong.append(f"exit code {code}: {errors.strip()[-400:]}")
     ours = [line for line in lines if line.startswith("lowmem-sentiment: error: ")]
-    if code > 0 and code not in SIGNALS.values() and len(ours) != 1:
+    if 0 < code < 128 and len(ours) != 1:
         wrong.append(f"not one line of error: {errors[-400:]!r}")
     return wrong
-
-
-def _left(session: int) -> list[str]:
-    """Return the processes of a session, all of which should have ended with its leader."""
-    time.sleep(0.2)  # those that were told to end
-    left = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            fields = stat.read_text().rpartition(")")[2].split()
-            if int(fields[3]) == session and fields[0] != "Z":
-                left.append(f"process {stat.parent.name} is left")
-    return left
 
 
 def main() -> int:
@@ -274,11 +289,11 @@ def main() -> int:
                 scarce: functools.partial(trial.starve, command, scarcity)
                 for scarce, scarcity in SCARCITIES.items()
             }
-            for number in SIGNALS:
+            for which, signals in SIGNALS.items():
                 for moment in range(MOMENTS):
                     after = (moment + 0.5) * seconds / MOMENTS
-                    cases[f"{number.name} after {after:.2f} s"] = functools.partial(
-                        trial.interrupt, command, number, after
+                    cases[f"{which} after {after:.2f} s"] = functools.partial(
+                        trial.interrupt, command, signals, after
                     )
             for where, case in cases.items():
                 code, wrong = case(expected)

@@ -10,7 +10,7 @@ import struct
 import tarfile
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,6 +18,17 @@ from typing import Any
 from helpers import WORDS, handmade_reviews, write_imdb, write_reuters
 
 from lowmem_sentiment.cli import main
+from lowmem_sentiment.dataset.reader import Dataset
+from lowmem_sentiment.decisions.abstention import Abstention
+from lowmem_sentiment.decisions.calibration import Calibration
+from lowmem_sentiment.decisions.recorded import record
+from lowmem_sentiment.decisions.thresholds import ChosenThreshold
+from lowmem_sentiment.runs.run_directory import RunDirectory
+from lowmem_sentiment.search.cross_validation import FORMAT as FOLDS
+from lowmem_sentiment.search.cross_validation import FoldResult
+from lowmem_sentiment.search.settings import TuneSettings
+from lowmem_sentiment.search.state import FORMAT as TUNE
+from lowmem_sentiment.search.state import Result, TuneState
 from lowmem_sentiment.system.files import sha256
 from lowmem_sentiment.system.schema import write_json
 
@@ -41,6 +52,16 @@ _RUN = (
     ("evaluate", "{run}", "{case}/run", "--data", "{data}", "--json"),
 )
 _RESUME = ("train", "{trained_on}", "--resume", "{case}/run", "--epochs", "4", "--json")
+_CHOSEN = (
+    ("predict", "{case}/run", "--file", "{case}/lines.txt", "--json", "--threshold", "run"),
+    ("predict", "{case}/run", "--file", "{case}/lines.txt", "--json", "--calibrated", "run"),
+    ("predict", "{case}/run", "--file", "{case}/lines.txt", "--json", "--abstain", "run"),
+    ("evaluate", "{case}/run", "--data", "{data}", "--abstain", "run", "--calibrated", "run", "--json"),
+)
+# Another seed than theirs: they stop when they have read the state.
+_TUNE = ("tune", "{case}/data", "--out", "{case}/tune", "--seed", "12345", "--json")
+_FOLDS = ("tune", "{case}/data", "--out", "{case}/folds", "--folds", "3", "--seed", "12345", "--json")
+_EXPORT = ("export", "{run}", "--out", "{case}/exported", "--format", "weights", "--overwrite", "--json")
 _CURVES = (("curves", "{case}/run", "--json"), ("curves", "{case}/run", "--chart", "all"))
 
 
@@ -55,6 +76,8 @@ class Kind:
     same: str = "nothing"
     """What an answer with exit code 0 must have in common with that to the whole file: "result" where a
     checksum covers the bytes, "count" of the reviews, "result or warning", "nothing"."""
+    codes: tuple[int, ...] = (0,)
+    """The exit code for the whole file, and others that damage may cause besides `fuzzer.CODES`."""
     tensorflow: bool = False
     """Whether the commands need it: such a kind is tried where it is named, a second a case."""
 
@@ -96,6 +119,19 @@ def _with_digest(change: Change) -> Change:
         write_json(checksums, {"files": {**files, path.name: [sha256(path)]}})
 
     return change_and_digest
+
+
+def _as_previous(change: Change) -> Change:
+    """Return a change of the state before the last, where a kill has left no last one."""
+
+    def move_and_change(random: Random, path: Path) -> None:
+        previous = path.rename(path.with_name("state.previous.npz"))
+        checksums = path.parent / "checksums.json"
+        files = json.loads(checksums.read_bytes())["files"]
+        write_json(checksums, {"files": {**files, previous.name: [sha256(previous)]}})
+        change(random, previous)
+
+    return move_and_change
 
 
 def _crc32c(data: bytes) -> int:
@@ -173,9 +209,27 @@ KINDS = {
     "checksums.json": Kind("run/checksums.json", _RUN, same="result"),
     "checksums.json values": Kind("run/checksums.json", _RUN, mutate_json),
     "summary.json values": Kind("run/summary.json", _RUN[2:], _with_digest(mutate_json)),
+    "threshold.json values": Kind("run/threshold.json", _CHOSEN, mutate_json),
+    "calibration.json values": Kind("run/calibration.json", _CHOSEN, mutate_json),
+    "abstention.json values": Kind("run/abstention.json", _CHOSEN, mutate_json),
+    "profile.json values": Kind("run/profile.json", _CHOSEN, mutate_json),
+    **{
+        f"{name}.json": Kind(f"run/{name}.json", _CHOSEN, same="result")
+        for name in ("threshold", "calibration", "abstention", "profile")
+    },
+    "evaluation.json values": Kind("run/evaluation.json", (_RUN[3], *_CURVES), mutate_json),
+    "tune.json": Kind("tune/tune.json", (_TUNE,), codes=(73,)),
+    "tune.json values": Kind("tune/tune.json", (_TUNE,), mutate_json, codes=(73,)),
+    "folds.json": Kind("folds/folds.json", (_FOLDS,), codes=(73,)),
+    "folds.json values": Kind("folds/folds.json", (_FOLDS,), mutate_json, codes=(73,)),
+    "export.json": Kind("exported/export.json", (_EXPORT,), codes=(0, 73)),
     "events": Kind("run/tensorboard/**/*tfevents*", _CURVES, same="result or warning"),
     "state.npz": Kind("run/state.npz", (_RESUME,), same="result", tensorflow=True),
     "state.npz arrays": Kind("run/state.npz", (_RESUME,), _with_digest(_change_member), tensorflow=True),
+    "state.previous.npz": Kind("run/state.npz", (_RESUME,), _as_previous(mutate_file), tensorflow=True),
+    "state.previous.npz arrays": Kind(
+        "run/state.npz", (_RESUME,), _as_previous(_with_digest(_change_member)), tensorflow=True
+    ),
     "best.npz": Kind("run/best.npz", (_RESUME,), same="result", tensorflow=True),
     "best.npz arrays": Kind("run/best.npz", (_RESUME,), _with_digest(_change_member), tensorflow=True),
     "event records": Kind("run/tensorboard/**/*tfevents*", _CURVES, _change_record),
@@ -219,6 +273,29 @@ def write_examples(folder: Path) -> None:
     npz, _ = write_imdb(folder, half=20)
     prepared = main(["prepare", "imdb", "--npz", str(npz), "--out", str(folder / "data"), "--json"])
     assert prepared == 0
+
+
+def write_results(folder: Path) -> None:
+    """Write what evaluations, searches and exports leave, for the run and the dataset in `folder`."""
+    run, dataset = RunDirectory(folder / "run"), Dataset(folder / "data")
+    data = str(dataset.directory), dataset.fingerprint
+    record(run, ChosenThreshold(0.4, "f1", "positive", {"f1": 0.9}, *data))
+    record(run, Calibration(1.2, 40, *data))
+    record(run, Abstention(0.05, 0.95, 0.1, 1, 0.1, 40, 30, 1, *data))
+    assert main(["evaluate", str(run.path), "--json"]) == 0
+    assert main([part.format(run=run.path, case=folder) for part in _EXPORT]) == 0
+    results = [Result(nth, 1, value=0.9, metrics={"loss": 0.1}) for nth in (1, 2)]
+    state = TuneState(TUNE, 1, dataset.fingerprint, TuneSettings(), 1 << 30, 9.5, [2], results)
+    folds = {
+        "folds": 3,
+        "seed": 0,
+        "grid": [],
+        "results": [asdict(FoldResult(1.0, 0, 20, 10, {"loss": 0.1}))],
+    }
+    header = {"format": FOLDS, "version": 1, "fingerprint": dataset.fingerprint}
+    for name, content in {"tune": asdict(state), "folds": header | folds}.items():
+        (folder / name).mkdir()
+        write_json(folder / name / f"{name}.json", content)
 
 
 def result_of(command: Command, output: str, out: Path) -> Any:

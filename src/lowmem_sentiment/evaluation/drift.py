@@ -168,21 +168,23 @@ def compare(run: RunDirectory, profile: Profile) -> Drift | None:
     recorded = parse(_Recorded, read_json(path), str(path))
     if recorded.version != VERSION or recorded.weights_sha256 != model_digest(run):
         return None
-    size = len(profile.sums)
-    if recorded.texts < 1 or not len(recorded.sums) == len(recorded.squares) == size:
+    size, texts = len(profile.sums), recorded.texts
+    if texts < 1 or not len(recorded.sums) == len(recorded.squares) == size:
         raise DataError(f"{path} has {len(recorded.sums)} quantities, expected {size} of 1 text or more")
+    if not all(0 <= each <= texts * (1 + 1e-9) for each in (*recorded.sums, *recorded.squares)):
+        raise DataError(f"{path} has sums of shares outside 0 to {texts}, the number of its texts")
     level = NormalDist().inv_cdf(1 - LEVEL / 2 / size)
     later, error = _mean(profile.sums, profile.squares, profile.texts)
-    before, error_before = _mean(np.array(recorded.sums), np.array(recorded.squares), recorded.texts)
+    before, error_before = _mean(np.array(recorded.sums), np.array(recorded.squares), texts)
     apart = np.abs(later - before)
     differs = (apart >= LEAST) & (apart > level * np.sqrt(error + error_before))
-    if min(profile.texts, recorded.texts) < FEW:
+    if min(profile.texts, texts) < FEW:
         differs[:] = False
     names = [*profile.names, *profile.labels]
     rows = zip(names, later.tolist(), before.tolist(), differs.tolist(), strict=True)
     differences = [Difference(*row) for row in rows]
     few = len(profile.names)
-    return Drift(profile.texts, recorded.texts, differences[:few], differences[few:])
+    return Drift(profile.texts, texts, differences[:few], differences[few:])
 
 
 def _mean(sums: np.ndarray, squares: np.ndarray, texts: int) -> tuple[np.ndarray, np.ndarray]:

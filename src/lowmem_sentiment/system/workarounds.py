@@ -185,9 +185,8 @@ class _DeferredErrors(io.FileIO):
     refused: OSError | None = None
 
     def __init__(self, folder: Path):
-        descriptor, name = tempfile.mkstemp(dir=folder)
-        os.unlink(name)  # nothing is left after a kill
-        super().__init__(descriptor, "w+")
+        with tempfile.TemporaryFile(dir=folder) as file:
+            super().__init__(os.dup(file.fileno()), "w+")
 
     @contextlib.contextmanager
     def deferred(self) -> Iterator[None]:
