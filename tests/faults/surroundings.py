@@ -4,10 +4,9 @@ A full disk, a limit on open files, memory or processes, no shared memory, a rea
 umask, no home, and signals at several moments. Whatever it is: one line of error, the documented exit
 code, nothing half made, no process left, and the same command with enough of it, or the one that resumes,
 ends with the bits of an undisturbed one. Needs root: mounts are made in a namespace of their own.
-
-    scripts/fuzz.sh --scarce [COMMAND ...]
 """
 
+import argparse
 import contextlib
 import functools
 import os
@@ -30,7 +29,7 @@ from lowmem_sentiment.system.files import UNFINISHED
 from .commands import COMMANDS, Arguments, Command, left, others
 
 CODES = (0, 69, 71, 73, 74, 75)
-MOMENTS = 8  # at which each of SIGNALS is sent
+_INSIDE = "FAULTS_INSIDE"  # set in the namespace of mounts
 # Whom the limit on processes and threads applies to, but who may still read everything.
 ANOTHER_USER = ("setpriv", "--ruid", "65534", "--bounding-set", "-sys_resource,-sys_admin")
 
@@ -268,34 +267,53 @@ def _judge(code: int, errors: str, codes: tuple[int, ...]) -> list[str]:
     return wrong
 
 
+def _cases(
+    trial: Trial, command: Command, seconds: float, moments: int
+) -> dict[str, Callable[[dict[str, Any]], tuple[int, list[str]]]]:
+    """Return what to try of a command that takes some seconds, by what it is called."""
+    cases = {
+        scarce: functools.partial(trial.starve, command, scarcity)
+        for scarce, scarcity in SCARCITIES.items()
+    }
+    for which, signals in SIGNALS.items():
+        for moment in range(moments):
+            after = (moment + 0.5) * seconds / moments
+            case = functools.partial(trial.interrupt, command, signals, after)
+            cases[f"{which} after {after:.2f} s"] = case
+    return cases
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="fuzz.sh --scarce", description=__doc__)
+    add = parser.add_argument
+    add("commands", nargs="*", choices=[*COMMANDS, []], metavar="COMMAND", help="default: all")
+    add("--only", default="", metavar="TEXT", help='only what is called so, such as "open files"')
+    add("--moments", type=int, default=8, metavar="N", help="at which each signal is sent (default: 8)")
+    return parser.parse_args()
+
+
 def main() -> int:
-    """Try every scarcity and signal on all commands, or on those named; return 1 if one failed."""
+    """Try every scarcity and signal that the arguments ask for; return 1 if one failed."""
+    options = _parse()
     if os.geteuid() or not shutil.which("unshare"):
         sys.exit("root and unshare (Debian: util-linux) are needed, for mounts of their own")
-    if sys.argv[1:2] != ["--inside"]:
-        inside = ["unshare", "--mount", sys.executable, "-m", "faults.surroundings", "--inside"]
+    if _INSIDE not in os.environ:
+        os.environ[_INSIDE] = ""
+        inside = ["unshare", "--mount", sys.executable, "-m", "faults.surroundings"]
         os.execvp("unshare", [*inside, *sys.argv[1:]])
     tried = failed = 0
     with tempfile.TemporaryDirectory(prefix="surroundings-") as temporary:
         os.chmod(temporary, 0o755)
         trial = Trial(Path(temporary) / "trial")
         trial.make_inputs()
-        for name in sys.argv[2:] or COMMANDS:
+        for name in options.commands or COMMANDS:
             command = COMMANDS[name]
             if command.input == "stopped":
                 continue
             seconds, expected = trial.undisturbed(command)
-            cases = {
-                scarce: functools.partial(trial.starve, command, scarcity)
-                for scarce, scarcity in SCARCITIES.items()
-            }
-            for which, signals in SIGNALS.items():
-                for moment in range(MOMENTS):
-                    after = (moment + 0.5) * seconds / MOMENTS
-                    cases[f"{which} after {after:.2f} s"] = functools.partial(
-                        trial.interrupt, command, signals, after
-                    )
-            for where, case in cases.items():
+            for where, case in _cases(trial, command, seconds, options.moments).items():
+                if options.only not in where:
+                    continue
                 code, wrong = case(expected)
                 tried, failed = tried + 1, failed + bool(wrong)
                 print(f"{name}, {where}: exit code {code}", *wrong, sep="\n    ", flush=True)
