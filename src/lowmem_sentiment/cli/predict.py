@@ -2,17 +2,18 @@
 
 import argparse
 import functools
+import itertools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..decisions.settings import DecisionSettings
 from ..monitoring.terminal_text import MOST, cut, wrapped
-from ..system.errors import DataError, InputMissing, SettingsError, listed, plural, printable
+from ..system.errors import DataError, InputMissing, LowmemError, SettingsError, listed, plural, printable
 from ..system.progress import Bar
 from ..system.settings import Settings, setting
 from ..text.reader_settings import BAD_ROWS, ReaderSettings
@@ -28,6 +29,9 @@ if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
 
 OTHERS = 5
 """How many labels besides the predicted one are shown; --json and --csv have them all."""
+
+
+_PROCESSES = 2  # each costs 20 MB
 
 
 @dataclass(frozen=True)
@@ -62,23 +66,52 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
     if form.header:
         lines.append(_for_terminal(form.header))
     profile = predictor.profile() if options.file or options.drift else None
-    number = 0  # as evaluate --predictions counts
-    for rows in _blocks_of_rows(options, settings):
+
+    blocks = _numbered(_blocks_of_rows(options, settings))
+
+    def answered(block: tuple[int, list[Row] | LowmemError]) -> tuple[int, str, "Profile | None"]:
+        first, rows = block
+        if isinstance(rows, LowmemError):
+            raise rows
+        seen = profile and predictor.profile()
         texts = [row.text for row in rows]
-        predictions = predictor.predict(texts, decision, explain=options.explain, profile=profile)
-        for row, prediction in zip(rows, predictions, strict=True):
-            lines += lines_of(number, row, prediction)
-            number += 1
-        if not print_text("\n".join(lines)):
+        predictions = predictor.predict(texts, decision, explain=options.explain, profile=seen)
+        answers = map(lines_of, itertools.count(first), rows, predictions)
+        return first + len(rows), "\n".join(itertools.chain.from_iterable(answers)), seen
+
+    for number, text, seen in _answers(answered, blocks, options.file):
+        if not print_text("\n".join([*lines, text])):
             return  # nobody reads any more
         if not sys.stdout.isatty():
             bar("predict", number, None, unit="texts")
+        if profile and seen:
+            profile.merge(seen)
         lines = []
     if lines:  # the header, if there are no rows
         print_text(lines[0])
     bar.clear()
     if profile:
         _report_drift(options, profile)
+
+
+def _numbered(blocks: Iterable[list[Row]]) -> Iterator[tuple[int, list[Row] | LowmemError]]:
+    """Yield each block with its first row's number, as evaluate --predictions counts; last an error."""
+    number = 0
+    try:
+        for rows in blocks:
+            yield number, rows
+            number += len(rows)
+    except LowmemError as error:  # comes after the answers to the rows before it
+        yield number, error
+
+
+def _answers(answered: Callable[[Any], Any], blocks: Iterator[Any], file: Path | None) -> Iterator[Any]:
+    """Yield the answers to each block, in order: a file's from two processes, others as they come."""
+    from ..system import workers
+
+    if file and file.is_file():
+        return workers.in_order(answered, blocks, min(_PROCESSES, workers.available()))
+    return map(answered, blocks)
 
 
 def _report_drift(options: argparse.Namespace, profile: "Profile") -> None:

@@ -119,7 +119,7 @@ def _known_and_words(
     nth: int, scored: ScoredRun, batch: Batch, ids: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return int64[reviews] each: the distinct words or n-grams that the model knows, and all words."""
-    known = np.array([num_known(each, scored.model.num_words) for each in ids], np.int64)
+    known = num_known(ids, scored.model.num_words)
     return known, np.array([words for words, _ in batch.counts(nth, scored.encoder)], np.int64)
 
 

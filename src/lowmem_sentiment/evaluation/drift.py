@@ -70,6 +70,12 @@ class Profile:
         self.sums += [*(value.sum() for value in values), *labels]
         self.squares += [*((value**2).sum() for value in values), *labels]
 
+    def merge(self, other: "Profile") -> None:
+        """Add the texts of another profile for the same labels and encoder."""
+        self.texts += other.texts
+        self.sums += other.sums
+        self.squares += other.squares
+
 
 @dataclass(frozen=True)
 class _Recorded:

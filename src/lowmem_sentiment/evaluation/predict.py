@@ -115,7 +115,7 @@ class Predictor:
             if profile:
                 profile.add(counts, block, probabilities, decision.temperature)
             labels = decision.labels(probabilities).tolist()
-            known = np.array([num_known(ids, self.num_words) for ids in block], np.int64)
+            known = num_known(block, self.num_words)
             reasons = decision.reasons(probabilities, known, np.array([words for words, _ in counts]))
             counts.clear()
             for ids, label, row, few, reason in zip(

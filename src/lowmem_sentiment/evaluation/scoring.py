@@ -25,6 +25,7 @@ from ..model.metrics import (
 )
 from ..system.progress import Progress
 from ..text.encoders import Counts, TextEncoder
+from ..text.reviews import count_in_each
 from ..text.vocabulary import FIRST_WORD_ID
 
 if TYPE_CHECKING:
@@ -225,9 +226,7 @@ def dataset_batches(
 
         def counts(nth: int, encoder: TextEncoder) -> Counts:
             lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
-            known = np.append(0, np.cumsum(known_words(encoder)[np.concatenate(tokens)]))
-            ends = np.cumsum(lengths)
-            counts = known[ends] - known[ends - lengths]
+            counts = count_in_each(known_words(encoder)[np.concatenate(tokens)], lengths)
             return list(zip((lengths - 1).tolist(), counts.tolist(), strict=True))  # without the start
 
         def text(nth: int) -> bytes:

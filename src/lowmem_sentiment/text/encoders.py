@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from .ngrams import Features, FeatureTable, distinct_pairs
+from .reviews import count_in_each
 from .tokenizer import tokenise_in_pieces
 from .tokenizer_names import KERAS
 from .vocabulary import OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
@@ -67,8 +68,8 @@ class TextEncoder:
         numbers = np.concatenate(texts)
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
         if counts is not None:
-            known = [int(np.count_nonzero(text != self._unknown)) for text in texts]
-            counts += zip(lengths.tolist(), known, strict=True)
+            known = count_in_each(numbers != self._unknown, lengths)
+            counts += zip(lengths.tolist(), known.tolist(), strict=True)
         if len(numbers) <= 2 * _BLOCK_WORDS:
             return self._find(numbers, lengths).split()
         return list(map(self._encode_in_pieces, texts))

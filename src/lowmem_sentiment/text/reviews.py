@@ -23,3 +23,9 @@ class Reviews(NamedTuple):
     def split(self) -> list[np.ndarray]:
         """Return each review's ids, as views."""
         return np.split(self.token_ids, np.cumsum(self.lengths)[:-1]) if len(self.lengths) else []
+
+
+def count_in_each(flags: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return int64[reviews], how many of bool[sum of lengths] `flags` are true in each review."""
+    counts, ends = np.append(0, np.cumsum(flags)), np.cumsum(lengths)
+    return np.asarray(counts[ends] - counts[ends - lengths])
