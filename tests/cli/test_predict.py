@@ -5,7 +5,7 @@ import io
 import json
 
 import pytest
-from helpers import write_run
+from helpers import run_cli, write_run
 
 from lowmem_sentiment.cli import main
 from lowmem_sentiment.cli import predict as cli_predict
@@ -96,6 +96,18 @@ def test_bad_rows_are_skipped_and_reported_up_to_a_number_of_lines(run, table, c
     assert main([*command, "--skip-bad-rows", "2"]) == 65
     assert "it is one too many for --skip-bad-rows 2" in capsys.readouterr().err
     assert main([*command]) == 65
+
+
+def test_a_large_file_is_answered_in_order_and_up_to_its_first_bad_row(run, tmp_path):
+    texts = [f"{nth} {('great', 'dull')[nth % 2]} " + "so " * 200 for nth in range(3_000)]
+    path = tmp_path / "r.csv"
+    path.write_text("text,id\n" + "".join(f"{text},{nth}\n" for nth, text in enumerate(texts)) + "bad\n")
+    done = run_cli("predict", run, "--file", path, "--json", own_process=True)
+    assert done.returncode == 65
+    assert "r.csv:3002: has 1 column, expected 2" in done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer.pop("number") for answer in answers] == list(range(3_000))
+    assert answers == [answer.to_json() for answer in predict(run, texts)]
 
 
 def test_format_auto_is_by_the_name(run, table, capsys):
