@@ -19,7 +19,7 @@ from lowmem_sentiment.cli import main
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.text.reviews import Reviews
-from lowmem_sentiment.text.vocabulary import Vocabulary
+from lowmem_sentiment.text.vocabulary import OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
 
 GOOD = ["great", "wonderful", "moving", "funny", "brilliant"]
 BAD = ["awful", "boring", "dull", "worst", "mess"]
@@ -187,6 +187,11 @@ def reviews(*items: tuple[list[int], int]) -> Reviews:
         np.array([len(ids) for ids, _ in items], np.int64),
         np.array([label for _, label in items], np.int64),
     )
+
+
+def ids_of(vocabulary: Vocabulary, words: list[bytes]) -> list[int]:
+    """Return the ids of a review: the start's, then each word's."""
+    return [START_ID, *(vocabulary.ids.get(word, OUT_OF_VOCABULARY_ID) for word in words)]
 
 
 def texts_of(dataset: Dataset, split: str) -> list[str]:

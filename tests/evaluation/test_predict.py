@@ -7,7 +7,15 @@ import sys
 
 import numpy as np
 import pytest
-from helpers import PATIENCE, VOCABULARY, check_imports_no_tensorflow, random_texts, run_cli, write_run
+from helpers import (
+    PATIENCE,
+    VOCABULARY,
+    check_imports_no_tensorflow,
+    ids_of,
+    random_texts,
+    run_cli,
+    write_run,
+)  # fmt: skip
 
 from lowmem_sentiment.cli import main
 from lowmem_sentiment.evaluation.predict import UNKNOWN, Predictor, predict
@@ -27,7 +35,7 @@ def by_hand(run: RunDirectory, texts: list[str], without: str | None = None) -> 
     model, vocabulary = load_with_vocabulary(run)
     rows = np.zeros((len(texts), model.num_words))
     for row, text in zip(rows, texts, strict=True):
-        row[vocabulary.encode(tokenise(text.encode()))] = 1
+        row[ids_of(vocabulary, tokenise(text.encode()))] = 1
         if without is not None:
             row[vocabulary.ids.get(without.encode(), 2)] = 0
     values = rows
@@ -139,7 +147,7 @@ def test_prediction_is_what_keras_gives(labels, tmp_path, trained):
         vocabulary.save(run.vocabulary_file)
     texts = random_texts(300)
     encode = keras.layers.CategoryEncoding(vocabulary.num_ids, output_mode="multi_hot")
-    ids = [vocabulary.encode(tokenise(text.encode())) for text in texts]
+    ids = [ids_of(vocabulary, tokenise(text.encode())) for text in texts]
     expected = network.predict(encode(tf.ragged.constant(ids, tf.int64)), verbose=0)
     got = Predictor(run.path).probabilities(texts)
     np.testing.assert_allclose(got[:, 1:] if labels == 2 else got, expected, atol=1e-5)

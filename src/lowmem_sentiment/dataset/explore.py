@@ -89,19 +89,7 @@ def explore(
     if top < 0:
         raise SettingsError(f"top is {top}, expected 0 or more")
     vocabulary = dataset.vocabulary()
-    words = WordCounter(dataset.num_ids, num_words, len(dataset.labels))
-    features = None
-    if dataset.features:
-        known = min(num_words, dataset.num_inputs)
-        features = WordCounter(dataset.num_inputs, known, len(dataset.labels))
-    lengths, duplicates = LengthCounts(), DuplicateCounter()
-    _count(dataset, words, features, lengths, duplicates, progress)
-    copies = duplicates.summary()
-    leaning_features = None
-    if features:
-        dataset.input_scales(dataset.num_inputs)  # its digest is checked
-        reviews = [sum(counts) for counts in zip(*map(dataset.label_counts, dataset.splits), strict=True)]
-        leaning_features = features.leaning(dataset.input_vocabulary(), dataset.labels, top, reviews)
+    words, features, lengths, duplicates = _count(dataset, num_words, progress)
     return Exploration(
         dataset=str(dataset.directory),
         data=dataset.source["description"],
@@ -118,12 +106,18 @@ def explore(
         most_frequent=words.most_frequent(vocabulary, top),
         leaning=words.leaning(vocabulary, dataset.labels, top),
         features=dataset.features,
-        leaning_features=leaning_features,
+        leaning_features=_leaning_features(dataset, features, top) if features else None,
         empty=lengths.empty,
-        duplicates=copies,
+        duplicates=duplicates,
         checked_bytes=_size(dataset),
-        warnings=dataset.warnings() + _warnings(copies, lengths.empty),
+        warnings=dataset.warnings() + _warnings(duplicates, lengths.empty),
     )
+
+
+def _leaning_features(dataset: Dataset, features: WordCounter, top: int) -> dict[str, list[LeaningWord]]:
+    dataset.input_scales(dataset.num_inputs)  # its digest is checked
+    reviews = [sum(counts) for counts in zip(*map(dataset.label_counts, dataset.splits), strict=True)]
+    return features.leaning(dataset.input_vocabulary(), dataset.labels, top, reviews)
 
 
 def check_num_words(num_words: int | None, dataset: Dataset) -> int:
@@ -136,14 +130,15 @@ def check_num_words(num_words: int | None, dataset: Dataset) -> int:
 
 
 def _count(
-    dataset: Dataset,
-    words: WordCounter,
-    features: WordCounter | None,
-    lengths: LengthCounts,
-    duplicates: DuplicateCounter,
-    progress: Progress,
-) -> None:
-    """Count every review; DataError if the manifest has different numbers."""
+    dataset: Dataset, num_words: int, progress: Progress
+) -> tuple[WordCounter, WordCounter | None, LengthCounts, Duplicates]:
+    """Count words, features, lengths and copies; DataError if the manifest has different numbers."""
+    words = WordCounter(dataset.num_ids, num_words, len(dataset.labels))
+    features = None
+    if dataset.features:
+        known = min(num_words, dataset.num_inputs)
+        features = WordCounter(dataset.num_inputs, known, len(dataset.labels))
+    lengths, duplicates = LengthCounts(), DuplicateCounter()
     total, done = sum(map(dataset.num_reviews, dataset.splits)), 0
     for split in dataset.splits:
         labels, tokens = np.zeros(len(dataset.labels), np.int64), 0
@@ -163,6 +158,7 @@ def _count(
                 f"{tokens:,} token ids, the manifest says {dataset.label_counts(split)} and "
                 f"{dataset.num_tokens(split):,}"
             )
+    return words, features, lengths, duplicates.summary()
 
 
 def _size(dataset: Dataset) -> int:

@@ -197,9 +197,8 @@ class RunDirectory:
 
     def _places(self, recorded: dict[str, Any]) -> list[Path]:
         name, here = Path(recorded["path"]).name, self.path.resolve()
-        relative = recorded.get("relative_path")
         return [
-            *([(here / relative).resolve()] if relative else []),
+            (here / recorded["relative_path"]).resolve(),
             Path(recorded["path"]),
             here.parent / name,
             here.parent.parent / name,

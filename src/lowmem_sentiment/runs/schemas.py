@@ -29,8 +29,8 @@ class _Dataset:
     name: str
     source: dict[str, Any]
     fingerprint: str
-    relative_path: str | None = None
-    """From the run directory; older runs have none."""
+    relative_path: str
+    """From the run directory."""
 
     ignores_unknown_keys = True
 

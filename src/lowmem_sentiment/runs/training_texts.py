@@ -44,7 +44,7 @@ def trained_on(run: RunDirectory, dataset: Dataset) -> np.ndarray | None:
 
 
 def _split_rule(source: dict[str, Any]) -> Any:
-    """Return what decides the split of each text by itself; the whole source if nothing does."""
+    """Return the rule that gives each text its split; the whole source if there is none."""
     if source.get("kind") != "files" or "split" in source:  # IMDb's order, --split stratified
         return {name: value for name, value in source.items() if name != "vocabulary"}
     files = [file for file in source.get("files", ()) if isinstance(file, dict)]

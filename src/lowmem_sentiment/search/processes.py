@@ -22,7 +22,7 @@ from ..runs.memory_plan import plan, too_large
 from ..runs.recipes import settings_by_recipe
 from ..runs.run_directory import RUN, RunDirectory
 from ..system.errors import OutputError, OutputExists, Resumable, plural
-from ..system.files import cannot_write, lock_directory
+from ..system.files import lock_directory, writing
 from ..system.memory import Limit
 
 _POLL = 0.05  # seconds between two looks at the processes
@@ -135,10 +135,8 @@ def lock_runs(
     _refuse_other_folders(out, state)
     if out.exists() and not out.is_dir():
         raise OutputError(f"cannot write {out}: it is a file; expected the name of a folder")
-    try:
+    with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(error, out) from error
     lock, reported = None, False
     while lock is None:
         if stopped():

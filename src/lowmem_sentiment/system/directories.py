@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import InputMissing, OutputExists, did_you_mean
-from .files import UNFINISHED, cannot_write, lock_directory, locked, rename, sync_directory
+from .files import UNFINISHED, lock_directory, locked, rename, sync_directory, writing
 
 REPLACED = ".replaced"
 
@@ -71,21 +71,15 @@ def refuse_existing(
     contains the working directory, a home, a root or one of `inputs`, or lies within an input, is never
     replaced. Raises OutputError if the system refuses to look.
     """
-    try:
-        _refuse_existing(path, kind, overwrite, inputs)
-    except OSError as error:
-        raise cannot_write(error, path) from error
-
-
-def _refuse_existing(path: Path, kind: Kind, overwrite: bool, inputs: Iterable[str | Path]) -> None:
-    if not path.exists():
-        return
-    if not path.is_dir():
-        raise OutputExists(f"{path} is a file; expected the name of a directory to make")
-    if reason := _protected(path.resolve(), inputs):
-        raise OutputExists(f"{path} {reason}, so it is not replaced; choose another name")
-    if not any(path.iterdir()):
-        return
+    with writing(path):
+        if not path.exists():
+            return
+        if not path.is_dir():
+            raise OutputExists(f"{path} is a file; expected the name of a directory to make")
+        if reason := _protected(path.resolve(), inputs):
+            raise OutputExists(f"{path} {reason}, so it is not replaced; choose another name")
+        if not any(path.iterdir()):
+            return
     if not kind.recognises(path):
         advice = ", so --overwrite does not replace it" if overwrite else ""
         raise OutputExists(
@@ -135,7 +129,7 @@ def new_directory(
     inputs, final = list(inputs), path.resolve()
     refuse_existing(path, kind, overwrite=overwrite, inputs=inputs)
     temporary = final.with_name(f"{final.name}{UNFINISHED}")
-    with ExitStack() as locks:
+    with writing(path), ExitStack() as locks:
         lock = _make_unfinished(temporary, path, kind, locks)
         try:
             _recover(final, kind, report)
@@ -147,11 +141,9 @@ def new_directory(
             sync_directory(temporary)
             refuse_existing(path, kind, overwrite=overwrite, inputs=inputs)
             _rename(temporary, final, kind, report)
-        except BaseException as error:
+        except BaseException:
             with contextlib.suppress(OSError):
                 _remove_all(temporary, _MARKER)
-            if isinstance(error, OSError):
-                raise cannot_write(error, path) from error
             raise
         if held:
             held.callback(os.close, os.dup(lock))
@@ -177,10 +169,10 @@ def _make_unfinished(temporary: Path, path: Path, kind: Kind, locks: ExitStack) 
             if item.name != _MARKER:
                 _remove(item)
         return lock
-    except OSError as error:
+    except OSError:
         with contextlib.suppress(OSError):  # not empty if another process uses it
             temporary.rmdir()
-        raise cannot_write(error, path) from error
+        raise
 
 
 def _remove_all(directory: Path, last: str) -> None:

@@ -18,9 +18,15 @@ UNFINISHED = ".unfinished"
 _HEAD = 1 << 16  # bytes of a file that show which kind it is
 
 
-def cannot_write(error: OSError, path: Path) -> OutputError:
-    """Return the error for a path that the system refused to write."""
-    return OutputError(f"cannot write {path}: {error.strerror or error}; nothing is left half written")
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise OutputError where the system refuses to write `path` while the block runs."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}: {error.strerror or error}; nothing is left half written"
+        ) from error
 
 
 def sync_directory(directory: Path) -> None:
@@ -80,24 +86,20 @@ def replace_path(path: Path) -> Iterator[Path]:
     """
     if path.exists() and not path.is_file():
         raise OutputError(f"cannot write {path}: it is not a regular file; expected the name of a file")
-    try:
+    with writing(path):
         _remove_leftovers(path)
         temporary, descriptor = _make_temporary(path)
-    except OSError as error:
-        raise cannot_write(error, path) from error
-    try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        rename(temporary, path)
-    except OSError as error:
-        _remove(temporary)
-        raise cannot_write(error, path) from error
-    except BaseException:
-        _remove(temporary)
-        raise
-    finally:
-        os.close(descriptor)
+        try:
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            rename(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        finally:
+            os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -140,11 +142,6 @@ def _remove_leftovers(path: Path) -> None:
                 os.close(descriptor)
 
 
-def _remove(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        path.unlink()
-
-
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
     """Hold a directory for this process while the block runs.
@@ -160,23 +157,24 @@ def locked(directory: Path) -> Iterator[None]:
 
 def lock_directory(directory: Path, shown: Path) -> int:
     """Open and lock a directory, not a link to one, and return its descriptor."""
-    try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except NotADirectoryError:
-        raise OutputExists(f"{directory} is a file or a link; expected a directory, or nothing") from None
-    except OSError as error:
-        raise cannot_write(error, shown) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # The process that held it may have renamed or removed it after it was opened here.
-        if os.path.samestat(os.fstat(descriptor), os.lstat(directory)):
-            return descriptor
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    except OSError as error:
-        os.close(descriptor)
-        raise cannot_write(error, shown) from error
-    os.close(descriptor)
+    with writing(shown):
+        try:
+            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except NotADirectoryError:
+            raise OutputExists(
+                f"{directory} is a file or a link; expected a directory, or nothing"
+            ) from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The process that held it may have renamed or removed it after it was opened here.
+            if os.path.samestat(os.fstat(descriptor), os.lstat(directory)):
+                return descriptor
+        except OSError as error:
+            os.close(descriptor)
+            if not isinstance(error, BlockingIOError | FileNotFoundError):
+                raise
+        else:
+            os.close(descriptor)
     raise OutputExists(f"{shown} is in use by another process; wait for it to end")
 
 

@@ -91,7 +91,7 @@ class FeatureTable:
     def find(self, numbers: np.ndarray, lengths: np.ndarray) -> Features:
         """Return the features of texts.
 
-        `numbers` int32[sum of lengths] are those of their words, one text after the other. Needs some 60
+        `numbers` int32[sum of lengths] are their words' numbers, one text after the other. Needs some 60
         bytes per word while it runs.
         """
         text = np.repeat(np.arange(len(lengths)), lengths)

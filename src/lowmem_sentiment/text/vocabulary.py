@@ -49,11 +49,6 @@ class Vocabulary:
             self._ids = {word: id_ for id_, word in enumerate(self.words, FIRST_WORD_ID)}
         return self._ids
 
-    def encode(self, words: Iterable[bytes]) -> list[int]:
-        """Return the ids of a review: the start, then each word's, 2 for an unknown word."""
-        get = self.ids.get
-        return [START_ID, *(get(word, OUT_OF_VOCABULARY_ID) for word in words)]
-
     def decode(self, ids: Iterable[int], unknown: str = "#") -> str:
         """Return the text of token ids, with `unknown` for every id that is not a word."""
         words, first, end = self.words, FIRST_WORD_ID, self.num_ids
