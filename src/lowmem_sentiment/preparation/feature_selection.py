@@ -20,7 +20,7 @@ from ..system import workers
 from ..system.errors import SettingsError
 from ..system.memory import trim_heap
 from ..system.progress import Progress, no_progress
-from ..text.ngrams import Keys, extend, first_of_each
+from ..text.ngrams import Keys, continuing, extend, first_of_each
 from ..text.reviews import Reviews
 from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
 from .lossy_counting import DocumentCounts, label_bits
@@ -123,7 +123,7 @@ def blocks_to_count(
 class CountTask:
     """Count the n-grams of one length in a shard; runs in a worker process.
 
-    Instances hold the tables of the shorter ones (20 bytes each), which forks share.
+    Instances hold the tables of the shorter ones (32 bytes each), which forks share.
     """
 
     def __init__(self, dataset: Dataset, shorter: list[np.ndarray], held_out: Fraction):
@@ -174,16 +174,16 @@ class CountTask:
         nodes = numbers[at].astype(np.int64)
         if not self._shorter:
             return text[at], nodes
+        follows = continuing(numbers, text)
         for size, keys in enumerate(self._shorter[1:], 2):
-            at, nodes = extend(at, nodes, numbers, text, size, keys)
+            at, nodes = extend(at, nodes, numbers, follows, size, keys)
+        if self._shorter[1:]:
+            follows = np.zeros(len(numbers) + 1, bool)
+            follows[at] = True
         # where a shorter one begins and the next one begins at its second word
-        follows = np.zeros(len(numbers) + 1, bool)
-        follows[at] = True
-        both = follows[at + 1]
+        both = np.flatnonzero(follows[at + 1])
         at, nodes = at[both], nodes[both]
-        last = at + len(self._shorter)
-        same = text[last] == text[at]
-        return text[at[same]], nodes[same] << self._word_bits | numbers[last[same]]
+        return text[at], nodes << self._word_bits | numbers[at + len(self._shorter)]
 
 
 def _lines(found: list[_Candidates], order: np.ndarray, vocabulary: Vocabulary) -> list[bytes]:
