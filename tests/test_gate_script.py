@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 from helpers import write_noisy_reviews
 
+from lowmem_sentiment.runs.configuration import TrainingSettings
+from lowmem_sentiment.training.train import train
+
 SCRIPT = Path(__file__).parents[1] / "scripts" / "evaluate.sh"
 
 
 @pytest.fixture
 def gate(dataset, tmp_path):
-    """Run the gate with this Python in place of an environment of its own."""
+    """Run the gate with this Python; with TRAINED, a copy of that run stands for what it trains."""
     scripts, bin_ = tmp_path / "scripts", tmp_path / "bin"
     (scripts / "server").mkdir(parents=True)
     bin_.mkdir()
@@ -23,7 +26,8 @@ def gate(dataset, tmp_path):
         f'set -euo pipefail\nsay() {{ echo "$*" >&2; }}\nexport PATH="{bin_}:$PATH"\n'
     )
     command = bin_ / "lowmem-sentiment"
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m lowmem_sentiment "$@"\n')
+    copy = 'if [ "$1" = train ] && [ -n "$TRAINED" ]; then exec cp -r "$TRAINED" "$4"; fi'
+    command.write_text(f'#!/bin/sh\n{copy}\nexec {sys.executable} -m lowmem_sentiment "$@"\n')
     command.chmod(0o755)
 
     def run(*arguments: object, script: str = "evaluate.sh", **variables: str):
@@ -40,23 +44,27 @@ def gate(dataset, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_gate_promotes_what_is_no_worse_and_keeps_the_live_run_otherwise(gate, tmp_path):
-    good = ["--hidden", "8,4", "--epochs", "3", "--batch-size", "8", "--learning-rate", "0.02"]
-    first = gate(*good)
+def test_a_gate_promotes_what_is_no_worse_and_keeps_the_live_run_otherwise(
+    gate, dataset, trained, tmp_path
+):
+    good = {"TRAINED": str(trained)}
+    first = gate(**good)
     assert first.returncode == 0, first.stderr
     live = tmp_path / "live"
     promoted = live.resolve()
     assert live.is_symlink() and json.loads(first.stdout)["run"] == str(promoted)
-    bad = gate(*["--hidden", "2,2", "--epochs", "1", "--learning-rate", "1e-6"])
+    settings = TrainingSettings(epochs=1, hidden=(2,), dropout=(), learning_rate=1e-6, seed=3)
+    train(dataset, tmp_path / "bad", settings)
+    bad = gate(TRAINED=str(tmp_path / "bad"))
     assert bad.returncode == 3 and "is not promoted" in bad.stderr
     assert json.loads(bad.stdout)["baseline"]["significantly_worse"]
     assert live.resolve() == promoted
-    again = gate(*good)
+    again = gate(**good)
     assert again.returncode == 0 and live.resolve() != promoted
     best = tmp_path / "live.best"  # still the first: the second is not significantly better
     assert best.resolve() == promoted
     shutil.rmtree(promoted)
-    gone = gate(*good)
+    gone = gate(**good)
     assert gone.returncode == 66 and f"{best} leads to {promoted.name}, which is gone" in gone.stderr
 
 

@@ -86,7 +86,9 @@ def test_prepare_and_predict_find_the_same_features_in_the_same_texts(tmp_path):
 def test_training_reads_features_as_columns_and_leaves_out_those_of_lower_rank(ngram_dataset):
     from lowmem_sentiment.training.input_pipeline import batches
 
-    rows = np.concatenate([x.numpy() for x, _ in batches(ngram_dataset, "test", num_words=50)])
+    rows = np.concatenate(
+        [x.numpy() for x, _ in batches(ngram_dataset, "test", TrainingSettings(num_words=50))]
+    )
     reviews = [ids for block in ngram_dataset.read("test", "features") for ids in block.split()]
     expected = np.zeros_like(rows)
     for row, ids in zip(expected, reviews, strict=True):
@@ -109,7 +111,7 @@ def test_evaluation_and_comparison_score_the_features(ngram_dataset, run, tmp_pa
 
     report = evaluate(run)
     model = keras.models.load_model(run / "model.keras")
-    ((rows, labels),) = batches(ngram_dataset, "test", num_words=120, batch_size=40)
+    ((rows, labels),) = batches(ngram_dataset, "test", TrainingSettings(num_words=120, batch_size=40))
     right = (model.predict(rows, verbose=0)[:, 0] > 0.5) == labels.numpy()
     assert report.accuracy == pytest.approx(right.mean())
     other = tmp_path / "other"

@@ -70,6 +70,7 @@ def test_a_recorded_threshold_is_translated(tmp_path):
     assert [each.label for each in found] == [each.label for each in expected]
 
 
+@pytest.mark.slow
 def test_reviews_that_helped_to_rank_the_ngrams_promise_nothing(noisy_reviews, tmp_path, capsys):
     data, run = str(tmp_path / "data"), str(tmp_path / "run")
     assert main(["prepare", "files", str(noisy_reviews), "--recipe", "ngrams", "--out", data]) == 0

@@ -15,6 +15,7 @@ from lowmem_sentiment.evaluation.results import Evaluation
 from lowmem_sentiment.evaluation.scoring import Tally
 from lowmem_sentiment.model.metrics import from_confusion_matrix
 from lowmem_sentiment.preparation.prepare import prepare
+from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.sources.imdb import ImdbSource
 from lowmem_sentiment.system.errors import DataError, InputMissing
@@ -27,11 +28,12 @@ def exact_auc(labels, scores):
     return (positive > negative).mean() + (positive == negative).mean() / 2
 
 
+@pytest.mark.slow
 def test_metrics_are_those_computed_by_hand(trained, dataset, tmp_path):
     run = shutil.copytree(trained, tmp_path / "run")
     for split in ("test", "train"):
         evaluation = evaluate(run, dataset, split=split).to_json()
-        rows = list(batches(dataset, split, num_words=dataset.num_ids, shuffle=False))
+        rows = list(batches(dataset, split, TrainingSettings(num_words=dataset.num_ids), shuffle=False))
         model = keras.models.load_model(run / "model.keras", compile=False)
         scores = np.concatenate([model.predict(row, verbose=0)[:, 0] for row, _ in rows]).astype(float)
         labels = np.concatenate([label for _, label in rows])

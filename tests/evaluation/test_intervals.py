@@ -128,7 +128,7 @@ def test_intervals_hold_the_true_value_in_95_of_100_draws():
 @pytest.mark.parametrize("temperature", [1.0, 2.0])
 def test_the_interval_of_a_calibration_error_holds_it_even_when_it_is_0(temperature):
     """An error of absolute gaps is never 0 by chance, and its plain bootstrap is further off."""
-    generator, draws, held = np.random.default_rng(3), 60, 0
+    generator, draws, held = np.random.default_rng(3), 30, 0
 
     def drawn(count):
         logits = generator.normal(0, 1.5, count)

@@ -10,6 +10,7 @@ from lowmem_sentiment.model.keras_model import build_model, compile_model
 from lowmem_sentiment.model.keras_scores import KerasModel
 from lowmem_sentiment.model.numpy_model import NumpyModel
 from lowmem_sentiment.model.weights import read_weights, to_arrays
+from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.training.input_pipeline import batches
 
 
@@ -27,7 +28,7 @@ def random_pair(folder, labels: int, num_words: int):
 def test_counts_and_loss_are_those_of_keras_evaluate(dataset, labels, tmp_path):
     model, numpy_model = random_pair(tmp_path, labels, dataset.num_ids)
     compile_model(model)
-    rows = batches(dataset, "train", num_words=dataset.num_ids, shuffle=False)
+    rows = batches(dataset, "train", TrainingSettings(num_words=dataset.num_ids), shuffle=False)
     expected = model.evaluate(rows, verbose=0, return_dict=True)
     keras_model = KerasModel(model, numpy_model.labels, dataset.num_ids)
     ours, theirs = score([numpy_model, keras_model], dataset_batches(dataset, "train"))
@@ -42,7 +43,10 @@ def test_counts_and_loss_are_those_of_keras_evaluate(dataset, labels, tmp_path):
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_a_split_has_the_reviews_that_training_gives_it(dataset, split, share):
     rows = batches(
-        dataset, split, num_words=dataset.num_ids, shuffle=False, validation_split=share, batch_size=7
+        dataset,
+        split,
+        TrainingSettings(num_words=dataset.num_ids, validation_split=share, batch_size=7),
+        shuffle=False,
     )
     expected = [set(np.flatnonzero(row)) for some, _ in rows for row in some]
     num_words = dataset.num_ids

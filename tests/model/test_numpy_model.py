@@ -9,6 +9,7 @@ from lowmem_sentiment.model.keras_model import build_model
 from lowmem_sentiment.model.keras_scores import KerasModel
 from lowmem_sentiment.model.numpy_model import NumpyModel
 from lowmem_sentiment.model.weights import read_weights, to_arrays
+from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.training.input_pipeline import batches
 
@@ -72,7 +73,9 @@ def test_effects_are_those_of_the_model_run_without_each_word(pair):
 
 def test_a_runs_weights_are_its_model(trained, dataset):
     model = keras.models.load_model(trained / "model.keras", compile=False)
-    rows, _ = next(iter(batches(dataset, "test", num_words=dataset.num_ids, batch_size=40)))
+    rows, _ = next(
+        iter(batches(dataset, "test", TrainingSettings(num_words=dataset.num_ids, batch_size=40)))
+    )
     numpy_model = NumpyModel.load(RunDirectory(trained))
     reviews = [numpy_model.known_ids(ids) for block in dataset.read("test") for ids in block.split()]
     np.testing.assert_allclose(numpy_model.probabilities(reviews)[:, 1:], model(rows).numpy(), atol=1e-6)
@@ -80,7 +83,9 @@ def test_a_runs_weights_are_its_model(trained, dataset):
 
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.3])
 def test_validation_reviews_are_found_in_the_training_split(dataset, share):
-    rows = batches(dataset, "validation", num_words=dataset.num_ids, validation_split=share)
+    rows = batches(
+        dataset, "validation", TrainingSettings(num_words=dataset.num_ids, validation_split=share)
+    )
     labels = np.concatenate([label for _, label in rows]).tolist()
     numbers = [number_in_split(nth, share) for nth in range(len(labels))]
     picked = dataset.pick("train", numbers)

@@ -74,10 +74,10 @@ def test_shards_of_a_source_sorted_by_label_are_fair_samples(csv_file, tmp_path)
 
 @pytest.mark.slow
 def test_spreading_over_more_shards_than_may_be_open_loses_nothing(tmp_path):
-    path = sorted_csv(tmp_path / "r.csv", 4_000)
-    dataset = prepare(FilesSource([path]), tmp_path / "out", shard_bytes=400)
+    path = sorted_csv(tmp_path / "r.csv", 2_000)
+    dataset = prepare(FilesSource([path]), tmp_path / "out", shard_bytes=200)
     assert len(dataset.shards("train")) > 200
-    assert len(set(texts_of(dataset, "train") + texts_of(dataset, "test"))) == 4_000
+    assert len(set(texts_of(dataset, "train") + texts_of(dataset, "test"))) == 2_000
     explore(dataset)
 
 
@@ -169,7 +169,7 @@ def test_interrupt_leaves_nothing(tmp_path):
 
 
 @pytest.mark.slow
-def test_preparing_killed_at_any_moment_and_run_again_ends_in_the_same_bytes(csv_file, tmp_path, kills=3):
+def test_preparing_killed_at_any_moment_and_run_again_ends_in_the_same_bytes(csv_file, tmp_path, kills=2):
     command = [sys.executable, "-m", "lowmem_sentiment", "prepare", "files", str(csv_file)]
     command += ["--workers", "2", "--out"]
     started = time.monotonic()

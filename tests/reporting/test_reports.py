@@ -109,6 +109,7 @@ def test_nothing_is_loaded_and_text_from_data_is_escaped(tmp_path):
     assert not [name for name, _ in read.attributes if name.startswith("on")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runs", [1, 3])
 def test_a_thousand_long_labels_stay_below_a_megabyte(tmp_path, runs):
     labels = [f"{nth} " + "标" * 2_000 for nth in range(1_000)]

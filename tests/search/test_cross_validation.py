@@ -152,6 +152,7 @@ def in_this_process(monkeypatch):
     return names
 
 
+@pytest.mark.slow
 def test_every_review_is_predicted_once_by_a_model_without_it(noisy, in_this_process, tmp_path):
     out, settings = tmp_path / "out", TuneSettings(folds=2, grid=GRID)
     stop = threading.Event()

@@ -1,23 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from lowmem_sentiment.dataset.splits import num_reviews
+from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.text.vocabulary import OUT_OF_VOCABULARY_ID
-from lowmem_sentiment.training.input_pipeline import (
-    Order,
-    batches,
-    encoded_batches,
-    encoder,
-    sparse_encoder,
-)
+from lowmem_sentiment.training.input_pipeline import batches, encoded_batches, encoder, sparse_encoder
 
 NUM_WORDS = 12
-ORDER = Order(7, None, 0, 0.0, 0, 0, 1 << 25)
-
-
-def part_of(dataset, split, share, order):
-    return encoded_batches(dataset, split, order, encoder(NUM_WORDS, 2), 1, share)
+SETTINGS = TrainingSettings(num_words=NUM_WORDS, batch_size=7)
 
 
 def expected_rows(dataset, split, num_words=NUM_WORDS):
@@ -42,14 +35,14 @@ def as_set(rows, labels):
 
 
 def test_rows_in_order_are_those_made_with_numpy(dataset):
-    rows, labels = collect(batches(dataset, "test", num_words=NUM_WORDS, batch_size=7))
+    rows, labels = collect(batches(dataset, "test", SETTINGS))
     expected = expected_rows(dataset, "test")
     np.testing.assert_array_equal(rows, expected[0])
     np.testing.assert_array_equal(labels, expected[1])
 
 
 def test_padding_is_never_a_word_and_unknown_words_become_two(dataset):
-    rows, _ = collect(batches(dataset, num_words=5))
+    rows, _ = collect(batches(dataset, settings=TrainingSettings(num_words=5)))
     assert not rows[:, 0].any()
     assert rows[:, 1].all()
     assert rows[:, 2].all()
@@ -57,10 +50,10 @@ def test_padding_is_never_a_word_and_unknown_words_become_two(dataset):
 
 @pytest.mark.parametrize("least_width", [2, 4, 1024])
 def test_sparse_rows_are_the_columns_of_the_batchs_own_words_in_the_same_order(dataset, least_width):
-    order, options = ORDER._replace(first_step=2, seed=3), {"num_words": NUM_WORDS, "prefetch": 1}
-    dense = list(batches(dataset, **{**order._asdict(), **options}))
+    settings = replace(SETTINGS, seed=3)
+    dense = list(batches(dataset, "train", settings, first_step=2))
     encode = sparse_encoder(NUM_WORDS, 2, least_width=least_width)
-    sparse = list(encoded_batches(dataset, "train", order, encode, prefetch=1))
+    sparse = list(encoded_batches(dataset, "train", settings, encode, first_step=2))
     assert len(sparse) == len(dense)
     for ((ids, rows), labels), (expected, expected_labels) in zip(sparse, dense, strict=True):
         np.testing.assert_array_equal(labels, expected_labels)
@@ -82,22 +75,22 @@ def test_a_batch_without_any_word_has_rows_of_zeros():
 
 @pytest.mark.parametrize("window_bytes", [1, 4_000, 1 << 25])
 def test_every_review_comes_once_an_epoch_whatever_the_window(dataset, window_bytes):
-    shuffled = batches(dataset, num_words=NUM_WORDS, batch_size=7, window_bytes=window_bytes)
+    shuffled = batches(dataset, settings=replace(SETTINGS, window_bytes=window_bytes))
     expected = as_set(*expected_rows(dataset, "train"))
     epochs = [collect(shuffled) for _ in range(2)]
     assert [as_set(*epoch) for epoch in epochs] == [expected] * 2
     assert not np.array_equal(epochs[0][0], epochs[1][0])
 
 
-@pytest.mark.parametrize(("batch_size", "workers"), [(7, 3), (2, 5), (64, 3)])
+@pytest.mark.parametrize(("batch_size", "workers"), [(7, 3), (2, 5)])
 def test_workers_shares_make_up_each_batch_and_differ_by_one(dataset, batch_size, workers):
-    options = {"batch_size": batch_size, "first_step": 2, "seed": 3}
-    whole = list(batches(dataset, num_words=NUM_WORDS, **options).as_numpy_iterator())
-    order = ORDER._replace(**options)
-    shares = [
-        list(part_of(dataset, "train", (worker, workers), order).as_numpy_iterator())
-        for worker in range(workers)
-    ]
+    settings, encode = replace(SETTINGS, batch_size=batch_size, seed=3), encoder(NUM_WORDS, 2)
+    whole = list(batches(dataset, "train", settings, first_step=2).as_numpy_iterator())
+    shares = []
+    for worker in range(workers):
+        share = worker, workers
+        part = encoded_batches(dataset, "train", settings, encode, first_step=2, share=share)
+        shares.append(list(part.as_numpy_iterator()))
     for batch, *parts in zip(whole, *shares, strict=True):
         sizes = [len(labels) for (_, labels), _ in parts]
         assert max(sizes) - min(sizes) <= 1
@@ -109,22 +102,21 @@ def test_workers_shares_make_up_each_batch_and_differ_by_one(dataset, batch_size
 
 
 def test_the_number_of_a_share_gives_the_number_in_the_split(dataset):
-    labels = [labels for _, labels in batches(dataset, "test", num_words=NUM_WORDS, batch_size=7)]
+    labels = [labels for _, labels in batches(dataset, "test", SETTINGS)]
     for worker in range(3):
-        share = part_of(dataset, "test", (worker, 3), ORDER)
+        share = encoded_batches(dataset, "test", SETTINGS, encoder(NUM_WORDS, 2), share=(worker, 3))
         mine = np.concatenate([labels for (_, labels), _ in share])
         np.testing.assert_array_equal(mine, np.concatenate(labels)[worker::3])
 
 
-@pytest.mark.parametrize("window_bytes", [4_000, 1 << 25])
-def test_the_order_is_a_function_of_seed_and_epoch(dataset, window_bytes):
-    def epoch(seed, number):
-        made = batches(
-            dataset, num_words=NUM_WORDS, seed=seed, first_epoch=number, window_bytes=window_bytes
-        )
-        return collect(made)[0]
+def test_the_order_is_a_function_of_seed_and_epoch(dataset):
+    windows = replace(SETTINGS, seed=5, window_bytes=4_000)
 
-    running = batches(dataset, num_words=NUM_WORDS, seed=5, window_bytes=window_bytes)
+    def epoch(seed, number):
+        settings = replace(windows, seed=seed)
+        return collect(batches(dataset, "train", settings, first_epoch=number))[0]
+
+    running = batches(dataset, "train", windows)
     first, second = epoch(5, 0), epoch(5, 1)
     np.testing.assert_array_equal(collect(running)[0], first)
     np.testing.assert_array_equal(collect(running)[0], second)
@@ -134,7 +126,9 @@ def test_the_order_is_a_function_of_seed_and_epoch(dataset, window_bytes):
 
 def test_a_seed_that_the_user_set_elsewhere_changes_no_order(dataset):
     def order():
-        return collect(batches(dataset, num_words=NUM_WORDS, seed=5, window_bytes=4_000))[0]
+        return collect(
+            batches(dataset, settings=TrainingSettings(num_words=NUM_WORDS, seed=5, window_bytes=4_000))
+        )[0]
 
     expected = order()
     tf.random.set_seed(7)
@@ -146,7 +140,7 @@ def test_a_seed_that_the_user_set_elsewhere_changes_no_order(dataset):
 
 def test_golden_order(dataset):
     """A change here changes every user's results: it needs a reason and a word in the notes."""
-    made = batches(dataset, num_words=NUM_WORDS, batch_size=20, seed=1)
+    made = batches(dataset, settings=TrainingSettings(num_words=NUM_WORDS, batch_size=20, seed=1))
     assert "".join(map(str, next(iter(made))[1].numpy())) == GOLDEN
 
 
@@ -154,23 +148,25 @@ GOLDEN = "01100111001010111100"
 
 
 def test_skipped_steps_leave_the_rest_of_the_epoch_as_it_was(dataset):
-    whole = collect(batches(dataset, num_words=NUM_WORDS, batch_size=7, seed=3, first_epoch=2))
-    rest = batches(dataset, num_words=NUM_WORDS, batch_size=7, seed=3, first_epoch=2, first_step=10)
+    whole = collect(batches(dataset, settings=replace(SETTINGS, seed=3), first_epoch=2))
+    rest = batches(dataset, settings=replace(SETTINGS, seed=3), first_epoch=2, first_step=10)
     assert rest.cardinality() == 23 - 10
     np.testing.assert_array_equal(collect(rest)[0], whole[0][70:])
 
 
 def test_the_number_of_batches_is_known(dataset):
-    assert batches(dataset, batch_size=7).cardinality() == 23
-    assert batches(dataset, batch_size=160).cardinality() == 1
-    assert batches(dataset, "test", batch_size=1_000).cardinality() == 1
+    assert batches(dataset, settings=TrainingSettings(batch_size=7)).cardinality() == 23
+    assert batches(dataset, settings=TrainingSettings(batch_size=160)).cardinality() == 1
+    assert batches(dataset, "test", TrainingSettings(batch_size=1_000)).cardinality() == 1
 
 
 @pytest.mark.parametrize("share", [0.1, 1 / 3])
 def test_validation_split_parts_the_training_reviews(dataset, share):
     everything = as_set(*expected_rows(dataset, "train"))
     parts = {
-        split: collect(batches(dataset, split, num_words=NUM_WORDS, validation_split=share))
+        split: collect(
+            batches(dataset, split, TrainingSettings(num_words=NUM_WORDS, validation_split=share))
+        )
         for split in ("train", "validation")
     }
     held_out = int(160 * share)
@@ -182,7 +178,7 @@ def test_validation_split_parts_the_training_reviews(dataset, share):
 
 def test_rows_stay_sparse_until_the_last_step(dataset):
     """The window may hold the training split: it must hold bytes, not rows."""
-    made = batches(dataset, num_words=NUM_WORDS)
+    made = batches(dataset, settings=TrainingSettings(num_words=NUM_WORDS))
     specs = []
     inner = made
     while inner is not None:
@@ -195,7 +191,7 @@ def test_rows_stay_sparse_until_the_last_step(dataset):
 
 def test_a_static_batch_of_ragged_rows_is_encoded(dataset):
     # int32 row splits fail here: RaggedBincount takes int64 ones only
-    made = batches(dataset, "test", num_words=NUM_WORDS, batch_size=8)
+    made = batches(dataset, "test", TrainingSettings(num_words=NUM_WORDS, batch_size=8))
     rows, labels = next(iter(made))
     assert rows.dtype == tf.float32
     assert labels.dtype == tf.int64

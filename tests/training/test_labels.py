@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
+from lowmem_sentiment.cli import main
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.sources.files import FilesSource
 from lowmem_sentiment.sources.settings import FilesSettings
+from lowmem_sentiment.system.errors import Resumable
 
 LEANING = {"negative": ["awful", "dull"], "neutral": ["fair", "usual"], "positive": ["great", "moving"]}
 SMALL = TrainingSettings(epochs=4, batch_size=8, hidden=(16,), dropout=(), learning_rate=0.02)
@@ -88,12 +90,13 @@ def test_class_weights_raise_the_recall_of_a_rare_label(unbalanced, tmp_path):
     assert recalls["balanced"] > recalls["none"]
 
 
-@pytest.mark.slow
-def test_train_warns_of_an_unbalanced_dataset(unbalanced, tmp_path, capsys):
-    from lowmem_sentiment.cli import main
+def test_train_warns_of_an_unbalanced_dataset(unbalanced, tmp_path, capsys, monkeypatch):
+    def stop(*arguments):
+        raise Resumable("before the first step")
 
-    arguments = ["train", str(unbalanced.directory), "--hidden", "4", "--dropout", "", "--epochs", "1"]
-    assert main([*arguments, "--run", str(tmp_path / "a")]) == 0
+    monkeypatch.setattr("lowmem_sentiment.cli.train._train", stop)
+    command = ["train", str(unbalanced.directory), "--run", str(tmp_path / "run")]
+    assert main(command) == 75
     assert "of the training reviews are 'positive'" in capsys.readouterr().err
-    assert main([*arguments, "--run", str(tmp_path / "b"), "--class-weight", "balanced"]) == 0
+    assert main([*command, "--class-weight", "balanced"]) == 75
     assert "of the training reviews are" not in capsys.readouterr().err

@@ -1,6 +1,8 @@
 import json
+from types import SimpleNamespace
 
 import pytest
+import tensorflow as tf
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from lowmem_sentiment.monitoring.event_reader import read_values
@@ -9,8 +11,12 @@ from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.system import memory
 from lowmem_sentiment.system.errors import OutputError
+from lowmem_sentiment.training.checkpoint import Position
+from lowmem_sentiment.training.job import Job
+from lowmem_sentiment.training.single_process import SingleProcess
 from lowmem_sentiment.training.tensorboard_callback import Curves
 from lowmem_sentiment.training.train import train
+from lowmem_sentiment.training.validation_metrics import ValidationMetrics
 
 
 @pytest.fixture(scope="module")
@@ -64,26 +70,30 @@ def test_texts_say_how_to_train_it_again_and_what_it_gets_wrong(written, dataset
     assert "**" in wrong
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("used", "warnings"), [(79, 0), (80, 1)])
-def test_four_fifths_of_the_memory_limit_are_warned_of_once(
-    dataset, tmp_path, monkeypatch, used, warnings
-):
-    monkeypatch.setattr(memory, "container", lambda: (used * memory.MB, 100 * memory.MB))
-    lines, run = [], tmp_path / "run"
-    settings = TrainingSettings(batch_size=8, hidden=(4,), dropout=())
-    train(dataset, run, settings, report=lines.append)
-    few, *lines = lines
-    assert "the test split has 40 reviews" in few
-    assert len(lines) == warnings and all(
-        " 80 MB of the container's limit of 100 MB" in line for line in lines
-    )
-    shares = [value.tensor.float_val[0] for _, _, value in read_values(RunDirectory(run))
+def curves_of(dataset, run, report):
+    """Return the callback of a training that has made 20 steps."""
+    job = Job(dataset, TrainingSettings(batch_size=8, num_words=20), SingleProcess())
+    position, validation = Position(step=20, seconds=[1.0]), ValidationMetrics(dataset.labels)
+    curves = Curves(RunDirectory(run), position, job, validation, report)
+    optimizer = SimpleNamespace(iterations=tf.Variable(20), learning_rate=0.001)
+    curves.set_model(SimpleNamespace(optimizer=optimizer, name="sentiment", trainable_weights=[]))
+    return curves
+
+
+def test_four_fifths_of_the_memory_limit_are_warned_of_once(dataset, tmp_path, monkeypatch):
+    lines = []
+    curves = curves_of(dataset, tmp_path, lines.append)
+    for used, warnings in ((79, 0), (80, 1), (81, 1)):
+        monkeypatch.setattr(memory, "container", lambda used=used: (used * memory.MB, 100 * memory.MB))
+        curves.on_train_batch_end(19)
+        assert len(lines) == warnings
+    assert " 80 MB of the container's limit of 100 MB" in lines[0]
+    curves.flush()
+    shares = [value.tensor.float_val[0] for _, _, value in read_values(RunDirectory(tmp_path))
               if value.tag == "process/share_of_memory_limit"]  # fmt: skip
-    assert shares == pytest.approx([used / 100] * 2)
+    assert shares == pytest.approx([0.79, 0.80, 0.81])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("most", [0, 1 << 20])
 def test_curves_that_cannot_be_written_once_are_written_later(dataset, tmp_path, monkeypatch, most):
     append, calls, lines = EventWriter._append, [], []
@@ -96,14 +106,15 @@ def test_curves_that_cannot_be_written_once_are_written_later(dataset, tmp_path,
 
     monkeypatch.setattr(EventWriter, "_append", fail)
     monkeypatch.setattr(Curves, "MOST_WAITING", most)
-    settings = TrainingSettings(batch_size=8, hidden=(4,), dropout=(), epochs=2)
-    run = tmp_path / "run"
-    assert train(dataset, run, settings, report=lines.append).epochs == 2
-    (line,) = (line for line in lines if "No space left" in line)
+    curves = curves_of(dataset, tmp_path, lines.append)
+    for epoch in range(2):
+        curves.on_epoch_end(epoch, {"loss": 0.5, "val_loss": 0.6})
+    (line,) = lines
+    assert "No space left" in line
     assert ("without curves" if most == 0 else "writes the curves later") in line
-    points = [step for part, step, value in read_values(RunDirectory(run)) if value.tag == "epoch_loss"
-              and part == "validation"]  # fmt: skip
-    assert points == ([] if most == 0 else [20, 40])
+    points = [step for part, step, value in read_values(RunDirectory(tmp_path))
+              if value.tag == "epoch_loss" and part == "validation"]  # fmt: skip
+    assert points == ([] if most == 0 else [20, 20])
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import task
 
 arguments = task.options(__doc__, "--dataset", "--adam")
 
-from lowmem_sentiment import Dataset, batches, build_model  # noqa: E402
+from lowmem_sentiment import Dataset, TrainingSettings, batches, build_model  # noqa: E402
 from lowmem_sentiment.model.optimizer import FusedAdam  # noqa: E402
 from lowmem_sentiment.model.tensorflow import keras, set_threads  # noqa: E402
 from lowmem_sentiment.training.step import STEPS_PER_EXECUTION  # noqa: E402
@@ -17,8 +17,8 @@ if arguments.adam == "fused":
     set_threads(task.multiplications())
 
 dataset = Dataset(arguments.dataset)
-train = batches(dataset, "train", batch_size=task.BATCH_SIZE, seed=arguments.seed)
-test = batches(dataset, "test", batch_size=task.BATCH_SIZE)
+train = batches(dataset, "train", TrainingSettings(batch_size=task.BATCH_SIZE, seed=arguments.seed))
+test = batches(dataset, "test", TrainingSettings(batch_size=task.BATCH_SIZE))
 network = build_model(task.NUM_WORDS, seed=arguments.seed)
 network.compile(
     optimizer=FusedAdam() if arguments.adam == "fused" else keras.optimizers.Adam(),

@@ -112,4 +112,4 @@ class Mistake(NamedTuple):
     predicted: int
     """The wrong label."""
     probability: float
-    """Of that label."""
+    """The model's probability of that label."""

@@ -74,7 +74,7 @@ class FusedAdam(keras.optimizers.Adam):
 
 @keras.saving.register_keras_serializable("lowmem_sentiment")
 class TableAdam(FusedAdam):
-    """Adam for a model whose first variable is a table of which each step reads some rows.
+    """Adam for a model whose first variable is a table; a step reads some of its rows.
 
     A step calls `gather`, and then applies a gradient of the table as `tf.IndexedSlices` of the same
     rows. Rows without a gradient wait, and catch up on their steps when they are next gathered.

@@ -2,7 +2,7 @@
 
 Importing this module, as `train`, `batches`, `build_model` and `compile_model` do, changes the process:
 
-- glibc's malloc gets three heaps instead of eight per core (`_limit_arenas`).
+- glibc's malloc gets three heaps instead of eight per core (`limit_heaps`).
 - Keras does not see `UNUSED_BY_KERAS` (pandas, scikit-learn, ...) unless the process has imported them:
   its wrappers and adapters for them are then unavailable. The packages themselves can be imported later.
 - TensorFlow's API modules (`tf.nn`, `tf.compat.v1.io`, ...) import a name when it is first used.
@@ -98,16 +98,6 @@ def _require_avx() -> None:
             )
 
 
-def _limit_arenas() -> None:
-    """Let the step, the pipeline and the main thread have one heap each of glibc's malloc.
-
-    Threads that share a heap wait for each other at each of a step's hundred temporaries: with one heap
-    for all an epoch of the default run takes 1.8 s instead of 1.55. Each heap keeps some of the memory
-    freed in it: three cost 4 MB more than one. One heap per thread costs 6 MB and is not faster.
-    """
-    limit_heaps(3)
-
-
 @contextlib.contextmanager
 def _lean_import() -> Iterator[None]:
     """Import as the module's docstring says.
@@ -136,7 +126,11 @@ _OF_TENSORFLOW = 1_500 << 20  # bytes of addresses, on 2 cores: threads' stacks 
 _require_avx()
 require_addresses(_OF_TENSORFLOW)
 require_threads(10 + 2 * (os.cpu_count() or 1))
-_limit_arenas()
+# One heap each of glibc's malloc for the step, the pipeline and the main thread. Threads that share a
+# heap wait for each other at each of a step's hundred temporaries: with one heap for all an epoch of the
+# default run takes 1.8 s instead of 1.55. Each heap keeps some of the memory freed in it: three cost 4 MB
+# more than one. One heap per thread costs 6 MB and is not faster.
+limit_heaps(3)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # real errors arrive as exceptions
 try:
     with _lean_import():

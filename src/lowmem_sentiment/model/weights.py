@@ -33,7 +33,7 @@ class Metadata:
     num_words: int
     """Ids below it are known; the inputs of the first layer."""
     activations: list[str]
-    """Of each layer."""
+    """The activation of each layer."""
     vocabulary_sha256: str
     """SHA-256 of the ``vocabulary.txt`` that the ids belong to."""
     ngrams: int | None = None

@@ -35,7 +35,7 @@ PINNED = json.dumps([{"plugin": "scalars", "tag": tag} for tag in CHARTS])
 
 ONE_RUN = "regex:(/train|/validation|/result|[^/]$)"
 SEVERAL_RUNS = r"regex:^(.+?)(?:/(?:train|validation|result_\w+))?$"
-"""With one run its curves have a colour each; of several runs, each run has one."""
+"""A single run has a colour for each of its curves; several runs have one each."""
 
 STORED = {
     "ignoreOutliers": False,

@@ -13,13 +13,13 @@ from .run_names import short_names
 from .terminal_text import columns, cut
 
 COLOURS = (36, 33, 35, 32, 34, 31)
-"""ANSI codes, one per run, or of a single run one per part: cyan, yellow, magenta, green, blue, red."""
+"""ANSI codes, one per run, or one per part of a single run: cyan, yellow, magenta, green, blue, red."""
 
 MARGIN = 11
 """Columns left of a chart: a number of 9 characters, a space and the axis."""
 
 ROLES = "train", "validation", "result"
-"""What a curve may be, by the number of its mark."""
+"""The kinds of curves, in the order of their marks."""
 
 FRAME_LINES = 4
 """Lines of a chart besides its rows: title, axis, epochs, and an empty line."""
@@ -62,8 +62,8 @@ def epoch_ends(curves: Iterable[Curve]) -> list[int]:
 def draw(curves: list[Curve], runs: Sequence[str], style: Style) -> list[str]:
     """Draw the curves of one tag into one chart, and return its lines, of less than `style.width`.
 
-    Training is a line, validation a point per epoch, and so is the result. A single run has a mark for
-    each; of several `runs`, the n-th has the n-th letter, small for training and capital for validation.
+    Training is a line; validation is a point per epoch, and so is the result. A single run has a mark for
+    each; the n-th of several `runs` has the n-th letter, small for training and capital for validation.
     Lines that meet take turns, column by column; a point that meets another stands beside it.
 
     >>> curve = Curve("runs/a", "train", "loss", [1, 2, 3], [3, 1, 1])
@@ -136,7 +136,7 @@ def _mark(curve: Curve, runs: Sequence[str], style: Style) -> str:
 
 
 def _title(curves: list[Curve], runs: Sequence[str], style: Style) -> list[str]:
-    """Return the tag, and of a single run each mark with its last value."""
+    """Return the tag and, for a single run, each mark with its last value."""
     tag = cut(printable(curves[0].tag), style.width - 1)
     if len(runs) > 1:
         return [tag]

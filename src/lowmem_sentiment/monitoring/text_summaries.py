@@ -48,7 +48,7 @@ def _describe_data(dataset: Dataset) -> str:
     rows += [
         ["words", f"{manifest['tokens']:,}, {manifest['vocabulary']['words']:,} distinct"],
         [
-            "words a review",
+            "words per review",
             f"{length['mean']:.1f} ± {length['standard_deviation']:.1f}, "
             f"{length['min']} to {length['max']:,}",
         ],

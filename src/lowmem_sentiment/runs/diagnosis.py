@@ -55,7 +55,7 @@ def diagnose(
         most = max(by_recipe.epochs, 2 * settings.epochs)  # other options, and --from, are kept
         mend = f"the same command with --epochs {most} and a new --run"
     split = "test" if settings.validated_on == "test" else "train"  # its labels are known, as are theirs
-    accuracy = epochs[kept - 1]["val_accuracy"]
+    accuracy = epochs[kept - 1].get("val_accuracy", 1.0)  # a model of the caller's may not measure it
     lines = []
     if worse := no_better_than_one_label(accuracy, dataset.labels, dataset.label_counts(split)):
         show = f"lowmem-sentiment explore {dataset.directory} --show 0"
@@ -81,6 +81,6 @@ def _turning_epoch(settings: TrainingSettings, epochs: Sequence[dict[str, Any]])
     least, last = best_epoch(epochs, "loss"), epochs[-1]
     if settings.keep_best or last["val_loss"] <= RISEN * least["val_loss"]:
         return None
-    improved = last["val_accuracy"] > least["val_accuracy"]
+    improved = last.get("val_accuracy", 0) > least.get("val_accuracy", 0)
     constant = settings.learning_rate_schedule == "constant"
     return int(least["epoch"]) if constant or not improved else None

@@ -191,5 +191,5 @@ def _read(file: Path | BinaryIO, where: str) -> State:
     metadata, arrays = npz.read_with_metadata(file, where, _Metadata, VERSION)
     names = [f"variable_{nth}" for nth in range(len(arrays))]
     if metadata.variables != len(names) or not all(name in arrays for name in names):
-        raise DataError(f"{where} is damaged: it has not the {metadata.variables} variables it names")
+        raise DataError(f"{where} is damaged: it lacks some of its {metadata.variables} variables")
     return State(metadata.position, metadata.conditions, [arrays[name] for name in names])

@@ -8,7 +8,6 @@ each, whatever the number of words) for the tutorial's.
 import itertools
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 from ..dataset.reader import Dataset
 from ..dataset.splits import is_held_out, num_reviews, split_on_disk
@@ -24,42 +23,24 @@ from .step import no_autograph
 LEAST_WIDTH = 2048
 
 
-class Order(NamedTuple):
-    """The order of a split's reviews."""
-
-    batch_size: int
-    shuffle: bool | None
-    """None: the training split is shuffled, the others are not."""
-    seed: int
-    validation_split: float
-    first_epoch: int
-    first_step: int
-    window_bytes: int
-
-
 def batches(
     dataset: Dataset,
     split: str = "train",
+    settings: TrainingSettings | None = None,
     *,
-    num_words: int = 10_000,
-    batch_size: int = 32,
     shuffle: bool | None = None,
-    seed: int = 0,
-    validation_split: float = 0.0,
     first_epoch: int = 0,
     first_step: int = 0,
-    window_bytes: int = TrainingSettings.window_bytes,
-    prefetch: int = TrainingSettings.prefetch,
 ) -> tf.data.Dataset:
     """Return (float32[batch, num_words], int64[batch]): multi-hot rows and labels.
 
     `split` is "train", "test", or "validation": every n-th review of the training split, a share of
-    `validation_split`, which "train" then leaves out.
+    the setting `validation_split`, which "train" then leaves out.
 
     "train" is shuffled unless `shuffle` is false; the others are in order unless it is true. The
-    order depends only on `seed` and the epoch; each iteration over the result is the next epoch, from
-    `first_epoch` on. `first_step` batches are left out of every
-    iteration: for the first epoch of a resumed run.
+    order depends only on the seed and the epoch; each iteration over the result is the next epoch, from
+    `first_epoch` on. `first_step` batches are left out of every iteration: for the first epoch of a
+    resumed run.
 
     Ids from `num_words` on become 2, out of vocabulary, as in `imdb.load_data`. If the dataset was
     prepared with n-grams, the columns are its features, and those from `num_words` on are left out.
@@ -68,17 +49,22 @@ def batches(
     ahead; `window_bytes` of records on disk are shuffled together. The last batch may be smaller. A
     damaged record raises tf.errors.DataLossError while batches are made.
     """
-    order = Order(batch_size, shuffle, seed, validation_split, first_epoch, first_step, window_bytes)
-    encode = encoder(num_words, len(dataset.labels), dataset.inputs)
-    return encoded_batches(dataset, split, order, encode, prefetch)
+    settings = settings or TrainingSettings()
+    encode = encoder(settings.num_words_for(dataset), len(dataset.labels), dataset.inputs)
+    return encoded_batches(
+        dataset, split, settings, encode, shuffle=shuffle, first_epoch=first_epoch, first_step=first_step
+    )
 
 
 def encoded_batches(
     dataset: Dataset,
     split: str,
-    order: Order,
+    settings: TrainingSettings,
     encode: Callable,
-    prefetch: int,
+    *,
+    shuffle: bool | None = None,
+    first_epoch: int = 0,
+    first_step: int = 0,
     share: tuple[int, int] | None = None,
 ) -> tf.data.Dataset:
     """Return each batch of records, encoded.
@@ -88,22 +74,24 @@ def encoded_batches(
     whose number modulo workers is its own; a batch may contain none of them. Each worker reads all
     records, 400 bytes each, and parses and encodes only its own.
     """
-    records = _records_in_order(dataset, split, order).batch(order.batch_size)
+    batch_size = settings.batch_size
+    shuffle = split == "train" if shuffle is None else shuffle
+    records = _records_in_order(dataset, split, settings, first_epoch, shuffle).batch(batch_size)
     if share is None:
-        rows = records.skip(order.first_step).map(encode)
+        rows = records.skip(first_step).map(encode)
     else:
         worker, workers = share
 
         @no_autograph
         def encode_part(step, records):
-            first = (worker - step * order.batch_size) % workers
+            first = (worker - step * batch_size) % workers
             return encode(records[first::workers]), tf.size(records)
 
-        rows = records.enumerate().skip(order.first_step).map(encode_part)
-    steps = math.ceil(num_reviews(dataset, split, order.validation_split) / order.batch_size)
+        rows = records.enumerate().skip(first_step).map(encode_part)
+    steps = math.ceil(num_reviews(dataset, split, settings.validation_split) / batch_size)
     # Without it Keras runs an extra, empty step per epoch, which advances the dropout seeds.
-    cardinality = tf.data.experimental.assert_cardinality(steps - order.first_step)
-    return rows.prefetch(prefetch).apply(cardinality).with_options(_options())
+    cardinality = tf.data.experimental.assert_cardinality(steps - first_step)
+    return rows.prefetch(settings.prefetch).apply(cardinality).with_options(_options())
 
 
 def encoder(num_words: int, num_labels: int, inputs: str = "tokens") -> Callable:
@@ -179,21 +167,23 @@ def _parse(
     return ids.with_values(known), labels
 
 
-def _records_in_order(dataset: Dataset, split: str, order: Order) -> tf.data.Dataset:
+def _records_in_order(
+    dataset: Dataset, split: str, settings: TrainingSettings, first_epoch: int, shuffle: bool
+) -> tf.data.Dataset:
     """Return string[] of each serialised review: random shards, shuffled in windows of several."""
-    shards, records = _part(dataset, split, order.validation_split)
-    count, width = len(shards), window_width(shards, order.window_bytes)
-    if not (split == "train" if order.shuffle is None else order.shuffle):
+    shards, records = _part(dataset, split, settings.validation_split)
+    count, width = len(shards), window_width(shards, settings.window_bytes)
+    if not shuffle:
         return records(tf.range(count))
     buffer = width * max(shard.records for shard in shards)
     windows = -(-count // width)
     # tf.data does not say which iteration this is: a variable counts them.
-    epochs = tf.Variable(order.first_epoch - 1, dtype=tf.int64, trainable=False)
+    epochs = tf.Variable(first_epoch - 1, dtype=tf.int64, trainable=False)
 
     @no_autograph
     def window_records(window):
         epoch = epochs.assign_add(tf.where(window == 0, tf.constant(1, tf.int64), 0))
-        draw = tf.stack([tf.constant(order.seed, tf.int64), epoch])
+        draw = tf.stack([tf.constant(settings.seed, tf.int64), epoch])
         shuffled = tf.random.experimental.stateless_shuffle(tf.range(count), draw)
         seeds = tf.random.stateless_uniform([windows], draw, minval=None, maxval=None, dtype=tf.int64)
         ignore_global_seed(window)

@@ -20,9 +20,9 @@ from ..model.tensorflow import keras, set_threads, tf
 from ..runs.configuration import TrainingSettings
 from ..runs.memory_plan import count_parameters, distinct_words
 from ..system.errors import SettingsError
-from .input_pipeline import Order, encoded_batches, encoder, sparse_encoder
+from .input_pipeline import encoded_batches, encoder, sparse_encoder
 from .single_process import SingleProcess
-from .step import predict_on_own_words
+from .step import STEPS_PER_EXECUTION, predict_on_own_words
 
 LARGE_BATCH = 16 << 20
 """Bytes of dense rows; a batch that takes more has nearly all words, and is dense."""
@@ -38,6 +38,8 @@ class Job:
     strategy: SingleProcess
     own_model: bool = False
     """Whether the model is the caller's, which takes rows over all words."""
+    steps_per_execution: int = STEPS_PER_EXECUTION
+    """Steps that TensorFlow runs between two calls of the callbacks."""
 
     def __post_init__(self) -> None:
         """Raise SettingsError if no reviews are left to train or validate on, or for the optimizer."""
@@ -169,20 +171,17 @@ class Job:
 
     def batches(self, split: str, first_epoch: int = 0, first_step: int = 0) -> tf.data.Dataset:
         """Return this worker's batches of a split, from a step of an epoch on."""
-        settings = self.settings
-        order = Order(
-            settings.batch_size,
-            None,
-            settings.seed,
-            settings.validation_split,
-            first_epoch,
-            first_step,
-            settings.window_bytes,
-        )
         make_encoder = sparse_encoder if self.sparse else encoder
         encode = make_encoder(self.num_words, len(self.dataset.labels), self.dataset.inputs)
-        share = self.strategy.share
-        return encoded_batches(self.dataset, split, order, encode, settings.prefetch, share)
+        return encoded_batches(
+            self.dataset,
+            split,
+            self.settings,
+            encode,
+            first_epoch=first_epoch,
+            first_step=first_step,
+            share=self.strategy.share,
+        )
 
 
 def _processor() -> str:

@@ -29,7 +29,6 @@ def fit(
     position: Position,
     callbacks: Sequence[keras.callbacks.Callback],
     validation: ValidationMetrics,
-    steps_per_execution: int,
 ) -> None:
     """Train `model` from `position` on, until the last epoch or until a callback ends it.
 
@@ -58,9 +57,9 @@ def fit(
             position.seconds.append(0.0)
             position.sums = {}
         callback_list.on_epoch_begin(epoch)
-        logs = train_epoch(job, model, position, train, iter(batches), callback_list, steps_per_execution)
+        logs = train_epoch(job, model, position, train, iter(batches), callback_list)
         validation.reset()
-        val_logs = validate(model, test, held_out, callback_list, steps_per_execution)
+        val_logs = validate(job, model, test, iter(held_out), callback_list)
         validation.combine(strategy)
         logs |= {f"val_{name}": value for name, value in val_logs.items()}
         _end_epoch(job.settings, model, position, logs, validation)
@@ -79,11 +78,10 @@ def train_epoch(
     train: Execute,
     iterator: tf.data.Iterator,
     callback_list: keras.callbacks.CallbackList,
-    steps_per_execution: int,
 ) -> dict[str, float]:
     """Train the remaining steps of an epoch; return the metrics after the last one."""
     begun, logs = time.monotonic() - position.seconds[-1], {}
-    for first, count in epoch_executions(job, model, position.step, steps_per_execution):
+    for first, count in epoch_executions(job, model, position.step):
         callback_list.on_train_batch_begin(first)
         metrics, waited = train(iterator, count)
         logs = to_floats(metrics)
@@ -104,17 +102,17 @@ def train_epoch(
 
 
 def validate(
+    job: Job,
     model: keras.Model,
     test: Execute,
-    batches: tf.data.Dataset,
+    iterator: tf.data.Iterator,
     callback_list: keras.callbacks.CallbackList,
-    steps_per_execution: int,
 ) -> dict[str, float]:
-    """Return the metrics of a pass over `batches`."""
+    """Return the metrics of a validation pass."""
     model.reset_metrics()
     callback_list.on_test_begin()
-    iterator, logs = iter(batches), {}
-    for first, count in executions(0, len(batches), steps_per_execution):
+    logs = {}
+    for first, count in executions(0, job.validation_steps, job.steps_per_execution):
         callback_list.on_test_batch_begin(first)
         logs = to_floats(test(iterator, count).logs)
         callback_list.on_test_batch_end(first + count - 1, logs)
@@ -140,16 +138,14 @@ def _end_epoch(
         position.kept = validation.to_json(with_counts=settings.keep_best)  # the counts are 15 KB
 
 
-def epoch_executions(
-    job: Job, model: keras.Model, first_step: int, steps_per_execution: int
-) -> Iterator[tuple[int, int]]:
+def epoch_executions(job: Job, model: keras.Model, first_step: int) -> Iterator[tuple[int, int]]:
     """Yield the `executions` of an epoch's steps from `first_step` on.
 
     Moves the table's waiting rows between two executions, before one has missed too many steps, and after
     the last one. In the step's graph this would take 3 MB.
     """
     move_every = model.optimizer.MOST_MISSED if job.sparse else sys.maxsize
-    for first, count in executions(first_step, job.steps, steps_per_execution, move_every):
+    for first, count in executions(first_step, job.steps, job.steps_per_execution, move_every):
         if first and first % move_every == 0:
             model.optimizer.move_all()
         yield first, count
@@ -182,7 +178,8 @@ def to_floats(logs: dict[str, tf.Tensor]) -> dict[str, float]:
 
 def measure_speed(dataset: Dataset, settings: TrainingSettings, seconds: float = 1.0) -> float:
     """Return the training reviews per second, from `seconds` of training a throwaway model."""
-    job = Job(dataset, replace(settings, num_words=settings.num_words_for(dataset)), SingleProcess())
+    settings = replace(settings, num_words=settings.num_words_for(dataset))
+    job = Job(dataset, settings, SingleProcess(), steps_per_execution=10)
     job.set_threads()
     model = job.build_model()
     make_variables(model, job.num_words)
@@ -190,7 +187,7 @@ def measure_speed(dataset: Dataset, settings: TrainingSettings, seconds: float =
     batches, steps, begun = job.batches("train"), 0, None
     while True:
         iterator = iter(batches)
-        for _, count in epoch_executions(job, model, 0, 10):
+        for _, count in epoch_executions(job, model, 0):
             train(iterator, count).logs["loss"].numpy()  # wait for it
             if begun is None:  # the first execution traces the graph
                 begun = time.monotonic()

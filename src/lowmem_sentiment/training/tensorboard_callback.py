@@ -51,10 +51,10 @@ _POINTS = (
 DESCRIPTIONS = {
     "epoch_accuracy": _POINTS,
     "epoch_loss": _POINTS,
-    "optimizer/gradient_norm": "of all weights together, in the last step of each point's; where it "
-    "grows from point to point the learning rate is too large",
-    WAITING: "near 0: the processor is what training waits for; near 1: reading and encoding the "
-    "reviews is. Measured on one step of each point's, so that a single point may be off",
+    "optimizer/gradient_norm": "the norm of all weights' gradient, in the last step before each point; "
+    "if it keeps growing, the learning rate is too large",
+    WAITING: "near 0: training waits for the processor; near 1: for reviews to be read and encoded. "
+    "Measured in one step per point, so a single point may be off",
 }
 
 MEMORY_WARNING = 0.8  # of the container's limit
@@ -180,7 +180,8 @@ class Curves(keras.callbacks.Callback):
         train = {name: value for name, value in (logs or {}).items() if not name.startswith("val_")}
         self._write("", event_writer.scalars(_renamed("per_epoch/", train)))
         held_out = _held_out(logs or {})
-        values = _result(held_out, self._validation.measures()) | _renamed("per_epoch/", held_out)
+        measures = _renamed("validation/", self._validation.measures())
+        values = _renamed("epoch_", held_out) | measures | _renamed("per_epoch/", held_out)
         values["per_epoch/generalization_gap"] = held_out["loss"] - train["loss"]
         pictures = _pictures(self._validation.counts(), self._validation.labels)
         self._write("validation", [*event_writer.scalars(values, DESCRIPTIONS), *pictures])
@@ -203,11 +204,6 @@ def _renamed(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _held_out(logs: Mapping[str, float]) -> dict[str, float]:
     return {name[4:]: value for name, value in logs.items() if name.startswith("val_")}
-
-
-def _result(held_out: Mapping[str, float], measures: Mapping[str, float]) -> dict[str, float]:
-    """Return validation's measurements by the tags of their charts."""
-    return _renamed("epoch_", held_out) | _renamed("validation/", measures)
 
 
 def _pictures(counts: np.ndarray, labels: list[str], name: str = "validation") -> list[Value]:
@@ -255,8 +251,8 @@ def write_result(
     values["peak resident MB"] = peak_resident / memory.MB
     names = {name: column.format(split) for name, column in COLUMNS.items() if name in values}
     tags = {name: f"result/{column.replace(' ', '_')}" for name, column in names.items()}
-    counts = _kept_counts(kept, len(dataset.labels))
-    pictures = [] if counts is None else _pictures(counts, dataset.labels, "result")
+    counts = kept.get("counts")  # with --keep-best, for up to 64 labels
+    pictures = _pictures(np.array(counts), dataset.labels, "result") if counts else []
     scalars = event_writer.scalars({tag: values[name] for name, tag in tags.items()})
     writer.write("", int(epoch["step"]), [*scalars, *pictures])
     metrics = {tags[name]: column for name, column in names.items()}
@@ -268,16 +264,6 @@ def write_result(
     texts = [event_writer.text("1 result", result), event_writer.text("3 most wrong", wrong)]
     writer.write("", int(position.epochs[-1]["step"]), texts)
     writer.flush()
-
-
-def _kept_counts(kept: Mapping[str, Any], labels: int) -> np.ndarray | None:
-    """Return the counts that `ValidationMetrics.to_json` kept; None if there were too many."""
-    if "cells" not in kept:
-        return np.array(kept["counts"]) if "counts" in kept else None
-    counts = np.zeros((labels, labels), np.int32)
-    for true, predicted, reviews in kept["cells"]:
-        counts[true, predicted] = reviews
-    return counts
 
 
 def _hparams(settings: TrainingSettings, dataset: Dataset, epoch: int) -> dict[str, Any]:

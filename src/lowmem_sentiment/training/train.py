@@ -80,7 +80,7 @@ def train(
     resume), and DataError for a damaged dataset or state.
     """
     strategy, stop = strategy or SingleProcess(), stop or threading.Event()
-    job = _make_job(dataset, settings, strategy, model, report)
+    job = _make_job(dataset, settings, strategy, model, steps_per_execution, report)
     directory = RunDirectory(run)
     resume = resume or (strategy.workers > 1 and directory.config_file.exists() and not overwrite)
     if start_from and resume:
@@ -114,7 +114,7 @@ def train(
                 SaveRun(job, directory, position, curves, every, agreed, report),
             ]
             with _errors_explained(job, directory):
-                loop.fit(job, model, position, every_callback, validation, steps_per_execution)
+                loop.fit(job, model, position, every_callback, validation)
         summary = strategy.broadcast(
             lambda: _finish(job, model, directory, position, watch.peak_anonymous)
         )
@@ -126,6 +126,7 @@ def _make_job(
     settings: TrainingSettings | None,
     strategy: SingleProcess,
     model: keras.Model | None,
+    steps_per_execution: int,
     report: Callable[[str], None],
 ) -> Job:
     """Return the job, with the validation split and the words that the dataset decides filled in."""
@@ -138,7 +139,7 @@ def _make_job(
     settings = replace(settings, num_words=settings.num_words_for(dataset))
     if model is not None and strategy.replicas > 1:
         raise SettingsError("a model of your own is trained by one process on one device; expected none")
-    return Job(dataset, settings, strategy, own_model=model is not None)
+    return Job(dataset, settings, strategy, model is not None, steps_per_execution)
 
 
 def _set_weights(
