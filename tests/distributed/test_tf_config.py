@@ -41,9 +41,9 @@ WORKER = {"type": "worker", "index": 0}
         ([], r"TF_CONFIG: the whole is \[\], expected an object"),
         ({"task": WORKER}, r"cluster is missing"),
         ({"cluster": ["a:1"], "task": WORKER}, r'cluster is \["a:1"\], expected an object'),
-        ({"cluster": {}, "task": WORKER}, r"cluster is \{\}, expected a worker or more"),
+        ({"cluster": {}, "task": WORKER}, r"cluster is \{\}, expected at least one worker"),
         ({"cluster": {"worker": "a:1"}, "task": WORKER}, 'cluster.worker is "a:1", expected a list'),
-        ({"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": WORKER}, r"cluster is .*no jobs but"),
+        ({"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": WORKER}, r"cluster is .*only the jobs"),
         (
             {"cluster": {"worker": ["a:1"], "chief": ["b:1", "c:1"]}, "task": WORKER},
             "chief is .*one addr",
@@ -171,7 +171,7 @@ def test_two_workers_of_one_index_are_told():
     ends = come_together([Cluster((one, other), 0), Cluster((other, one), 0)], 2)
     for error in ends.values():
         assert isinstance(error, SettingsError)
-        assert "is worker 1 here, and takes itself for worker 0" in str(error)
+        assert "is worker 1 here, but says that it is worker 0" in str(error)
 
 
 def test_a_port_that_is_taken_is_told():

@@ -77,7 +77,7 @@ def test_other_layers_are_refused(old, tmp_path):
 
 
 def test_a_run_that_is_resumed_takes_no_parent(old, tmp_path):
-    with pytest.raises(SettingsError, match="a run that is resumed has weights"):
+    with pytest.raises(SettingsError, match="a resumed run has its own weights"):
         train(old / "new", old / "parent", SMALL, start_from=old / "parent", resume=True)
 
 

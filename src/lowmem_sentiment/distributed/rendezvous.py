@@ -134,7 +134,7 @@ def _answers(cluster: Cluster, index: int) -> bool:
         theirs = heard[len(_GREETING) :].decode(errors="replace").strip()
         time.sleep(1)  # so that the other worker gets this one's greeting and fails too
         raise SettingsError(
-            f"{VARIABLE}: {address} is worker {index} here, and takes itself for worker {theirs}; "
-            "expected the same cluster on all, and on each a task.index of its own"
+            f"{VARIABLE}: {address} is worker {index} here, but says that it is worker {theirs}; "
+            "expected the same cluster on every worker, and a different task.index on each"
         )
     return heard.startswith(_GREETING) or heard[3:4] == _GRPC

@@ -192,7 +192,7 @@ class DistributedStrategy(SingleProcess):
             index = int(named[1] or 0)
             name = self._name(index) if index != self.worker else "a worker"
             raise Resumable(
-                f"{name} is lost: killed, frozen, or not to be reached; the last saved state stays; "
+                f"{name} is lost: killed, frozen, or unreachable; the last saved state stays; "
                 "resume with the same command on every worker"
             ) from error
 

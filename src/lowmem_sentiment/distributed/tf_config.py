@@ -74,10 +74,10 @@ def parse(text: str) -> Cluster:
     except DataError as error:
         raise SettingsError(str(error)) from None
     jobs, task = config.cluster, config.task
-    _require(set(jobs) <= set(_JOBS), "cluster", [*jobs], "no jobs but chief and worker")
+    _require(set(jobs) <= set(_JOBS), "cluster", [*jobs], "only the jobs chief and worker")
     _require(len(jobs.get("chief", "1")) == 1, "cluster.chief", jobs.get("chief"), "one address")
     workers = [address for job in _JOBS for address in jobs.get(job, ())]
-    _require(bool(workers), "cluster", jobs, "a worker or more")
+    _require(bool(workers), "cluster", jobs, "at least one worker")
     for nth, address in enumerate(workers):
         host, _, port = address.rpartition(":")
         is_port = port.isascii() and port.isdigit() and 0 < int(port) < 65536

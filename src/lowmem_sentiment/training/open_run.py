@@ -139,7 +139,7 @@ def _require_same_settings(
             raise SettingsError(f"{name} is {value}, the run to resume has {had}")
         if not force:  # both keep the same variables
             raise SettingsError(
-                f"optimizer is {value}, the run to resume has {had}: --force resumes all the same"
+                f"optimizer is {value}, the run to resume has {had}: --force resumes anyway"
             )
         report(f"warning: optimizer is {value}, the run had {had}")
 
@@ -157,7 +157,7 @@ def _require_same_conditions(
     if not force:
         raise DataError(
             f"other conditions than the run's: {changed}; they change the result's bits: "
-            "--force resumes all the same"
+            "--force resumes anyway"
         )
     report(f"warning: other conditions than the run's: {changed}; the result is not exact")
 

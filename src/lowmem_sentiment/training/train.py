@@ -84,7 +84,7 @@ def train(
     directory = RunDirectory(run)
     resume = resume or (strategy.workers > 1 and directory.config_file.exists() and not overwrite)
     if start_from and resume:
-        raise SettingsError("a run that is resumed has weights; expected no start_from (--from)")
+        raise SettingsError("a resumed run has its own weights; expected no start_from (--from)")
     job.set_threads()
     with ExitStack() as held, _stopped_by_memory(limit, stop) as watch, strategy.translate_worker_loss():
         job.require_same_on_all_workers()
