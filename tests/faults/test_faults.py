@@ -20,7 +20,7 @@ def test_a_call_that_fails_or_kills_leaves_nothing_half_made_and_the_next_try_wo
     if not (shutil.which("cc") or shutil.which("gcc")):
         pytest.skip("no C compiler is here to make what lets system calls fail: apt-get install gcc")
     paths = os.pathsep.join([str(PROJECT / "tests"), str(PROJECT / "scripts")])
-    # A read error takes the same way as a full disk.
+    # EIO takes the same way as ENOSPC; the script tries it too.
     command = [sys.executable, "-m", "faults", "--spread", "3", "--fault", "ENOSPC", "--fault", "kill"]
     environment = {**os.environ, "PYTHONPATH": paths}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=3 * PATIENCE)
