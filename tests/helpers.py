@@ -212,13 +212,18 @@ def run_config(labels: list[str] | None = None) -> dict[str, object]:
 
 @contextlib.contextmanager
 def limited_file_size(size: int) -> Iterator[None]:
-    """Refuse to write beyond `size` bytes of any file while the block runs, as a full disk does."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    """Refuse to write beyond `size` bytes of any file while the block runs, as a full disk does.
+
+    Python would cut off the bytecode of a module that is imported meanwhile, and not import it again.
+    """
+    before, write_no_bytecode = resource.getrlimit(resource.RLIMIT_FSIZE), sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        sys.dont_write_bytecode = write_no_bytecode
 
 
 def write(path: Path | str, content: str | bytes) -> Path:

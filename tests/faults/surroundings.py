@@ -178,6 +178,8 @@ class Trial:
                 scarcity.limit()
 
         filled = [part.format(case=self._case, whole=self._whole) for part in arguments]
+        # Where files may not grow, Python would leave its own bytecode cut off.
+        python = {"PYTHONDONTWRITEBYTECODE": "1"} if scarcity.limit else {}
         return subprocess.Popen(
             [*scarcity.prefix, sys.executable, "-m", "lowmem_sentiment", *filled],
             stdout=subprocess.DEVNULL,
@@ -185,7 +187,7 @@ class Trial:
             text=True,
             errors="replace",
             preexec_fn=begin,
-            env={**os.environ, **dict(scarcity.environment)},
+            env={**os.environ, **python, **dict(scarcity.environment)},
         )
 
     def undisturbed(self, command: Command) -> tuple[float, dict[str, Any]]:

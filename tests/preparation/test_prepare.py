@@ -135,7 +135,8 @@ def test_a_longer_synthetic_corpus_starts_with_the_shorter_one():
 @pytest.mark.slow
 def test_a_full_disk_leaves_nothing(csv_file, tmp_path):
     code = (
-        "import resource, signal, sys; from lowmem_sentiment.cli import main;"
+        "import resource, signal, sys; sys.dont_write_bytecode = True;"  # Python would cut it off
+        "from lowmem_sentiment.cli import main;"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2); sys.exit(main(sys.argv[2:]))"
     )
