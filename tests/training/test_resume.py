@@ -16,6 +16,7 @@ import tensorflow as tf
 from helpers import run_cli, wait_for
 from verify_resume import digests, verify_resume
 
+from lowmem_sentiment.cli import main
 from lowmem_sentiment.model import variables
 from lowmem_sentiment.model.keras_model import build_model
 from lowmem_sentiment.monitoring.event_reader import read_curves
@@ -166,7 +167,9 @@ def test_a_run_resumes_with_a_model_that_takes_rows_over_all_words_when_forced(d
 
 
 @pytest.mark.slow
-def test_verify_resume_finds_killed_runs_identical(dataset, tmp_path):
+def test_verify_resume_finds_killed_runs_identical(dataset, tmp_path, monkeypatch):
+    """The script as it is, but for its first run, which needs no process; `faults` kill at each call."""
+    monkeypatch.setattr("verify_resume._run_to_end", lambda command: main(command[3:]))
     options = ["--epochs", "20", "--hidden", "6,4", "--save-every", "2"]
     result = verify_resume(dataset.directory, tmp_path / "work", kills=1, options=options)
     assert result["kills"] >= 1
