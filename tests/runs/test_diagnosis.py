@@ -68,6 +68,8 @@ def test_a_loss_that_has_risen_is_named_with_the_options_that_keep_the_better_ep
     assert told(LINEAR, better=0.01, **risen) == []  # overconfident, but more accurate
     assert told(replace(CONSTANT, validation_split=0.2, keep_best=True), **risen) == []
     assert told(losses=(0.5, 0.4, 0.401)) == []
+    (line,) = told(**risen, steps=50)  # more steps would not mend it
+    assert "has risen" in line
 
 
 def test_reviews_of_a_single_label_say_nothing():

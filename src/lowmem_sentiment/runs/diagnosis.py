@@ -60,15 +60,15 @@ def diagnose(
     if worse := no_better_than_one_label(accuracy, dataset.labels, dataset.label_counts(split)):
         show = f"lowmem-sentiment explore {dataset.directory} --show 0"
         lines.append(f"{worse} ({mend}; if that is no better, look at the labels: {show})")
-    if steps * settings.epochs < min(FEW_STEPS, steps * by_recipe.epochs):
-        lines.append(f"training had only {steps * settings.epochs:,} steps ({mend})")
-    elif len(epochs) > 1 and epochs[-1]["val_loss"] < STILL_FALLING * epochs[-2]["val_loss"]:
-        fell = 1 - epochs[-1]["val_loss"] / epochs[-2]["val_loss"]
-        lines.append(f"the loss still fell by {fell:.0%} in the last epoch ({mend})")
     if (least := _turning_epoch(settings, epochs)) is not None:
         split = "" if settings.validation_split else "--validation-split 0.1 "  # never choose by test
         keep = f"the same command with {split}--keep-best --best-by loss and a new --run"
         lines.append(f"{settings.validated_on} loss has risen since epoch {least} ({keep})")
+    elif steps * settings.epochs < min(FEW_STEPS, steps * by_recipe.epochs):
+        lines.append(f"training had only {steps * settings.epochs:,} steps ({mend})")
+    elif len(epochs) > 1 and epochs[-1]["val_loss"] < STILL_FALLING * epochs[-2]["val_loss"]:
+        fell = 1 - epochs[-1]["val_loss"] / epochs[-2]["val_loss"]
+        lines.append(f"the loss still fell by {fell:.0%} in the last epoch ({mend})")
     return lines
 
 
