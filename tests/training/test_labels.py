@@ -75,21 +75,6 @@ def test_balanced_weights_make_each_label_weigh_the_same(unbalanced):
     assert weights[0] * counts[0] + weights[1] * counts[1] == pytest.approx(sum(counts))
 
 
-@pytest.mark.slow
-def test_class_weights_raise_the_recall_of_a_rare_label(unbalanced, tmp_path):
-    from dataclasses import replace
-
-    from lowmem_sentiment.evaluation.evaluate import evaluate
-    from lowmem_sentiment.training.train import train
-
-    recalls = {}
-    for weight in ("none", "balanced"):
-        settings = replace(SMALL, epochs=3, learning_rate=0.004, class_weight=weight)
-        train(unbalanced, tmp_path / weight, settings)
-        recalls[weight] = evaluate(tmp_path / weight).by_label["negative"].recall
-    assert recalls["balanced"] > recalls["none"]
-
-
 def test_train_warns_of_an_unbalanced_dataset(unbalanced, tmp_path, capsys, monkeypatch):
     def stop(*arguments):
         raise Resumable("before the first step")

@@ -58,16 +58,6 @@ def test_a_new_run_warns_of_few_reviews_to_validate_on_and_a_resumed_one_does_no
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_bits_and_another_seed_others(dataset, tmp_path):
-    for name, seed in (("one", 1), ("two", 1), ("three", 2)):
-        train(dataset, tmp_path / name, TrainingSettings(**{**vars(SMALL), "seed": seed}))
-    one, two, three = (tmp_path / name / "weights.npz" for name in ("one", "two", "three"))
-    assert one.read_bytes() == two.read_bytes()
-    assert one.read_bytes() != three.read_bytes()
-    assert (one.parent / "metrics.jsonl").read_bytes() == (two.parent / "metrics.jsonl").read_bytes()
-
-
-@pytest.mark.slow
 def test_model_keras_opens_without_our_package(trained, dataset, tmp_path):
     rows = next(iter(batches(dataset, "test", TrainingSettings(num_words=dataset.num_ids))))[0].numpy()
     np.save(tmp_path / "rows.npy", rows)
