@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -28,6 +30,17 @@ def pair(request, tmp_path) -> tuple[keras.Model, NumpyModel]:
     model.set_weights([weight + 0.1 for weight in model.get_weights()])
     np.savez(tmp_path / "weights.npz", **to_arrays(model, request.param, 20, ""))
     return model, NumpyModel(*read_weights(tmp_path / "weights.npz"))
+
+
+def test_a_kernel_of_halves_gives_the_bits_of_their_values(pair):
+    values = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    values = values[np.isfinite(values)].reshape(-1, 1)
+    halves, whole = (
+        replace(pair[1], kernels=[kernel], biases=[np.zeros(1, np.float32)])
+        for kernel in (values, values.astype(np.float32))
+    )
+    reviews = [np.array([nth]) for nth in range(len(values))]
+    assert halves.logits(reviews).tobytes() == whole.logits(reviews).tobytes()
 
 
 def test_numpy_returns_what_keras_returns(pair, dataset):
