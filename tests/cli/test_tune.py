@@ -51,6 +51,7 @@ def lines_of(metric="macro_f1", cheapest_rank=1, **values):
         dataset="data",
         data="data",
         settings=TuneSettings(metric=metric, minutes=10),
+        validated_on="10% of the training reviews",
         ranked_with_validation=False,
         rungs=[1, 2, 4],
         trained=19,
@@ -64,7 +65,7 @@ def lines_of(metric="macro_f1", cheapest_rank=1, **values):
         run="out/winner",
         command="lowmem-sentiment train data --run out/winner",
     )
-    return _lines(replace(result, **values), "10% of the training reviews")
+    return _lines(replace(result, **values))
 
 
 def test_the_table_fits_a_terminal_and_has_the_default_at_the_end():

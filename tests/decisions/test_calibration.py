@@ -4,7 +4,7 @@ from helpers import random_texts, write_run
 
 from lowmem_sentiment.cli import main
 from lowmem_sentiment.decisions.calibration import Calibration, TemperatureFit
-from lowmem_sentiment.decisions.recorded import record
+from lowmem_sentiment.decisions.records import write_record
 from lowmem_sentiment.decisions.settings import DecisionSettings
 from lowmem_sentiment.decisions.thresholds import ChosenThreshold
 from lowmem_sentiment.evaluation.evaluate import evaluate
@@ -61,8 +61,8 @@ def test_a_calibrated_run_keeps_its_labels_and_is_as_sure_as_it_is_right(noisy_r
 
 def test_a_recorded_threshold_is_translated(tmp_path):
     run = write_run(tmp_path / "run")
-    record(run, ChosenThreshold(0.8, "f1", "positive", {}, "", ""))
-    record(run, Calibration(2.0, 10, "", ""))
+    write_record(run, ChosenThreshold("", "", 0.8, "f1", "positive", {}))
+    write_record(run, Calibration("", "", 2.0, 10))
     predictor = Predictor(run.path)
     both = predictor.decision(DecisionSettings(threshold="run", calibrated="run"))
     assert both == Decision(pytest.approx(2 / 3), 2.0)  # log-odds of log(4), halved

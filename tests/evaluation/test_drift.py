@@ -93,7 +93,7 @@ def test_a_warning_without_a_cause_comes_in_one_of_a_hundred_files(tmp_path, eva
             probabilities = generator.dirichlet([1, 1, 1], texts)
             profile.add(list(zip(words, known, strict=True)), [], probabilities)
             profiles.append(profile)
-        record(run, profiles[0], "")
+        record(run, profiles[0], "", "")
         warned += compare(run, profiles[1]).warning() is not None
     assert warned <= 6
 

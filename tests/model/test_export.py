@@ -9,7 +9,7 @@ import pytest
 from helpers import VOCABULARY, limited_file_size, random_texts, run_cli, run_config
 
 from lowmem_sentiment.decisions.calibration import Calibration
-from lowmem_sentiment.decisions.recorded import record
+from lowmem_sentiment.decisions.records import write_record
 from lowmem_sentiment.evaluation.predict import Predictor, predict
 from lowmem_sentiment.model.decision import Decision, confidence
 from lowmem_sentiment.model.export import export
@@ -111,7 +111,7 @@ def test_exported_weights_are_all_that_predict_needs(trained, tmp_path):
     assert sorted(path.name for path in out.iterdir()) == ["export.json", "vocabulary.txt", "weights.npz"]
     assert predict(out, ["a great film"]) == predict(trained, ["a great film"])
     run = shutil.copytree(trained, tmp_path / "run")
-    record(RunDirectory(run), Calibration(2.0, 10, "", ""))
+    write_record(RunDirectory(run), Calibration("", "", 2.0, 10))
     out = export(run, tmp_path / "calibrated", format="weights")
     texts = ["a great film"]
     assert (

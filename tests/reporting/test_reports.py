@@ -152,7 +152,7 @@ def test_words_are_marked_in_any_script_and_a_long_text_is_cut_to_what_is_near_t
 def test_a_temperature_abstaining_and_other_text_are_shown_beside_what_they_change(tmp_path):
     ((evaluation,),) = (each.evaluations for each in evaluated(tmp_path, ["no", "yes"]))
     correction = Correction(2.5, {"loss": 0.75}, {"loss": [0.7, 0.8]})
-    limits = Abstention(0.05, 0.95, 1.0, 3, 0.5, 100, 60, 1, "data", "")
+    limits = Abstention("data", "", 0.05, 0.95, 1.0, 3, 0.5, 100, 60, 1)
     answers = Answers(limits, 150, 147, 100, 50, 0.02, [0.01, 0.06])
     shown = replace(
         evaluation,
@@ -211,6 +211,7 @@ def searched(folder, count):
         dataset=f"data/{SCRIPT[:8]}",
         data=SCRIPT,
         settings=TuneSettings(runs=count),
+        validated_on="10% of the training reviews",
         ranked_with_validation=False,
         rungs=[1, 2],
         trained=count,

@@ -100,7 +100,7 @@ def test_equally_good_folds_have_an_interval_of_as_many_reviews(noisy, tmp_path)
     found = [FoldResult(share, fold, 40 if share == 1 else 28, 20, dict.fromkeys(METRICS, 1.0))
              for share in (1.0, *SHARES) for fold in range(3)]  # fmt: skip
     settings = TuneSettings(folds=3, learning_curve=True)
-    _State(FORMAT, VERSION, noisy.fingerprint, 3, 0, [], found).write(tmp_path / FILE)
+    _State(FORMAT, VERSION, noisy.fingerprint, settings, found).write(tmp_path / FILE)
     result = cross_validate(noisy, tmp_path, settings)
     for name in ("accuracy", "macro_f1"):
         estimated = result.points[-1].metrics[name]

@@ -4,7 +4,7 @@ import pytest
 
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.memory_plan import plan
-from lowmem_sentiment.search.ranges import BATCH_SIZES, HIDDEN
+from lowmem_sentiment.search.settings import BATCH_SIZES, HIDDEN
 from lowmem_sentiment.search.space import SearchSpace, model_bytes, rungs
 from lowmem_sentiment.system.errors import SettingsError
 

@@ -12,7 +12,7 @@ import pytest
 from helpers import run_cli, wait_for, write_noisy_reviews
 
 from lowmem_sentiment.cli import main
-from lowmem_sentiment.evaluation.scoring import Tally, dataset_batches, score
+from lowmem_sentiment.evaluation.scoring import Tally, all_metrics, dataset_batches, score
 from lowmem_sentiment.model.numpy_model import NumpyModel
 from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.preparation.settings import PreparationSettings
@@ -22,7 +22,7 @@ from lowmem_sentiment.search.results import choose, rank
 from lowmem_sentiment.search.settings import TuneSettings
 from lowmem_sentiment.search.space import SearchSpace, model_bytes
 from lowmem_sentiment.search.state import FILE, FORMAT, Result, TuneState, open_state
-from lowmem_sentiment.search.tune import _Search, metric_values, tune
+from lowmem_sentiment.search.tune import _Search, tune
 from lowmem_sentiment.sources.files import FilesSource
 from lowmem_sentiment.sources.settings import FilesSettings
 from lowmem_sentiment.system.errors import DataError, OutputExists, SettingsError
@@ -53,14 +53,14 @@ def test_the_metric_of_a_search_is_what_it_is_called():
     tally = Tally(["a", "b", "c"])
     true, predicted = np.array([0, 0, 0, 1, 2, 2]), np.array([0, 0, 2, 2, 0, 2])
     tally.add(true, np.eye(3, dtype=np.float32)[predicted], np.zeros(6, np.float32))
-    values = metric_values(tally)
+    values = all_metrics(*tally.metrics())
     assert values["f1:a"] == pytest.approx(2 * 2 / (3 + 3)) and values["f1:b"] == 0
     assert values["f1:c"] == pytest.approx(2 * 1 / (2 + 3))
     assert values["macro_f1"] == pytest.approx((2 / 3 + 0 + 2 / 5) / 3)
     assert values["accuracy"] == pytest.approx(3 / 6) and "auc" not in values
     two_labels = Tally(["a", "b"])
     two_labels.add(np.array([0, 1]), np.eye(2, dtype=np.float32), np.zeros(2, np.float32))
-    assert metric_values(two_labels)["auc"] == 1
+    assert all_metrics(*two_labels.metrics())["auc"] == 1
 
 
 # --- the state ---
@@ -238,7 +238,7 @@ def test_a_killed_search_measures_what_undisturbed_runs_measure(three_labels, se
         (tally,) = score(
             [NumpyModel.load(RunDirectory(run))], dataset_batches(three_labels, "validation", 0.1)
         )
-        assert state.find(candidate, epochs).value == metric_values(tally)["macro_f1"]
+        assert state.find(candidate, epochs).value == all_metrics(*tally.metrics())["macro_f1"]
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """The command line: parse, run one command, and turn an error into a line and an exit code.
 
 Each command is a module of this folder, imported when it is asked for. A module has `add_options(parser)`
-and `run(options, bar)`, which calls a library function and prints its answer.
+and `run(options, bar)`; `run` calls a library function and prints its answer.
 """
 
 import argparse
@@ -54,7 +54,7 @@ HINTS = {
     "argument --label: expected 2 arguments": ", LABEL FILE; a column is named by --label-column",
     "--cpu": "; without a GPU TensorFlow uses the CPU; CUDA_VISIBLE_DEVICES= (empty) hides a GPU",
 }
-"""What decides, for options that do not exist and messages of argparse."""
+"""Hints for options that do not exist, and for messages of argparse."""
 
 EXIT_CODES = """\
 exit codes:

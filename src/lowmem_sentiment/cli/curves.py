@@ -58,7 +58,6 @@ def _charts(curves: "list[Curve]", read: "list[Curve]") -> list[str]:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options to the command's parser."""
     add_json(parser)
     add = parser.add_argument
     add("runs", type=Path, nargs="+", metavar="RUN", help="run directories, drawn into the same charts")

@@ -17,7 +17,7 @@ from .evaluation_lines import comparison_lines, evaluation_lines, shown_metrics
 from .options import HTML, add_flags, add_lists, add_paths, add_settings, given
 from .output import for_people, print_text, report, warn
 
-if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
+if TYPE_CHECKING:  # NumPy takes 0.1 s, and --help does not need it
     from ..evaluation.results import Comparison, Evaluation
 
 EXPLAINED = 10
@@ -139,7 +139,6 @@ def _rows(evaluations: "list[Evaluation]", number: str) -> list[list[str]]:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options to the command's parser."""
     add = parser.add_argument
     several = "run directories; several on the same reviews are compared with the first"
     add("runs", type=Path, nargs="*", metavar="RUN", help=several)

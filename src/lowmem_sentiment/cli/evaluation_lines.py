@@ -8,7 +8,7 @@ from ..system.errors import listed, plural, printable
 from ..system.settings import plain
 from .output import room
 
-if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
+if TYPE_CHECKING:  # NumPy takes 0.1 s, and --help does not need it
     from ..evaluation.results import Comparison, Evaluation
 
 ENOUGH, HARDLY = 20, 0.3

@@ -111,7 +111,6 @@ def _histogram_lines(bins: list[list[int]]) -> list[str]:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options to the command's parser."""
     add_json(parser)
     add = parser.add_argument
     add("dataset", type=Path, metavar="DATASET", help="a dataset directory")

@@ -41,7 +41,6 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options to the command's parser."""
     add_json(parser)
     add = parser.add_argument
     add("run", type=Path, metavar="RUN", help="a run directory")

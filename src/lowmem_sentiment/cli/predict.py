@@ -21,7 +21,7 @@ from ..text.rows import BadRow, Row
 from .options import RUN_OR_EXPORT, add_flags, add_lists, add_paths, add_settings, given
 from .output import LINE, print_text, report, room, warn
 
-if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
+if TYPE_CHECKING:  # NumPy takes 0.1 s, and --help does not need it
     from ..evaluation.drift import Profile
     from ..evaluation.predict import Prediction
     from ..evaluation.predictions import AnswerForm
@@ -234,7 +234,6 @@ def _left_out_with(effect: Any) -> str:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options to the command's parser."""
     parser.add_argument("run", type=Path, metavar="RUN", help=RUN_OR_EXPORT)
     texts = "texts (default: standard input, one text per line, answered as they come)"
     parser.add_argument("texts", nargs="*", default=[], metavar="TEXT", help=texts)

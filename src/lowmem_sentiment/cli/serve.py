@@ -51,8 +51,10 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
 def _serve(options: argparse.Namespace, chosen: _Address) -> None:
     from ..monitoring.server import listen
     from ..serving.application import create_app
-    from ..serving.server import log_line, run_in_process, run_in_workers
+    from ..serving.server import log_line, run_in_process
 
+    if chosen.workers > 1:
+        from ..serving.workers import run_in_workers
     settings = ServingSettings(**given(options, ServingSettings))
     application = create_app(
         options.run,
@@ -95,7 +97,6 @@ another run, or on SIGHUP, the model is replaced; a damaged one is refused.
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options to the command's parser."""
     parser.epilog = EXAMPLES
     add = parser.add_argument
     add("run", type=Path, metavar="RUN", help=RUN_OR_EXPORT)

@@ -39,7 +39,6 @@ Then open http://localhost:6006/ in the laptop's browser.
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options to the command's parser."""
     parser.epilog = FROM_AFAR
     add = parser.add_argument
     add("runs", type=Path, metavar="DIR", help="a run directory, or a folder of them")

@@ -213,7 +213,6 @@ def _fit_to_memory(
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options to the command's parser."""
     parser.usage = "\n       ".join(
         f"%(prog)s {each} [OPTIONS]" for each in ("DATASET --run DIR", "--resume RUN", "DATASET --plan")
     )

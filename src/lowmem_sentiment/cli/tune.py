@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..dataset.manifest import VALIDATION
 from ..monitoring.terminal_text import columns, table
-from ..search.settings import TuneSettings
+from ..search.settings import RANGES, TuneSettings
 from ..system.errors import CheckFailed, SettingsError, plural
 from ..system.memory import MB
 from ..system.progress import Bar, duration
@@ -17,7 +16,7 @@ from ..system.signals import stop_on_signals
 from .options import HTML, add_json, add_lists, add_paths, add_settings, given
 from .output import VALIDATION_TOO_GOOD, answer, report, room
 
-if TYPE_CHECKING:  # NumPy takes 0.1 s, which --help does not need
+if TYPE_CHECKING:  # NumPy takes 0.1 s, and --help does not need it
     from ..search.cross_validation import CrossValidation, Estimate
     from ..search.results import Candidate, TuningResult
 
@@ -26,7 +25,6 @@ SHOWN = 10
 
 
 def run(options: argparse.Namespace, bar: Bar) -> None:
-    from ..dataset.reader import Dataset
     from ..search.tune import tune
     from ..system.files import check_output
 
@@ -43,10 +41,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
     with stop_on_signals() as stop:
         result = tune(options.dataset, options.out, settings, stop=stop, progress=bar, report=report)
     bar.clear()
-    held_out = f"{settings.validation_split:.0%} of the training reviews"
-    if VALIDATION in Dataset(options.dataset).splits:
-        held_out = "the validation split"
-    answer(options, result.to_json(), lambda: _lines(result, held_out))
+    answer(options, result.to_json(), lambda: _lines(result))
     if options.csv:
         result.write_csv(options.csv)
     if options.html:
@@ -119,24 +114,21 @@ def _learning_curve(result: "CrossValidation") -> list[str]:
     return ["accuracy by training reviews, on the folds", *chart, "", *columns(cells, room())]
 
 
-def _lines(result: "TuningResult", held_out: str) -> list[str]:
+def _lines(result: "TuningResult") -> list[str]:
     metric, rows = result.settings.metric, result.candidates
     if len(metric) > len("accuracy"):  # a label may be long, and the table has 80 columns
         metric = metric.partition(":")[0]
     if result.settings.grid:
-        return [
-            *columns(_grid_table(result, metric), room()),
-            "",
-            *table(_summary(result, held_out), room()),
-        ]
-    shown = [row for row in rows if row.rank <= SHOWN or row is result.default]
-    weighted = any(row.settings.class_weight != "none" for row in rows)
-    head = ["", metric, "ep", "words", "hidden", "drop", "rate", "batch", "adam"]
-    head += ["bal."] * weighted + ["peak", "model"]
-    lines = columns([head, *(_cells(row, weighted) for row in shown)], room())
-    if len(rows) > len(shown):
-        lines.append(f"... {len(rows) - len(shown)} more: --csv FILE, or --json")
-    return [*lines, "", *table(_summary(result, held_out), room())]
+        lines = columns(_grid_table(result, metric), room())
+    else:
+        shown = [row for row in rows if row.rank <= SHOWN or row is result.default]
+        weighted = any(row.settings.class_weight != "none" for row in rows)
+        head = ["", metric, "ep", "words", "hidden", "drop", "rate", "batch", "adam"]
+        head += ["bal."] * weighted + ["peak", "model"]
+        lines = columns([head, *(_cells(row, weighted) for row in shown)], room())
+        if len(rows) > len(shown):
+            lines.append(f"... {len(rows) - len(shown)} more: --csv FILE, or --json")
+    return [*lines, "", *table(_summary(result), room())]
 
 
 def _cells(row: "Candidate", weighted: bool) -> list[str]:
@@ -178,13 +170,15 @@ def _grid_table(result: "TuningResult", metric: str) -> list[list[str]]:
     return rows
 
 
-def _summary(result: "TuningResult", held_out: str) -> dict[str, str]:
+def _summary(result: "TuningResult") -> dict[str, str]:
+    from ..evaluation.scoring import all_metrics
+
     settings, test = result.settings, result.test
     winner, cheapest, default = result.winner, result.cheapest, result.default
     of = f" of {duration(60 * settings.minutes)}" if settings.minutes else ""
     lines = {
         "searched": f"{plural(len(result.candidates), 'setting')} in {plural(result.trained, 'run')}, by "
-        f"{settings.metric} on {held_out}",
+        f"{settings.metric} on {result.validated_on}",
         "time": f"{duration(result.seconds)}{of}",
         "winner": f"{_named(winner)}: {winner.value:.4f} ± {winner.standard_error:.4f}; trained "
         "again on all training reviews",
@@ -199,11 +193,9 @@ def _summary(result: "TuningResult", held_out: str) -> dict[str, str]:
         lines[f"not {name}"] = reason
     if result.ranked_with_validation:
         lines["note"] = VALIDATION_TOO_GOOD
-    f1 = [each.f1 for each in test.by_label.values()]
-    values = {"macro_f1": sum(f1) / len(f1), **test.metrics, **test.label_metrics()}
+    values = all_metrics(test.metrics, test.by_label)
     names = dict.fromkeys([settings.metric, "accuracy", "loss"])
-    metrics = ", ".join(f"{name} {values[name]:.4f}" for name in names)
-    lines["test"] = metrics
+    lines["test"] = ", ".join(f"{name} {values[name]:.4f}" for name in names)
     if several := result.test_accuracies:
         lines["seeds"] = (
             f"test accuracy {statistics.fmean(several):.4f} ± {statistics.stdev(several):.4f} of its "
@@ -218,9 +210,6 @@ def _named(row: "Candidate") -> str:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options to the command's parser."""
-    from ..search.ranges import RANGES
-
     add_json(parser)
     parser.epilog = RANGES
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="a dataset directory")

@@ -1,1 +1,1 @@
-"""What decides: a run's threshold, temperature and limits for abstaining, and tests between runs."""
+"""Choose a run's threshold, temperature and limits for abstaining, and test runs against each other."""

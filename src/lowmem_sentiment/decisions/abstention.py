@@ -5,7 +5,7 @@ of the same kind as the validation split; no number holds for any others.
 
 Words: a text with fewer distinct known words (or n-grams) than 99.5 % of the validation texts have, in
 all or for each of its words, is unlike them, and gets no label. The first limit stops short texts and
-those in another language, the second long texts about something else. The labels have no part in them.
+those in another language, the second long texts about something else. Labels play no part in them.
 
 Confidence: the limits of a fixed grid are tested from the highest down, each by the exact binomial test
 of "the error is above the target", and the first that fails ends it. This is fixed-sequence testing
@@ -25,6 +25,7 @@ import numpy as np
 
 from ..model.decision import CHOICE_FILES, confidence
 from ..system.errors import CheckFailed, SettingsError
+from .records import Record
 from .significance import binomial_tail
 
 CERTAINTY = 0.95
@@ -41,40 +42,32 @@ _OTHER_TARGETS = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 
 
 @dataclass(frozen=True)
-class Abstention:
+class Abstention(Record):
     """When a text gets no label, and how that was chosen: the content of ``abstention.json``."""
 
     FILE: ClassVar[str] = CHOICE_FILES[2]
-    ignores_unknown_keys: ClassVar[bool] = True
+    OPTION: ClassVar[str] = "--abstain error=0.05"
 
     error: float
     """The error among answered texts that is not exceeded."""
     certainty: float
-    """With which probability it is not."""
+    """The probability that it is not."""
     least_log_odds: float
-    """Of the most probable label of an answered text, before any temperature."""
+    """The least log-odds of an answered text's most probable label, before any temperature."""
     least_known: int
-    """Distinct words or n-grams of an answered text that the model knows,"""
+    """The least number of distinct words or n-grams of an answered text that the model knows,"""
     least_per_word: float
-    """and how many there are for each of its words."""
+    """and the least number for each of its words."""
     texts: int
     """Validation texts."""
     answered: int
     wrong: int
     """Answered ones with a wrong label."""
-    dataset: str
-    fingerprint: str
-    """Fingerprint of the dataset whose validation split it was chosen on."""
 
     def __post_init__(self) -> None:
         numbers = self.least_log_odds, self.least_known, self.least_per_word
         if not all(map(math.isfinite, numbers)):
             raise SettingsError(f"the limits are {numbers}, expected finite numbers")
-
-    @property
-    def option(self) -> str:
-        """The option of evaluate that chooses it."""
-        return f"--abstain error={self.error:g}"
 
     @property
     def least_probability(self) -> float:
@@ -96,7 +89,7 @@ def parse_target(text: str) -> float:
 
 
 class KnownWords:
-    """Texts by how many words or n-grams of theirs the model knows, in all and per word: 64 KB."""
+    """Count texts by their words or n-grams that the model knows, in all and per word: 64 KB."""
 
     def __init__(self) -> None:
         self._in_all, self._per_word = np.zeros((2, _MOST_KNOWN), np.int64)

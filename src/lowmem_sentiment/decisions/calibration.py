@@ -13,33 +13,26 @@ import numpy as np
 
 from ..model.decision import CHOICE_FILES
 from ..system.errors import CheckFailed, SettingsError
+from .records import Record
 
 _INVERSES = np.geomspace(1 / 16, 16, 97)
 """1 / temperature at which the slope of the loss is measured; it is interpolated between them."""
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(Record):
     """A temperature, and how it was chosen: the content of ``calibration.json``."""
 
     FILE: ClassVar[str] = CHOICE_FILES[1]
-    ignores_unknown_keys: ClassVar[bool] = True
+    OPTION: ClassVar[str] = "--calibrate"
 
     temperature: float
     texts: int
     """Validation texts that it was fitted on."""
-    dataset: str
-    fingerprint: str
-    """Fingerprint of the dataset whose validation split it was chosen on."""
 
     def __post_init__(self) -> None:
         if not 1 / 16 <= self.temperature <= 16:
             raise SettingsError(f"temperature is {self.temperature}, expected 1/16 to 16")
-
-    @property
-    def option(self) -> str:
-        """The option of evaluate that chooses it."""
-        return "--calibrate"
 
 
 class TemperatureFit:

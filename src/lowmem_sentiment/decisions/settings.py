@@ -6,10 +6,10 @@ from ..system.errors import SettingsError
 from ..system.settings import Settings, setting
 
 RECORDED = "run"
-"""Stands for what is recorded with the run (`decisions.recorded`)."""
+"""Stands for the values recorded with the run (`decisions.recorded`)."""
 
 BETTER, NOT_WORSE = PROMOTE = ("better", "not-worse")
-"""What a run must be shown to be, compared with a baseline, to be promoted."""
+"""A run is promoted if it is shown to be this, compared with a baseline."""
 
 
 def probability_or_run(text: str) -> float | str:
@@ -19,7 +19,7 @@ def probability_or_run(text: str) -> float | str:
 
 @dataclass(frozen=True)
 class DecisionSettings(Settings):
-    """How probabilities become answers; "run" stands for what evaluate recorded with the run."""
+    """How to turn probabilities into answers; "run" stands for the value recorded with the run."""
 
     threshold: float | str | None = setting(
         None,

@@ -1,4 +1,4 @@
-"""Whether two runs differ by more than chance on the same reviews.
+"""Test whether two runs differ by more than chance on the same reviews.
 
 The test of accuracy is McNemar's exact test (1947): it counts only reviews that one run has right and the
 other wrong. If both runs were equally good, each of these would be the toss of a coin.
@@ -29,7 +29,7 @@ class MetricDifference:
     difference: float
     """The run's minus the baseline's."""
     interval: list[float]
-    """Of the difference, with the confidence 1 - alpha."""
+    """The interval of the difference, with the confidence 1 - alpha."""
     alpha: float
     draws: int
     significantly_worse: bool
@@ -41,7 +41,7 @@ class MetricDifference:
         """Return the verdict as a sentence that says the direction."""
         low, high = self.interval
         return (
-            f"{_verdict(self)}: {self.difference:+.4f} {self.metric} ({low:+.4f} to {high:+.4f}, "
+            f"{verdict(self)}: {self.difference:+.4f} {self.metric} ({low:+.4f} to {high:+.4f}, "
             f"{1 - self.alpha:.0%} interval of {self.draws:,} paired bootstrap draws)"
         )
 
@@ -60,9 +60,9 @@ class PairedTest:
     difference: float
     """The run's accuracy minus the baseline's."""
     interval: list[float]
-    """Of the difference, with a confidence of 1 - `alpha`."""
+    """The interval of the difference, with the confidence 1 - `alpha`."""
     p_value: float
-    """How probable a split at least this uneven is, in either direction, if both are equally good."""
+    """The probability of a split at least this uneven, in either direction, if both are equally good."""
     alpha: float
     """A difference is significant if the p-value is at most this."""
     significantly_worse: bool
@@ -99,7 +99,7 @@ class PairedTest:
             return "both are right on exactly the same reviews"
         low, high = self.interval
         found = (
-            f"{_verdict(self)}: {self.difference:+.2%} accuracy, {plural(self.only_run_right, 'review')} "
+            f"{verdict(self)}: {self.difference:+.2%} accuracy, {plural(self.only_run_right, 'review')} "
             f"right that the other has wrong and {self.only_baseline_right:,} the other way round "
             f"(two-sided p = {self.p_value:.2g}, alpha {self.alpha:g}; {low:+.2%} to {high:+.2%})"
         )
@@ -113,7 +113,8 @@ class PairedTest:
         )
 
 
-def _verdict(test: MetricDifference | PairedTest) -> str:
+def verdict(test: MetricDifference | PairedTest) -> str:
+    """Return in words which of the two runs is better."""
     if test.significantly_better or test.significantly_worse:
         return f"significantly {'better' if test.significantly_better else 'worse'}"
     return "no significant difference"
@@ -124,7 +125,7 @@ def paired_test(
 ) -> PairedTest:
     """Return the test of a run against `baseline`, which has this `accuracy`.
 
-    `only_baseline` and `only_run` are how many of the `reviews` only that one has right. An equally
+    `only_baseline` and `only_run` count the `reviews` that only one of the two has right. An equally
     good run is called significantly worse in at most `alpha` / 2 of all tests.
     """
     difference = (only_run - only_baseline) / max(1, reviews)

@@ -9,6 +9,7 @@ import numpy as np
 from ..model.decision import CHOICE_FILES
 from ..model.metrics import SCORE_BINS, precision_recall
 from ..system.errors import CheckFailed, SettingsError
+from .records import Record
 
 
 def parse_rule(text: str) -> tuple[str, float | None]:
@@ -41,7 +42,7 @@ def choose(rule: str, bins: np.ndarray) -> tuple[float, dict[str, float]]:
     f1 = 2 * right / np.maximum(1, either)
     values, goal = {"precision": precision, "recall": recall, "f1": f1}, f1
     if at_least is not None:
-        asked = np.where(right > 0, values[metric], 0)  # without predictions there is no precision
+        asked = np.where(right > 0, values[metric], 0)  # precision is not defined without predictions
         if asked.max() < at_least:
             raise CheckFailed(
                 f"no threshold has a {metric} of {at_least:g} on the validation split; "
@@ -54,11 +55,11 @@ def choose(rule: str, bins: np.ndarray) -> tuple[float, dict[str, float]]:
 
 
 @dataclass(frozen=True)
-class ChosenThreshold:
+class ChosenThreshold(Record):
     """A threshold, and how it was chosen: the content of ``threshold.json``."""
 
     FILE: ClassVar[str] = CHOICE_FILES[0]
-    ignores_unknown_keys: ClassVar[bool] = True
+    OPTION: ClassVar[str] = "--choose-threshold f1"
 
     threshold: float
     rule: str
@@ -66,15 +67,7 @@ class ChosenThreshold:
     """The second label: predicted above the threshold."""
     metrics: dict[str, float]
     """Precision, recall and F1 of `label` at the threshold, on the validation split."""
-    dataset: str
-    fingerprint: str
-    """Fingerprint of the dataset whose validation split it was chosen on."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
             raise SettingsError(f"threshold is {self.threshold}, expected 0 to 1")
-
-    @property
-    def option(self) -> str:
-        """The option of evaluate that chooses it."""
-        return f"--choose-threshold {self.rule}"

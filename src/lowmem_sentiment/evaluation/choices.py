@@ -1,4 +1,4 @@
-"""How runs decide: choose threshold, temperature and limits for abstaining, and count what they do."""
+"""Choose runs' thresholds, temperatures and limits for abstaining, and count their effects."""
 
 from collections import Counter
 
@@ -79,14 +79,14 @@ def _choose_threshold(scored: ScoredRun, rule: str, progress: Progress) -> Chose
     (tally,) = score([scored.model], batches)
     assert tally.bins is not None  # `check_threshold` refuses more than two labels
     threshold, metrics = thresholds.choose(rule, tally.bins)
-    return ChosenThreshold(threshold, rule, scored.labels[1], metrics, *_origin(group))
+    return ChosenThreshold(*_origin(group), threshold, rule, scored.labels[1], metrics)
 
 
 def _calibrate(scored: ScoredRun, progress: Progress) -> Calibration:
     group, model, fit = _unseen_validation(scored), scored.numpy_model, TemperatureFit()
     for batch in with_progress(group.batches(), "fit the temperature", group.total, progress):
         fit.add(model.logits(batch.encode(0, model)), batch.labels)
-    return Calibration(fit.temperature(), fit.texts, *_origin(group))
+    return Calibration(*_origin(group), fit.temperature(), fit.texts)
 
 
 def _choose_abstention(scored: ScoredRun, error: float, progress: Progress) -> Abstention:
@@ -106,7 +106,7 @@ def _choose_abstention(scored: ScoredRun, error: float, progress: Progress) -> A
     (tally,) = score([model], batches, observers=[count])
     log_odds, answered, wrong = abstention.choose(error, counts)
     numbers = tally.reviews, answered, wrong
-    return Abstention(error, abstention.CERTAINTY, log_odds, least, per_word, *numbers, *_origin(group))
+    return Abstention(*_origin(group), error, abstention.CERTAINTY, log_odds, least, per_word, *numbers)
 
 
 def reasons(nth: int, scored: ScoredRun, batch: Batch, scores: Scores) -> list[str | None]:

@@ -1,28 +1,24 @@
-"""Whether later text is like the test split: its known words and n-grams, the confidence, the labels.
+"""Compare later text with the test split: known words and n-grams, the confidence, the labels.
 
 Each is a mean over texts, and two means are compared by a two-sided z test (Welch's): the words of a text
 are not independent of each other. `LEVEL` is the chance of any warning without a cause (Bonferroni's
 correction). Differences below `LEAST` are no warning: in huge files any difference is significant.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ..decisions.recorded import model_digest
+from ..decisions.records import Record, read_record, write_record
 from ..model.decision import confidence
 from ..runs.run_directory import RunDirectory
 from ..system.errors import DataError, listed, printable
-from ..system.schema import parse, read_json, write_json
 from ..text.encoders import Counts, TextEncoder
 
 FILE = "profile.json"
-"""Of a run: the profile of its test split."""
-
-VERSION = 1
+"""The file of a run with the profile of its test split."""
 
 LEVEL = 0.01
 
@@ -78,13 +74,9 @@ class Profile:
 
 
 @dataclass(frozen=True)
-class _Recorded:
-    ignores_unknown_keys: ClassVar[bool] = True
+class _RecordedProfile(Record):
+    FILE: ClassVar[str] = FILE
 
-    version: int
-    weights_sha256: str
-    fingerprint: str
-    """The dataset's."""
     texts: int
     sums: list[float]
     squares: list[float]
@@ -92,7 +84,7 @@ class _Recorded:
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean over later texts beside that of the test split; each is 0 to 1."""
+    """A mean over later texts beside the test split's; each is 0 to 1."""
 
     name: str
     """"known words", "known n-grams" (of all n-grams; one is counted once per text), "confidence" (the
@@ -154,11 +146,10 @@ def _values(each: Difference) -> dict[str, Any]:
     return {"later": each.later, "test": each.test, "differs": each.differs}
 
 
-def record(run: RunDirectory, profile: Profile, fingerprint: str) -> None:
+def record(run: RunDirectory, profile: Profile, dataset: str, fingerprint: str) -> None:
     """Write ``profile.json``: the profile of the test split of the run's dataset."""
     sums, squares = profile.sums.tolist(), profile.squares.tolist()
-    content = _Recorded(VERSION, model_digest(run), fingerprint, profile.texts, sums, squares)
-    write_json(run.path / FILE, vars(content))
+    write_record(run, _RecordedProfile(dataset, fingerprint, profile.texts, sums, squares))
 
 
 def compare(run: RunDirectory, profile: Profile) -> Drift | None:
@@ -168,13 +159,9 @@ def compare(run: RunDirectory, profile: Profile) -> Drift | None:
     """
     from statistics import NormalDist  # 2 ms, which predict need not wait for
 
-    path = run.path / FILE
-    if not os.path.lexists(path) or not profile.texts:
+    if not profile.texts or not (recorded := read_record(run, _RecordedProfile)):
         return None
-    recorded = parse(_Recorded, read_json(path), str(path))
-    if recorded.version != VERSION or recorded.weights_sha256 != model_digest(run):
-        return None
-    size, texts = len(profile.sums), recorded.texts
+    path, size, texts = run.path / FILE, len(profile.sums), recorded.texts
     if texts < 1 or not len(recorded.sums) == len(recorded.squares) == size:
         raise DataError(f"{path} has {len(recorded.sums)} quantities, expected {size} of 1 text or more")
     if not all(0 <= each <= texts * (1 + 1e-9) for each in (*recorded.sums, *recorded.squares)):

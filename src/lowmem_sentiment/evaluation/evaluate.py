@@ -17,7 +17,7 @@ import numpy as np
 from .. import __version__
 from ..dataset.reader import Dataset
 from ..decisions.gates import check_metrics, missed
-from ..decisions.recorded import record
+from ..decisions.records import write_record
 from ..decisions.significance import default_margin, paired_test
 from ..model.numpy_model import NumpyModel
 from ..runs.run_directory import RunDirectory
@@ -31,7 +31,7 @@ from .paired_bootstrap import PairedBootstrap, split_metric
 from .predictions import SurestMistakes, check_predictions_path, write_predictions
 from .results import Comparison, Evaluation
 from .scored_runs import ReviewGroup, ScoredRun, group_by_dataset, group_of_texts
-from .scoring import Batch, Observer, Scores, Tally, metric_names, score, with_progress
+from .scoring import Batch, Observer, Scores, Tally, all_metrics, metric_names, score, with_progress
 from .settings import EvaluationSettings
 
 
@@ -106,9 +106,9 @@ def save(evaluation: Evaluation) -> None:
     run = RunDirectory(evaluation.run)
     run.write_evaluation(evaluation.to_json())
     for chosen in evaluation.chosen:
-        record(run, chosen)
-    if evaluation.profile:
-        drift.record(run, evaluation.profile, evaluation.fingerprint)
+        write_record(run, chosen)
+    if evaluation.profile and evaluation.dataset:
+        drift.record(run, evaluation.profile, evaluation.dataset, evaluation.fingerprint)
 
 
 # --- the pass ---
@@ -162,13 +162,13 @@ def _evaluate_group(
             margin = settings.margin or default_margin(reviews, settings.alpha)
             if baseline and (refusal := test.refusal(settings.promote, margin)):
                 failed = [refusal]
-        failed += missed(evaluation.metrics | evaluation.label_metrics(), limits)
+        failed += missed(all_metrics(evaluation.metrics, evaluation.by_label), limits)
         evaluations.append(replace(evaluation, failed=failed, baseline=test))
     return Comparison(evaluations, _differing_settings([each.settings() for each in group.runs]))
 
 
 class _Observers:
-    """What is counted of a run in the pass beside its tally, as the settings ask."""
+    """The observers of one run in the pass, as the settings ask."""
 
     def __init__(
         self, nth: int, run: ScoredRun, group: ReviewGroup, reference: int, settings: EvaluationSettings

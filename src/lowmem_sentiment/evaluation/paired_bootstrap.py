@@ -139,7 +139,7 @@ class PairedBootstrap:
         values = ratio(part, whole)
         if self._name == name:
             return np.asarray(values[0 if name == "accuracy" else 1])
-        # A label that is missing from a draw by chance is no evidence of a 0.
+        # A label that is missing from a draw by chance does not count as 0.
         present = (whole[:, 0] > 0).mean()
         means = values.sum(axis=0) / np.maximum(1, (whole > 0).sum(axis=0))
         return np.asarray(means * present)

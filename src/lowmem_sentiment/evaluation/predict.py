@@ -81,7 +81,7 @@ class Predictor:
         return np.concatenate(blocks) if blocks else np.empty((0, len(self.labels)), np.float32)
 
     def profile(self) -> Profile:
-        """Return a profile for `predict` to add texts to, which shows if they are like the test split."""
+        """Return a profile for `predict` to add texts to, to compare them with the test split."""
         return Profile(self.labels, self._encoder)
 
     def _encoded(self, texts: list[bytes], counts: Counts | None = None) -> Iterator[list[np.ndarray]]:

@@ -76,7 +76,7 @@ def csv_line(cells: Sequence[Any]) -> str:
 
 
 def kept_cells(kept: Sequence[Any]) -> list[str]:
-    """Return kept values as text: JSON, except for texts."""
+    """Return kept values as text: as JSON unless they are texts."""
     return [each if isinstance(each, str) else json.dumps(each) for each in kept]
 
 
@@ -144,7 +144,7 @@ class ExplainedMistake(NamedTuple):
 
     mistake: SurestMistake
     effects: list[Effect]
-    """Of its words on the predicted label, from most for it to most against it."""
+    """Its words' effects on the predicted label, from most for it to most against it."""
 
 
 class SurestMistakes:

@@ -108,7 +108,7 @@ class Evaluation:
     threshold: float | None = None
     """With two labels, the second is predicted above this probability."""
     chosen: Sequence[Choice] = ()
-    """What was chosen on the validation split; `evaluate.save` records it with the run."""
+    """The choices made on the validation split; `evaluate.save` records them with the run."""
     answers: Answers | None = None
     """With `abstain`; the metrics are of all reviews."""
     correction: Correction | None = None
@@ -119,7 +119,7 @@ class Evaluation:
     unknown_labels: dict[str, int] = field(default_factory=dict)
     """Reviews by label, for labels in files that the run does not know; these are left out."""
     profile: Profile | None = None
-    """Of the run's own test split, for later text to be compared with."""
+    """The profile of the run's own test split, to compare later text with."""
     drift: Drift | None = None
     """Texts in files beside the test split; None if `evaluate` has not recorded that."""
     left_out: int = 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..dataset.reader import Dataset
-from ..dataset.splits import num_reviews
+from ..dataset.splits import num_reviews, ranked_with_held_out
 from ..decisions.abstention import Abstention
 from ..decisions.recorded import Choice
 from ..model.decision import Decision
@@ -38,7 +38,7 @@ class ScoredRun:
     decision: Decision = field(default_factory=Decision)
     """How its probabilities become answers."""
     chosen: list[Choice] = field(default_factory=list)
-    """What was chosen for it on its validation split."""
+    """The choices made for it on its validation split."""
     limits: Abstention | None = None
 
     @cached_property
@@ -104,10 +104,12 @@ class ScoredRun:
         config = self.run.config()
         share: float = config["settings"].get("validation_split", 0.0)
         if not share:
-            first = f"prepare {dataset.directory} again with --validation-split 0.1, then "
+            first = ""
+            if ranked_with_held_out(dataset, 0.1):
+                first = "prepare it with --validation-split 0.1 (labels choose its n-grams), then "
             raise SettingsError(
-                f"{self.run.path} has no validation split; expected a run that was trained with one: "
-                f"{first if dataset.features else ''}lowmem-sentiment train {dataset.directory} "
+                f"{self.run.path} has no validation split; expected a run that was trained with one of "
+                f"{dataset.directory}: {first}lowmem-sentiment train {dataset.directory} "
                 f"--run {self.run.path}-validated --validation-split 0.1"
             )
         if config["dataset"]["fingerprint"] != dataset.fingerprint:
@@ -151,7 +153,7 @@ def group_by_dataset(
     datasets: Sequence[Dataset | str | Path],
     split: str,
 ) -> list[ReviewGroup]:
-    """Return each dataset's split with the runs to score on it, which are checked to fit it.
+    """Return each dataset's split with the runs to score on it, after checking that they fit.
 
     Without `datasets` each run is scored on the dataset that it was trained on, or on the
     dataset of a run on n-grams. Runs that share a dataset are together. Raises DataError or

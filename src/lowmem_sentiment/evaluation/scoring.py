@@ -7,6 +7,7 @@ with the number of reviews: only counts, three sums, and the observers' data are
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -88,6 +89,12 @@ def named_by_label(by_label: Mapping[str, LabelMetrics]) -> dict[str, float]:
         for name in ("precision", "recall", "f1")
         for label, metrics in by_label.items()
     }
+
+
+def all_metrics(metrics: Mapping[str, float], by_label: Mapping[str, LabelMetrics]) -> dict[str, float]:
+    """Return metrics by name with each label's, and with macro F1 also for two labels."""
+    macro_f1 = sum(each.f1 for each in by_label.values()) / len(by_label)
+    return {"macro_f1": macro_f1, **metrics, **named_by_label(by_label)}
 
 
 def metric_names(labels: Sequence[str]) -> list[str]:
@@ -215,25 +222,37 @@ def dataset_batches(
 
     @functools.cache
     def known_words(encoder: TextEncoder) -> np.ndarray:
-        """Return bool[ids] of the dataset, which are words that a model knows."""
+        """Return bool[ids]: whether a model knows each word of the dataset."""
         return np.concatenate([np.zeros(FIRST_WORD_ID, bool), encoder.knows(vocabulary().words)])
 
     def batch_of(
-        numbers: np.ndarray, tokens: list[np.ndarray], inputs: list[np.ndarray], labels: np.ndarray
+        numbers: np.ndarray, labels: np.ndarray, tokens: list[np.ndarray], inputs: list[np.ndarray]
     ) -> Batch:
         def encode(nth: int, model: Model) -> list[np.ndarray]:
             return [model.known_ids(ids) for ids in (inputs if model.reads_ngrams else tokens)]
 
-        def counts(nth: int, encoder: TextEncoder) -> Counts:
-            lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
-            counts = count_in_each(known_words(encoder)[np.concatenate(tokens)], lengths)
-            return list(zip((lengths - 1).tolist(), counts.tolist(), strict=True))  # without the start
+        return Batch(
+            numbers,
+            labels,
+            encode,
+            text=lambda nth: vocabulary().decode(tokens[nth][1:]).encode(),
+            counts=lambda nth, encoder: _counts(tokens, known_words(encoder)),
+        )
 
-        def text(nth: int) -> bytes:
-            return vocabulary().decode(tokens[nth][1:]).encode()
+    return itertools.starmap(batch_of, _reviews(dataset, split, validation_split, left_out))
 
-        return Batch(numbers, labels, encode, text, counts)
 
+def _counts(tokens: list[np.ndarray], known_words: np.ndarray) -> Counts:
+    """Return the words and known words of reviews, from their ids with the start."""
+    lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
+    counts = count_in_each(known_words[np.concatenate(tokens)], lengths)
+    return list(zip((lengths - 1).tolist(), counts.tolist(), strict=True))
+
+
+def _reviews(
+    dataset: Dataset, split: str, validation_split: float, left_out: np.ndarray | None
+) -> Iterator[tuple[np.ndarray, np.ndarray, list[np.ndarray], list[np.ndarray]]]:
+    """Yield places, labels, tokens and inputs of at most `BATCH_REVIEWS` reviews at a time."""
     on_disk, share = split_on_disk(dataset, split, validation_split)
     first = place = 0
     for blocks in dataset.read_with_inputs(on_disk):
@@ -250,4 +269,4 @@ def dataset_batches(
         for at in range(0, len(keep), BATCH_REVIEWS):
             chosen = keep[at : at + BATCH_REVIEWS]
             tokens, inputs = ([each[nth] for nth in chosen] for each in reviews)
-            yield batch_of(places[at : at + BATCH_REVIEWS], tokens, inputs, labels[chosen])
+            yield places[at : at + BATCH_REVIEWS], labels[chosen], tokens, inputs

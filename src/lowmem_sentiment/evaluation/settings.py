@@ -24,15 +24,16 @@ class EvaluationSettings(DecisionSettings):
     abstain: str | None = setting(
         None,
         "give no label where the model is not sure enough, and report the error among the texts that get "
-        "one. error=E: choose the limits on the validation split so that it stays below E with 95 % "
-        "certainty, and record them with the run, for predict --abstain run; run: by the recorded limits",
+        "one. error=E: choose the limits on the validation split (give prepare and train "
+        "--validation-split) so that it stays below E with 95 % certainty, and record them with the run, "
+        "for predict --abstain run; run: by the recorded limits",
         metavar="error=E|run",
     )
     calibrate: bool = setting(
         False,
-        "fit a temperature on the validation split, so that about 80 % of the answers with probability "
-        "0.8 are right, and record it with the run, for predict --calibrated run; report how reliable "
-        "the probabilities are before and after",
+        "fit a temperature on the validation split, as --abstain does, so that about 80 % of the answers "
+        "with probability 0.8 are right, and record it with the run, for predict --calibrated run; "
+        "report how reliable the probabilities are before and after",
     )
     metric: str | None = setting(
         None,

@@ -1,7 +1,6 @@
-"""Curves of one evaluation, or of several on the same reviews: what the scores say, how a run learnt."""
+"""Curves of one evaluation, or of several on the same reviews: by score, and by epoch."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -9,20 +8,15 @@ from ..evaluation.intervals import wilson
 from ..evaluation.results import Evaluation
 from ..evaluation.scoring import Tally
 from ..model.metrics import precision_recall, ratio
+from ..monitoring.run_names import short_names
 from ..runs.run_directory import RunDirectory
 from ..runs.summary import best_epoch, kept_epoch
 from ..system.errors import DataError, InputMissing
 from .charts import MOST_LINES, Axis, Series, figure, guide, point
 from .page import Html, shortened, tag
 
-_GROUPS = 16  # of probabilities in the reliability curve: those of the calibration error
+_GROUPS = 16  # of probabilities in the reliability curve: as in the calibration error
 _SHARES = 50  # points of the curve of errors by share answered
-
-
-def names_of(evaluations: Sequence[Evaluation]) -> list[str]:
-    """Return the runs' names: the last parts of their paths if these differ."""
-    names = [Path(each.run).name for each in evaluations]
-    return names if len(set(names)) == len(names) else [each.run for each in evaluations]
 
 
 def _lines(
@@ -31,7 +25,7 @@ def _lines(
     """Return a line for each of the first runs; a single run's line is called `alone`."""
     if len(evaluations) == 1:
         return [Series(alone, *curves[0], "curve")]
-    pairs = zip(names_of(evaluations), curves, strict=True)
+    pairs = zip(short_names([each.run for each in evaluations]), curves, strict=True)
     return [Series(shortened(name), *curve) for name, curve in pairs][:MOST_LINES]
 
 
@@ -166,7 +160,9 @@ def learning(evaluations: Sequence[Evaluation]) -> list[Html]:
     several = len(evaluations) > 1
     lines: dict[str, list[Series]] = {"loss": [], "accuracy": []}
     note = "By epoch, of the validation reviews."
-    for name, evaluation in zip(names_of(evaluations), evaluations, strict=True):
+    for name, evaluation in zip(
+        short_names([each.run for each in evaluations]), evaluations, strict=True
+    ):
         run = RunDirectory(evaluation.run)
         try:
             epochs, settings = run.metrics(), run.settings()

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ..decisions.significance import verdict
 from ..evaluation.results import Comparison, Evaluation
 from ..runs.diagnosis import largest_label
 from ..runs.run_directory import RunDirectory
@@ -11,7 +12,7 @@ from ..system.errors import LowmemError, plural
 from ..system.settings import plain
 from . import curves, metric_tables
 from .charts import MOST_LINES
-from .metric_tables import WORST, metric_name, paired_tests, verdict
+from .metric_tables import WORST, metric_name, paired_tests
 from .mistakes import confusions, mistakes
 from .page import Html, date, ends, facts, folded, grid, joined, name, page, section, table, tag
 
@@ -32,7 +33,7 @@ def evaluation_page(comparisons: Sequence[Comparison]) -> str:
 
 
 def _part(comparison: Comparison) -> tuple[str, str, Html, list[Html | None]]:
-    """Return the title of a comparison, what it is about, its result in a sentence, its sections."""
+    """Return the title of a comparison, its subject, its result in a sentence, and its sections."""
     first, *others = runs = comparison.evaluations
     split = f" of the {first.split} split" if first.split else ""
     about = f"{plural(first.reviews, 'review')}{split} · {first.data} · {date(first.time)}"
@@ -129,7 +130,7 @@ def _learning(evaluation: Evaluation) -> Html | None:
 
 
 def _about(evaluation: Evaluation, *others: Evaluation) -> Html:
-    """Return what was evaluated on what, and with which versions; of several runs the first's."""
+    """Return the run, its data and the versions; of several runs the first's."""
     chosen = evaluation.threshold_chosen
     counted = list(evaluation.unknown_labels.items())[:WORST]
     unknown = [joined(f"{count:,} ", name(label)) for label, count in counted]

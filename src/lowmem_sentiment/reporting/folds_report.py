@@ -1,4 +1,4 @@
-"""The page of a cross-validation: what to expect of a model, each fold, whether more data would help."""
+"""The page of a cross-validation: the estimates, each fold, and whether more data would help."""
 
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,7 +13,7 @@ from .page import Html, bar, date, ends, facts, grid, joined, page, section, tab
 
 
 def folds_page(result: CrossValidation) -> str:
-    """Return the page of a cross-validation: what to expect, each fold, whether more data would help."""
+    """Return the page of a cross-validation."""
     whole = result.points[-1]
     accuracy = whole.metrics["accuracy"]
     interval = ends(accuracy.interval, ".1%")

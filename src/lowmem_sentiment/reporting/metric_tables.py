@@ -5,10 +5,10 @@ from dataclasses import asdict
 
 import numpy as np
 
-from ..decisions.significance import MetricDifference, PairedTest
+from ..decisions.significance import MetricDifference, PairedTest, verdict
 from ..evaluation.results import Evaluation
+from ..monitoring.run_names import short_names
 from ..runs.diagnosis import largest_label
-from .curves import names_of
 from .page import Html, bar, ends, folded, joined, name, section, shortened, table, tag, tiles
 
 WORST = 20
@@ -82,7 +82,7 @@ def compared_metrics(evaluations: Sequence[Evaluation]) -> Html:
         for key in keys
     }
     rows = []
-    for run, each in zip(names_of(evaluations), evaluations, strict=True):
+    for run, each in zip(short_names([each.run for each in evaluations]), evaluations, strict=True):
         cells: list[object] = []
         for key in keys:
             value = each.metrics.get(key)
@@ -140,13 +140,6 @@ def _tested(run: str, metric: str, test: PairedTest | MetricDifference) -> list[
     texts = (tag("td", each, class_="text") for each in (metric_name(metric), verdict(test)))
     gained = f"{test.difference:+.4f}", ends(test.interval, "+.4f")
     return [name(run), *texts, *(each.replace("-", "−") for each in gained)]
-
-
-def verdict(test: PairedTest | MetricDifference) -> str:
-    """Return which of two runs is better, for people."""
-    if test.significantly_better or test.significantly_worse:
-        return f"significantly {'better' if test.significantly_better else 'worse'}"
-    return "no significant difference"
 
 
 def labels(evaluation: Evaluation) -> Html:

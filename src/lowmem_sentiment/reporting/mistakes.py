@@ -1,4 +1,4 @@
-"""What a run takes for what: confused labels, and the surest mistakes with the words behind them."""
+"""Confused labels, and the surest mistakes with the words behind them."""
 
 import re
 from collections.abc import Iterable

@@ -142,7 +142,7 @@ def tiles(numbers: Iterable[tuple[str, object, object]]) -> Html:
 
 
 def page(kind: str, title: str, about: object, lead: object, parts: Iterable[Html | None]) -> str:
-    """Return the whole page: what it is, of what, when and where from, the result in words, its parts."""
+    """Return the whole page: its kind, title and subject, the result in words, and its parts."""
     style = (Path(__file__).parent / "report.css").read_text("utf-8")
     header = tag(
         "header",

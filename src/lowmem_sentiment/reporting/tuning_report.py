@@ -1,4 +1,4 @@
-"""The page of a search: the winner, all candidates, what each setting did to the score."""
+"""The page of a search: the winner, all candidates, and each setting's effect on the score."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from .metric_tables import metric_name
 from .page import Html, date, facts, folded, grid, joined, page, section, shortened, table, tag, tiles
 
 _SHOWN = 20  # candidates in the first table
-_ENOUGH = 5  # candidates from which on it is said what a setting does
+_ENOUGH = 5  # fewer candidates do not show what a setting does
 _GROUPS = 4  # groups of a numeric setting's values, with equally many candidates each
 
 

@@ -1,4 +1,4 @@
-"""Cross-validation: what accuracy to expect of a model, and whether more data would help, from few texts.
+"""Cross-validation: estimate a model's accuracy from few texts, and whether more would help.
 
 For each fold a dataset is prepared anew from the training reviews outside it, because n-grams that were
 ranked and scaled with a fold's labels flatter the model there. The words are the dataset's. Runs and
@@ -26,7 +26,7 @@ from ..dataset.reader import Dataset
 from ..decisions.significance import paired_interval
 from ..evaluation.intervals import wilson
 from ..evaluation.predictions import write_predictions
-from ..evaluation.scoring import dataset_batches, score
+from ..evaluation.scoring import all_metrics, dataset_batches, score
 from ..model.numpy_model import NumpyModel
 from ..preparation.prepare import prepare
 from ..runs.recipes import settings_by_recipe
@@ -38,7 +38,6 @@ from .fold_data import Folds, FoldSource, preparation_settings
 from .processes import Trainer, Training, lock_runs
 from .settings import TuneSettings, parse_grid
 from .state import SavedState
-from .tune import metric_values
 
 FILE, PREDICTIONS = "folds.json", "predictions.csv"
 
@@ -131,7 +130,7 @@ class CrossValidation:
     points: list[Point]
     """By share of the data; one without a learning curve."""
     gain: Estimate | None
-    """Of accuracy, by all the data instead of the share before; None without a learning curve."""
+    """The gain in accuracy by all the data instead of the share before; None without a learning curve."""
     results: list[FoldResult]
     predictions: str
     """The file with each review's number in the training split, and the model's prediction without it."""
@@ -145,9 +144,6 @@ class CrossValidation:
 class _State(SavedState):
     """The content of ``folds.json``."""
 
-    folds: int
-    seed: int
-    grid: list[str]
     results: list[FoldResult] = field(default_factory=list)
 
 
@@ -192,14 +188,14 @@ class _Validation:
 
     def _open(self) -> _State:
         """Return the results so far; OutputExists for results with other settings or data."""
-        chosen = self._dataset.fingerprint, self._count, self._settings.seed, list(self._settings.grid)
-        state = _State.read(self._out / FILE, FORMAT, VERSION) or _State(FORMAT, VERSION, *chosen)
-        found = state.fingerprint, state.folds, state.seed, state.grid
-        names = zip(("dataset", "folds", "seed", "grid"), chosen, found, strict=True)
-        if other := [name for name, mine, theirs in names if mine != theirs]:
+        wanted = self._settings, self._dataset.fingerprint
+        state = _State.read(self._out / FILE, FORMAT, VERSION)
+        if state and (other := state.changed(*wanted, ("memory_limit", "learning_curve"))):
             raise OutputExists(
                 f"{self._out} holds folds with a different {', '.join(other)}; choose another --out"
             )
+        state = state or _State(FORMAT, VERSION, self._dataset.fingerprint, self._settings)
+        state.settings = self._settings
         return state
 
     def run(self, progress: Progress) -> None:
@@ -246,7 +242,7 @@ class _Validation:
         batches = (each._replace(numbers=places[each.numbers]) for each in dataset_batches(data))
         with write_predictions(self._part(fold) if share == 1 else None, data.labels) as observers:
             (tally,) = score([model], batches, observers=observers)
-        metrics = metric_values(tally)
+        metrics = all_metrics(*tally.metrics())
         trained, tested = (data.num_reviews(split) for split in ("train", "test"))
         values = {name: metrics[name] for name in METRICS}
         self._state.results.append(FoldResult(share, fold, trained, tested, values))

@@ -89,7 +89,7 @@ class FoldSource:
 
 
 def preparation_settings(dataset: Dataset) -> PreparationSettings:
-    """Return how a fold is prepared: as the dataset was, with n-grams chosen and scaled anew."""
+    """Return settings that prepare a fold as its dataset was, with n-grams chosen and scaled anew."""
     features = dataset.features
     if not features:
         return PreparationSettings(recipe=dataset.recipe)

@@ -125,7 +125,7 @@ def _refuse_other_folders(out: Path, state: str) -> None:
 def lock_runs(
     out: Path, state: str, stopped: Callable[[], bool], report: Callable[[str], None]
 ) -> Iterator[int]:
-    """Yield a lock on the folder of the runs, which the processes inherit; make the folder.
+    """Make the folder of the runs, and yield a lock on it that the processes inherit.
 
     A search that is killed leaves processes behind, which train their runs to the end. They hold the
     lock that they inherited, so the next search waits for them and then finds their runs finished,

@@ -69,6 +69,8 @@ class TuningResult:
     dataset: str
     data: str
     settings: TuneSettings
+    validated_on: str
+    """The reviews that candidates were measured on, in words."""
     ranked_with_validation: bool
     """Whether validation reviews helped to rank the n-grams: then validation is too good."""
     rungs: list[int]

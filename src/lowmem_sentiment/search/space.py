@@ -17,8 +17,17 @@ from ..runs.recipes import recipe_settings
 from ..system.errors import SettingsError
 from ..system.memory import MB, Limit
 from ..system.settings import plain
-from . import ranges
-from .settings import parse_grid
+from .settings import (
+    BATCH_SIZES,
+    HIDDEN,
+    LEARNING_RATES,
+    LEAST_WORDS,
+    MOST_DROPOUT,
+    REVIEWS_OF_FIRST_RUNG,
+    RUNGS,
+    UNBALANCED,
+    parse_grid,
+)
 
 _MOST_DRAWS = 1_000
 
@@ -40,8 +49,8 @@ class Trial:
 def rungs(dataset: Dataset, validation_split: float) -> list[int]:
     """Return the epochs after which candidates are measured."""
     reviews = max(1, num_reviews(dataset, "train", validation_split))
-    factor = min(16, max(1, round(ranges.REVIEWS_OF_FIRST_RUNG / reviews)))
-    return [factor * epochs for epochs in ranges.RUNGS]
+    factor = min(16, max(1, round(REVIEWS_OF_FIRST_RUNG / reviews)))
+    return [factor * epochs for epochs in RUNGS]
 
 
 def model_bytes(settings: TrainingSettings, dataset: Dataset) -> int:
@@ -141,16 +150,16 @@ class SearchSpace(dict[int, Trial]):
         if self._dataset.recipe == NGRAMS:
             return self._draw_around_recipe(generator)
         dataset, most = self._dataset, self._dataset.num_inputs
-        num_words = min(most, _two_digits(_log_uniform(generator, min(ranges.LEAST_WORDS, most), most)))
-        hidden = ranges.HIDDEN[generator.integers(len(ranges.HIDDEN))]
-        rate = round(generator.uniform(0, ranges.MOST_DROPOUT), 2)
-        learning_rate = float(f"{_log_uniform(generator, *ranges.LEARNING_RATES):.2g}")
+        num_words = min(most, _two_digits(_log_uniform(generator, min(LEAST_WORDS, most), most)))
+        hidden = HIDDEN[generator.integers(len(HIDDEN))]
+        rate = round(generator.uniform(0, MOST_DROPOUT), 2)
+        learning_rate = float(f"{_log_uniform(generator, *LEARNING_RATES):.2g}")
         reviews = num_reviews(dataset, "train", self._base.validation_split)
-        largest = max(reviews // 10, ranges.BATCH_SIZES[0])
-        batch_size = int(generator.choice([size for size in ranges.BATCH_SIZES if size <= largest]))
+        largest = max(reviews // 10, BATCH_SIZES[0])
+        batch_size = int(generator.choice([size for size in BATCH_SIZES if size <= largest]))
         lazy, balanced = generator.integers(2, size=2)
         counts = [count for count in dataset.label_counts("train") if count]
-        unbalanced = max(counts) >= ranges.UNBALANCED * min(counts)
+        unbalanced = max(counts) >= UNBALANCED * min(counts)
         return {
             "num_words": int(num_words),
             "hidden": hidden,

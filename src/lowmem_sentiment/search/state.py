@@ -5,6 +5,7 @@ trains only runs that are not in the file.
 """
 
 import os
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -31,6 +32,13 @@ class SavedState:
     version: int
     fingerprint: str
     """The dataset's."""
+    settings: TuneSettings
+
+    def changed(self, settings: TuneSettings, fingerprint: str, may_change: Collection[str]) -> list[str]:
+        """Return the names of settings that differ, and "dataset" if the data does."""
+        theirs, mine = asdict(self.settings), asdict(settings)
+        names = [name for name in mine if name not in may_change and theirs[name] != mine[name]]
+        return names + ["dataset"] * (self.fingerprint != fingerprint)
 
     def write(self, path: Path) -> None:
         """Write the file atomically."""
@@ -73,7 +81,6 @@ class Result:
 class TuneState(SavedState):
     """A search so far."""
 
-    settings: TuneSettings
     memory_bytes: int
     """The memory that a run may take: the given limit, or the free memory when the search began."""
     seconds: float = 0.0
@@ -107,11 +114,8 @@ def open_state(out: Path, settings: TuneSettings, fingerprint: str, memory_bytes
     state = TuneState.read(out / FILE, FORMAT, VERSION)
     if not state:
         return TuneState(FORMAT, VERSION, fingerprint, settings, memory_bytes)
-    theirs, mine = asdict(state.settings), asdict(settings)
-    changed = [name for name in mine if name not in _MAY_CHANGE and theirs[name] != mine[name]]
-    if state.fingerprint != fingerprint:
-        changed.append("dataset")
-    grids = bool(theirs["grid"] and mine["grid"])
+    changed = state.changed(settings, fingerprint, _MAY_CHANGE)
+    grids = bool(state.settings.grid and settings.grid)
     if changed and (not grids or "dataset" in changed):
         raise OutputExists(
             f"{out} holds a search with a different {', '.join(changed)}; choose another --out, or "

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..dataset.manifest import NGRAMS, TUTORIAL
+from ..dataset.manifest import NGRAMS, TUTORIAL, VALIDATION
 from ..dataset.reader import Dataset
 from ..dataset.splits import ranked_with_held_out, validation_warnings
 from ..evaluation.evaluate import evaluate
 from ..evaluation.intervals import standard_error
-from ..evaluation.scoring import Tally, dataset_batches, named_by_label, score
+from ..evaluation.scoring import all_metrics, dataset_batches, score
 from ..model.numpy_model import NumpyModel
 from ..runs.configuration import TrainingSettings
 from ..runs.recipes import settings_by_recipe
@@ -209,7 +209,7 @@ class _Search:
             summary = run.directory.summary()
         except LowmemError as error:
             return Result(number, epochs, str(error))
-        values = metric_values(tally)
+        values = all_metrics(*tally.metrics())
         value = values.get(metric, math.nan)  # AUC is not defined for reviews of one label
         if math.isnan(value):
             return Result(number, epochs, f"its {metric} is not a number")
@@ -256,7 +256,9 @@ class _Search:
         self._save()
         options = training.settings.options(settings_by_recipe(dataset))
         again = ["lowmem-sentiment", "train", str(dataset.directory), "--run", "runs/again", *options]
+        held_out = f"{settings.validation_split:.0%} of the training reviews"
         return TuningResult(
+            validated_on="the validation split" if VALIDATION in dataset.splits else held_out,
             dataset=str(dataset.directory),
             data=dataset.source["description"],
             settings=settings,
@@ -297,10 +299,3 @@ class _Search:
                 f"the winner could not be trained: {training.error}; the same command tries again"
             )
         return training
-
-
-def metric_values(tally: Tally) -> dict[str, float]:
-    """Return the metrics that a search may optimise, by name."""
-    metrics, by_label = tally.metrics()
-    macro_f1 = sum(each.f1 for each in by_label.values()) / len(by_label)
-    return {**metrics, "macro_f1": macro_f1, **named_by_label(by_label)}

@@ -9,7 +9,7 @@ __all__ = ["create_app"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for: NumPy and werkzeug take 0.2 s, which ``serve --help`` does not need."""
+    """Import on demand: NumPy and werkzeug take 0.2 s, and ``serve --help`` does not need them."""
     if name != "create_app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from .application import create_app

@@ -1,4 +1,4 @@
-"""The served model, which can be replaced while requests continue."""
+"""The served model. It can be replaced while requests continue."""
 
 import contextlib
 import os

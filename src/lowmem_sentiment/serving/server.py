@@ -1,9 +1,7 @@
-"""Run the application: by waitress in this process, or by gunicorn in several that share the model."""
+"""Run the application by waitress, in this process."""
 
-import gc
 import json
 import logging
-import os
 import signal
 import socket
 import sys
@@ -15,7 +13,6 @@ from typing import Any
 from waitress import wasyncore
 from waitress.server import create_server
 
-from ..system.errors import Unavailable
 from ..system.memory import limit_heaps, return_large_blocks
 from .application import RUNNING, Application
 from .settings import ServingSettings
@@ -54,7 +51,7 @@ def serve(
     settings: ServingSettings,
     go_on: Callable[[], bool],
 ) -> None:
-    """Answer requests while `go_on`, which is asked once a second or more often.
+    """Answer requests while `go_on()`, called once a second or more often, returns true.
 
     waitress reads requests in one thread and hands over complete ones, so a slow client delays nobody.
     Each waiting request has its own thread.
@@ -96,63 +93,3 @@ def _is_busy(channel: Any) -> bool:
     """Whether a connection has a request under way, an answer that is not sent, or was just opened."""
     under_way = getattr(channel, "requests", None) or getattr(channel, "total_outbufs_len", 0)
     return bool(under_way or time.time() - getattr(channel, "last_activity", 0) < 1)
-
-
-def run_in_workers(
-    application: Application, listening: socket.socket, settings: ServingSettings, workers: int
-) -> None:
-    """Run the application in several processes under gunicorn.
-
-    The processes are forked from this one and share its memory. This one replaces the model, and then all
-    of them: four that each loaded 100,000 n-grams would take 3.5 times the memory of one. Raises
-    Unavailable if gunicorn is not installed.
-    """
-    try:
-        from gunicorn.app.base import BaseApplication
-        from gunicorn.arbiter import Arbiter
-        from gunicorn.workers.base import Worker
-    except ModuleNotFoundError:
-        raise Unavailable(
-            "--workers needs gunicorn; expected it installed: pip install 'lowmem-sentiment[workers]'"
-        ) from None
-    address = f"fd://{listening.detach()}"  # gunicorn closes it
-
-    class WaitressWorker(Worker):  # type: ignore[misc]
-        """A process that runs `serve` on the socket that it inherits."""
-
-        def run(self) -> None:
-            def go_on() -> bool:
-                self.notify()
-                return bool(self.alive and self.ppid == os.getppid())
-
-            serve(application, self.sockets[0].sock, settings, go_on)
-
-    class Parent(Arbiter):  # type: ignore[misc]
-        """Replaces the workers after the model, which it looks at once a second."""
-
-        def manage_workers(self) -> None:
-            if application.model.has_changed():
-                self.reload()
-            else:
-                super().manage_workers()
-
-    class Gunicorn(BaseApplication):  # type: ignore[misc]
-        def load_config(self) -> None:
-            self.cfg.set("bind", address)
-            self.cfg.set("workers", workers)
-            self.cfg.set("worker_class", WaitressWorker)
-            self.cfg.set("preload_app", True)  # loaded once, before the processes fork
-            self.cfg.set("graceful_timeout", int(FINISH))
-            self.cfg.set("proc_name", "lowmem-sentiment")
-            self.cfg.set("loglevel", "warning")
-
-        def load(self) -> Application:
-            gc.freeze()  # or the collector would write to, and so copy, what is shared
-            return application
-
-        def reload(self) -> None:
-            super().reload()
-            application.model.replace()
-            gc.freeze()
-
-    Parent(Gunicorn()).run()
