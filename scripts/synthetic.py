@@ -18,7 +18,7 @@ from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.preparation.settings import PreparationSettings
 from lowmem_sentiment.sources.chunks import Review, ReviewRules
 from lowmem_sentiment.text.rows import BadRow, Row
-from lowmem_sentiment.text.tokenizer_names import KERAS
+from lowmem_sentiment.text.vocabulary import KERAS
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 
 from lowmem_sentiment.text import unicode_words
 from lowmem_sentiment.text.tokenizer import PIECE_BYTES, tokenise, tokenise_in_pieces
-from lowmem_sentiment.text.tokenizer_names import KERAS, TOKENIZERS, UNICODE
+from lowmem_sentiment.text.vocabulary import KERAS, TOKENIZERS, UNICODE
 
 SPLITS = {
     "L’été — «ÉPATANT»… aujourd'hui, qu'il": "l été épatant aujourd'hui qu il",

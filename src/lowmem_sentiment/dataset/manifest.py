@@ -14,8 +14,9 @@ from ..system.directories import Kind, no_directory
 from ..system.errors import DataError
 from ..system.files import UNFINISHED
 from ..system.schema import check_format, parse, read_json
+from ..system.settings import Settings, setting
 from ..text.encoding import is_unicode
-from ..text.tokenizer_names import KERAS, TOKENIZERS
+from ..text.vocabulary import KERAS, TOKENIZERS
 
 MANIFEST = "dataset.json"
 
@@ -113,7 +114,7 @@ class Lengths:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class Manifest(Settings):
     """The content of ``dataset.json``."""
 
     format: str
@@ -129,9 +130,9 @@ class Manifest:
     checksum: str
     features: FeaturesFile | None = None
     """None in version 1."""
-    recipe: str = TUTORIAL
+    recipe: str = setting(TUTORIAL, "", choices=RECIPES)
     """One of `RECIPES`; older manifests have none."""
-    tokenizer: str = KERAS
+    tokenizer: str = setting(KERAS, "", choices=TOKENIZERS)
     """How texts were split into words; manifests without one are from Keras' tokenizer."""
 
 
@@ -171,8 +172,6 @@ def _contradictions(manifest: Manifest) -> Iterator[str]:
         == (manifest.version == VERSION_WITH_FEATURES),
         f"features: expected 1 to {most:,}, and a share held out": features is None
         or (0 < features.features <= most and 0 <= features.validation_split < 1),
-        f"tokenizer: expected one of {', '.join(TOKENIZERS)}": manifest.tokenizer in TOKENIZERS,
-        f"recipe: expected one of {', '.join(RECIPES)}": manifest.recipe in RECIPES,
         f"splits: expected {', '.join(SPLITS)}": set(manifest.splits) - {VALIDATION} == set(SPLITS),
     }
     for name, split in manifest.splits.items():

@@ -12,8 +12,7 @@ from ..system.errors import DataError
 from ..system.files import UNFINISHED
 from ..system.schema import write_json
 from ..text.reviews import Reviews
-from ..text.tokenizer_names import KERAS
-from ..text.vocabulary import Vocabulary
+from ..text.vocabulary import KERAS, Vocabulary
 from . import records
 from .lengths import LengthCounts
 from .manifest import (

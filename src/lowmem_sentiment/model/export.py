@@ -13,8 +13,7 @@ from ..system.schema import write_json
 from ..system.workarounds import refused_writes_as_os_errors
 from ..text import unicode_words
 from ..text.tokenizer import FILTERS
-from ..text.tokenizer_names import CHARACTERS, KERAS
-from ..text.vocabulary import FIRST_WORD_ID, OUT_OF_VOCABULARY_ID, START_ID
+from ..text.vocabulary import CHARACTERS, FIRST_WORD_ID, KERAS, OUT_OF_VOCABULARY_ID, START_ID
 from .decision import CHOICE_FILES, FEW_KNOWN_WORDS, LEAST_OTHERS, NOT_SURE, Decision
 from .numpy_model import load_with_vocabulary
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from ..system.errors import DataError
 from ..system.npz import Rows, read_with_metadata
-from ..text.tokenizer_names import KERAS, check_tokenizer
+from ..system.settings import Settings, setting
+from ..text.vocabulary import KERAS, TOKENIZERS
 
 VERSION = 1
 
@@ -25,7 +26,7 @@ ACTIVATIONS = ("relu", "sigmoid", "softmax", "tanh", "linear")
 
 
 @dataclass(frozen=True)
-class Metadata:
+class Metadata(Settings):
     """The metadata in ``weights.npz``."""
 
     version: int
@@ -38,7 +39,7 @@ class Metadata:
     """SHA-256 of the ``vocabulary.txt`` that the ids belong to."""
     ngrams: int | None = None
     """The most words in an n-gram; None: the ids are of words."""
-    tokenizer: str = KERAS
+    tokenizer: str = setting(KERAS, "", choices=TOKENIZERS)
 
 
 def to_arrays(
@@ -101,7 +102,6 @@ def read_weights(path: Path) -> tuple[Metadata, list[np.ndarray], list[np.ndarra
 def _check(metadata: Metadata, kernels: list[np.ndarray], biases: list[np.ndarray], path: Path) -> None:
     """Raise DataError unless the layers make a model from words to labels."""
     inputs, outputs = metadata.num_words, len(metadata.labels)
-    check_tokenizer(metadata.tokenizer, f"{path}: the tokenizer")
     for nth, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
         _check_layer(kernel, bias, inputs, f"{path}: layer {nth}")
         expected = ACTIVATIONS

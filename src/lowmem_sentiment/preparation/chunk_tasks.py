@@ -19,8 +19,7 @@ from ..dataset.writer import EncodedReviews
 from ..sources.chunks import UNDECIDED, Chunk, NotReview, Review
 from ..text.reviews import Reviews
 from ..text.tokenizer import tokenise
-from ..text.tokenizer_names import KERAS
-from ..text.vocabulary import OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
+from ..text.vocabulary import KERAS, OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
 
 SPLITS_READ = (*SPLITS, VALIDATION, UNDECIDED)
 

@@ -11,8 +11,7 @@ from ..system.npz import read_with_metadata
 from ..system.schema import parse, read_json
 from ..system.settings import Settings, setting
 from ..text.tokenizer import tokenise
-from ..text.tokenizer_names import KERAS, TOKENIZERS
-from ..text.vocabulary import MAX_NGRAM, Vocabulary
+from ..text.vocabulary import KERAS, MAX_NGRAM, TOKENIZERS, Vocabulary
 from .settings import PreparationSettings
 
 CONFIG, WEIGHTS = "config.json", "weights.npz"

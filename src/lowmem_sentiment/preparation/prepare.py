@@ -18,7 +18,7 @@ from ..system.directories import new_directory
 from ..system.errors import DataError, printable
 from ..system.progress import Progress, no_progress
 from ..text.reviews import Reviews
-from ..text.tokenizer_names import KERAS, PUNCTUATION, UNICODE
+from ..text.vocabulary import KERAS, PUNCTUATION, UNICODE
 from .chunk_tasks import SPLITS_READ, ChunkEncoder, Spill, tokenise_chunk
 from .corpus_summary import CorpusSummary
 from .feature_preparation import add_features

@@ -7,8 +7,7 @@ from ..dataset.manifest import EVIDENCE, FREQUENCY, NGRAMS, RECIPES
 from ..system.memory import MB
 from ..system.settings import Settings, setting
 from ..text.reader_settings import BAD_ROWS
-from ..text.tokenizer_names import TOKENIZERS
-from ..text.vocabulary import MAX_NGRAM
+from ..text.vocabulary import MAX_NGRAM, TOKENIZERS
 
 RANKS = (EVIDENCE, FREQUENCY)
 

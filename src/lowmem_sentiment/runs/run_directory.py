@@ -36,8 +36,7 @@ from ..system.errors import DataError, InputMissing, LowmemError, OutputExists, 
 from ..system.files import locked, read_regular
 from ..system.npz import Rows, read_arrays, write_arrays
 from ..system.schema import MAX_JSON_BYTES, parse, parse_json, read_json, to_json, write_json
-from ..text.tokenizer_names import KERAS
-from ..text.vocabulary import Vocabulary
+from ..text.vocabulary import KERAS, Vocabulary
 from .checksums import Checksums
 from .configuration import TrainingSettings
 from .schemas import FORMAT, VERSION, check_config

@@ -5,8 +5,8 @@ from typing import Any
 
 from ..system.errors import DataError
 from ..system.schema import check_format, parse
-from ..text.tokenizer_names import KERAS, check_tokenizer
-from ..text.vocabulary import MIN_NUM_WORDS
+from ..system.settings import Settings, setting
+from ..text.vocabulary import KERAS, MIN_NUM_WORDS, TOKENIZERS
 from .configuration import TrainingSettings
 
 FORMAT = "lowmem-sentiment run"
@@ -15,12 +15,12 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class _Vocabulary:
+class _Vocabulary(Settings):
     sha256: str
     words: int
     ngrams: int | None = None
     """The most words that a feature has; None: the vocabulary is of words."""
-    tokenizer: str = KERAS
+    tokenizer: str = setting(KERAS, "", choices=TOKENIZERS)
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,5 @@ def check_config(content: Any, where: str) -> None:
             f"{where}: settings.num_words is {config.settings.num_words}, expected {expected}: the ids "
             f"of its {config.vocabulary.words:,} words"
         )
-    check_tokenizer(config.vocabulary.tokenizer, f"{where}: vocabulary.tokenizer")
     if len(config.labels) < 2 or len(set(config.labels)) < len(config.labels):
         raise DataError(f"{where}: labels is {config.labels!r}, expected two or more that differ")

@@ -21,7 +21,7 @@ from ..text.reader_settings import (
 from ..text.readers.folders import folder_blocks
 from ..text.readers.formats import blocks_in
 from ..text.rows import BadRow, Block, ParsedRows
-from ..text.tokenizer_names import UNICODE
+from ..text.vocabulary import UNICODE
 from .chunks import Chunk, LabelledBlock, ReviewRules
 from .settings import FilesSettings
 
@@ -146,7 +146,7 @@ class FilesSource:
                     f"--format is {given}; expected no --format"
                 )
             return "text"
-        format = found.chosen_format(self._settings) if found else given or format_by_name(file.path)
+        format = found.format(self._settings) if found else given or format_by_name(file.path)
         if given == "text":
             raise SettingsError(
                 f"the texts of {shown} have no label; give it as {shown}=LABEL or --label LABEL FILE"

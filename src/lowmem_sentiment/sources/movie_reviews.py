@@ -20,7 +20,7 @@ import numpy as np
 from ..system.errors import DataError, Unavailable
 from ..system.files import sha256
 from ..text.rows import Row, blocks_of
-from ..text.tokenizer_names import KERAS
+from ..text.vocabulary import KERAS
 from .chunks import LabelledBlock, ReviewRules
 from .imdb import LABELS, assign_splits
 from .keras_files import KERAS_SEED

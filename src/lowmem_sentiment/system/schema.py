@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from .errors import DataError, SettingsError, printable
 from .files import read_regular, replace_file
+from .settings import alternatives
 
 Schema = TypeVar("Schema")
 
@@ -71,9 +72,9 @@ def _object(schema: type, content: Any, where: str, key: str) -> Any:
 
 
 def _value(kind: Any, value: Any, where: str, key: str) -> Any:
-    found = next((each for each in _choices(kind) if _is_a(each, value)), None)
+    found = next((each for each in alternatives(kind) if _is_a(each, value)), None)
     if found is None:
-        raise _wrong(where, key, value, " or ".join(map(_describe, _choices(kind))))
+        raise _wrong(where, key, value, " or ".join(map(_describe, alternatives(kind))))
     outer, arguments = typing.get_origin(found) or found, typing.get_args(found)
     if outer in (list, tuple):
         return outer(_value(arguments[0], each, where, f"{key}[{nth}]") for nth, each in enumerate(value))
@@ -82,12 +83,6 @@ def _value(kind: Any, value: Any, where: str, key: str) -> Any:
     if dataclasses.is_dataclass(outer):
         return _object(found, value, where, key)
     return float(value) if outer is float else value
-
-
-def _choices(kind: Any) -> tuple[Any, ...]:
-    """Return the types of a union, or the type itself."""
-    union = typing.get_origin(kind) in (typing.Union, types.UnionType)
-    return typing.get_args(kind) if union else (kind,)
 
 
 def _is_a(kind: Any, value: Any) -> bool:
@@ -114,7 +109,7 @@ _NAMES = {
 
 def _describe(kind: Any) -> str:
     if typing.get_origin(kind) in (list, tuple):
-        each = " or ".join(map(_describe, _choices(typing.get_args(kind)[0])))
+        each = " or ".join(map(_describe, alternatives(typing.get_args(kind)[0])))
         return f"a list, each of it {each}"
     if typing.get_origin(kind) is dict or dataclasses.is_dataclass(kind):
         return "an object"

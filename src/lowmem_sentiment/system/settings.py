@@ -111,10 +111,14 @@ def plain(value: Any) -> str:
 
 def plain_type(settings: type, name: str) -> Any:
     """Return the type of a field; X if it is X | None."""
-    kind = typing.get_type_hints(settings)[name]
-    if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        return next(each for each in typing.get_args(kind) if each is not types.NoneType)
-    return kind
+    kinds = alternatives(typing.get_type_hints(settings)[name])
+    return next(each for each in kinds if each is not types.NoneType)
+
+
+def alternatives(kind: Any) -> tuple[Any, ...]:
+    """Return the types of a union, or the type itself."""
+    union = typing.get_origin(kind) in (typing.Union, types.UnionType)
+    return typing.get_args(kind) if union else (kind,)
 
 
 _READERS: dict[type, Reader] = {

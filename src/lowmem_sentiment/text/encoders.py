@@ -8,8 +8,7 @@ import numpy as np
 from .ngrams import Features, FeatureTable, distinct_pairs
 from .reviews import count_in_each
 from .tokenizer import tokenise_in_pieces
-from .tokenizer_names import KERAS
-from .vocabulary import OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
+from .vocabulary import KERAS, OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
 
 _BLOCK_WORDS = 1 << 15  # that are looked up together: 2 MB
 

@@ -56,8 +56,20 @@ class Input(NamedTuple):
     packed: Any
     """The stream as it is on disk: its `tell()` shows how far it was read."""
 
-    def format(self) -> str | None:
-        """Return the format by the first bytes or else the name; DataError for an unsupported one."""
+    def format(self, settings: ReaderSettings) -> str | None:
+        """Return the format by `settings`, the first bytes, or else the name; None if none shows it.
+
+        Raises DataError for an unsupported format, and if the bytes contradict `settings`.
+        """
+        found, given = self._found_format(), settings.format
+        if given and found != given and found in ("tar", *_FORMATS.values()):
+            raise DataError(
+                f"{self.name} is {found} by its first bytes, but --format is {given}; expected no "
+                "--format"
+            )
+        return given or found
+
+    def _found_format(self) -> str | None:
         head = self.stream.peek(_HEAD_BYTES)[:_HEAD_BYTES]
         if head[257:262] == b"ustar":
             return "tar"
@@ -69,16 +81,6 @@ class Input(NamedTuple):
             return found
         is_fasttext = head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"__label__")
         return "fasttext" if is_fasttext else None
-
-    def chosen_format(self, settings: ReaderSettings, usual: str | None = None) -> str | None:
-        """Return the format to read it in; DataError if the bytes contradict `settings`."""
-        found, given = self.format(), settings.format
-        if given and found != given and found in ("tar", *_FORMATS.values()):
-            raise DataError(
-                f"{self.name} is {found} by its first bytes, but --format is {given}; expected no "
-                "--format"
-            )
-        return given or found or usual
 
 
 @contextlib.contextmanager

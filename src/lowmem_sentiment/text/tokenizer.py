@@ -9,7 +9,7 @@ third of the memory of a ``str``. The others are for text in any language (`unic
 from collections.abc import Iterator
 
 from . import unicode_words
-from .tokenizer_names import KERAS
+from .vocabulary import KERAS
 
 FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'
 

@@ -29,7 +29,7 @@ import unicodedata
 
 import numpy as np
 
-from .tokenizer_names import CHARACTERS, PUNCTUATION
+from .vocabulary import CHARACTERS, PUNCTUATION
 
 TABLE_SIZE = 1 << 17
 """Characters from here on, most of them rare ideographs, belong to words as they are."""

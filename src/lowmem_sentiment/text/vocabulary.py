@@ -1,7 +1,8 @@
 """Words and their ids, as Keras' ``imdb.load_data`` numbers them.
 
 Id 0 is padding, 1 the start of a review, 2 a word outside the vocabulary, 3 is never used,
-and the word of rank r (1: the most frequent) has id r + 3.
+and the word of rank r (1: the most frequent) has id r + 3. A vocabulary belongs to a tokenizer, which is
+recorded by its name; help lists the names, and does without NumPy, which `tokenizer.py` needs.
 """
 
 import hashlib
@@ -10,6 +11,10 @@ from pathlib import Path
 
 from ..system.errors import DataError
 from ..system.files import read_regular, replace_file
+
+KERAS, UNICODE, PUNCTUATION, CHARACTERS = TOKENIZERS = (
+    "keras", "unicode", "unicode-punctuation", "characters",
+)  # fmt: skip
 
 START_ID = 1
 

@@ -18,7 +18,7 @@ from ..runs.run_directory import RunDirectory
 from ..runs.summary import has_ended
 from ..system.errors import DataError, SettingsError
 from ..system.files import locked
-from ..text.tokenizer_names import KERAS
+from ..text.vocabulary import KERAS
 from . import checkpoint
 from .checkpoint import Position, State
 from .job import Job

@@ -75,7 +75,7 @@ def read_rows(
     fields = WantedFields(text_names, labelled=False, keep=tuple(keep))
     reading = Reading(settings, fields, as_they_come=True, warn=warn)
     with opened(source) as file:
-        format_ = file.chosen_format(settings, "text") or "text"
+        format_ = file.format(settings) or "text"
         if keep and format_ not in WITH_COLUMNS:
             raise SettingsError(
                 f"{file.name} has no columns to keep: it is read as {format_}; expected "

@@ -1,6 +1,7 @@
 """JSON Lines, one object per line, and JSON arrays of objects, read item by item."""
 
 import codecs
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -59,11 +60,7 @@ def json_blocks(read: Read, name: str, reading: Reading) -> Iterator[Block]:
     if is_array or (_is_cut(lines[0]) and lines[1:] and lines[1].lstrip().startswith('"')):
         yield from blocks_of(_items(again, name, reading))
         return
-    fields = None
-    for line in lines:
-        if fields := _fields_of(line, reading):
-            _report(_DECODER.decode(line), fields, name, reading)
-            break
+    fields = _first_fields(lines, name, reading)
     parse = partial(parse_json_line, fields=reading.fields, chosen=fields)
     yield from line_blocks(again, name, reading.settings, parse)
 
@@ -166,11 +163,15 @@ def _shown(value: Any) -> str:
     return str(value) if isinstance(value, _Written) else json.dumps(value)[:40]
 
 
-def _fields_of(line: str, reading: Reading) -> Fields | None:
-    try:
-        return _choose(_DECODER.decode(line), reading.settings, reading.fields)
-    except (ValueError, RecursionError):
-        return None
+def _first_fields(lines: list[str], name: str, reading: Reading) -> Fields | None:
+    """Return and report the fields of the first line that has them."""
+    for line in lines:
+        with contextlib.suppress(ValueError, RecursionError):
+            item = _DECODER.decode(line)
+            fields = _choose(item, reading.settings, reading.fields)
+            _report(item, fields, name, reading)
+            return fields
+    return None
 
 
 def _report(item: dict[str, Any], fields: Fields, name: str, reading: Reading) -> None:
