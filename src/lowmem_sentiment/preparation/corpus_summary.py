@@ -11,8 +11,8 @@ import numpy as np
 
 from ..dataset.duplicates import DuplicateCounter
 from ..dataset.manifest import MAX_LABELS, SPLITS
+from ..sources.chunks import TextSource
 from ..sources.labels import label_warnings, normalised
-from ..sources.source import TextSource
 from ..system.errors import DataError, SettingsError, listed, plural, printable
 from ..text.rows import BadRow, JoinedCount, JoinedLines, PassedOver
 from ..text.vocabulary import Vocabulary

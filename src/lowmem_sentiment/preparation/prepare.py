@@ -12,7 +12,7 @@ import numpy as np
 from ..dataset.manifest import DATASET, NGRAMS, SPLITS, TUTORIAL
 from ..dataset.reader import Dataset
 from ..dataset.writer import SHARD_BYTES, DatasetWriter
-from ..sources.source import TextSource, TokenSource
+from ..sources.chunks import TextSource, TokenSource
 from ..system import workers
 from ..system.directories import new_directory
 from ..system.errors import DataError, printable

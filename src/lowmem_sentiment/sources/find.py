@@ -6,8 +6,8 @@ from pathlib import Path
 from ..system.errors import Unavailable
 from ..system.progress import Progress, no_progress
 from . import imdb, reuters
+from .chunks import TextSource, TokenSource
 from .movie_reviews import find_movie_reviews
-from .source import TextSource, TokenSource
 
 
 def find_imdb_source(

@@ -20,7 +20,7 @@ from .columns import UNKNOWN_COLUMNS, Columns
 
 _NO_QUOTES = "(--no-quotes reads quotes as characters)"
 
-_LINES_OF_ROWS = 3  # in quoted texts of so many lines and more, lines that look like rows are rows
+_LINES_OF_ROWS = 3  # without labels, only so many lines and more can tell that they are rows
 
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 
@@ -86,18 +86,23 @@ class CsvFile:
     def rows(self, cells: list[str], line: int, data: list[bytes]) -> Iterator[AnyRow]:
         """Yield one row for the lines `data`, or a row per line if stray quotes swallowed rows.
 
-        Lines are rows if each has all columns and the last label occurs before. Of two lines both must
-        have a label of the first rows. Otherwise, if all lines look like rows, JoinedLines follows.
+        Lines are rows if each has all columns and the last label occurs before, or if all have labels of
+        the first rows. Otherwise, if all lines look like rows, JoinedLines follows.
         """
-        count, lines = self.columns.count, len(data)
-        # a quick test first: most lines of texts have too few columns
-        enough = all(each.count(self.delimiter.encode()) >= count - 1 for each in data)
+        count, lines, labelled = self.columns.count, len(data), self.columns.label is not None
+        # a quick test first: most lines of texts have too few columns, or are blank between paragraphs
+        delimiters = [each.count(self.delimiter.encode()) for each in data]
+        if count == 1:
+            enough = not any(delimiters) and not any(map(bytes.isspace, data))
+        else:
+            enough = min(delimiters) >= count - 1
         parsed = [self._alone(each) for each in data] if enough else []
         labels = [row[self._telling] for row in parsed if len(row) == count]
         if len(labels) < lines:
             yield self.row(cells, line, lines)
         elif count > 1 and (
-            self.labels.issuperset(labels) or (lines >= _LINES_OF_ROWS and labels[-1] in labels[:-1])
+            self.labels.issuperset(labels)
+            or (labels[-1] in labels[:-1] and (labelled or lines >= _LINES_OF_ROWS))
         ):
             for nth, row in enumerate(parsed):
                 yield self.row(row, line + nth, 1)
@@ -106,7 +111,7 @@ class CsvFile:
             yield BadRow(f"{self.name}:{line}", f"{reason} {_NO_QUOTES}", lines)
         else:
             yield self.row(cells, line, lines)
-            told = () if self.columns.label is None else tuple(map(str.strip, labels))
+            told = tuple(map(str.strip, labels)) if labelled else ()
             if all(told):
                 yield JoinedLines(f"{self.name}:{line}", told)
 
