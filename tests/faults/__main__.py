@@ -2,7 +2,7 @@
 
 Whatever the fault, there is one line of error with the documented exit code, nothing half made under a
 final name, and the same command again, or the one that resumes, ends with the bits of an undisturbed one.
-The commands run in forks of this process, which has imported TensorFlow but not used it.
+The commands run in forks of this process; before those that need TensorFlow, it imports that.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import functools
 import gc
 import hashlib
 import importlib
+import itertools
 import json
 import os
 import re
@@ -25,11 +26,12 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 from helpers import WORDS, handmade_reviews
 
 from lowmem_sentiment.cli import main as run_command
@@ -42,6 +44,8 @@ COPY = "copy"
 """Another fault: go on with a copy of the files before a call, which is what a kill there leaves."""
 CODES = (0, 74, 75)  # ended all the same, cannot write, stopped and can be resumed
 SECONDS = 600
+_HITS, _CALLS = 64, 1 << 16
+_HEAD = struct.Struct(f"<qq{256 * _HITS}s")  # as in inject.c
 
 
 @dataclass
@@ -52,8 +56,8 @@ class Answer:
     """Minus the signal's number where one ended it."""
     errors: str
     calls: int
-    hit: str
-    """The call that failed or killed, and its path; "" where there was none."""
+    hits: dict[int, str]
+    """The calls that failed or killed, by number, and their paths."""
     left: list[str]
     """The processes that it left."""
 
@@ -69,41 +73,50 @@ class Injector:
         self,
         arguments: Arguments,
         case: Path,
-        nth: int = 0,
+        armed: Sequence[int] = (),
         error: int = 0,
         stopped: Callable[[int, str], None] = lambda nth, hit: None,
     ) -> Answer:
-        """Run a command; its `nth` call below `case` ends with `error`, or is the last if that is 0.
+        """Run a command; the calls below `case` with the numbers `armed` end with `error`.
 
-        If `nth` is -1, `stopped` is called before each call.
+        If that is 0, the first of them kills the command; if -1, `stopped` is called before each.
         """
-        self._counter.write_bytes(bytes(8192))
+        flags = np.zeros(_CALLS, np.uint8)
+        flags[list(armed)] = 1
+        self._counter.write_bytes(bytes(_HEAD.size) + flags.tobytes())
         with open(self._folder / "output", "wb") as output, open(self._folder / "errors", "wb") as errors:
             if not (child := os.fork()):
                 os.dup2(output.fileno(), 1)
                 os.dup2(errors.fileno(), 2)
-                self._be(arguments, [str(case), str(self._counter), str(nth), str(error)])
+                self._be(arguments, [str(case), str(self._counter), str(error)])
             while (code := _wait(child)) is None:
-                stopped(*self._counted())
+                stopped(*list(self._hits().items())[-1])
                 os.kill(child, signal.SIGCONT)
-        return Answer(code, (self._folder / "errors").read_text(), *self._counted(), left(child))
+        errors, (calls, *_) = (self._folder / "errors").read_text(), self._counted()
+        return Answer(code, errors, calls, self._hits(), left(child))
 
-    def _counted(self) -> tuple[int, str]:
-        """Return the number of calls, and the last that was hit."""
-        data = self._counter.read_bytes()
-        return struct.unpack_from("<q", data)[0], data[8:].split(b"\0", 1)[0].decode()
+    def _counted(self) -> tuple[int, int, bytes]:
+        """Return the number of calls, of hits, and the ring of the latter's names."""
+        return _HEAD.unpack_from(self._counter.read_bytes())
+
+    def _hits(self) -> dict[int, str]:
+        """Return the last of the calls that were hit."""
+        _, count, ring = self._counted()
+        flags = np.frombuffer(self._counter.read_bytes(), np.uint8, offset=_HEAD.size)
+        numbers = np.flatnonzero(flags == 2).tolist()[-_HITS:]
+        places = [nth % _HITS for nth in range(count - len(numbers), count)]
+        names = [ring[256 * nth : 256 * (nth + 1)].split(b"\0", 1)[0].decode() for nth in places]
+        return dict(zip(numbers, names, strict=True))
 
     def _be(self, arguments: Arguments, armed: list[str]) -> NoReturn:
         """Be the command, in the fork."""
         # Processes that it starts are armed by these.
-        os.environ |= dict(
-            zip(("FAULTS_BELOW", "FAULTS_FILE", "FAULTS_NTH", "FAULTS_ERRNO"), armed, strict=True)
-        )
-        directory, file, nth, error = armed
+        os.environ |= dict(zip(("FAULTS_BELOW", "FAULTS_FILE", "FAULTS_ERRNO"), armed, strict=True))
+        directory, file, error = armed
         os.setpgid(0, 0)
         code: Any = 1
         try:
-            if self._library.faults_arm(directory.encode(), file.encode(), int(nth), int(error)):
+            if self._library.faults_arm(directory.encode(), file.encode(), int(error)):
                 raise OSError("the calls cannot be counted")
             code = run_command(arguments)
         except SystemExit as stopped:
@@ -140,13 +153,15 @@ class Harness:
             f"{' '.join(WORDS[rank - 1] for rank in review)},{('bad', 'good')[number]}\n"
             for review, number in zip(ranks, numbers, strict=True)
         )
-        (self._whole / "reviews.csv").write_text("text,label\n" + "".join(rows))
+        for name in ("reviews.csv", "more.csv"):
+            lines = itertools.islice(rows, 60)
+            (self._whole / name).write_text("text,label\n" + "".join(lines))
         prepare, train = COMMANDS["prepare"].arguments, COMMANDS["train"].arguments
         self._make(prepare, "data")
         self._make(train, "run")
         # Killed in its second epoch, which has saved its state.
         calls = self._injector.run(self._filled(train), self._case(COMMANDS["train"])).calls
-        answer = self._injector.run(self._filled(train), self._case(COMMANDS["train"]), calls * 2 // 3)
+        answer = self._injector.run(self._filled(train), self._case(COMMANDS["train"]), [calls * 2 // 3])
         assert answer.code == -signal.SIGKILL
         shutil.move(folder / "case" / "out", self._whole / "stopped")
 
@@ -180,21 +195,22 @@ class Harness:
         return calls, {name: read(case / name) for name, read in command.results.items()}
 
     def check(
-        self, command: Command, nth: int, fault: str, expected: dict[str, Any]
+        self, command: Command, armed: Sequence[int], fault: str, expected: dict[str, Any]
     ) -> tuple[Answer, list[str]]:
-        """Try one fault; return the disturbed command's answer, and what is wrong."""
+        """Try a fault at some calls; return the disturbed command's answer, and what is wrong."""
         case = self._case(command)
         before = set(case.rglob(f"*{UNFINISHED}*"))  # what the kill left in a stopped run
-        answer = self._injector.run(self._filled(command.arguments), case, nth, FAULTS[fault])
+        answer = self._injector.run(self._filled(command.arguments), case, armed, FAULTS[fault])
         wrong = _judge(answer, fault, command) + answer.left
         differing = others(command, case, expected)
-        if answer.code == 0 and answer.hit and differing:
+        if answer.code == 0 and answer.hits and differing:
             wrong.append(f"exit code 0 and another {differing}")
         if command.at_once:
             wrong += [f"{name} is half made" for name in differing if (case / name).exists()]
-        if fault != "kill" and answer.code > 0 and not answer.hit.startswith(("unlink", "rmdir")):
-            left = set(case.rglob(f"*{UNFINISHED}*")) - before
-            wrong += [f"{path.name} is left" for path in left]
+        removing = any(hit.startswith(("unlink", "rmdir")) for hit in answer.hits.values())
+        if fault != "kill" and answer.code > 0 and not removing:
+            new = set(case.rglob(f"*{UNFINISHED}*")) - before
+            wrong += [f"{path.name} is left" for path in new]
         if answer.code == 0 and not differing:
             return answer, wrong
         return answer, wrong + self._repeat(command, expected)
@@ -204,11 +220,12 @@ class Harness:
         case = self._folder / "case"
         resumed = command.resume and (case / "out" / "config.json").exists()
         again = self._injector.run(self._filled(command.resume if resumed else command.arguments), case)
-        if again.code == 73 and command.at_once:
+        differing = others(command, case, expected)
+        if again.code == 73 and command.at_once and not differing:
             return []  # it ended after the last rename
         if again.code:
             return [f"the second call ends with {again.code}: {again.errors.strip()[-300:]}"]
-        if differing := others(command, case, expected):
+        if differing:
             return [f"the second call has another {differing}"]
         return [
             f"{path.name} is left for good" for path in case.rglob("*") if _TEMPORARY.search(path.name)
@@ -216,7 +233,7 @@ class Harness:
 
     def copies(
         self, command: Command, expected: dict[str, Any], known: Callable[[int], bool]
-    ) -> Iterator[tuple[int, Answer, list[str]]]:
+    ) -> Iterator[tuple[Answer, list[str]]]:
         """Run a command, and go on with a copy of its files from before each call that is not `known`.
 
         Copies that differ only in files with temporary names, which nothing reads, are tried once.
@@ -232,15 +249,14 @@ class Harness:
                 shutil.copytree(case, copies / str(nth))
             places.append((nth, hit))
 
-        self._injector.run(self._filled(command.arguments), case, -1, stopped=copy)
+        self._injector.run(self._filled(command.arguments), case, range(1, _CALLS), -1, stopped=copy)
         for places in states.values():
             shutil.rmtree(case)
             shutil.move(copies / str(places[0][0]), case)
             differing = others(command, case, expected)
             wrong = [f"{name} is half made" for name in differing if (case / name).exists()]
             wrong = (wrong if command.at_once else []) + self._repeat(command, expected)
-            for nth, hit in places:
-                yield nth, Answer(-signal.SIGKILL, "", 0, hit, []), wrong
+            yield Answer(-signal.SIGKILL, "", 0, dict(places), []), wrong
 
 
 _TEMPORARY = re.compile(rf"\.[0-9a-f]{{8}}{UNFINISHED}|^tmp\w{{8}}$")
@@ -260,7 +276,7 @@ def _judge(answer: Answer, fault: str, command: Command) -> list[str]:
     """Return what is wrong with the disturbed command's answer."""
     lines = answer.errors.splitlines()
     wrong = [line for line in lines if line.startswith(("Traceback", "Exception ignored"))]
-    if not answer.hit:
+    if not answer.hits:
         return [*wrong, "the fault was not met"]
     if fault == "kill" and answer.code in (0, -signal.SIGKILL):
         return wrong
@@ -287,7 +303,8 @@ def _parse() -> argparse.Namespace:
         metavar="N",
         help="only N calls of each command, a third as many where it takes TensorFlow",
     )
-    add("--call", type=int, metavar="N", help="only this one")
+    add("--call", dest="calls", type=int, action="append", metavar="N", help="only this; may be repeated")
+    add("--together", type=int, default=1, metavar="N", help="let N calls fail in one run (default: 1)")
     add("--log", type=Path, metavar="FILE", help="append what was tried, and do not try it again")
     add("--keep", type=Path, metavar="DIR", help="leave the last case's files there")
     return parser.parse_args()
@@ -327,16 +344,18 @@ class Log:
         """Return whether a fault was tried."""
         return (command, fault, call) in self._outcomes
 
-    def add(self, command: str, fault: str, call: int, answer: Answer, wrong: list[str]) -> None:
-        """Add one fault, and print what is wrong."""
-        outcome = Outcome(command, fault, call, answer.hit, answer.code, wrong)
-        self._outcomes[command, fault, call] = outcome
+    def add(self, command: str, fault: str, answer: Answer, wrong: list[str]) -> None:
+        """Add the calls of one try, and print what is wrong."""
+        for call, hit in answer.hits.items():
+            outcome = Outcome(command, fault, call, hit, answer.code, wrong)
+            self._outcomes[command, fault, call] = outcome
+            if self._file:
+                with open(self._file, "a", encoding="utf-8") as file:
+                    file.write(json.dumps(asdict(outcome)) + "\n")
+        where = "".join(f" --call {call}" for call in answer.hits)
         for line in wrong:
-            where = f"--command {command!r} --fault {fault} --call {call}"
-            print(f"{where} ({answer.hit}): {line}", flush=True)
-        if self._file:
-            with open(self._file, "a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(outcome)) + "\n")
+            names = ", ".join(answer.hits.values())
+            print(f"--command {command!r} --fault {fault}{where} ({names}): {line}", flush=True)
 
     def report(self) -> int:
         """Print the exit codes of each command and fault; return the number of faults that failed."""
@@ -355,6 +374,15 @@ def _outcome(line: str) -> Outcome:
     return Outcome(**json.loads(line))
 
 
+def _import_tensorflow() -> None:
+    """Import it once for all forks; from then on no command starts processes of its own."""
+    importlib.import_module("lowmem_sentiment.training.train")
+    # A third less time per training; the files are written alike.
+    importlib.import_module("tensorflow").config.run_functions_eagerly(True)
+    gc.collect()
+    gc.freeze()  # no collection in a fork copies the pages of all that was imported
+
+
 def main() -> int:
     """Try the faults that the arguments ask for; return 1 when something is wrong."""
     options = _parse()
@@ -363,16 +391,13 @@ def main() -> int:
             environment = {**os.environ, "LD_PRELOAD": str(_compile(Path(temporary)))}
             command = [sys.executable, "-m", "faults", *sys.argv[1:]]
             return subprocess.run(command, env=environment, check=False).returncode
-    importlib.import_module("lowmem_sentiment.training.train")  # TensorFlow, once
-    # A third less time per training; the files are written alike.
-    importlib.import_module("tensorflow").config.run_functions_eagerly(True)
-    gc.collect()
-    gc.freeze()  # no collection in a fork copies the pages of all that was imported
     log = Log(options.log)
     with tempfile.TemporaryDirectory(prefix="faults-") as temporary:
         harness = Harness(Path(temporary))
         for name in options.commands or [name for name in COMMANDS if name != "tune"]:  # hours
             command = COMMANDS[name]
+            if command.tensorflow:
+                _import_tensorflow()
             calls, expected = harness.undisturbed(command)
             for fault in options.faults or FAULTS:
                 if fault == COPY:
@@ -380,9 +405,12 @@ def main() -> int:
                     for tried in harness.copies(command, expected, known):
                         log.add(name, fault, *tried)
                     continue
-                for nth in _chosen(calls, command, options):
-                    if not log.has(name, fault, nth):
-                        log.add(name, fault, nth, *harness.check(command, nth, fault, expected))
+                chosen = _chosen(calls, command, options)
+                while todo := [nth for nth in chosen if not log.has(name, fault, nth)]:
+                    armed = todo[:: -(-len(todo) // options.together)]
+                    answer, wrong = harness.check(command, armed, fault, expected)
+                    answer.hits.setdefault(armed[0], "not met")
+                    log.add(name, fault, answer, wrong)
         if options.keep:
             shutil.copytree(Path(temporary) / "case", options.keep)
     return int(log.report() > 0)
@@ -390,8 +418,8 @@ def main() -> int:
 
 def _chosen(calls: int, command: Command, options: argparse.Namespace) -> list[int]:
     """Return the numbers of the calls to disturb, of those from 1 to `calls`."""
-    if options.call:
-        return [options.call]
+    if options.calls:
+        return list(options.calls)
     if not options.spread:
         return list(range(1, calls + 1))
     count = min(-(-options.spread // 3) if command.tensorflow else options.spread, calls)

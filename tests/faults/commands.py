@@ -17,8 +17,10 @@ _TRAIN = (
     "--save-every", "4", "--json",
 )  # fmt: skip
 _RESUME = ("train", "{whole}/data", "--resume", "{case}/out", *_TRAIN)
-_TWO = ("prepare", "files", "{whole}/reviews.csv", "--out", "{case}/out", "--json", "--workers", "2")
-_FILES = (*_TWO[:-1], "1")
+_FILES = (
+    "prepare", "files", "{whole}/reviews.csv", "{whole}/more.csv", "--out", "{case}/out", "--json",
+    "--workers",
+)  # fmt: skip
 _EVALUATE = ("evaluate", "{case}/out", "--data", "{whole}/data", "--json")
 _EXPORT = ("export", "{whole}/run", "--out", "{case}/out", "--json", "--format")
 
@@ -64,13 +66,13 @@ class Command:
     """A directory in {whole} that is copied to {case}/out before."""
     tensorflow: bool = False
     processes: bool = False
-    """Whether a kill may hit a process that it started, and that it tells of."""
+    """Whether a fault may hit a process that it started; it then ends with 1."""
 
 
 COMMANDS = {
-    "prepare": Command(_FILES, {"out": _bytes}),
-    "prepare n-grams": Command((*_FILES, "--ngrams", "2"), {"out": _bytes}),
-    "prepare in two": Command((*_TWO, "--ngrams", "2"), {"out": _bytes}, processes=True),
+    "prepare": Command((*_FILES, "1"), {"out": _bytes}),
+    "prepare n-grams": Command((*_FILES, "1", "--ngrams", "3"), {"out": _bytes}),
+    "prepare in two": Command((*_FILES, "2"), {"out": _bytes}),
     "explore": Command(
         ("explore", "{whole}/data", "--tensorboard", "{case}/out"), {"out": _sizes}, at_once=False
     ),
@@ -98,7 +100,7 @@ COMMANDS = {
         _RESUME, {"out": _run}, at_once=False, resume=_RESUME, input="stopped", tensorflow=True
     ),
     "tune": Command(
-        ("tune", "{whole}/data", "--out", "{case}/out", "--runs", "1", "--seed", "3"),
+        ("tune", "{whole}/data", "--out", "{case}/out", "--grid", "epochs=1", "hidden=4"),
         {"out/winner": digests},
         at_once=False,
         tensorflow=True,
