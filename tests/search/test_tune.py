@@ -4,7 +4,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -138,7 +137,7 @@ def test_the_recipe_wins_unless_another_is_better_by_more_than_luck(dataset):
 
 def test_states_are_removed_of_candidates_that_are_not_trained_on(dataset, tmp_path, monkeypatch):
     state = state_of(TuneSettings(runs=20))
-    search = _Search(dataset, tmp_path, state, -1, no_progress, print, lambda: False, time.monotonic)
+    search = _Search(dataset, tmp_path, state, -1, no_progress, print, lambda: False)
 
     def measure(candidates, epochs):
         if len(state.results) >= 16:  # within the second bracket

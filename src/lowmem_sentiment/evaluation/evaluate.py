@@ -184,7 +184,7 @@ class _Observers:
         if run.decision.temperature != 1:
             self.before = BeforeTemperature(nth, run)
         if count := max(settings.mistakes, settings.explained):
-            self.mistakes = SurestMistakes(nth, run.model, count, keep_ids=settings.explained > 0)
+            self.mistakes = SurestMistakes(nth, run.model, count)
 
     def wanted(self) -> list[Observer]:
         profiled = self._add_to_profile if self.profile else None

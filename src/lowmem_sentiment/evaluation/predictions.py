@@ -148,14 +148,11 @@ class ExplainedMistake(NamedTuple):
 
 
 class SurestMistakes:
-    """Keep a scored model's surest mistakes, 4 KB each."""
+    """Keep a scored model's surest mistakes: 4 KB each, and 8 bytes per distinct word."""
 
-    def __init__(self, nth: int, model: Model, count: int, *, keep_ids: bool = False):
-        """Keep `count` mistakes, 1 or more, of a model, the `nth` scored one.
-
-        With `keep_ids` their ids are kept for `explain`, 8 bytes per distinct word.
-        """
-        self._nth, self._model, self._count, self._keep_ids = nth, model, count, keep_ids
+    def __init__(self, nth: int, model: Model, count: int):
+        """Keep `count` mistakes, 1 or more, of a model, the `nth` scored one."""
+        self._nth, self._model, self._count = nth, model, count
         self._kept: list[tuple[SurestMistake, np.ndarray]] = []
 
     @property
@@ -173,8 +170,8 @@ class SurestMistakes:
             text = batch.text(nth)[:_TEXT_BYTES].decode("utf-8", "ignore")
             label = labels[int(batch.labels[nth])]
             mistake = SurestMistake(int(batch.numbers[nth]), label, labels[guess], probability, text)
-            ids = mine.ids[nth].copy() if self._keep_ids else mine.ids[nth][:0].copy()
-            bisect.insort(self._kept, (mistake, ids), key=lambda each: -each[0].probability)
+            kept = mistake, mine.ids[nth].copy()
+            bisect.insort(self._kept, kept, key=lambda each: -each[0].probability)
             del self._kept[self._count :]
 
     def explain(self, vocabulary: Callable[[], Vocabulary]) -> list[ExplainedMistake]:

@@ -134,13 +134,14 @@ class TuneSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.grid and (given := [n for n in ("minutes", "runs", "model_size") if getattr(self, n)]):
-            raise SettingsError(f"a grid is trained whole; expected no {' or '.join(given)} beside it")
-        for text in self.grid:
-            parse_grid(text)
-        if self.folds:
-            self._check_folds()
-        elif self.learning_curve:
+        given = [name for name in ("minutes", "runs", "model_size") if getattr(self, name)]
+        if given and (self.grid or self.folds):
+            whole = "folds are" if self.folds else "a grid is"
+            raise SettingsError(f"{whole} trained whole; expected no {' or '.join(given)} as well")
+        for name, values in map(parse_grid, self.grid):
+            if self.folds:
+                self._check_value(name, values)
+        if self.learning_curve and not self.folds:
             raise SettingsError("learning_curve was given without folds; expected both: --folds 5")
         if self.seeds > 1 and not self.grid:
             raise SettingsError(f"seeds is {self.seeds}, expected 1 without a grid")
@@ -151,14 +152,11 @@ class TuneSettings(Settings):
         if self.runs is None and not self.grid and not self.folds:
             object.__setattr__(self, "minutes", self.minutes or 10.0)
 
-    def _check_folds(self) -> None:
-        if given := [n for n in ("minutes", "runs", "model_size") if getattr(self, n)]:
-            raise SettingsError(f"folds are trained whole; expected no {' or '.join(given)} beside them")
-        for name, values in map(parse_grid, self.grid):
-            if len(values) > 1 or self.seeds > 1:
-                raise SettingsError(f"folds is {self.folds}, expected one value of {name} and one seed")
-            if name in ("early_stopping", "keep_best", "best_by"):
-                raise SettingsError(f"{name} would choose by the fold that is tested; expected no {name}")
+    def _check_value(self, name: str, values: list[Any]) -> None:
+        if len(values) > 1 or self.seeds > 1:
+            raise SettingsError(f"folds is {self.folds}, expected one value of {name} and one seed")
+        if name in ("early_stopping", "keep_best", "best_by"):
+            raise SettingsError(f"{name} would choose by the fold that is tested; expected no {name}")
 
     @property
     def grid_names(self) -> list[str]:

@@ -3,7 +3,6 @@
 import math
 import shlex
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,7 +42,6 @@ def tune(
     stop: threading.Event | None = None,
     progress: Progress = no_progress,
     report: Callable[[str], None] = lambda line: None,
-    clock: Callable[[], float] = time.monotonic,
 ) -> TuningResult:
     """Search the best settings, train them on all training reviews, and evaluate them once.
 
@@ -69,7 +67,7 @@ def tune(
         state = open_state(out, settings, dataset.fingerprint, limit)
         for warning in validation_warnings(dataset, settings.validation_split):
             report(f"warning: {warning}")
-        search = _Search(dataset, out, state, lock, progress, report, stopped, clock)
+        search = _Search(dataset, out, state, lock, progress, report, stopped)
         search.run()
         return search.finish()
 
@@ -85,7 +83,6 @@ class _Search:
     progress: Progress
     report: Callable[[str], None]
     stopped: Callable[[], bool]
-    clock: Callable[[], float]
 
     def __post_init__(self) -> None:
         self.settings = settings = self.state.settings
@@ -104,7 +101,7 @@ class _Search:
         self.runs = len(self.trials) if settings.grid else settings.runs
         self.rungs = rungs(self.dataset, settings.validation_split)
         self.trainer = Trainer(self.lock, settings.memory_limit, self._is_over, self.report)
-        self.budget = Budget(self.dataset, self.state, self.trials, self.trainer.width, self.clock)
+        self.budget = Budget(self.dataset, self.state, self.trials, self.trainer.width)
 
     def _is_over(self) -> bool:
         return self.stopped() or self.budget.is_over()
