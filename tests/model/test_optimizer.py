@@ -174,10 +174,10 @@ def test_after_an_upgrade_that_renames_moments_the_weights_are_the_same_with_a_w
 
 
 def test_after_an_upgrade_that_renames_where_weights_are_collected_a_model_is_saved_with_a_warning(
-    monkeypatch,
+    monkeypatch, tmp_path
 ):
     monkeypatch.delattr("keras.src.saving.saving_lib.is_memory_sufficient")
-    with pytest.warns(RuntimeWarning, match="saving may take"), workarounds._weights_on_disk():
+    with pytest.warns(RuntimeWarning, match="saving may take"), workarounds._weights_on_disk(tmp_path):
         pass
 
 
