@@ -24,7 +24,7 @@ from lowmem_sentiment.distributed.tf_config import without_cluster
 from lowmem_sentiment.monitoring.event_reader import read_values
 from lowmem_sentiment.runs.run_directory import RUN, RunDirectory
 from lowmem_sentiment.system.errors import LowmemError, OutputExists
-from lowmem_sentiment.system.files import UNFINISHED, cannot_write, locked
+from lowmem_sentiment.system.files import UNFINISHED, locked, writing
 from lowmem_sentiment.system.npz import read_arrays
 from lowmem_sentiment.system.progress import Bar, Progress, no_progress
 
@@ -108,11 +108,9 @@ def _empty(work: Path) -> None:
 
     Raises OutputExists where there is anything else in it.
     """
-    try:
+    with writing(work):
         work.mkdir(parents=True, exist_ok=True)
         left = sorted(work.iterdir())
-    except OSError as error:
-        raise cannot_write(error, work) from error
     for path in left:
         ours = re.fullmatch(rf"(undisturbed|killed-\d+)({UNFINISHED})?", path.name)
         if not ours or (not ours[2] and not RUN.recognises(path)):

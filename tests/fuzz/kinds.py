@@ -10,7 +10,7 @@ import struct
 import tarfile
 import zipfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,11 +21,10 @@ from lowmem_sentiment.cli import main
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.decisions.abstention import Abstention
 from lowmem_sentiment.decisions.calibration import Calibration
-from lowmem_sentiment.decisions.recorded import record
+from lowmem_sentiment.decisions.records import write_record
 from lowmem_sentiment.decisions.thresholds import ChosenThreshold
 from lowmem_sentiment.runs.run_directory import RunDirectory
-from lowmem_sentiment.search.cross_validation import FORMAT as FOLDS
-from lowmem_sentiment.search.cross_validation import FoldResult
+from lowmem_sentiment.search import cross_validation
 from lowmem_sentiment.search.settings import TuneSettings
 from lowmem_sentiment.search.state import FORMAT as TUNE
 from lowmem_sentiment.search.state import Result, TuneState
@@ -279,23 +278,20 @@ def write_results(folder: Path) -> None:
     """Write what evaluations, searches and exports leave, for the run and the dataset in `folder`."""
     run, dataset = RunDirectory(folder / "run"), Dataset(folder / "data")
     data = str(dataset.directory), dataset.fingerprint
-    record(run, ChosenThreshold(0.4, "f1", "positive", {"f1": 0.9}, *data))
-    record(run, Calibration(1.2, 40, *data))
-    record(run, Abstention(0.05, 0.95, 0.1, 1, 0.1, 40, 30, 1, *data))
+    write_record(run, ChosenThreshold(*data, 0.4, "f1", "positive", {"f1": 0.9}))
+    write_record(run, Calibration(*data, 1.2, 40))
+    write_record(run, Abstention(*data, 0.05, 0.95, 0.1, 1, 0.1, 40, 30, 1))
     assert main(["evaluate", str(run.path), "--json"]) == 0
     assert main([part.format(run=run.path, case=folder) for part in _EXPORT]) == 0
     results = [Result(nth, 1, value=0.9, metrics={"loss": 0.1}) for nth in (1, 2)]
     state = TuneState(TUNE, 1, dataset.fingerprint, TuneSettings(), 1 << 30, 9.5, [2], results)
-    folds = {
-        "folds": 3,
-        "seed": 0,
-        "grid": [],
-        "results": [asdict(FoldResult(1.0, 0, 20, 10, {"loss": 0.1}))],
-    }
-    header = {"format": FOLDS, "version": 1, "fingerprint": dataset.fingerprint}
-    for name, content in {"tune": asdict(state), "folds": header | folds}.items():
+    measured = [cross_validation.FoldResult(1.0, 0, 20, 10, {"loss": 0.1})]
+    folds = cross_validation._State(
+        cross_validation.FORMAT, 1, dataset.fingerprint, TuneSettings(folds=3), measured
+    )
+    for name, content in {"tune": state, "folds": folds}.items():
         (folder / name).mkdir()
-        write_json(folder / name / f"{name}.json", content)
+        content.write(folder / name / f"{name}.json")
 
 
 def result_of(command: Command, output: str, out: Path) -> Any:
