@@ -144,12 +144,7 @@ def _evaluate_group(
         tallies = score(models, batches, at, observers)
         reviews = tallies[0].reviews
         if not reviews:
-            unknown = ", ".join(sorted(group.texts.unknown_labels)) if group.texts else ""
-            raise DataError(
-                f"{group.data} has no review to evaluate on: "
-                f"{f'its labels are {unknown}' if unknown else 'it is empty'}; expected the labels "
-                f"{', '.join(labels)} (--label-map OLD=NEW,... renames them)"
-            )
+            raise _nothing_to_evaluate(group, labels)
     evaluations = []
     for nth, (tally, more) in enumerate(zip(tallies, counted, strict=False)):
         evaluation, test, failed = more.evaluation(tally, group), None, []
@@ -165,6 +160,15 @@ def _evaluate_group(
         failed += missed(all_metrics(evaluation.metrics, evaluation.by_label), limits)
         evaluations.append(replace(evaluation, failed=failed, baseline=test))
     return Comparison(evaluations, _differing_settings([each.settings() for each in group.runs]))
+
+
+def _nothing_to_evaluate(group: ReviewGroup, labels: Sequence[str]) -> DataError:
+    unknown = ", ".join(sorted(group.texts.unknown_labels)) if group.texts else ""
+    found = f"its labels are {unknown}" if unknown else "it is empty"
+    return DataError(
+        f"{group.data} has no review to evaluate on: {found}; expected the labels {', '.join(labels)} "
+        "(--label-map OLD=NEW,... renames them)"
+    )
 
 
 class _Observers:
