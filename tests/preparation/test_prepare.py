@@ -104,6 +104,7 @@ def test_synthetic_reviews_depend_on_the_seed_alone(tmp_path):
     assert made("c", 2).fingerprint != Dataset(tmp_path / "a").fingerprint
 
 
+@pytest.mark.slow
 def test_synthetic_reviews_look_like_imdb_and_say_what_they_are(tmp_path):
     settings = SyntheticSettings(reviews=4_000, num_labels=3)
     dataset = prepare(SyntheticSource(settings), tmp_path / "out")

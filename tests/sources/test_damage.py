@@ -94,6 +94,7 @@ def test_a_tar_that_claims_too_much_is_refused_before_it_takes_memory(tmp_path):
             list(FilesSource([path]).chunks())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["r.csv", "r.jsonl", "r.txt"])
 def test_a_line_without_end_takes_no_memory(tmp_path, name):
     path = tmp_path / name
