@@ -177,6 +177,8 @@ class Trial:
 
         def begin() -> None:
             os.setpgid(0, 0)
+            for number in (signal.SIGINT, signal.SIGHUP):  # which nohup and "&" ignore
+                signal.signal(number, signal.SIG_DFL)
             if scarcity.limit:
                 scarcity.limit()
 

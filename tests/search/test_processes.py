@@ -1,4 +1,8 @@
+import os
+import sys
 from dataclasses import replace
+
+from helpers import wait_for
 
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
@@ -17,3 +21,16 @@ def test_a_run_that_is_not_there_is_made_and_another_one_replaced(dataset, train
     assert new[-4:] == ["--run", str(tmp_path / "new"), "--epochs", "3"]
     other = Training(dataset, TrainingSettings(), RunDirectory(trained)).command(overwrite=True)
     assert other[-3:] == ["--run", str(trained), "--overwrite"]
+
+
+def test_a_training_that_a_signal_ends_says_so_instead_of_its_last_line_of_progress(
+    dataset, tmp_path, monkeypatch
+):
+    code = "import os; os.write(2, b'epoch 1/1  loss 0.7'); os.kill(os.getpid(), 15)"
+    monkeypatch.setattr(Training, "command", lambda *_: [sys.executable, "-c", code])
+    training = Training(dataset, TrainingSettings(), RunDirectory(tmp_path / "run"))
+    lock = os.open(tmp_path, os.O_RDONLY)
+    training.start(lock)
+    wait_for(training.has_ended)
+    os.close(lock)
+    assert training.error == "signal 15 ended it"

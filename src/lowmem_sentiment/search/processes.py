@@ -102,7 +102,9 @@ class Training:
         with self._errors:
             self._errors.seek(0)
             lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        if code := self.process.returncode:
+        if (code := self.process.returncode) < 0:  # its last line is progress
+            self.error = f"signal {-code} ended it"
+        elif code:
             last = lines[-1].removeprefix("lowmem-sentiment: ") if lines else ""
             self.error = last or f"it ended with {code}"
         elif not self.finished:

@@ -289,7 +289,7 @@ class _Search:
         overwrite = bool(training.differs())
         trainer = Trainer(self.lock, None, self.stopped, self.report)
         trainer.run([training], overwrite=overwrite, tick=lambda: self._show("train the winner"))
-        if not training.finished:
+        if training.error or not training.finished:
             self._refuse_stopped()
         if training.error:
             raise CheckFailed(
