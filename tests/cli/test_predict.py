@@ -102,7 +102,7 @@ def test_a_large_file_is_answered_in_order_and_up_to_its_first_bad_row(run, tmp_
     texts = [f"{nth} {('great', 'dull')[nth % 2]} " + "so " * 200 for nth in range(3_000)]
     path = tmp_path / "r.csv"
     path.write_text("text,id\n" + "".join(f"{text},{nth}\n" for nth, text in enumerate(texts)) + "bad\n")
-    done = run_cli("predict", run, "--file", path, "--json", own_process=True)
+    done = run_cli("predict", run, "--file", path, "--json", "--workers", "2", own_process=True)
     assert done.returncode == 65
     assert "r.csv:3002: has 1 column, expected 2" in done.stderr
     answers = [json.loads(line) for line in done.stdout.splitlines()]

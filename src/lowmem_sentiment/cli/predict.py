@@ -31,9 +31,6 @@ OTHERS = 5
 """How many labels besides the predicted one are shown; --json and --csv have them all."""
 
 
-_PROCESSES = 2  # each costs 20 MB
-
-
 @dataclass(frozen=True)
 class _Options(Settings):
     skip_bad_rows: int = setting(
@@ -42,6 +39,7 @@ class _Options(Settings):
         at_least=0,
         read=BAD_ROWS,
     )
+    workers: int = setting(1, "processes that answer a --file, of 20 to 30 MB each", at_least=1)
     words: int = setting(5, "how many words --explain shows in each direction", at_least=0)
 
 
@@ -79,7 +77,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
         answers = map(lines_of, itertools.count(first), rows, predictions)
         return first + len(rows), "\n".join(itertools.chain.from_iterable(answers)), seen
 
-    for number, text, seen in _answers(answered, blocks, options.file):
+    for number, text, seen in _answers(answered, blocks, options):
         if not print_text("\n".join([*lines, text])):
             return  # nobody reads any more
         if not sys.stdout.isatty():
@@ -105,12 +103,14 @@ def _numbered(blocks: Iterable[list[Row]]) -> Iterator[tuple[int, list[Row] | Lo
         yield number, error
 
 
-def _answers(answered: Callable[[Any], Any], blocks: Iterator[Any], file: Path | None) -> Iterator[Any]:
-    """Yield the answers to each block, in order: a file's from two processes, others as they come."""
-    from ..system import workers
+def _answers(
+    answered: Callable[[Any], Any], blocks: Iterator[Any], options: argparse.Namespace
+) -> Iterator[Any]:
+    """Yield the answers to each block, in order: from `workers` for a file, or as the texts come."""
+    if options.workers > 1 and options.file and options.file.is_file():
+        from ..system import workers  # 20 ms, which one process need not wait for
 
-    if file and file.is_file():
-        return workers.in_order(answered, blocks, min(_PROCESSES, workers.available()))
+        return workers.in_order(answered, blocks, options.workers)
     return map(answered, blocks)
 
 
