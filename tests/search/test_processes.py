@@ -6,7 +6,7 @@ from helpers import wait_for
 
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
-from lowmem_sentiment.search.processes import Training
+from lowmem_sentiment.search.processes import Training, lock_runs
 
 
 def test_a_run_is_resumed_with_its_epochs_also_where_train_has_them_by_default(dataset, trained):
@@ -34,3 +34,9 @@ def test_a_training_that_a_signal_ends_says_so_instead_of_its_last_line_of_progr
     wait_for(training.has_ended)
     os.close(lock)
     assert training.error == "signal 15 ended it"
+
+
+def test_a_search_goes_on_where_a_kill_left_its_first_state_half_written(tmp_path):
+    (tmp_path / "tune.0a1b2c3d.unfinished.json").touch()
+    with lock_runs(tmp_path, "tune.json", lambda: False, print):
+        pass

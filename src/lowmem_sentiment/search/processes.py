@@ -22,7 +22,7 @@ from ..runs.memory_plan import plan, too_large
 from ..runs.recipes import settings_by_recipe
 from ..runs.run_directory import RUN, RunDirectory
 from ..system.errors import OutputError, OutputExists, Resumable, plural
-from ..system.files import lock_directory, writing
+from ..system.files import UNFINISHED, lock_directory, writing
 from ..system.memory import Limit
 
 _POLL = 0.05  # seconds between two looks at the processes
@@ -119,6 +119,9 @@ def _refuse_other_folders(out: Path, state: str) -> None:
             raise OutputExists(f"{out} holds {kind.with_article}; choose another --out for the search")
     if out.is_dir() and not (out / state).exists():
         for each in sorted(out.iterdir()):  # a run of a grid has "=" in its name
+            # What a search that was killed had begun to write, the next one removes.
+            if UNFINISHED in each.name:
+                continue
             if not (each.name.startswith(".") or "=" in each.name or RUN.recognises(each)):
                 raise OutputExists(f"{each} belongs to no search; choose another --out for the search")
 
