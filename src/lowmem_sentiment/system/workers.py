@@ -54,6 +54,7 @@ def _from_pool(
         workers, multiprocessing.get_context("fork"), _begin, (function, os.getpid())
     )
     waiting: deque[concurrent.futures.Future[Any]] = deque()
+    others = set(multiprocessing.active_children())
     try:
         for item in items:
             with interrupts.deferred():
@@ -70,6 +71,9 @@ def _from_pool(
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        # If a worker cannot start, the pool forgets those before it: Python would wait for them at exit.
+        for process in set(multiprocessing.active_children()) - others:
+            process.kill()
 
 
 def _may_fork() -> bool:
