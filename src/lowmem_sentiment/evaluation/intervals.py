@@ -86,7 +86,8 @@ def _means(counts: np.ndarray) -> dict[str, Interval]:
             variances *= _shared_errors(counts) * (2 / (1 + shares) ** 2) ** 2
             shares, values = (2 * each / (1 + each) for each in (shares, values))
         for kind, weights in means.items():
-            mean, expected = float(weights @ values), weights @ np.where(whole > 0, shares, 0)
+            mean = min(1.0, float(weights @ values))  # rounding
+            expected = weights @ np.where(whole > 0, shares, 0)
             variance = weights**2 @ variances
             if kind == "weighted":  # other reviews have other shares of the labels
                 variance += weights @ (shares - expected) ** 2 / max(1, true.sum())

@@ -3,6 +3,7 @@
 import contextlib
 import re
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ _HEAD_BYTES = 1 << 10  # the beginning of a pickled array: NumPy's names, its sh
 # zlib, zipfile and NumPy raise all of these on a damaged file
 _DAMAGE = (
     ArithmeticError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError,
-    struct.error, zipfile.BadZipFile, zlib.error,
+    struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 
 

@@ -98,7 +98,7 @@ def require_addresses(size: int) -> None:
 def require_threads(count: int) -> None:
     """Raise OutOfMemory if this process may not start `count` threads (`ulimit -u`, a container's limit).
 
-    TensorFlow dumps core when it gets fewer than it wants.
+    With fewer than they want, TensorFlow dumps core, and a pool of processes waits for ever.
     """
     tried, enough = [], threading.Event()
     try:
@@ -107,7 +107,7 @@ def require_threads(count: int) -> None:
             tried[-1].start()
     except RuntimeError as error:
         raise OutOfMemory(
-            f"the system refused thread {len(tried)} of the {count} that TensorFlow needs; expected a "
+            f"the system refused thread {len(tried)} of the {count} that are needed; expected a "
             "higher limit (ulimit -u, or the container's limit on processes)"
         ) from error
     finally:

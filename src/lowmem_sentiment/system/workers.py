@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from .errors import Unavailable
+from .memory import require_threads
 from .signals import Interrupts, leave_signals_to
 
 Item = TypeVar("Item")
@@ -35,7 +36,7 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers:
     memory, need no pickled `function`, and start at once (spawned workers would import NumPy, 0.15 s
     each, and run the user's main module again). A fork of a process that has threads or TensorFlow may
     hang, so such a process does all the work itself, as for a single item. Raises Unavailable when a
-    worker is killed.
+    worker is killed, and OutOfMemory when the system refuses so many.
     """
     items = iter(items)
     first = list(itertools.islice(items, 2))
@@ -43,6 +44,7 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers:
     if workers < 2 or len(first) < 2 or not _may_fork():
         yield from map(function, items)
         return
+    require_threads(workers + 2)  # with the two of the pool
     with Interrupts() as interrupts:
         yield from _from_pool(function, items, workers, interrupts)
 
@@ -70,10 +72,13 @@ def _from_pool(
             "a worker process was killed (out of memory?); try --workers 1, which needs less"
         ) from error
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        # If a worker cannot start, the pool forgets those before it: Python would wait for them at exit.
-        for process in set(multiprocessing.active_children()) - others:
-            process.kill()
+        try:
+            pool.shutdown(wait=True, cancel_futures=True)
+        finally:
+            # A pool that could not start all its workers, or its thread, forgets them, and Python would
+            # wait for them at its exit.
+            for process in set(multiprocessing.active_children()) - others:
+                process.kill()
 
 
 def _may_fork() -> bool:
