@@ -44,9 +44,12 @@ def word_effects(
     """
     if model.reads_ngrams:
         names = [vocabulary.words[id_ - FIRST_WORD_ID] for id_ in ids.tolist()]
-        padded = [b" %b " % name for name in names]
-        items = [*dict.fromkeys([*names, *(word for name in names for word in name.split(b" "))])]
-        left_out = [[nth for nth, name in enumerate(padded) if b" %b " % item in name] for item in items]
+        items: dict[bytes, list[int]] = {name: [] for name in names}
+        items.update((word, []) for name in names for word in name.split(b" "))
+        for nth, name in enumerate(names):
+            for part in _parts(name) & items.keys():
+                items[part].append(nth)
+        left_out = list(items.values())
         words = [item.decode("utf-8", "replace") for item in items]
         texts = [name.decode("utf-8", "replace") for name in names]
         ngrams: list[Any] = [[texts[nth] for nth in places] for places in left_out]
@@ -59,3 +62,10 @@ def word_effects(
     effects = model.effects_of(ids, label, flat, counts).tolist()
     found = map(Effect, words, effects, ngrams)
     return sorted(found, key=lambda each: (-each.effect, each.word))
+
+
+def _parts(ngram: bytes) -> set[bytes]:
+    """Return the n-gram, its words, and the n-grams between."""
+    words = ngram.split(b" ")
+    ends = range(len(words) + 1)
+    return {b" ".join(words[first:end]) for end in ends for first in range(end)}
