@@ -225,6 +225,18 @@ def refused_writes_as_os_errors(*kinds: type[Exception]) -> Iterator[None]:
         raise
 
 
+def _to_array(convert: Callable[[Any], Any], value: Any) -> Any:
+    """Return a variable's value without a copy where that is possible, otherwise as `convert` does."""
+    import numpy as np
+    import tensorflow as tf
+
+    if isinstance(value, np.ndarray):
+        return value
+    if getattr(value, "dtype", None) == "float32":
+        return np.asarray(memoryview(tf.convert_to_tensor(value)))
+    return convert(value)
+
+
 @contextlib.contextmanager
 def _weights_on_disk(folder: Path) -> Iterator[None]:
     """Let Keras write the weights of a ``.keras`` file one by one into `folder` while the block runs.
@@ -234,9 +246,6 @@ def _weights_on_disk(folder: Path) -> Iterator[None]:
     just read: 76 MB at 400,000 n-grams. Delete when Keras has a parameter for the first, and does not do
     the second.
     """
-    import numpy as np
-    import tensorflow as tf
-
     try:
         from keras.src.saving import saving_lib
 
@@ -247,13 +256,6 @@ def _weights_on_disk(folder: Path) -> Iterator[None]:
         _warn("where weights are collected", "saving may take three times the weights in memory")
         yield
         return
-
-    def to_array(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            return value
-        if getattr(value, "dtype", None) == "float32":
-            return np.asarray(memoryview(tf.convert_to_tensor(value)))
-        return convert(value)
 
     class Store(saving_lib.H5IOStore):  # type: ignore[misc]
         """Keras' store of weights in memory, with a file instead."""
@@ -272,7 +274,7 @@ def _weights_on_disk(folder: Path) -> Iterator[None]:
 
     with _DeferredErrors(folder) as file:
         saving_lib.is_memory_sufficient, saving_lib.H5IOStore = lambda model: True, Store
-        saving_lib.backend.convert_to_numpy = to_array
+        saving_lib.backend.convert_to_numpy = functools.partial(_to_array, convert)
         try:
             yield
         finally:
