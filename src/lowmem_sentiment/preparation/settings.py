@@ -102,8 +102,7 @@ class PreparationSettings(Settings):
         None,
         "use the words of this dataset or run, with its tokenizer, its n-grams and its columns, so that "
         "training can continue from its model (train --from RUN); or of a vocabulary.txt, one word per "
-        "line "
-        "(default: count the words of the training split)",
+        "line (default: count the words of the training split)",
         metavar="RUN|DATASET|FILE",
     )
     max_vocabulary: int | None = setting(
