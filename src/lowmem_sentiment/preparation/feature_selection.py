@@ -123,11 +123,13 @@ def blocks_to_count(
 class CountTask:
     """Count the n-grams of one length in a shard; runs in a worker process.
 
-    Instances hold the tables of the shorter ones (32 bytes each), which forks share.
+    Instances hold the tables of the shorter ones (32 bytes each), which forks share; a single word is
+    found by its id.
     """
 
     def __init__(self, dataset: Dataset, shorter: list[np.ndarray], held_out: Fraction):
-        self._dataset, self._shorter, self._held_out = dataset, [*map(Keys, shorter)], held_out
+        self._dataset, self._held_out = dataset, held_out
+        self._words_before, self._shorter = len(shorter), [*map(Keys, shorter[1:])]
         self._label_bits = label_bits(len(dataset.labels))
         self._word_bits = (dataset.num_ids - 1).bit_length()
         self._node_bits = 0
@@ -137,7 +139,7 @@ class CountTask:
 
     def unpack(self, keys: np.ndarray) -> np.ndarray:
         """Convert counted keys to the keys of `ngrams.Level`."""
-        if not self._shorter:
+        if not self._words_before:
             return keys
         return keys >> self._word_bits << 32 | keys & ((1 << self._word_bits) - 1)
 
@@ -172,18 +174,18 @@ class CountTask:
         numbers = np.where(reviews.token_ids >= FIRST_WORD_ID, reviews.token_ids, -1)
         at = np.flatnonzero(numbers >= 0)
         nodes = numbers[at].astype(np.int64)
-        if not self._shorter:
+        if not self._words_before:
             return text[at], nodes
         follows = continuing(numbers, text)
-        for size, keys in enumerate(self._shorter[1:], 2):
+        for size, keys in enumerate(self._shorter, 2):
             at, nodes = extend(at, nodes, numbers, follows, size, keys)
-        if self._shorter[1:]:
+        if self._shorter:
             follows = np.zeros(len(numbers) + 1, bool)
             follows[at] = True
         # where a shorter one begins and the next one begins at its second word
         both = np.flatnonzero(follows[at + 1])
         at, nodes = at[both], nodes[both]
-        return text[at], nodes << self._word_bits | numbers[at + len(self._shorter)]
+        return text[at], nodes << self._word_bits | numbers[at + self._words_before]
 
 
 def _lines(found: list[_Candidates], order: np.ndarray, vocabulary: Vocabulary) -> list[bytes]:
