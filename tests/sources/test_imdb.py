@@ -12,7 +12,13 @@ from lowmem_sentiment.sources import imdb, keras_files
 from lowmem_sentiment.sources.find import find_imdb_source
 from lowmem_sentiment.sources.imdb import ImdbSource, assign_splits
 from lowmem_sentiment.sources.keras_npz import KerasNpz
-from lowmem_sentiment.system.errors import DataError, InputMissing, SettingsError, Unavailable
+from lowmem_sentiment.system.errors import (
+    DataError,
+    InputMissing,
+    OutOfMemory,
+    SettingsError,
+    Unavailable,
+)
 
 
 def all_reviews(source):
@@ -147,6 +153,16 @@ def test_lists_of_any_length_and_rank_are_read(tmp_path, protocol):
     assert read.lengths.tolist() == [len(each) for each in ranks]
     assert (read.token_ids - 3).tolist() == [rank for each in ranks for rank in each]
     assert read.labels.tolist() == labels.tolist()
+
+
+def test_a_thread_that_the_system_refuses_is_not_damage(tmp_path, monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    npz, index = write_imdb(tmp_path)
+    monkeypatch.setattr("threading.Thread.start", refuse)
+    with pytest.raises(OutOfMemory, match="the system refused thread 1 of the 1"):
+        all_reviews(ImdbSource(npz, index))
 
 
 @pytest.mark.parametrize("protocol", range(6))

@@ -14,6 +14,7 @@ from typing import IO
 import numpy as np
 
 from ..system.errors import DataError
+from ..system.memory import require_threads
 from ..text.readers.zip import check_directory
 from ..text.reviews import Reviews
 from ..text.vocabulary import FIRST_WORD_ID, START_ID
@@ -137,6 +138,7 @@ def _read_sequences(file: IO[bytes], size: int) -> tuple[np.ndarray, np.ndarray]
     structure: list[bytes] = []
     list_starts: list[np.ndarray] = []
     data = head[start + 1 :]
+    require_threads(1)  # a thread that is refused says nothing of the file
     with ThreadPoolExecutor(1) as inflater:
         ahead = inflater.submit(file.read, _BLOCK_BYTES)
         while data:
