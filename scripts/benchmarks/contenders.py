@@ -5,7 +5,6 @@ import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from .measuring import (
     add_peers_option,
     disk_bytes,
     measure,
-    save,
     spread,
     tell,
     versions,
@@ -49,11 +47,16 @@ class Contender:
 
     name: str
     title: str
-    phases: dict[str, tuple[str, ...]]
+    train: tuple[str, ...]
+    prepare: tuple[str, ...] = ()
     package: str | None = None
     """The package it needs from the extra `benchmark`: then it runs with the peers' interpreter."""
-    read: Callable[[dict[str, dict]], dict[str, Any]] | None = None
-    """Returns epoch_seconds and test_accuracy from what the phases printed; None: it is in there."""
+
+    @property
+    def phases(self) -> dict[str, tuple[str, ...]]:
+        """The commands by name, in order."""
+        every = {"prepare": self.prepare, "train": self.train}
+        return {phase: command for phase, command in every.items() if command}
 
     def reason_to_skip(self, installed: dict[str, str]) -> str | None:
         """Say why it cannot be measured with the `installed` packages; None if it can."""
@@ -67,178 +70,112 @@ def _program(name: str, *options: str) -> tuple[str, ...]:
     return ("{python}", path, "--work", "{work}", "--seed", "{seed}", *options)
 
 
-def _prepare(split: str = "described", ngrams: int = 1) -> tuple[str, ...]:
-    command = (*COMMAND, "prepare", "imdb", "--json", "--split", split, "--out", "{work}/data")
-    # as many as are trained on by default
-    features = ("--max-features", "10000")
-    return (*command, "--ngrams", str(ngrams), *features) if ngrams > 1 else command
+def _on_our_data(name: str, title: str, program: str, *options: str) -> Contender:
+    train = _program(program, "--dataset", "{work}/data", *options)
+    return Contender(name, title, train, _PREPARE)
 
 
-def _ours(split: str, ngrams: int = 1, *options: str) -> dict[str, tuple[str, ...]]:
-    train = (*COMMAND, "train", "{work}/data", "--run", "{work}/run", "--seed", "{seed}", "--json")
-    return {"prepare": _prepare(split, ngrams), "train": (*train, *options)}
+def _on_text(name: str, title: str, package: str, form: str, program: str, *options: str) -> Contender:
+    prepare = _program("write_text", "--format", form)
+    return Contender(name, title, _program(program, *options), prepare, package)
 
 
-def _read_ours(said: dict[str, dict]) -> dict[str, Any]:
-    summary = said["train"]  # which tests on the test split after each epoch, as the tutorial's code does
-    return {
-        "epoch_seconds": summary["seconds"]["epochs"],
-        "test_accuracy": summary["val_accuracy"],
-    }
-
-
-def _text(form: str, program: str, ngrams: int) -> dict[str, tuple[str, ...]]:
-    return {
-        "prepare": _program("write_text", "--format", form),
-        "train": _program(program, "--ngrams", str(ngrams)),
-    }
-
+_PREPARE = (*COMMAND, "prepare", "imdb", "--json", "--out", "{work}/data")
+_TRAIN = (*COMMAND, "train", "{work}/data", "--run", "{work}/run", "--seed", "{seed}", "--json")
+_RECIPE = (*_PREPARE, "--recipe", "ngrams")
+_BIGRAMS = (*_PREPARE, "--ngrams", "2", "--max-features", "10000")  # as many as words by default
+_FASTTEXT = ("fasttext-community", "fasttext", "fast_text", "--ngrams")
+_VOWPAL_WABBIT = ("vowpalwabbit", "vowpal-wabbit", "vowpal_wabbit", "--ngrams")
 
 CONTENDERS = (
-    Contender(OURS, "`lowmem-sentiment`: `prepare`, `train`", _ours("described"), None, _read_ours),
-    Contender(
-        "python",
-        "`lowmem-sentiment`: `train()` called from Python",
-        {"prepare": _prepare(), "train": _program("python_train", "--dataset", "{work}/data")},
-        None,
-        _read_ours,
-    ),
-    Contender(
-        "ours-bigrams",
-        "`lowmem-sentiment`, `--ngrams 2`",
-        _ours("described", 2),
-        None,
-        _read_ours,
-    ),
-    Contender(
-        "ours-recipe",
-        "`lowmem-sentiment`, `--recipe ngrams`",
-        {**_ours("described"), "prepare": (*_prepare(), "--recipe", "ngrams")},
-        None,
-        _read_ours,
-    ),
+    Contender(OURS, "`lowmem-sentiment`: `prepare`, `train`", _TRAIN, _PREPARE),
+    _on_our_data("python", "`lowmem-sentiment`: `train()` called from Python", "python_train"),
+    Contender("ours-bigrams", "`lowmem-sentiment`, `--ngrams 2`", _TRAIN, _BIGRAMS),
+    Contender("ours-recipe", "`lowmem-sentiment`, `--recipe ngrams`", _TRAIN, _RECIPE),
     Contender(
         "ours-recipe-400",
         "the same, `--max-features 400000`",
-        {
-            **_ours("described"),
-            "prepare": (*_prepare(), "--recipe", "ngrams", "--max-features", "400000"),
-        },
-        None,
-        _read_ours,
+        _TRAIN,
+        (*_RECIPE, "--max-features", "400000"),
     ),
     Contender(
         "ours-500",
         "`lowmem-sentiment`, `--batch-size 500`",
-        _ours("described", 1, "--batch-size", "500"),
-        None,
-        _read_ours,
+        (*_TRAIN, "--batch-size", "500"),
+        _PREPARE,
     ),
     Contender(
         "tutorial",
         "the tutorial's way: dense float64 rows, batches of 500",
-        {"train": _program("tutorial", "--split", "described")},
+        _program("tutorial", "--split", "described"),
     ),
-    Contender(
+    _on_our_data(
         "keras",
         "stock Keras' `fit` on the same batches, 50 steps per execution",
-        {
-            "prepare": _prepare(),
-            "train": _program("stock_keras", "--dataset", "{work}/data", "--adam", "keras"),
-        },
+        "stock_keras",
+        "--adam",
+        "keras",
     ),
-    Contender(
+    _on_our_data(
         "keras-fused",
         "the same with our fused Adam and one thread",
-        {
-            "prepare": _prepare(),
-            "train": _program("stock_keras", "--dataset", "{work}/data", "--adam", "fused"),
-        },
+        "stock_keras",
+        "--adam",
+        "fused",
     ),
     Contender(
         "floor",
         "*the network alone, on one constant batch (learns nothing)*",
-        {"train": _program("floor")},
+        _program("floor"),
     ),
-    Contender(
+    _on_our_data(
         "one-hot",
         "stock Keras, `one_hot` and `reduce_max` a batch",
-        {
-            "prepare": _prepare(),
-            "train": _program("one_hot", "--dataset", "{work}/data", "--steps", str(ONE_HOT_STEPS)),
-        },
+        "one_hot",
+        "--steps",
+        str(ONE_HOT_STEPS),
     ),
     Contender(
         "pytorch",
         "PyTorch, `EmbeddingBag` and fused Adam",
-        {"train": _program("pytorch")},
-        "torch",
+        _program("pytorch"),
+        package="torch",
     ),
     Contender(
         "sklearn-mlp",
         "scikit-learn `MLPClassifier` on CSR",
-        {"train": _program("scikit_learn", "--model", "mlp")},
-        "scikit-learn",
+        _program("scikit_learn", "--model", "mlp"),
+        package="scikit-learn",
     ),
     Contender(
         "sklearn-logistic",
         "scikit-learn `LogisticRegression` on CSR",
-        {"train": _program("scikit_learn", "--model", "logistic")},
-        "scikit-learn",
+        _program("scikit_learn", "--model", "logistic"),
+        package="scikit-learn",
     ),
-    Contender(
-        "fasttext-unigrams",
-        "fastText, unigrams, 5 epochs",
-        _text("fasttext", "fast_text", 1),
-        "fasttext-community",
-    ),
-    Contender(
-        "fasttext-bigrams",
-        "fastText, bigrams, 5 epochs",
-        _text("fasttext", "fast_text", 2),
-        "fasttext-community",
-    ),
-    Contender(
-        "vw-unigrams",
-        "Vowpal Wabbit, unigrams, 1 pass",
-        _text("vowpal-wabbit", "vowpal_wabbit", 1),
-        "vowpalwabbit",
-    ),
-    Contender(
-        "vw-bigrams",
-        "Vowpal Wabbit, bigrams, 1 pass",
-        _text("vowpal-wabbit", "vowpal_wabbit", 2),
-        "vowpalwabbit",
-    ),
-    Contender(
-        "vw-trigrams",
-        "Vowpal Wabbit, 1-3-grams, 1 pass",
-        _text("vowpal-wabbit", "vowpal_wabbit", 3),
-        "vowpalwabbit",
-    ),
-    Contender(
+    _on_text("fasttext-unigrams", "fastText, unigrams, 5 epochs", *_FASTTEXT, "1"),
+    _on_text("fasttext-bigrams", "fastText, bigrams, 5 epochs", *_FASTTEXT, "2"),
+    _on_text("vw-unigrams", "Vowpal Wabbit, unigrams, 1 pass", *_VOWPAL_WABBIT, "1"),
+    _on_text("vw-bigrams", "Vowpal Wabbit, bigrams, 1 pass", *_VOWPAL_WABBIT, "2"),
+    _on_text("vw-trigrams", "Vowpal Wabbit, 1-3-grams, 1 pass", *_VOWPAL_WABBIT, "3"),
+    _on_text(
         "tfidf-logistic",
         "scikit-learn `LogisticRegression` on TF-IDF of 1-2-grams",
-        {"prepare": _program("write_text", "--format", "fasttext"), "train": _program("tf_idf")},
         "scikit-learn",
+        "fasttext",
+        "tf_idf",
     ),
-    Contender(
-        "nb-svm",
-        "NB-SVM of Wang and Manning, 1-2-grams",
-        {"prepare": _program("write_text", "--format", "fasttext"), "train": _program("nb_svm")},
-        "scikit-learn",
-    ),
+    _on_text("nb-svm", "NB-SVM of Wang and Manning, 1-2-grams", "scikit-learn", "fasttext", "nb_svm"),
     Contender(
         "tutorial-printed",
         "the tutorial's code as printed: trains on 10,000",
-        {"train": _program("tutorial", "--split", "tutorial")},
+        _program("tutorial", "--split", "tutorial"),
     ),
     Contender(
         "ours-printed",
         "`lowmem-sentiment` on that split (`--split tutorial`)",
-        _ours("tutorial"),
-        None,
-        _read_ours,
+        _TRAIN,
+        (*_PREPARE, "--split", "tutorial"),
     ),
 )
 
@@ -252,7 +189,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_peers_option(parser)
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure the chosen contenders in turn, and return what contenders.json holds."""
     chosen = [
         contender
         for contender in CONTENDERS
@@ -280,9 +218,7 @@ def run(options: argparse.Namespace) -> None:
                 f"{record['peak_resident_bytes'] / MB:.0f} MB"
             )
     rows = summarise([(each, runs[each.name], reasons[each.name]) for each in chosen])
-    result = {"data": data, "peer_versions": peers, "contenders": rows}
-    save(options.out, result)
-    print("\n".join(table(result)))
+    return {"data": data, "peer_versions": peers, "contenders": rows}
 
 
 def measure_contender(
@@ -297,7 +233,9 @@ def measure_contender(
             measured = measure(filled)
             phases[phase], said[phase] = measured.costs(), json.loads(measured.output)
         disk = disk_bytes(Path(work))
-    last = said[list(said)[-1]]
+    last = said["train"]
+    if "val_accuracy" in last:  # our summary; it tests on the test split after each epoch
+        last = {"epoch_seconds": last["seconds"]["epochs"], "test_accuracy": last["val_accuracy"]}
     record = {
         "seed": seed,
         "seconds": sum(costs["seconds"] for costs in phases.values()),
@@ -306,7 +244,7 @@ def measure_contender(
         "peak_anonymous_bytes": max(costs["peak_anonymous_bytes"] for costs in phases.values()),
         "disk_bytes": disk,
         "phases": phases,
-        **(contender.read(said) if contender.read else last),
+        **last,
     }
     if "prepare" in phases:
         record["preparation_seconds"] = phases["prepare"]["seconds"]
@@ -353,42 +291,3 @@ def _data() -> dict[str, Any]:
 
     told = find_imdb_source("npz").describe()
     return {"name": told["description"], "sha256": told["sha256"], "reviews": told["reviews"]}
-
-
-# --- as text ---
-
-
-def table(result: dict[str, Any]) -> list[str]:
-    """Return the lines of a table with median, range and ratio."""
-    lines = [
-        f"{'':20}{'whole s':>25}{'prep. s':>9}{'epoch s':>25}{'resident MB':>32}{'anon. MB':>10}"
-        f"{'disk MB':>9}{'accuracy':>10}"
-    ]
-    for row in result["contenders"]:
-        if "skipped" in row:
-            lines.append(f"{row['name']:20}skipped: {row['skipped']}")
-            continue
-        accuracy = f"{row['test_accuracy']:.4f}" if "test_accuracy" in row else "-"
-        lines.append(
-            f"{row['name']:20}{_cell(row, 'seconds', 1, 1):>25}{_preparation(row):>9}"
-            f"{_cell(row, 'epoch_seconds', 1, 2):>25}"
-            f"{_cell(row, 'peak_resident_bytes', MB, 0):>32}"
-            f"{row['peak_anonymous_bytes']['median'] / MB:>10,.0f}"
-            f"{row['disk_bytes']['median'] / MB:>9,.0f}{accuracy:>10}"
-        )
-        if "extrapolated" in row:
-            lines.append(f"{'':20}{row['extrapolated']}")
-    return lines
-
-
-def _preparation(row: dict[str, Any]) -> str:
-    return f"{row['preparation_seconds']['median']:.1f}" if "preparation_seconds" in row else "-"
-
-
-def _cell(row: dict[str, Any], name: str, unit: float, digits: int) -> str:
-    """Return "median (least-most) xRATIO"."""
-    if name not in row:
-        return "-"
-    median, least, most = (row[name][each] / unit for each in ("median", "least", "most"))
-    ratio = f" x{row['ratio'][name]:.2f}" if name in row["ratio"] else ""
-    return f"{median:,.{digits}f} ({least:,.{digits}f}-{most:,.{digits}f}){ratio}"

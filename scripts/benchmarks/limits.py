@@ -17,7 +17,7 @@ from typing import Any
 from lowmem_sentiment.system.memory import MB
 
 from . import contenders
-from .measuring import disk_bytes, measure, save, tell
+from .measuring import disk_bytes, measure, tell
 
 SIZES = (1_024, 512, 448, 384, 352, 320, 288, 256)
 BEARABLE = 1.5  # times the unlimited time
@@ -102,7 +102,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--sizes", type=int, nargs="+", default=SIZES, metavar="MB", help="limits, of 10^6 bytes each")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure each limit, and return what limits.json holds."""
     hierarchy = find_hierarchy()
     reason = reason_to_skip(hierarchy)
     if reason or hierarchy is None:
@@ -119,14 +120,12 @@ def run(options: argparse.Namespace) -> None:
             tell(f"{number + 1}/{options.runs} limit {size or 'none'}: {told}")
             if not records[-1]["completed"]:
                 break
-    result = {
+    return {
         "cgroup_version": hierarchy.version,
         "runs": options.runs,
         "bearable": BEARABLE,
         "rows": summarise(runs),
     }
-    save(options.out, result)
-    print("\n".join(table(result)))
 
 
 def _measure(
@@ -196,16 +195,3 @@ def least_bearable(result: dict[str, Any]) -> int | None:
             break
         least = row["limit_bytes"]
     return least
-
-
-def table(result: dict[str, Any]) -> list[str]:
-    lines = [f"{'limit':>10}{'seconds':>10}{'of no limit':>13}"]
-    for row in result["rows"]:
-        size = f"{row['limit_bytes'] / MB:,.0f} MB" if row["limit_bytes"] else "none"
-        if row["completed"]:
-            lines.append(f"{size:>10}{row['seconds']:>10.1f}{row['ratio']:>13.2f}")
-        else:
-            lines.append(f"{size:>10}  {row['ended']}")
-    least = least_bearable(result)
-    within = f"down to {least / MB:,.0f} MB" if least else "at none of these limits"
-    return [*lines, f"completes in at most {result['bearable']} times the time {within}"]

@@ -192,12 +192,6 @@ def versions(python: str, packages: Sequence[str]) -> dict[str, str]:
     return json.loads(found.stdout)
 
 
-def save(file: Path, result: dict[str, Any]) -> None:
-    """Write a result, with its circumstances first."""
-    file.parent.mkdir(exist_ok=True)
-    file.write_text(json.dumps({**circumstances(), **result}, indent=1) + "\n")
-
-
 def add_peers_option(parser: argparse.ArgumentParser) -> None:
     """Add --peers, the interpreter that runs other software."""
     parser.add_argument(

@@ -7,7 +7,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from .measuring import COMMAND, PEER_PACKAGES, add_peers_option, measure, save, tell, versions
+from lowmem_sentiment.monitoring.markdown import markdown_table
+
+from .measuring import COMMAND, PEER_PACKAGES, add_peers_option, measure, tell, versions
 
 OURS = "lowmem-sentiment"
 PEERS = {
@@ -34,7 +36,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_peers_option(parser)
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure each set, print a table, and return what other-data.json holds."""
     peers = versions(options.peers, PEER_PACKAGES)
     sets = sorted(path.parent for path in options.data.glob("*/train.jsonl"))
     rows: list[dict[str, Any]] = []
@@ -54,9 +57,8 @@ def run(options: argparse.Namespace) -> None:
                 runs = [json.loads(measure((*program, seed)).output) for seed in range(options.runs)]
             row["sets"][data.name] = runs
             tell(f"{name}, {data.name}: {_mean(runs, 'accuracy'):.1f}, {_mean(runs, 'macro_f1'):.1f}")
-    result = {"peer_versions": peers, "rows": rows}
-    save(options.out, result)
-    print("\n".join(table(result)))
+    print(table(rows))
+    return {"peer_versions": peers, "rows": rows}
 
 
 def _measure_ours(data: Path, characters: bool, options: argparse.Namespace) -> list[dict[str, float]]:
@@ -79,15 +81,14 @@ def _mean(runs: list[dict[str, float]], name: str) -> float:
     return 100 * statistics.fmean(run[name] for run in runs)
 
 
-def table(result: dict[str, Any]) -> list[str]:
+def table(rows: list[dict[str, Any]]) -> str:
     """Return a Markdown table: accuracy by set, and the means of accuracy and macro F1."""
-    sets = list(result["rows"][0]["sets"])
-    head = ["test accuracy in %", *sets, "mean", "macro F1"]
-    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
-    for row in result["rows"]:
+    sets = list(rows[0]["sets"])
+    lines = []
+    for row in rows:
         accuracy, f1 = (
             [_mean(row["sets"][name], what) for name in sets] for what in ("accuracy", "macro_f1")
         )
-        cells = [row["title"], *(f"{value:.1f}" for value in [*accuracy, statistics.fmean(accuracy)])]
-        lines.append(f"| {' | '.join([*cells, f'{statistics.fmean(f1):.1f}'])} |")
-    return lines
+        figures = [*accuracy, statistics.fmean(accuracy), statistics.fmean(f1)]
+        lines.append([row["title"], *(f"{figure:.1f}" for figure in figures)])
+    return markdown_table(["test accuracy in %", *sets, "mean", "macro F1"], lines)

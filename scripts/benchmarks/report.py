@@ -87,12 +87,18 @@ def fill(text: str, results: Path) -> str:
 
 def block(name: str, results: Path) -> str:
     """Return a block's Markdown; a line that says so where its JSON is not there."""
-    needed, values = BLOCKS[name]
+    needed, _ = BLOCKS[name]
     file = results / f"{needed}.json"
     if not file.exists():
         return f"Not measured yet: `python scripts/benchmark.py {needed}`."
+    return text_of(name, json.loads(file.read_text()), results)
+
+
+def text_of(name: str, result: dict[str, Any], results: Path = RESULTS) -> str:
+    """Return the Markdown of one result's block."""
+    _, values = BLOCKS[name]
     template = Template((TEMPLATES / f"{name}.md").read_text().strip())
-    return template.substitute(values(json.loads(file.read_text()), results))
+    return template.substitute(values(result, results))
 
 
 # --- contenders ---
@@ -216,7 +222,7 @@ def _contenders(result: dict[str, Any], results: Path) -> dict[str, str]:
         "table": _table(header, rows),
         "notes": "\n".join(notes),
         "circumstances": _circumstances(result, OWN | PEERS),
-        "spread": f"{max(spreads):.0%}",
+        "spread": f"{max(spreads, default=0):.0%}",
     }
 
 

@@ -12,14 +12,7 @@ from typing import Any
 
 from lowmem_sentiment.system.memory import MB
 
-from .measuring import (
-    COMMAND,
-    ROOT,
-    disk_bytes,
-    measure,
-    save,
-    tell,
-)
+from .measuring import COMMAND, ROOT, disk_bytes, measure, tell
 
 SYNTHETIC = ROOT / "scripts" / "synthetic.py"
 LIKE_IMDB = 50_000  # reviews
@@ -44,7 +37,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         add(f"--{name}", type=int, nargs="*", default=default, metavar="N", help="points of that series")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure each point of the series, and return what scaling.json holds."""
     series: dict[str, list[dict]] = {name: [] for name in TITLES}
 
     def note(name: str, at: int, point: dict[str, Any]) -> None:
@@ -66,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
             row = measure_reviews(reviews, Path(folder), runs)
             note("reviews", reviews, row)
     source = json.loads(prepared.output)["source"]
-    result = {
+    return {
         "data": {
             "words": source["description"],
             "sha256": source["sha256"],
@@ -75,14 +69,6 @@ def run(options: argparse.Namespace) -> None:
         "runs": options.runs,
         "series": series,
     }
-    save(options.out, result)
-    for name, points in series.items():
-        print("\n".join([f"{TITLES[name]:>16}   epoch s   step ms  resident MB  anonymous MB"]))
-        for point in points:
-            print(
-                f"{point['at']:>16,}{point['epoch_seconds']:>10.2f}{point['step_seconds'] * 1000:>10.3f}"
-                f"{point['peak_resident_bytes'] / MB:>13,.0f}{point['peak_anonymous_bytes'] / MB:>14,.0f}"
-            )
 
 
 def measure_reviews(reviews: int, folder: Path, runs: int) -> dict[str, Any]:
