@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 PHASES = {
@@ -97,14 +98,26 @@ class _Clock:
             yield item
 
 
+class _NoThread(ThreadPoolExecutor):
+    """Runs what is submitted at once, in the calling thread."""
+
+    def submit(self, call: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(call(*args, **options))
+        return done
+
+
 def _time_first_executions(clock: _Clock) -> None:
-    """Count the first call of each compiled execution, which traces its graph, as a phase."""
+    """Count tracing, and the first call of each compiled execution, as a phase, in one thread."""
+    loop: Any = importlib.import_module("lowmem_sentiment.training.loop")
+    loop.ThreadPoolExecutor = _NoThread
     single_process: Any = importlib.import_module("lowmem_sentiment.training.single_process")
-    compile_execution = single_process.compile_execution
+    phase = "tracing, and the first execution of each graph"
+    compile_execution = clock.timed(phase, single_process.compile_execution)
 
     def compile_and_time(*arguments: Any, **options: Any) -> Any:
         execute = compile_execution(*arguments, **options)
-        calls = iter([clock.timed("tracing, and the first execution of each graph", execute)])
+        calls = iter([clock.timed(phase, execute)])
         return lambda *arguments: next(calls, execute)(*arguments)
 
     single_process.compile_execution = compile_and_time

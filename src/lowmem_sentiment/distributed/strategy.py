@@ -73,7 +73,9 @@ class DistributedStrategy(SingleProcess):
 
         tf.function(lambda: self.strategy.run(shift))()
 
-    def compile_execution(self, model: keras.Model, step: Step) -> Execute:
+    def compile_execution(
+        self, model: keras.Model, step: Step, batches: tf.data.Dataset | None = None
+    ) -> Execute:
         def step_of_replica(batch: Any, reviews_in_batch: tf.Tensor) -> None:
             batch = self._of_replica(batch)
             here = tf.cast(tf.size(batch[1]) * self.replicas, tf.float32)

@@ -125,7 +125,7 @@ _OF_TENSORFLOW = 1_500 << 20  # bytes of addresses, on 2 cores: threads' stacks 
 
 _require_avx()
 require_addresses(_OF_TENSORFLOW)
-require_threads(10 + 2 * (os.cpu_count() or 1))
+require_threads(11 + 2 * (os.cpu_count() or 1))
 # One heap each of glibc's malloc for the step, the pipeline and the main thread. Threads that share a
 # heap wait for each other at each of a step's hundred temporaries: with one heap for all an epoch of the
 # default run takes 1.8 s instead of 1.55. Each heap keeps some of the memory freed in it: three cost 4 MB

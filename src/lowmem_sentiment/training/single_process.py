@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..model.tensorflow import keras
+from ..model.tensorflow import keras, tf
 from .step import Execute, Step, compile_execution
 
 Result = TypeVar("Result")
@@ -36,9 +36,15 @@ class SingleProcess:
     def vary_dropout_seeds(self, model: keras.Model) -> None:
         """Make the replicas of a model that has the chief's seeds draw different dropout masks."""
 
-    def compile_execution(self, model: keras.Model, step: Step) -> Execute:
-        """Return a function that runs several steps on every replica in one call."""
-        return compile_execution(step, run_eagerly=model.run_eagerly, jit_compile=model.jit_compile)
+    def compile_execution(
+        self, model: keras.Model, step: Step, batches: tf.data.Dataset | None = None
+    ) -> Execute:
+        """Return a function that runs several steps on every replica in one call.
+
+        A single process traces it now if `batches` are given, otherwise in the first call.
+        """
+        eagerly, with_xla = model.run_eagerly, model.jit_compile
+        return compile_execution(step, batches, run_eagerly=eagerly, jit_compile=with_xla)
 
     def agree_on(self, stop: threading.Event) -> threading.Event:
         """Return the event that is set on all workers after the same step, when `stop` is set on one."""
