@@ -10,21 +10,20 @@ import argparse
 import hashlib
 import json
 import random
-import re
 import shlex
-import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lowmem_sentiment.distributed.tf_config import without_cluster
 from lowmem_sentiment.monitoring.event_reader import read_values
-from lowmem_sentiment.runs.run_directory import RUN, RunDirectory
-from lowmem_sentiment.system.errors import LowmemError, OutputExists
-from lowmem_sentiment.system.files import UNFINISHED, locked, writing
+from lowmem_sentiment.runs.run_directory import RunDirectory
+from lowmem_sentiment.system.errors import LowmemError
+from lowmem_sentiment.system.files import writing
 from lowmem_sentiment.system.npz import read_arrays
 from lowmem_sentiment.system.progress import Bar, Progress, no_progress
 
@@ -59,74 +58,37 @@ def verify_resume(
 ) -> dict[str, Any]:
     """Train on `dataset` undisturbed and with `kills` kills, and return both runs' digests.
 
-    `work` is a directory for the two runs; runs of an earlier verification are removed first, and
-    anything else in it is refused (OutputExists); `options` are further ones of `train`.
-    The moments are drawn from `seed`, after the process has started up; a run that ends before its
-    kill is followed by another, so that every kill counts.
+    The runs are kept in a new folder in `work`; `options` are further ones of `train`. The moments are
+    drawn from `seed`, after the process has started up; a run that ends before its kill is followed by
+    another, so that every kill counts.
     """
-    work = Path(work)
-    _empty(work)
+    with writing(Path(work)):
+        Path(work).mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="verify-", dir=work))
     command = [sys.executable, "-m", "lowmem_sentiment", "train", str(dataset), *options]
     begun = time.monotonic()
-    _run_to_end([*command, "--run", str(work / "undisturbed")])
+    _killed([*command, "--run", str(folder / "undisturbed")], None)
     longest = time.monotonic() - begun
-    expected, done, generator = digests(work / "undisturbed"), 0, random.Random(seed)
+    expected, done, generator = digests(folder / "undisturbed"), 0, random.Random(seed)
     rounds: list[dict[str, Any]] = []
     while done < kills:
-        run = RunDirectory(work / f"killed-{len(rounds) + 1}")
-        here = 0
-        for _ in _kills(command, run, longest, kills - done, generator):
-            here += 1
-            progress("kill and resume", done + here, kills, unit="kills")
-        done += here
-        found = digests(run.path)
-        rounds.append({"kills": here, "identical": found == expected, **found})
+        run, before = folder / f"killed-{len(rounds) + 1}", done
+        killed = True
+        while killed:
+            how = "--resume" if RunDirectory(run).config_file.exists() else "--run"
+            # Starting takes a part of the time; moments before it kill nothing of interest.
+            after = generator.uniform(0.3, 0.7) * longest if done < kills else None
+            killed = _killed([*command, how, str(run)], after)
+            done += killed
+            progress("kill and resume", done, kills, unit="kills")
+        found = digests(run)
+        rounds.append({"kills": done - before, "identical": found == expected, **found})
     return {
         "kills": done,
         "runs": rounds,
         "undisturbed": expected,
         "identical": all(entry["identical"] for entry in rounds),
     }
-
-
-def _kills(
-    command: list[str], run: RunDirectory, longest: float, most: int, generator: random.Random
-) -> Iterator[None]:
-    """Train `run` to its end with up to `most` kills in between, and yield at each."""
-    while True:
-        resumed = run.config_file.exists()
-        # Starting takes a part of the time; moments before it kill nothing of interest.
-        after = generator.uniform(0.3, 0.7) * longest if most else None
-        if not _killed([*command, "--resume" if resumed else "--run", str(run.path)], after):
-            return
-        most -= 1
-        yield
-
-
-def _empty(work: Path) -> None:
-    """Make a directory, or remove the runs of a verification before from it.
-
-    Raises OutputExists where there is anything else in it.
-    """
-    with writing(work):
-        work.mkdir(parents=True, exist_ok=True)
-        left = sorted(work.iterdir())
-    for path in left:
-        ours = re.fullmatch(rf"(undisturbed|killed-\d+)({UNFINISHED})?", path.name)
-        if not ours or (not ours[2] and not RUN.recognises(path)):
-            raise OutputExists(
-                f"{work} holds {path.name}, which verify-resume did not make; expected an empty directory"
-            )
-    for path in left:
-        if not path.name.endswith(UNFINISHED):  # what a killed process left, the next one removes
-            with locked(path):
-                shutil.rmtree(path)
-
-
-def _run_to_end(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=without_cluster())
-    if done.returncode:
-        raise LowmemError(f"training failed: {done.stderr.strip()[-500:]}")
 
 
 def _killed(command: list[str], after: float | None) -> bool:
@@ -146,13 +108,13 @@ def _killed(command: list[str], after: float | None) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the digests as one JSON object; return 1 where a resumed run differs."""
+    """Print the digests as one JSON object; return 1 if a resumed run differs."""
     parser = argparse.ArgumentParser(
         description="Kill training at random moments, resume it, and compare it with an undisturbed run."
     )
     add = parser.add_argument
     add("dataset", type=Path, metavar="DATASET", help="a dataset directory")
-    add("--work", type=Path, required=True, metavar="DIR", help="directory for the runs; emptied first")
+    add("--work", type=Path, required=True, metavar="DIR", help="directory for the runs")
     add("--kills", type=int, default=10, metavar="N", help="how many times to kill (default: 10)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the moments (default: 0)")
     add("--options", type=shlex.split, default=[], metavar="TEXT",

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import run_cli, wait_for
-from verify_resume import digests, verify_resume
+from verify_resume import _killed, digests, verify_resume
 
 from lowmem_sentiment.cli import main
 from lowmem_sentiment.model import variables
@@ -168,8 +168,12 @@ def test_a_run_resumes_with_a_model_that_takes_rows_over_all_words_when_forced(d
 
 @pytest.mark.slow
 def test_verify_resume_finds_killed_runs_identical(dataset, tmp_path, monkeypatch):
-    """The script as it is, but for its first run, which needs no process; `faults` kill at each call."""
-    monkeypatch.setattr("verify_resume._run_to_end", lambda command: main(command[3:]))
+    """The script as it is, but what it does not kill needs no process; `faults` kill at each call."""
+
+    def train_here_unless_killed(command, after):
+        return _killed(command, after) if after else main(command[3:])
+
+    monkeypatch.setattr("verify_resume._killed", train_here_unless_killed)
     options = ["--epochs", "20", "--hidden", "6,4", "--save-every", "2"]
     result = verify_resume(dataset.directory, tmp_path / "work", kills=1, options=options)
     assert result["kills"] >= 1
