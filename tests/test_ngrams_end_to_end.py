@@ -130,7 +130,9 @@ def test_every_file_of_a_run_on_scaled_ngrams_predicts_the_same(tmp_path):
     train(dataset, run.path, replace(settings_by_recipe(dataset), epochs=2))
     kernel = NumpyModel.load(run).kernels[0]
     assert kernel.dtype == np.float16
-    for_keras = run.load_model().layers[0].kernel.numpy()
+    from lowmem_sentiment.model.keras_model import load_model
+
+    for_keras = load_model(run).layers[0].kernel.numpy()
     assert for_keras.dtype == np.float32 and (for_keras == kernel).all()
     with np.load(run.state_file) as state:  # further training starts from what training reached
         unrounded = state["variable_0"]

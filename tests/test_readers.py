@@ -20,6 +20,12 @@ from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.system.errors import DataError, InputMissing
 
 
+def keras_model(path):
+    from lowmem_sentiment.model.keras_model import load_model
+
+    return load_model(RunDirectory(path))
+
+
 def verify(path):
     for split in Dataset(path).splits:
         Dataset(path).verify(split)
@@ -61,7 +67,7 @@ OF_RUN = {
         lambda path: RunDirectory(path).vocabulary(),
     ],
     "weights.npz": [Predictor, evaluate, lambda path: copy(path, "weights")],
-    "model.keras": [lambda path: copy(path, "keras"), lambda path: RunDirectory(path).load_model()],
+    "model.keras": [lambda path: copy(path, "keras"), keras_model],
     "summary.json": [lambda path: RunDirectory(path).summary()],
     "checksums.json": [Predictor, evaluate, lambda path: RunDirectory(path).summary()],
     "tensorboard/*/events*": [warned],

@@ -199,7 +199,7 @@ def test_the_run_directory_is_that_of_one_machine(pair, one_process):
     assert {path.name for path in pair.run.iterdir()} == {path.name for path in one_process.iterdir()}
     assert [epoch["step"] for epoch in history(pair.run)] == [19 * nth for nth in range(1, 7)]
     summary = RunDirectory(pair.run).summary()
-    assert summary["reviews"] == {"train": 128, "validation": 32}
+    assert summary.reviews == {"train": 128, "validation": 32}
     assert sorted(path.name for path in pair.folder.iterdir()) == ["run", "worker-0.npz", "worker-1.npz"]
 
 

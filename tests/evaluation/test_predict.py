@@ -132,12 +132,12 @@ def test_prediction_is_what_keras_gives(labels, tmp_path, trained):
     import keras
     import tensorflow as tf
 
-    from lowmem_sentiment.model.keras_model import build_model
+    from lowmem_sentiment.model.keras_model import build_model, load_model
     from lowmem_sentiment.model.weights import to_arrays
 
     run, vocabulary = RunDirectory(trained), RunDirectory(trained).vocabulary()
     if labels == 2:
-        network = run.load_model()
+        network = load_model(run)
     else:
         network = build_model(vocabulary.num_ids, 3, hidden=(6, 5))
         run = RunDirectory(tmp_path / "run")

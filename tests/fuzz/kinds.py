@@ -291,7 +291,7 @@ def write_results(folder: Path) -> None:
     )
     for name, content in {"tune": state, "folds": folds}.items():
         (folder / name).mkdir()
-        content.write(folder / name / f"{name}.json")
+        content.write(folder / name)
 
 
 def result_of(command: Command, output: str, out: Path) -> Any:

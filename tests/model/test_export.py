@@ -170,8 +170,10 @@ def test_an_export_that_the_disk_refuses_is_one_error_and_leaves_nothing(trained
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [1_000, 8_000, 12_000])
 def test_a_model_that_the_disk_refuses_is_one_error_and_the_old_one_stays(trained, tmp_path, size):
+    from lowmem_sentiment.model.keras_model import load_model
+
     run = RunDirectory(shutil.copytree(trained, tmp_path / "run"))
-    model, whole = run.load_model(), run.model_file.read_bytes()
+    model, whole = load_model(run), run.model_file.read_bytes()
     model.compile("adam")
     files = sorted(path.name for path in run.path.iterdir())
     with limited_file_size(size), pytest.raises(OutputError, match=r"cannot write .*File too large"):

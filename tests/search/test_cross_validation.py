@@ -18,7 +18,6 @@ from lowmem_sentiment.search.cross_validation import (
     FORMAT,
     METRICS,
     SHARES,
-    VERSION,
     FoldResult,
     _State,
     cross_validate,
@@ -100,7 +99,7 @@ def test_equally_good_folds_have_an_interval_of_as_many_reviews(noisy, tmp_path)
     found = [FoldResult(share, fold, 40 if share == 1 else 28, 20, dict.fromkeys(METRICS, 1.0))
              for share in (1.0, *SHARES) for fold in range(3)]  # fmt: skip
     settings = TuneSettings(folds=3, learning_curve=True)
-    _State(FORMAT, VERSION, noisy.fingerprint, settings, found).write(tmp_path / FILE)
+    _State(FORMAT, 1, noisy.fingerprint, settings, found).write(tmp_path)
     result = cross_validate(noisy, tmp_path, settings)
     for name in ("accuracy", "macro_f1"):
         estimated = result.points[-1].metrics[name]

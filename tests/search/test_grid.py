@@ -17,7 +17,7 @@ from lowmem_sentiment.search.processes import Training
 from lowmem_sentiment.search.results import rank
 from lowmem_sentiment.search.settings import TuneSettings, parse_grid
 from lowmem_sentiment.search.space import grid_trials
-from lowmem_sentiment.search.state import FILE, FORMAT, Result, TuneState, open_state
+from lowmem_sentiment.search.state import FORMAT, Result, TuneState
 from lowmem_sentiment.search.tune import tune
 from lowmem_sentiment.sources.files import FilesSource
 from lowmem_sentiment.system.errors import OutputExists, Resumable, SettingsError
@@ -109,14 +109,14 @@ def test_combinations_are_ranked_by_their_mean_over_the_seeds(dataset):
 def test_another_grid_in_the_folder_measures_the_finished_runs_again(tmp_path):
     state = TuneState(FORMAT, 1, "f", TuneSettings(grid=("epochs=1,2",)), 8 << 30)
     state.results = [Result(1, 1, value=0.5), Result(2, 2, "failed")]
-    state.write(tmp_path / FILE)
-    again = open_state(tmp_path, TuneSettings(grid=("epochs=1,2",)), "f", 1)
+    state.write(tmp_path)
+    again = TuneState.open(tmp_path, TuneSettings(grid=("epochs=1,2",)), "f", memory_bytes=1)
     assert [result.candidate for result in again.results] == [1]  # what failed is tried again
-    assert open_state(tmp_path, TuneSettings(grid=("epochs=2",)), "f", 1).results == []
+    assert TuneState.open(tmp_path, TuneSettings(grid=("epochs=2",)), "f", memory_bytes=1).results == []
     by_loss = TuneSettings(grid=("epochs=1,2",), metric="loss")
-    assert open_state(tmp_path, by_loss, "f", 1).results == []
+    assert TuneState.open(tmp_path, by_loss, "f", memory_bytes=1).results == []
     with pytest.raises(OutputExists, match="holds a search with a different grid"):
-        open_state(tmp_path, TuneSettings(), "f", 1)
+        TuneState.open(tmp_path, TuneSettings(), "f", memory_bytes=1)
 
 
 def test_a_run_with_other_settings_in_the_way_is_named(dataset, trained, tmp_path):

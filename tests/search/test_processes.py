@@ -19,7 +19,7 @@ def test_a_run_is_resumed_with_its_epochs_also_where_train_has_them_by_default(d
 def test_a_run_that_is_not_there_is_made_and_another_one_replaced(dataset, trained, tmp_path):
     new = Training(dataset, TrainingSettings(epochs=3), RunDirectory(tmp_path / "new")).command()
     assert new[-4:] == ["--run", str(tmp_path / "new"), "--epochs", "3"]
-    other = Training(dataset, TrainingSettings(), RunDirectory(trained)).command(overwrite=True)
+    other = Training(dataset, TrainingSettings(), RunDirectory(trained), overwrite=True).command()
     assert other[-3:] == ["--run", str(trained), "--overwrite"]
 
 

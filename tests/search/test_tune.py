@@ -20,7 +20,7 @@ from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.search.results import choose, rank
 from lowmem_sentiment.search.settings import TuneSettings
 from lowmem_sentiment.search.space import SearchSpace, model_bytes
-from lowmem_sentiment.search.state import FILE, FORMAT, Result, TuneState, open_state
+from lowmem_sentiment.search.state import FILE, FORMAT, Result, TuneState
 from lowmem_sentiment.search.tune import _Search, tune
 from lowmem_sentiment.sources.files import FilesSource
 from lowmem_sentiment.sources.settings import FilesSettings
@@ -69,29 +69,29 @@ def test_the_state_is_read_back_as_it_was_written(tmp_path):
     settings = TuneSettings(runs=4)
     state = state_of(settings, Result(1, 2, value=0.5, metrics={"loss": 0.1}), Result(2, 1, "failed"))
     state.brackets = [9]
-    state.write(tmp_path / FILE)
-    read = open_state(tmp_path, settings, "f", 1)
+    state.write(tmp_path)
+    read = TuneState.open(tmp_path, settings, "f", memory_bytes=1)
     assert read.results == state.results and read.brackets == [9] and read.memory_bytes == 8 << 30
 
 
 def test_another_search_in_the_folder_is_refused_but_a_longer_one_resumes_it(tmp_path):
-    state_of(TuneSettings(runs=4), Result(1, 1, value=0.5)).write(tmp_path / FILE)
+    state_of(TuneSettings(runs=4), Result(1, 1, value=0.5)).write(tmp_path)
     with pytest.raises(OutputExists, match="holds a search with a different seed, dataset; choose"):
-        open_state(tmp_path, TuneSettings(runs=4, seed=1), "g", 1)
-    assert open_state(tmp_path, TuneSettings(minutes=5), "f", 1).settings.minutes == 5
+        TuneState.open(tmp_path, TuneSettings(runs=4, seed=1), "g", memory_bytes=1)
+    assert TuneState.open(tmp_path, TuneSettings(minutes=5), "f", memory_bytes=1).settings.minutes == 5
 
 
 def test_where_every_run_failed_they_are_tried_again(tmp_path):
-    state_of(TuneSettings(), Result(1, 1, "no space left")).write(tmp_path / FILE)
-    assert open_state(tmp_path, TuneSettings(), "f", 1).results == []
+    state_of(TuneSettings(), Result(1, 1, "no space left")).write(tmp_path)
+    assert TuneState.open(tmp_path, TuneSettings(), "f", memory_bytes=1).results == []
 
 
 def test_a_damaged_state_is_refused(tmp_path):
-    state_of(TuneSettings()).write(tmp_path / FILE)
+    state_of(TuneSettings()).write(tmp_path)
     text = (tmp_path / FILE).read_text()
     (tmp_path / FILE).write_text(text.replace('"seed": 0', '"seed": 1'))
     with pytest.raises(DataError, match="does not match its checksum"):
-        open_state(tmp_path, TuneSettings(), "f", 1)
+        TuneState.open(tmp_path, TuneSettings(), "f", memory_bytes=1)
 
 
 # --- the report ---
@@ -225,7 +225,8 @@ def test_a_killed_search_measures_what_undisturbed_runs_measure(three_labels, se
     from lowmem_sentiment.training.train import train
 
     out, _ = searched
-    state = open_state(out, TuneSettings(runs=4, seed=3, metric="macro_f1"), three_labels.fingerprint, 0)
+    settings = TuneSettings(runs=4, seed=3, metric="macro_f1")
+    state = TuneState.open(out, settings, three_labels.fingerprint, memory_bytes=0)
     best = max(state.results[:2], key=lambda result: (result.value, -result.candidate)).candidate
     trained = [(result.candidate, result.epochs) for result in state.results]
     second = [(candidate, 2) for candidate in sorted({1, best})]

@@ -64,8 +64,8 @@ def undisturbed(dataset, tmp_path_factory):
 @pytest.mark.slow
 def test_a_run_that_keeps_the_best_has_the_weights_of_that_epoch(undisturbed, dataset, tmp_path):
     summary = RunDirectory(undisturbed).summary()
-    assert summary["epoch"] == summary["best_epoch"] == summary["epochs"] - 2 < 7
-    train(dataset, tmp_path / "run", TrainingSettings(**FAST, epochs=summary["epoch"]))
+    assert summary.epoch == summary.best_epoch == summary.epochs - 2 < 7
+    train(dataset, tmp_path / "run", TrainingSettings(**FAST, epochs=summary.epoch))
     best, plain = (np.load(run / "weights.npz") for run in (undisturbed, tmp_path / "run"))
     for name in plain.files[1:]:
         np.testing.assert_array_equal(best[name], plain[name])

@@ -41,11 +41,12 @@ def unbalanced(tmp_path_factory) -> Dataset:
 @pytest.mark.slow
 def test_three_labels_train_and_evaluate(three, tmp_path):
     from lowmem_sentiment.evaluation.evaluate import evaluate
+    from lowmem_sentiment.model.keras_model import load_model
     from lowmem_sentiment.runs.run_directory import RunDirectory
     from lowmem_sentiment.training.train import train
 
     train(three, tmp_path / "run", SMALL)
-    network = RunDirectory(tmp_path / "run").load_model()
+    network = load_model(RunDirectory(tmp_path / "run"))
     assert network.output_shape == (None, 3)
     assert network.layers[-1].activation.__name__ == "softmax"
     evaluation = evaluate(tmp_path / "run")

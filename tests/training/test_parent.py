@@ -48,7 +48,7 @@ def test_a_run_trains_on_from_the_weights_of_its_parent_and_records_it(old):
     assert summary.parent == str((old / "parent").resolve())
     assert RunDirectory(old / "child").config()["parent"]["path"] == summary.parent
     train(old / "new", old / "alone", replace(SMALL, epochs=1))
-    assert summary.metrics["loss"] < RunDirectory(old / "alone").summary()["loss"]
+    assert summary.metrics["loss"] < RunDirectory(old / "alone").summary().metrics["loss"]
     scores = [evaluate(old / name, old / "new").accuracy for name in ("child", "alone")]
     assert scores[0] >= scores[1]
     assert evaluate(old / "child", old / "old").accuracy > 0.5

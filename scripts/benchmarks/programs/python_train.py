@@ -5,8 +5,6 @@ import task
 arguments = task.options(__doc__, "--dataset")
 
 from lowmem_sentiment import TrainingSettings, train  # noqa: E402
-from lowmem_sentiment.runs.run_directory import RunDirectory  # noqa: E402
 
-run = arguments.work / "run"
-train(arguments.dataset, run, TrainingSettings(epochs=task.EPOCHS, seed=arguments.seed))
-task.answer(**RunDirectory(run).summary())
+settings = TrainingSettings(epochs=task.EPOCHS, seed=arguments.seed)
+task.answer(**train(arguments.dataset, arguments.work / "run", settings).to_json())

@@ -132,12 +132,11 @@ def _summary_of_finished(
 ) -> "TrainingSummary | None":
     """Return the summary of a run to resume if nothing is left to do; otherwise None."""
     from ..runs.run_directory import RunDirectory
-    from ..runs.summary import TrainingSummary
 
     if not options.resume or not (run := RunDirectory(options.resume)).finished:
         return None
     same = settings == run.settings() and dataset.fingerprint == run.config()["dataset"]["fingerprint"]
-    summary = TrainingSummary.from_json(run.summary(), str(run.summary_file))
+    summary = run.summary()
     return summary if same and summary.epochs == settings.epochs else None
 
 

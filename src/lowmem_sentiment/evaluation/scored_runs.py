@@ -47,11 +47,12 @@ class ScoredRun:
         if os.path.lexists(run.weights_file) or not run.model_file.exists():
             model, vocabulary = load_with_vocabulary(run)
             return model, TextEncoder(vocabulary, model.metadata.ngrams, model.metadata.tokenizer)
-        from ..model.keras_scores import KerasModel  # TensorFlow: 2 s and 540 MB
+        from ..model.keras_model import load_model  # TensorFlow: 2 s and 540 MB
+        from ..model.keras_scores import KerasModel
 
         num_words = run.config()["settings"]["num_words"]
         encoder = TextEncoder(run.vocabulary(), run.ngrams(), run.tokenizer())
-        return KerasModel(run.load_model(), self.labels, num_words, run.ngrams()), encoder
+        return KerasModel(load_model(run), self.labels, num_words, run.ngrams()), encoder
 
     @property
     def model(self) -> Model:

@@ -77,9 +77,10 @@ def _save(run: RunDirectory, directory: Path, decision: Decision) -> None:
     The graph is the run's tokenizer, a hash table of the words or n-grams, the model, and the decision. A
     text that gets no label has an empty one, and a reason.
     """
+    from .keras_model import load_model
     from .tensorflow import keras, tf
 
-    model, vocabulary, ngrams = run.load_model(), run.vocabulary(), run.ngrams()
+    model, vocabulary, ngrams = load_model(run), run.vocabulary(), run.ngrams()
     initializer = tf.lookup.KeyValueTensorInitializer(
         tf.constant(vocabulary.words, tf.string),
         tf.range(FIRST_WORD_ID, vocabulary.num_ids, dtype=tf.int64),

@@ -1,12 +1,22 @@
-"""The tutorial's model: Dense layers with Dropout between them."""
+"""The tutorial's model, Dense layers with Dropout between them, and any model of a run."""
 
+import zipfile
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
 
 from ..runs.configuration import TrainingSettings
+from ..runs.run_directory import RunDirectory
+from ..system.errors import DataError
 from .optimizer import FusedAdam
 from .tensorflow import keras
+
+_UNLOADABLE = (
+    ArithmeticError, AttributeError, EOFError, ImportError, LookupError, NotImplementedError, OSError,
+    RuntimeError, TypeError, ValueError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""Errors of Keras, h5py and zipfile on a damaged model file of a run without checksums."""
 
 
 def build_model(
@@ -71,3 +81,14 @@ def compile_model(
         "metrics": ["accuracy"],
     }
     model.compile(**{**settings, **options})
+
+
+def load_model(run: RunDirectory) -> keras.Model:
+    """Load model.keras, not compiled; InputMissing or DataError if it is missing or damaged."""
+    run.config()
+    run.require_model()
+    try:
+        return keras.models.load_model(run.model_file, compile=False)
+    except _UNLOADABLE as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{run.model_file} cannot be loaded: {reason}") from error

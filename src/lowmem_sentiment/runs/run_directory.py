@@ -20,8 +20,6 @@ checksums.json   the SHA-256 of all these, except event files and those of evalu
 import contextlib
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -43,12 +41,6 @@ from .schemas import FORMAT, VERSION, check_config
 from .summary import TrainingSummary
 
 RUN = Kind("run", "config.json", FORMAT)
-
-_UNLOADABLE = (
-    ArithmeticError, AttributeError, EOFError, ImportError, LookupError, NotImplementedError, OSError,
-    RuntimeError, TypeError, ValueError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-"""Errors of Keras, h5py and zipfile on a damaged model file of a run without checksums."""
 
 
 @dataclass(frozen=True)
@@ -360,14 +352,13 @@ class RunDirectory:
         with self._checksums.replace(self.weights_file) as path:
             write_arrays(path, weights.items())
 
-    def write_summary(self, summary: dict[str, Any]) -> None:
+    def write_summary(self, summary: TrainingSummary) -> None:
         """Write summary.json: the run is finished."""
-        self._write_json(self.summary_file, summary)
+        self._write_json(self.summary_file, summary.to_json())
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> TrainingSummary:
         """Read summary.json; InputMissing or DataError if it is missing or was changed."""
-        summary = read_json(self.summary_file)
-        TrainingSummary.from_json(summary, str(self.summary_file))
+        summary = TrainingSummary.from_json(read_json(self.summary_file), str(self.summary_file))
         self.check(self.summary_file)
         return summary
 
@@ -378,18 +369,6 @@ class RunDirectory:
         checksums.json.
         """
         write_json(self.evaluation_file, evaluation)
-
-    def load_model(self) -> Any:
-        """Load model.keras, not compiled; InputMissing or DataError if it is missing or damaged."""
-        from keras.models import load_model  # 2 s and 540 MB: import it only for the model
-
-        self.config()
-        self.require_model()
-        try:
-            return load_model(self.model_file, compile=False)
-        except _UNLOADABLE as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise DataError(f"{self.model_file} cannot be loaded: {reason}") from error
 
 
 def _identity(file: Path) -> object:

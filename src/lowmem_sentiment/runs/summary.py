@@ -56,12 +56,16 @@ class Seconds:
     """Time that steps waited for batches; None if it was not measured."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingSummary:
     """The result of `train`, saved in summary.json: metrics of the kept epoch, times, memory in bytes."""
 
+    former_keys = ("checksum",)  # which `read_json` has checked
+
     run: str
     """The run directory."""
+    parent: str | None = None
+    """The run whose weights this one started from."""
     data: str
     """Where the reviews come from."""
     reviews: dict[str, int]
@@ -74,8 +78,11 @@ class TrainingSummary:
     """Its metrics: "loss", "accuracy", "val_loss", "val_accuracy", "val_f1", ..."""
     epochs: int
     """The number of epochs that were trained."""
+    best_by: str = TrainingSettings.best_by
     best_epoch: int
     """The best epoch by the setting `best_by`."""
+    least_loss_epoch: int | None = None
+    """The epoch with the least validation loss."""
     parameters: int
     seconds: Seconds
     reviews_per_second: float
@@ -84,37 +91,26 @@ class TrainingSummary:
     peak_anonymous_bytes: int
     predicted_resident_bytes: int
     predicted_anonymous_bytes: int
-    best_by: str = TrainingSettings.best_by
-    least_loss_epoch: int | None = None
-    """The epoch with the least validation loss."""
-    parent: str | None = None
-    """The run whose weights this one started from."""
     warnings: list[str] = field(default_factory=list)
     """Problems of the model, and commands that fix them (`diagnosis.py`)."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that summary.json holds, and `train --json` prints."""
-        content = asdict(self)
-        metrics, seconds = content.pop("metrics"), content["seconds"]
-        if seconds["waiting_for_data"] is None:
-            del seconds["waiting_for_data"]
-        order = (
-            "run", "parent", "data", "reviews", "validated_on", "epoch", *metrics, "epochs", "best_by",
-            "best_epoch", "least_loss_epoch",
-        )  # fmt: skip
-        content |= metrics
-        content = {name: content.pop(name) for name in order} | content
-        content = {name: value for name, value in content.items() if value is not None}
-        if not self.warnings:
-            del content["warnings"]
+        content: dict[str, Any] = {}
+        for name, value in asdict(self).items():
+            if name == "metrics":
+                content |= value
+            elif value not in (None, []):
+                content[name] = value
+        if self.seconds.waiting_for_data is None:
+            del content["seconds"]["waiting_for_data"]
         return content
 
     @classmethod
     def from_json(cls, content: Any, where: str) -> "TrainingSummary":
         """Return the summary that `to_json` made; raise DataError that names `where` and the key."""
         if isinstance(content, dict):
-            known = {field.name for field in fields(cls)}
-            others = content.keys() - known - {"checksum"}
-            metrics = {name: value for name, value in content.items() if name in others}
-            content = {name: content[name] for name in known & content.keys()} | {"metrics": metrics}
+            known = {each.name for each in fields(cls)}.union(cls.former_keys)
+            metrics = {name: content[name] for name in content if name not in known}
+            content = {name: content[name] for name in content if name in known} | {"metrics": metrics}
         return parse(cls, content, where)

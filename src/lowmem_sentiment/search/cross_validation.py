@@ -31,7 +31,7 @@ from ..model.numpy_model import NumpyModel
 from ..preparation.prepare import prepare
 from ..runs.recipes import settings_by_recipe
 from ..runs.run_directory import RunDirectory
-from ..system.errors import CheckFailed, OutputExists, Resumable, plural
+from ..system.errors import CheckFailed, Resumable, plural
 from ..system.files import replace_file
 from ..system.progress import Progress, no_progress
 from .fold_data import Folds, FoldSource, preparation_settings
@@ -41,7 +41,7 @@ from .state import SavedState
 
 FILE, PREDICTIONS = "folds.json", "predictions.csv"
 
-FORMAT, VERSION = "lowmem-sentiment folds", 1
+FORMAT = "lowmem-sentiment folds"
 
 SHARES = (0.1, 0.2, 0.4, 0.7)
 """Parts of the data in a learning curve, besides all of it."""
@@ -144,6 +144,9 @@ class CrossValidation:
 class _State(SavedState):
     """The content of ``folds.json``."""
 
+    kind, what = (FILE, FORMAT), "folds"
+    may_change = ("memory_limit", "learning_curve")
+
     results: list[FoldResult] = field(default_factory=list)
 
 
@@ -180,23 +183,11 @@ class _Validation:
         self._dataset, self._out, self._settings, self._trainer = dataset, out, settings, trainer
         self._chosen = {name: values[0] for name, values in map(parse_grid, settings.grid)}
         self._count = settings.folds or FOLDS
-        self._state = self._open()
+        self._state = _State.open(out, settings, dataset.fingerprint)
         self._folds = Folds(dataset, self._count, settings.seed)
         self._shares = [1.0, *(SHARES if settings.learning_curve else ())]
         self._folds.check(self._count, min(self._shares))
-        self._state.write(out / FILE)  # before anything else is in the folder
-
-    def _open(self) -> _State:
-        """Return the results so far; OutputExists for results with other settings or data."""
-        wanted = self._settings, self._dataset.fingerprint
-        state = _State.read(self._out / FILE, FORMAT, VERSION)
-        if state and (other := state.changed(*wanted, ("memory_limit", "learning_curve"))):
-            raise OutputExists(
-                f"{self._out} holds folds with a different {', '.join(other)}; choose another --out"
-            )
-        state = state or _State(FORMAT, VERSION, self._dataset.fingerprint, self._settings)
-        state.settings = self._settings
-        return state
+        self._state.write(out)  # before anything else is in the folder
 
     def run(self, progress: Progress) -> None:
         """Train and measure what is left, as many runs at a time as memory and cores allow."""
@@ -246,7 +237,7 @@ class _Validation:
         trained, tested = (data.num_reviews(split) for split in ("train", "test"))
         values = {name: metrics[name] for name in METRICS}
         self._state.results.append(FoldResult(share, fold, trained, tested, values))
-        self._state.write(self._out / FILE)
+        self._state.write(self._out)
         for directory in (training.directory.path, data.directory):
             shutil.rmtree(directory)
 

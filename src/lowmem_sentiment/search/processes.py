@@ -38,6 +38,8 @@ class Training:
     directory: RunDirectory
     number: int = 0
     """The caller's."""
+    overwrite: bool = False
+    """Whether an existing run is replaced instead of resumed."""
     error: str | None = None
     """Why it failed; None if it did not."""
     seconds: float = 0.0
@@ -52,7 +54,7 @@ class Training:
         if not self.directory.finished or self.directory.settings().epochs != epochs:
             return False
         # A kill may come after the new number of epochs is written and before the old summary is removed.
-        return bool(self.settings.early_stopping) or self.directory.summary()["epochs"] == epochs
+        return bool(self.settings.early_stopping) or self.directory.summary().epochs == epochs
 
     def refuse_different(self, leave_out: Iterable[str] = ()) -> None:
         """Raise OutputExists if the directory holds a run with different settings, or of other data."""
@@ -71,22 +73,22 @@ class Training:
             other.append("dataset")
         return other
 
-    def command(self, overwrite: bool = False) -> list[str]:
-        """Return the command that resumes an existing run, or replaces it with `overwrite`."""
+    def command(self) -> list[str]:
+        """Return the command that makes the run, resumes it, or replaces it."""
         path = str(self.directory.path)
         options = self.settings.options(settings_by_recipe(self.dataset))
         train = [sys.executable, "-m", "lowmem_sentiment", "train", str(self.dataset.directory)]
-        if overwrite or not self.directory.config_file.exists():
-            return [*train, "--run", path, *options, *(["--overwrite"] if overwrite else [])]
+        if self.overwrite or not self.directory.config_file.exists():
+            return [*train, "--run", path, *options, *["--overwrite"] * self.overwrite]
         # The run records its own epochs, so the option is needed even if it is train's default.
         return [*train, "--resume", path, *options, "--epochs", str(self.settings.epochs)]
 
-    def start(self, lock: int, overwrite: bool = False) -> None:
+    def start(self, lock: int) -> None:
         """Start the process."""
         self._errors, self.seconds = tempfile.TemporaryFile(), -time.monotonic()  # noqa: SIM115
         # Its own session, so that Ctrl-C reaches it once, from us. A second one would end it at once.
         self.process = subprocess.Popen(
-            self.command(overwrite),
+            self.command(),
             stdout=subprocess.DEVNULL,
             stderr=self._errors,
             start_new_session=True,
@@ -181,7 +183,6 @@ class Trainer:
         self,
         trainings: Iterable[Training],
         *,
-        overwrite: bool = False,
         admit: Callable[[Training], bool] = lambda training: True,
         ended: Callable[[Training], None] = lambda training: None,
         tick: Callable[[], None] = lambda: None,
@@ -202,7 +203,7 @@ class Trainer:
                     for training in running:  # once: a second signal would end it at once
                         training.process.terminate()
                 if not stopping:
-                    done += self._start(waiting, running, overwrite, admit)
+                    done += self._start(waiting, running, admit)
                 for training in done:  # while the next process trains
                     if training.error and not stopping:
                         self.report(f"warning: {training.directory.path} failed: {training.error}")
@@ -218,24 +219,20 @@ class Trainer:
             raise
 
     def _start(
-        self,
-        waiting: list[Training],
-        running: list[Training],
-        overwrite: bool,
-        admit: Callable[[Training], bool],
+        self, waiting: list[Training], running: list[Training], admit: Callable[[Training], bool]
     ) -> list[Training]:
         """Move the trainings that fit from `waiting` to `running`; return those that ended unstarted."""
         done: list[Training] = []
         while waiting and self._fits(waiting[0], running):
             training = waiting.pop(0)
-            finished, training.error = training.finished and not overwrite, None
+            finished, training.error = training.finished and not training.overwrite, None
             if self.memory_limit and not finished:
                 limit = Limit(self.memory_limit, "--memory-limit")
                 training.error = too_large(plan(training.dataset, training.settings), limit)
             if finished or training.error:
                 done.append(training)
             elif admit(training):
-                training.start(self.lock, overwrite)
+                training.start(self.lock)
                 running.append(training)
         return done
 

@@ -5,10 +5,10 @@ trains only runs that are not in the file.
 """
 
 import os
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, Self
 
 from ..system.errors import OutputExists
 from ..system.schema import check_format, parse, read_json, write_json
@@ -16,16 +16,16 @@ from .settings import TuneSettings
 
 FILE, FORMAT, VERSION = "tune.json", "lowmem-sentiment tune", 1
 
-_MAY_CHANGE = ("minutes", "runs", "prefer")
-"""Settings that may change when a search is resumed: a longer search begins like a shorter one."""
-
-State = TypeVar("State", bound="SavedState")
-
 
 @dataclass
 class SavedState:
     """Results so far, in a file with a format, a version and a checksum."""
 
+    kind: ClassVar[tuple[str, str]]
+    """The file's name and format."""
+    what: ClassVar[str]
+    may_change: ClassVar[tuple[str, ...]]
+    """Settings that may change when it is resumed."""
     former_keys: ClassVar[tuple[str, ...]] = ("checksum",)  # which `read_json` has checked
 
     format: str
@@ -34,24 +34,36 @@ class SavedState:
     """The dataset's."""
     settings: TuneSettings
 
-    def changed(self, settings: TuneSettings, fingerprint: str, may_change: Collection[str]) -> list[str]:
-        """Return the names of settings that differ, and "dataset" if the data does."""
-        theirs, mine = asdict(self.settings), asdict(settings)
-        names = [name for name in mine if name not in may_change and theirs[name] != mine[name]]
-        return names + ["dataset"] * (self.fingerprint != fingerprint)
-
-    def write(self, path: Path) -> None:
-        """Write the file atomically."""
-        write_json(path, asdict(self))
-
     @classmethod
-    def read(cls: type[State], path: Path, kind: str, version: int) -> State | None:
-        """Return the state in a file, None without one; DataError for a damaged file."""
+    def open(cls, out: Path, settings: TuneSettings, fingerprint: str, **first: Any) -> Self:
+        """Return the state in the folder `out`, or a new one with the fields `first`.
+
+        Raises OutputExists for a state with other settings or data, DataError for a damaged file.
+        """
+        path, kind = out / cls.kind[0], cls.kind[1]
         if not os.path.lexists(path):
-            return None
+            return cls(kind, VERSION, fingerprint, settings, **first)
         content = read_json(path)
-        check_format(content, str(path), kind, version)
-        return parse(cls, content, str(path))
+        check_format(content, str(path), kind, VERSION)
+        state = parse(cls, content, str(path))
+        theirs, mine = asdict(state.settings), asdict(settings)
+        changed = [name for name in mine if name not in cls.may_change and theirs[name] != mine[name]]
+        changed += ["dataset"] * (state.fingerprint != fingerprint)
+        if changed and not state.accepts(changed, settings):
+            raise OutputExists(
+                f"{out} holds {cls.what} with a different {', '.join(changed)}; choose another --out, or "
+                "resume that one with the same settings"
+            )
+        state.settings = settings
+        return state
+
+    def accepts(self, changed: Sequence[str], settings: TuneSettings) -> bool:
+        """Return whether the state can be resumed although other settings than `may_change` changed."""
+        return False
+
+    def write(self, out: Path) -> None:
+        """Write the file atomically."""
+        write_json(out / self.kind[0], asdict(self))
 
 
 @dataclass(frozen=True)
@@ -81,6 +93,9 @@ class Result:
 class TuneState(SavedState):
     """A search so far."""
 
+    kind, what = (FILE, FORMAT), "a search"
+    may_change = ("minutes", "runs", "prefer")  # a longer search begins like a shorter one
+
     memory_bytes: int
     """The memory that a run may take: the given limit, or the free memory when the search began."""
     seconds: float = 0.0
@@ -89,6 +104,14 @@ class TuneState(SavedState):
     """How many candidates each bracket has."""
     results: list[Result] = field(default_factory=list)
     """In the order in which they were measured."""
+
+    @classmethod
+    def open(cls, out: Path, settings: TuneSettings, fingerprint: str, **first: Any) -> Self:
+        """Also try failed runs again if nothing depends on them: in a grid, or if every run failed."""
+        state = super().open(out, settings, fingerprint, **first)
+        if settings.grid or not state.measured():
+            state.results = state.measured()
+        return state
 
     def find(self, candidate: int, epochs: int) -> Result | None:
         """Return a candidate's result after some epochs; None if it was not trained so far."""
@@ -104,26 +127,12 @@ class TuneState(SavedState):
         earlier = (each.epochs for each in self.measured() if each.candidate == candidate)
         return max((each for each in earlier if each < epochs), default=0)
 
+    def accepts(self, changed: Sequence[str], settings: TuneSettings) -> bool:
+        """Return True for a different grid on the same data, and forget the results.
 
-def open_state(out: Path, settings: TuneSettings, fingerprint: str, memory_bytes: int) -> TuneState:
-    """Return the state of the search in `out`, or a new one.
-
-    Failed runs are tried again if nothing depends on the failures: in a grid, or if every run failed.
-    Raises OutputExists for a search with other settings or data, DataError for a damaged file.
-    """
-    state = TuneState.read(out / FILE, FORMAT, VERSION)
-    if not state:
-        return TuneState(FORMAT, VERSION, fingerprint, settings, memory_bytes)
-    changed = state.changed(settings, fingerprint, _MAY_CHANGE)
-    grids = bool(state.settings.grid and settings.grid)
-    if changed and (not grids or "dataset" in changed):
-        raise OutputExists(
-            f"{out} holds a search with a different {', '.join(changed)}; choose another --out, or "
-            "resume that one with the same settings"
-        )
-    state.settings = settings
-    if grids:  # finished runs are found by their names, and measured again
-        state.results = [] if changed else state.measured()
-    elif not state.measured():
-        state.results = []
-    return state
+        Finished runs are found by their names, and measured again.
+        """
+        if not (self.settings.grid and settings.grid) or "dataset" in changed:
+            return False
+        self.results = []
+        return True

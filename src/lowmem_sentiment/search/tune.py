@@ -28,7 +28,7 @@ from .results import Candidate, TuningResult, choose, rank
 from .settings import TuneSettings
 from .space import SearchSpace, Trial, grid_trials, rungs
 from .state import FILE as STATE
-from .state import Result, TuneState, open_state
+from .state import Result, TuneState
 
 WINNER = "winner"
 """The run directory of the winner."""
@@ -64,7 +64,7 @@ def tune(
     stopped = (stop or threading.Event()).is_set
     with lock_runs(out, STATE, stopped, report) as lock:
         limit = settings.memory_limit or find_limit().bytes
-        state = open_state(out, settings, dataset.fingerprint, limit)
+        state = TuneState.open(out, settings, dataset.fingerprint, memory_bytes=limit)
         for warning in validation_warnings(dataset, settings.validation_split):
             report(f"warning: {warning}")
         search = _Search(dataset, out, state, lock, progress, report, stopped)
@@ -192,7 +192,7 @@ class _Search:
 
     def _save(self) -> None:
         self.state.seconds = self.budget.spent
-        self.state.write(self.out / STATE)
+        self.state.write(self.out)
 
     def _result(self, run: Training) -> Result:
         """Measure a run that has ended."""
@@ -210,17 +210,17 @@ class _Search:
         value = values.get(metric, math.nan)  # AUC is not defined for reviews of one label
         if math.isnan(value):
             return Result(number, epochs, f"its {metric} is not a number")
-        seconds = summary["seconds"]["epochs"][self.state.epochs_before(number, epochs) :]
+        seconds = summary.seconds.epochs[self.state.epochs_before(number, epochs) :]
         return Result(
             number,
             epochs,
-            kept_epoch=summary["epoch"] if summary["epoch"] != epochs else 0,
+            kept_epoch=summary.epoch if summary.epoch != epochs else 0,
             value=value,
             standard_error=standard_error(tally, metric),
             metrics={name: values[name] for name in ("accuracy", "loss", "macro_f1")},
             epoch_seconds=sum(seconds) / len(seconds),
             start_seconds=max(0.0, run.seconds - sum(seconds)),
-            peak_resident_bytes=summary["peak_resident_bytes"],
+            peak_resident_bytes=summary.peak_resident_bytes,
         )
 
     def _show(self, what: str) -> None:
@@ -286,9 +286,9 @@ class _Search:
         )
         training = Training(self.dataset, settings, RunDirectory(self.out / WINNER))
         # A longer search, or a different --prefer, may have a different winner.
-        overwrite = bool(training.differs())
+        training.overwrite = bool(training.differs())
         trainer = Trainer(self.lock, None, self.stopped, self.report)
-        trainer.run([training], overwrite=overwrite, tick=lambda: self._show("train the winner"))
+        trainer.run([training], tick=lambda: self._show("train the winner"))
         if training.error or not training.finished:
             self._refuse_stopped()
         if training.error:

@@ -114,7 +114,7 @@ def resume_run(
                 f"{job.settings.early_stopping} were no better (early_stopping); to train on from its "
                 f"weights: lowmem-sentiment train {job.dataset.directory} --run NEW --from {run.path}"
             )
-        return run.summary()
+        return run.summary().to_json()
     if state and not ended:
         report(f"{run.path} resumes at epoch {position.epoch + 1}, step {position.step + 1:,}")
     if job.settings.keep_best and run.best_file.exists():

@@ -209,7 +209,7 @@ def _finish(
     summary = _summarise(job, model, run, position, peak_anonymous)
     numpy_model = NumpyModel.load(run) if runs_in_numpy else None
     write_result(run, position, job, numpy_model, summary.peak_resident_bytes)
-    run.write_summary(summary.to_json())
+    run.write_summary(summary)
     return summary.to_json()
 
 
