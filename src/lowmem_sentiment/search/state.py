@@ -8,13 +8,15 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, TypeVar
 
 from ..system.errors import OutputExists
 from ..system.schema import check_format, parse, read_json, write_json
 from .settings import TuneSettings
 
 FILE, FORMAT, VERSION = "tune.json", "lowmem-sentiment tune", 1
+
+State = TypeVar("State", bound="SavedState")
 
 
 @dataclass
@@ -35,7 +37,9 @@ class SavedState:
     settings: TuneSettings
 
     @classmethod
-    def open(cls, out: Path, settings: TuneSettings, fingerprint: str, **first: Any) -> Self:
+    def open(
+        cls: type[State], out: Path, settings: TuneSettings, fingerprint: str, **first: Any
+    ) -> State:
         """Return the state in the folder `out`, or a new one with the fields `first`.
 
         Raises OutputExists for a state with other settings or data, DataError for a damaged file.
@@ -49,17 +53,17 @@ class SavedState:
         theirs, mine = asdict(state.settings), asdict(settings)
         changed = [name for name in mine if name not in cls.may_change and theirs[name] != mine[name]]
         changed += ["dataset"] * (state.fingerprint != fingerprint)
-        if changed and not state.accepts(changed, settings):
+        if not state.resume(settings, changed):
             raise OutputExists(
                 f"{out} holds {cls.what} with a different {', '.join(changed)}; choose another --out, or "
                 "resume that one with the same settings"
             )
-        state.settings = settings
         return state
 
-    def accepts(self, changed: Sequence[str], settings: TuneSettings) -> bool:
-        """Return whether the state can be resumed although other settings than `may_change` changed."""
-        return False
+    def resume(self, settings: TuneSettings, changed: Sequence[str]) -> bool:
+        """Take new settings, and return whether the results serve although those in `changed` differ."""
+        self.settings = settings
+        return not changed
 
     def write(self, out: Path) -> None:
         """Write the file atomically."""
@@ -105,14 +109,6 @@ class TuneState(SavedState):
     results: list[Result] = field(default_factory=list)
     """In the order in which they were measured."""
 
-    @classmethod
-    def open(cls, out: Path, settings: TuneSettings, fingerprint: str, **first: Any) -> Self:
-        """Also try failed runs again if nothing depends on them: in a grid, or if every run failed."""
-        state = super().open(out, settings, fingerprint, **first)
-        if settings.grid or not state.measured():
-            state.results = state.measured()
-        return state
-
     def find(self, candidate: int, epochs: int) -> Result | None:
         """Return a candidate's result after some epochs; None if it was not trained so far."""
         wanted = candidate, epochs
@@ -127,12 +123,13 @@ class TuneState(SavedState):
         earlier = (each.epochs for each in self.measured() if each.candidate == candidate)
         return max((each for each in earlier if each < epochs), default=0)
 
-    def accepts(self, changed: Sequence[str], settings: TuneSettings) -> bool:
-        """Return True for a different grid on the same data, and forget the results.
+    def resume(self, settings: TuneSettings, changed: Sequence[str]) -> bool:
+        """Also serve a different grid on the same data: finished runs are measured again.
 
-        Finished runs are found by their names, and measured again.
+        Failed runs are tried again if nothing depends on the failures: in a grid, or if all failed.
         """
-        if not (self.settings.grid and settings.grid) or "dataset" in changed:
-            return False
-        self.results = []
-        return True
+        grids = bool(self.settings.grid and settings.grid)
+        same = super().resume(settings, changed)
+        if grids or not self.measured():
+            self.results = self.measured() if same else []
+        return same or (grids and "dataset" not in changed)
