@@ -11,7 +11,7 @@ IMPORT = """
 import gc, json, os, sys
 from lowmem_sentiment.model.tensorflow import set_threads, tf
 found = {"frozen": gc.get_freeze_count(), "collecting": gc.isenabled()}
-found["hidden"] = sorted({"sklearn", "matplotlib"} & set(sys.modules))
+found["hidden"] = sorted({"sklearn", "matplotlib", "requests"} & set(sys.modules))
 import sklearn
 threads = tf.config.threading
 
@@ -66,7 +66,7 @@ def test_the_import_is_lean_and_whole_and_threads_are_set_by_the_step_until_tens
 ):
     for name in ("TF_NUM_INTEROP_THREADS", "TF_NUM_INTRAOP_THREADS"):
         monkeypatch.delenv(name, raising=False)
-    for name in ("sklearn", "matplotlib"):  # what Keras imports where it is installed
+    for name in ("sklearn", "matplotlib", "requests"):  # what Keras imports where it is installed
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("")
     variables = {**os.environ, "PYTHONPATH": str(tmp_path)}

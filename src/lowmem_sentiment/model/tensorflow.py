@@ -3,7 +3,7 @@
 Importing this module, as `train`, `batches`, `build_model` and `compile_model` do, changes the process:
 
 - glibc's malloc gets three heaps instead of eight per core (`limit_heaps`).
-- Keras does not see `UNUSED_BY_KERAS` (pandas, scikit-learn, ...) unless the process has imported them:
+- Keras does not see `UNUSED_BY_KERAS` (pandas, requests, ...) unless the process has imported them:
   its wrappers and adapters for them are then unavailable. The packages themselves can be imported later.
 - TensorFlow's API modules (`tf.nn`, `tf.compat.v1.io`, ...) import a name when it is first used.
 - Objects made so far are left out of garbage collection (`gc.freeze`), and later ones are looked at less
