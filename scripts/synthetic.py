@@ -1,4 +1,4 @@
-"""Prepare random reviews, as many as asked for, to try what a size takes. They are in no language.
+"""Prepare any number of random reviews, to measure time and memory. They are in no language.
 
 python scripts/synthetic.py --reviews 1000000 --out data/synthetic
 """
@@ -60,7 +60,7 @@ def words() -> list[bytes]:
 
 @functools.cache
 def _cumulative() -> np.ndarray:
-    """Return float64[WORDS]: the probability of a word of this rank or a lower one."""
+    """Return float64[WORDS]: the probability of a word of this rank or a smaller one."""
     weights = (np.arange(1, WORDS + 1) + _SHIFT) ** -_EXPONENT
     return np.asarray(np.cumsum(weights) / weights.sum())
 

@@ -1,4 +1,4 @@
-"""This software and what a user would pick instead: each measured in turn, in processes of its own."""
+"""This software and what a user would pick instead: each measured in turn, in its own processes."""
 
 import argparse
 import json
@@ -26,7 +26,7 @@ PROGRAMS = Path(__file__).parent / "programs"
 OURS = "lowmem-sentiment"
 ONE_HOT_STEPS = 40
 
-# The figures that are told as median and range. The accuracy is a mean over the runs' seeds.
+# The figures that are reported as median and range. The accuracy is a mean over the runs' seeds.
 FIGURES = (
     "seconds",
     "preparation_seconds",
@@ -39,7 +39,7 @@ FIGURES = (
 
 @dataclass(frozen=True)
 class Contender:
-    """Commands that, one after the other, go from the files on disk to an evaluated model.
+    """Commands that together lead from the files on disk to an evaluated model.
 
     In a command, {work} is an empty directory, {seed} the number of the run, {python} the
     interpreter. Each prints one JSON object.
@@ -59,7 +59,7 @@ class Contender:
         return {phase: command for phase, command in every.items() if command}
 
     def reason_to_skip(self, installed: dict[str, str]) -> str | None:
-        """Say why it cannot be measured with the `installed` packages; None if it can."""
+        """Return why it cannot be measured with the `installed` packages; None if it can."""
         if self.package and self.package not in installed:
             return f"the package {self.package} is not installed (extra: benchmark)"
         return None
@@ -196,7 +196,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         for contender in CONTENDERS
         if contender.name in (options.only or [contender.name]) and contender.name not in options.skip
     ]
-    data = _data()  # Unavailable now rather than after the runs
+    data = _data()  # fails now rather than after the runs
     peers = versions(options.peers, PEER_PACKAGES)
     reasons = {contender.name: contender.reason_to_skip(peers) for contender in chosen}
     if "scikit-learn" in versions(sys.executable, PEER_PACKAGES):
@@ -208,7 +208,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 continue
             try:
                 record = measure_contender(contender, number, options.directory, options.peers)
-            except SystemExit as failed:  # such as for want of memory: the others go on
+            except SystemExit as failed:  # out of memory, for example: the others go on
                 reasons[contender.name] = str(failed)
                 tell(f"{number + 1}/{options.runs} {contender.name} failed: {failed}")
                 continue

@@ -1,6 +1,6 @@
-"""Down to which memory limit `prepare` and `train` complete, and how much longer they take.
+"""The smallest memory limit in which `prepare` and `train` complete, and how much longer they take.
 
-Each run is in a memory cgroup of its own, with the page cache dropped first: the pages of TensorFlow's
+Each run is in its own memory cgroup, with the page cache dropped first: the pages of TensorFlow's
 library are read from the disk again and count against the limit, as on a small server just started.
 """
 
@@ -32,7 +32,7 @@ class Hierarchy:
 
     @contextlib.contextmanager
     def group(self, limit: int) -> Iterator[Path]:
-        """Make a cgroup of `limit` bytes, without swap, for as long as the block runs."""
+        """Make a cgroup of `limit` bytes, without swap, while the block runs."""
         if self.version == 2:
             (self.root / "cgroup.subtree_control").write_text("+memory")
         group = self.root / f"lowmem-sentiment-benchmark-{os.getpid()}"
@@ -51,7 +51,7 @@ class Hierarchy:
 
 
 def find_hierarchy(mounts: Path = Path("/proc/self/mounts")) -> Hierarchy | None:
-    """Return the mounted memory hierarchy; None where there is none."""
+    """Return the mounted memory hierarchy; None if there is none."""
     try:
         lines = [line.split() for line in mounts.read_text().splitlines()]
     except OSError:
@@ -66,7 +66,7 @@ def find_hierarchy(mounts: Path = Path("/proc/self/mounts")) -> Hierarchy | None
 
 
 def reason_to_skip(hierarchy: Hierarchy | None) -> str | None:
-    """Say why limits cannot be measured here; None if they can."""
+    """Return why limits cannot be measured here; None if they can."""
     if os.geteuid() != 0:
         return "a memory cgroup and an empty page cache need root"
     if hierarchy is None:
@@ -113,7 +113,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     for number in range(options.runs):
         for size, records in runs.items():
             if any(not record["completed"] for record in records):
-                break  # nor does it in less
+                break  # it does not in less memory either
             unlimited = runs[None][-1]["seconds"] if runs[None] else None
             records.append(_measure(hierarchy, size, options.directory, unlimited))
             told = records[-1].get("ended", f"{records[-1]['seconds']:.1f} s")
@@ -164,7 +164,7 @@ def _cause(phase: str, measured: Any) -> str:
 
 
 def summarise(runs: dict[int | None, list[dict]]) -> list[dict[str, Any]]:
-    """Return for each limit whether all its runs completed, their median time, and that to no limit's."""
+    """Return whether all runs of each limit completed, and their median time and its ratio."""
     unlimited = statistics.median(record["seconds"] for record in runs[None])
     rows = []
     for size, records in runs.items():

@@ -1,4 +1,4 @@
-"""Run a command in a process of its own, and say what it took."""
+"""Run a command in its own process, and measure its time and memory."""
 
 import argparse
 import contextlib
@@ -32,17 +32,17 @@ class Measured(NamedTuple):
     """The result and cost of one command."""
 
     exit_code: int
-    """Minus the signal's number where one ended it."""
+    """Minus the signal's number if one ended it."""
     output: str
     """Its standard output."""
     errors: str
     """The end of its standard error."""
     seconds: float
     cpu_seconds: float
-    """Of all its processes: suffers less from neighbours than `seconds`."""
+    """Of all its processes: other work on the machine disturbs it less than `seconds`."""
     peak_resident_bytes: int
-    """Of its largest process, as the kernel counted it (`ru_maxrss`); or of all its processes together
-    where that is more (proportional: a page that n processes share counts 1/n in each)."""
+    """Of its largest process, as the kernel counted it (`ru_maxrss`), or of all its processes together
+    if that is more (proportional: a page that n processes share counts 1/n in each)."""
     peak_anonymous_bytes: int
     """Bytes of all its processes together that the kernel cannot reclaim."""
     timed_out: bool
@@ -56,8 +56,8 @@ class Measured(NamedTuple):
 def measure(command: Sequence[object], *, timeout: float | None = None, check: bool = True) -> Measured:
     """Run a command with this checkout's software on its path, and measure it.
 
-    It gets a session of its own, which ends after `timeout` seconds. With `check`, a command that
-    fails ends the benchmark with its last words.
+    It gets its own session, which is killed after `timeout` seconds. With `check`, a command that fails
+    ends the benchmark with the end of its standard error.
     """
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
@@ -89,7 +89,7 @@ def measure(command: Sequence[object], *, timeout: float | None = None, check: b
 
 @contextlib.contextmanager
 def _watching(pid: int):
-    """Return the peaks of a command's memory, in bytes, seen while the block runs."""
+    """Yield the peaks of a command's memory, in bytes, which are updated while the block runs."""
     peaks = {"anonymous": 0, "proportional": 0}
     done = threading.Event()
 
@@ -114,7 +114,7 @@ def _watching(pid: int):
 
 @contextlib.contextmanager
 def _ending(pid: int, timeout: float | None):
-    """Kill a session that is not over in time; the event that is given tells so."""
+    """Kill a session that does not end in time, and set the event that is yielded."""
     ended = threading.Event()
 
     def kill() -> None:
@@ -135,7 +135,7 @@ def _ending(pid: int, timeout: float | None):
 
 
 def _family(pid: int) -> list[int]:
-    """Return a process and all below it."""
+    """Return a process and its descendants."""
     found = [pid]
     for parent in found:
         try:
@@ -158,7 +158,7 @@ def spread(values: Iterable[float]) -> dict[str, float]:
 
 
 def circumstances() -> dict[str, Any]:
-    """Return the context of a figure: date, machine, versions."""
+    """Return where and when figures were measured: date, machine, versions."""
     return {
         "date": datetime.date.today().isoformat(),
         "machine": {
@@ -198,11 +198,11 @@ def add_peers_option(parser: argparse.ArgumentParser) -> None:
         "--peers",
         default=sys.executable,
         metavar="PYTHON",
-        help="interpreter of an environment with the extra `benchmark`, which should not be the one that "
-        "this is run with: where scikit-learn is installed, Keras imports it (100 MB, 0.7 s)",
+        help="interpreter of an environment with the extra `benchmark`, better not the one that runs "
+        "this: if scikit-learn is installed, Keras imports it (100 MB, 0.7 s)",
     )
 
 
 def tell(line: str) -> None:
-    """Say how far it is, on standard error."""
+    """Report progress on standard error."""
     print(f"benchmark: {line}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""This software as first typed, and what others document, on other people's text."""
+"""This software by default, and others with documented settings, on other people's text."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Where the time of a command goes: the processor time of its phases, each without the phases inside it.
+"""The processor time of a command by phase, each without the phases inside it.
 
 The functions of `PHASES` are replaced by ones that read the clock; `--workers 1` keeps all work of
 `prepare` in the process that is measured.
@@ -54,7 +54,7 @@ TRAINING = {
     "validation, from the second execution on": ["training.loop:validate"],
     "saving states": ["training.checkpoint:save"],
     "saving the model": [
-        "runs.run_directory:RunDirectory.write_model",
+        "training.train:save_model",
         "runs.run_directory:RunDirectory.write_weights",
     ],
     "TensorBoard, after an epoch and at the end": [
@@ -65,7 +65,7 @@ TRAINING = {
 
 
 class _Clock:
-    """Add up the processor time of phases; the innermost one has it."""
+    """Add up the processor time of phases; time counts for the innermost one."""
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
@@ -79,7 +79,7 @@ class _Clock:
         self._inside = [*self._inside, *inside] if inside else self._inside[:-1]
 
     def timed(self, phase: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function with its time, and that of an iterator it returns, added to a phase."""
+        """Return a function whose time, also in an iterator that it returns, is added to a phase."""
 
         @functools.wraps(function)
         def call(*args: Any, **options: Any) -> Any:

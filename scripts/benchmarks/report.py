@@ -1,6 +1,6 @@
 """The figures of both README files, from the JSON under results/: a block between markers is a template.
 
-A template (templates/NAME.md) has words alone, and $names for what the functions below make of the
+A template (templates/NAME.md) has only words, and $names for what the functions below make from the
 block's JSON.
 """
 
@@ -22,7 +22,7 @@ from .contenders import OURS
 from .measuring import RESULTS, ROOT
 from .scaling import LIKE_IMDB, TITLES
 
-# Whose versions are told, by package.
+# The packages whose versions are shown.
 OWN = {"tensorflow": "TensorFlow"}
 PEERS = {
     "torch": "PyTorch",
@@ -73,7 +73,7 @@ def begin_of(name: str) -> str:
 
 
 def fill(text: str, results: Path) -> str:
-    """Return the text with every block that begins in it made again; ValueError where one has no end."""
+    """Return the text with every block made again; ValueError for a block that has no end."""
     for name in BLOCKS:
         begin, end = begin_of(name), f"<!-- {name}: end -->"
         if text.count(begin) != text.count(end) or text.count(begin) > 1:
@@ -86,7 +86,7 @@ def fill(text: str, results: Path) -> str:
 
 
 def block(name: str, results: Path) -> str:
-    """Return a block's Markdown; a line that says so where its JSON is not there."""
+    """Return a block's Markdown, or a line that says that it was not measured."""
     needed, _ = BLOCKS[name]
     file = results / f"{needed}.json"
     if not file.exists():
@@ -231,7 +231,7 @@ def _training_memory(row: dict[str, Any]) -> float:
 
 
 def _figure(row: dict[str, Any], name: str, unit: float, digits: int, suffix: str, ratio=True) -> str:
-    """Return "9.3 s (1.00)": the median, and how many times ours it is."""
+    """Return "9.3 s (1.00)": the median, and its ratio to ours."""
     if name not in row:
         return ""
     about = "~" if "extrapolated" in row and name == "epoch_seconds" else ""
@@ -243,7 +243,7 @@ def _figure(row: dict[str, Any], name: str, unit: float, digits: int, suffix: st
 
 
 def _accuracy(row: dict[str, Any]) -> str:
-    """Return "0.8909 ± 0.0015": mean and standard deviation over the seeds, where they differ."""
+    """Return "0.8909 ± 0.0015": mean and standard deviation over the seeds, if they differ."""
     values = [run["test_accuracy"] for run in row["runs"] if "test_accuracy" in run]
     if not values:
         return ""

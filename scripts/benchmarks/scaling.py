@@ -1,4 +1,4 @@
-"""How time and memory grow with the work: words, batch size, reviews."""
+"""How time and memory grow with words, batch size and reviews."""
 
 import argparse
 import json
@@ -25,7 +25,7 @@ TITLES = {
     "batches": "batch size",
     "reviews": "reviews",
 }
-LARGE = 100_000  # reviews; from here on one run is long enough to be no chance
+LARGE = 100_000  # reviews; from here on one run is long enough
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -72,9 +72,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure_reviews(reviews: int, folder: Path, runs: int) -> dict[str, Any]:
-    """Prepare synthetic reviews, train on them for two epochs, and give both's speed and memory.
+    """Prepare synthetic reviews, train on them for two epochs, and return the speed and memory of both.
 
-    TensorFlow traces its graphs in the first; the second is what a longer training would go on with.
+    TensorFlow traces its graphs in the first epoch; later ones take as long as the second.
     """
     data = folder / f"data-{reviews}"
     made = (sys.executable, SYNTHETIC, "--reviews", reviews, "--out", data)
@@ -100,7 +100,7 @@ def measure_reviews(reviews: int, folder: Path, runs: int) -> dict[str, Any]:
 def measure_training(
     data: Path, runs: int, *, batch_size: int = 32, num_words: int = 10_000, optimizer: str = "adam"
 ) -> dict[str, Any]:
-    """Train for two epochs `runs` times, and give the medians of the second epoch and of memory."""
+    """Train for two epochs `runs` times, and return the medians of the second epoch and of memory."""
     options = ["--json", "--epochs", 2, "--batch-size", batch_size, "--num-words", num_words]
     options += ["--optimizer", optimizer]
     points = []

@@ -108,7 +108,9 @@ def test_another_vocabulary_and_other_labels_are_refused(trained, imdb_files, tm
         evaluate(trained, other)
     run = RunDirectory(shutil.copytree(trained, tmp_path / "run"))
     config = run.config()
-    run.write_config({**config, "dataset": {**config["dataset"], "path": str(other.directory)}})
+    run.write_json(
+        run.config_file, {**config, "dataset": {**config["dataset"], "path": str(other.directory)}}
+    )
     with pytest.raises(DataError, match=r"\(it was prepared anew since\); expected data prepared with"):
         evaluate(run.path, other)
     source = ImdbSource(*imdb_files)

@@ -112,12 +112,12 @@ def test_columns_and_labels_of_a_runs_data_are_those_of_later_text(run, tmp_path
     assert recorded_source(run) == RecordedSource(USUAL_FIELDS, {})
     config = run.config()
     config["dataset"]["source"] |= {"label_map": {"1": "negative"}, "text_column": "message"}
-    run.write_config({**config})
+    run.write_json(run.config_file, {**config})
     fields, label_map, _ = recorded_source(run)
     assert label_map == {"1": "negative"}
     assert fields.text_names[:2] == ("message", "text") and fields.label_names[0] == "label"
     config["dataset"]["source"] |= {"columns": {"text": "message", "label": "mood", "others": ["2"]}}
-    run.write_config({**config})
+    run.write_json(run.config_file, {**config})
     path = tmp_path / "new.csv"
     path.write_text("mood,message\n1,mess\npositive,great\n")
     report = evaluate_file(run.path, path)

@@ -95,7 +95,7 @@ def test_a_kill_between_the_renames_of_a_state_leaves_one_that_is_known(tmp_path
     """The renames: of checksums.json, of the state to the previous one, of the new one."""
     run = create(tmp_path / "run")
     for content in (b"one", b"two"):
-        with run.replace_state() as path:
+        with run.checksums.replace(run.state_file, run.previous_state_file) as path:
             path.write_bytes(content)
     code = f"""
 import os
@@ -108,13 +108,15 @@ def replace(old, new, whole=os.replace):
         os.kill(os.getpid(), 9)
     whole(old, new)
 os.replace = replace
-with RunDirectory({str(run.path)!r}).replace_state() as path:
+run = RunDirectory({str(run.path)!r})
+with run.checksums.replace(run.state_file, run.previous_state_file) as path:
     path.write_bytes(b"three")
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
     for again in (False, True):
         if again:
-            with RunDirectory(run.path).replace_state() as path:
+            anew = RunDirectory(run.path).checksums
+            with anew.replace(run.state_file, run.previous_state_file) as path:
                 path.write_bytes(b"four")
         present = [file for file in (run.state_file, run.previous_state_file) if file.exists()]
         assert present
@@ -209,7 +211,7 @@ def moved(dataset, trained, tmp_path, data: str, run: str):
     config["dataset"] |= {
         "path": str(tmp_path / "old" / "data" / "imdb"), "relative_path": "../../data/imdb"
     }  # fmt: skip
-    copy.write_config(config)
+    copy.write_json(copy.config_file, config)
     (tmp_path / run).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / data).parent.mkdir(parents=True, exist_ok=True)
     shutil.move(copy.path, tmp_path / run)

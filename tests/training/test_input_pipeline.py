@@ -7,7 +7,7 @@ import tensorflow as tf
 from lowmem_sentiment.dataset.splits import num_reviews
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.text.vocabulary import OUT_OF_VOCABULARY_ID
-from lowmem_sentiment.training.input_pipeline import batches, encoded_batches, encoder, sparse_encoder
+from lowmem_sentiment.training.input_pipeline import batches, encoder, sparse_encoder
 
 NUM_WORDS = 12
 SETTINGS = TrainingSettings(num_words=NUM_WORDS, batch_size=7)
@@ -53,7 +53,7 @@ def test_sparse_rows_are_the_columns_of_the_batchs_own_words_in_the_same_order(d
     settings = replace(SETTINGS, seed=3)
     dense = list(batches(dataset, "train", settings, first_step=2))
     encode = sparse_encoder(NUM_WORDS, 2, least_width=least_width)
-    sparse = list(encoded_batches(dataset, "train", settings, encode, first_step=2))
+    sparse = list(batches(dataset, "train", settings, encode=encode, first_step=2))
     assert len(sparse) == len(dense)
     for ((ids, rows), labels), (expected, expected_labels) in zip(sparse, dense, strict=True):
         np.testing.assert_array_equal(labels, expected_labels)
@@ -89,7 +89,7 @@ def test_workers_shares_make_up_each_batch_and_differ_by_one(dataset, batch_size
     shares = []
     for worker in range(workers):
         share = worker, workers
-        part = encoded_batches(dataset, "train", settings, encode, first_step=2, share=share)
+        part = batches(dataset, "train", settings, encode=encode, first_step=2, share=share)
         shares.append(list(part.as_numpy_iterator()))
     for batch, *parts in zip(whole, *shares, strict=True):
         sizes = [len(labels) for (_, labels), _ in parts]
@@ -104,7 +104,7 @@ def test_workers_shares_make_up_each_batch_and_differ_by_one(dataset, batch_size
 def test_the_number_of_a_share_gives_the_number_in_the_split(dataset):
     labels = [labels for _, labels in batches(dataset, "test", SETTINGS)]
     for worker in range(3):
-        share = encoded_batches(dataset, "test", SETTINGS, encoder(NUM_WORDS, 2), share=(worker, 3))
+        share = batches(dataset, "test", SETTINGS, encode=encoder(NUM_WORDS, 2), share=(worker, 3))
         mine = np.concatenate([labels for (_, labels), _ in share])
         np.testing.assert_array_equal(mine, np.concatenate(labels)[worker::3])
 

@@ -18,7 +18,7 @@ from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.sources.files import FilesSettings, FilesSource
 from lowmem_sentiment.system.errors import DataError, OutputExists, SettingsError
 from lowmem_sentiment.system.schema import write_json
-from lowmem_sentiment.training.input_pipeline import batches, encoded_batches
+from lowmem_sentiment.training.input_pipeline import batches
 from lowmem_sentiment.training.train import train
 
 SMALL = TrainingSettings(epochs=2, batch_size=8, hidden=(6, 4), learning_rate=0.02)
@@ -88,9 +88,9 @@ def test_validation_split_leaves_the_test_split_alone(dataset, tmp_path, monkeyp
 
     def spy(dataset, split, *rest, **options):
         asked.append(split)
-        return encoded_batches(dataset, split, *rest, **options)
+        return batches(dataset, split, *rest, **options)
 
-    monkeypatch.setattr(job, "encoded_batches", spy)
+    monkeypatch.setattr(job, "batches", spy)
     settings = TrainingSettings(**{**vars(SMALL), "validation_split": 0.25})
     summary = train(dataset, tmp_path / "run", settings)
     assert sorted(asked) == ["train", "validation"]

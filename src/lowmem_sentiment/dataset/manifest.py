@@ -130,9 +130,9 @@ class Manifest(Settings):
     checksum: str
     features: FeaturesFile | None = None
     """None in version 1."""
-    recipe: str = setting(TUTORIAL, "", choices=RECIPES)
+    recipe: str = setting(TUTORIAL, choices=RECIPES)
     """One of `RECIPES`; older manifests have none."""
-    tokenizer: str = setting(KERAS, "", choices=TOKENIZERS)
+    tokenizer: str = setting(KERAS, choices=TOKENIZERS)
     """How texts were split into words; manifests without one are from Keras' tokenizer."""
 
 

@@ -39,7 +39,7 @@ class Metadata(Settings):
     """SHA-256 of the ``vocabulary.txt`` that the ids belong to."""
     ngrams: int | None = None
     """The most words in an n-gram; None: the ids are of words."""
-    tokenizer: str = setting(KERAS, "", choices=TOKENIZERS)
+    tokenizer: str = setting(KERAS, choices=TOKENIZERS)
 
 
 def to_arrays(

@@ -33,8 +33,8 @@ class GivenVocabulary(NamedTuple):
 @dataclass(frozen=True, kw_only=True)
 class _Recorded(Settings):
     ignores_unknown_keys: ClassVar[bool] = True
-    tokenizer: str = setting(KERAS, "", choices=TOKENIZERS)
-    ngrams: int | None = setting(None, "", at_least=1, at_most=MAX_NGRAM)
+    tokenizer: str = setting(KERAS, choices=TOKENIZERS)
+    ngrams: int | None = setting(None, at_least=1, at_most=MAX_NGRAM)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,7 +52,8 @@ class Checksums:
             digest = sha256(temporary)
             known = self._read()
             if known is None:
-                known = {name: [sha256(path)] for name, path in self._present()}
+                paths = [self._directory / name for name in self._names]
+                known = {path.name: [sha256(path)] for path in paths if path.is_file()}
             stands = self._standing(file, known)
             self._written.pop(file.name, None)  # unknown if the rename or a later step fails
             known[file.name] = [digest, *stands]
@@ -72,10 +73,6 @@ class Checksums:
             return []
         stands = self._written.get(file.name) or sha256(file)
         return [stands] if stands in digests else []
-
-    def _present(self) -> list[tuple[str, Path]]:
-        paths = [self._directory / name for name in self._names]
-        return [(path.name, path) for path in paths if path.is_file()]
 
     def _read(self) -> dict[str, list[str]] | None:
         if not os.path.lexists(self._path):

@@ -71,7 +71,7 @@ class RunDirectory:
             self.previous_state_file, self.best_file, self.model_file, self.weights_file,
             self.summary_file,
         )  # fmt: skip
-        self._checksums = Checksums(self.path, tuple(file.name for file in checked))
+        self.checksums = Checksums(self.path, tuple(file.name for file in checked))
         self._config: tuple[object, dict[str, Any]] | None = None
 
     def create(
@@ -98,9 +98,9 @@ class RunDirectory:
             self.path, RUN, overwrite=overwrite, inputs=inputs, report=report, held=held
         ) as directory:
             made = RunDirectory(directory)
-            with made._checksums.replace(made.vocabulary_file) as path:
+            with made.checksums.replace(made.vocabulary_file) as path:
                 path.write_bytes(vocabulary.to_bytes())
-            made.write_config(whole)
+            made.write_json(made.config_file, whole)
 
     def refuse_existing(self, *, overwrite: bool, inputs: Iterable[str | Path] = ()) -> None:
         """Raise OutputExists if `create` would."""
@@ -127,14 +127,11 @@ class RunDirectory:
 
     def check(self, file: Path) -> None:
         """Raise DataError unless a file of the run is unchanged (`Checksums`)."""
-        self._checksums.check(file)
+        self.checksums.check(file)
 
-    def write_config(self, config: dict[str, Any]) -> None:
-        """Write config.json."""
-        self._write_json(self.config_file, config)
-
-    def _write_json(self, file: Path, content: dict[str, Any]) -> None:
-        with self._checksums.replace(file) as path:
+    def write_json(self, file: Path, content: dict[str, Any]) -> None:
+        """Write one of the run's JSON files: config.json first, and summary.json last."""
+        with self.checksums.replace(file) as path:
             path.write_bytes(to_json(content))
 
     def config(self) -> dict[str, Any]:
@@ -217,7 +214,7 @@ class RunDirectory:
         config["dataset"] = {**config["dataset"], **place}
         changed = {"epochs": settings.epochs, "optimizer": settings.optimizer}
         config["settings"] = {**config["settings"], **changed}
-        self.write_config(config)
+        self.write_json(self.config_file, config)
 
     def require_model(self) -> None:
         """Raise InputMissing if there is no model.keras, and DataError if it is damaged."""
@@ -286,7 +283,7 @@ class RunDirectory:
 
     def write_metrics(self, epochs: list[dict[str, Any]]) -> None:
         """Write metrics.jsonl: the metrics of training, one line per epoch."""
-        with self._checksums.replace(self.metrics_file) as path:
+        with self.checksums.replace(self.metrics_file) as path:
             path.write_bytes(b"".join(json.dumps(epoch).encode() + b"\n" for epoch in epochs))
 
     def metrics(self) -> list[dict[str, float]]:
@@ -317,14 +314,10 @@ class RunDirectory:
             else:
                 file.unlink()
 
-    def replace_state(self) -> contextlib.AbstractContextManager[Path]:
-        """Return a context that yields a path to write state.npz at, and keeps the previous one."""
-        return self._checksums.replace(self.state_file, self.previous_state_file)
-
     def write_best(self, epoch: int, weights: list[np.ndarray]) -> None:
         """Write best.npz: an epoch's weights, in the model's order."""
         arrays = [np.asarray(epoch), *weights]
-        with self._checksums.replace(self.best_file) as path:
+        with self.checksums.replace(self.best_file) as path:
             write_arrays(path, ((f"arr_{nth}", array) for nth, array in enumerate(arrays)))
 
     def best(self, epoch: int, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
@@ -342,19 +335,10 @@ class RunDirectory:
             ) from error
         return weights
 
-    def write_model(self, save: Callable[[Path], None]) -> None:
-        """Write model.keras by calling `save` with a path."""
-        with self._checksums.replace(self.model_file) as path:
-            save(path)
-
     def write_weights(self, weights: dict[str, np.ndarray | Rows]) -> None:
         """Write weights.npz."""
-        with self._checksums.replace(self.weights_file) as path:
+        with self.checksums.replace(self.weights_file) as path:
             write_arrays(path, weights.items())
-
-    def write_summary(self, summary: TrainingSummary) -> None:
-        """Write summary.json: the run is finished."""
-        self._write_json(self.summary_file, summary.to_json())
 
     def summary(self) -> TrainingSummary:
         """Read summary.json; InputMissing or DataError if it is missing or was changed."""

@@ -20,7 +20,7 @@ class _Vocabulary(Settings):
     words: int
     ngrams: int | None = None
     """The most words that a feature has; None: the vocabulary is of words."""
-    tokenizer: str = setting(KERAS, "", choices=TOKENIZERS)
+    tokenizer: str = setting(KERAS, choices=TOKENIZERS)
 
 
 @dataclass(frozen=True)

@@ -121,10 +121,9 @@ def _refuse_other_folders(out: Path, state: str) -> None:
             raise OutputExists(f"{out} holds {kind.with_article}; choose another --out for the search")
     if out.is_dir() and not (out / state).exists():
         for each in sorted(out.iterdir()):  # a run of a grid has "=" in its name
-            # What a search that was killed had begun to write, the next one removes.
-            if UNFINISHED in each.name:
-                continue
-            if not (each.name.startswith(".") or "=" in each.name or RUN.recognises(each)):
+            # A killed search leaves unfinished files, which the next one removes.
+            known = UNFINISHED in each.name or each.name.startswith(".") or "=" in each.name
+            if not known and not RUN.recognises(each):
                 raise OutputExists(f"{each} belongs to no search; choose another --out for the search")
 
 

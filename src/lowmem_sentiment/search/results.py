@@ -95,7 +95,7 @@ class TuningResult:
     measured: list[Result] = field(default_factory=list)
     """The runs in the order in which they were measured; not in JSON."""
     test_accuracies: list[float] = field(default_factory=list)
-    """With several seeds, of each of the winner's runs in the grid, without the validation reviews."""
+    """With several seeds: of the winner's runs in the grid, trained without the validation reviews."""
 
     @property
     def default(self) -> Candidate | None:

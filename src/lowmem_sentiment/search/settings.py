@@ -40,12 +40,12 @@ searched:
   optimizer       adam | lazy-adam
   epochs          {", ".join(map(str, RUNGS))}; more with fewer than {REVIEWS_OF_FIRST_RUNG:,} reviews
 
-The recipe's settings are tried first. By the recipe tutorial the best third
+The recipe's settings are tried first. With the recipe tutorial, the best third
 of nine settings is trained on to twice the epochs, and the best of these to
-four times (successive halving). By the recipe ngrams others are drawn around
-it instead: half to twice its epochs and units, a third to three times its
-rate and n-grams, dropout 0.2 to 0.8; and the recipe wins unless one is better
-by more than half a standard error."""
+four times (successive halving). With the recipe ngrams, others are drawn
+around it instead: half to twice its epochs and units, a third to three times
+its rate and n-grams, dropout 0.2 to 0.8; and the recipe wins unless one is
+better by more than half a standard error."""
 
 
 def parse_grid(text: str) -> tuple[str, list[Any]]:

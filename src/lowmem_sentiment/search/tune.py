@@ -48,11 +48,12 @@ def tune(
     Each candidate is a run in `out`, trained in its own process and measured on the validation split.
     Without a grid, settings are drawn at random, the recipe's first, and halved successively, or trained
     whole if the recipe is `ngrams`; candidates dropped by halving keep their weights, curves and metrics,
-    a tenth of a run's bytes. A grid is trained
-    completely, and keeps whole runs. The winner is trained again on all training reviews, with its best
-    epochs, and evaluated on the test split; so are its runs in a grid with several seeds. The same call
-    resumes a killed search: with the same `runs` it ends with the same table. A failed run does not stop
-    the others. When `stop` is set, every running process saves its state, and Resumable is raised.
+    a tenth of a run's bytes. A grid is trained completely, and keeps whole runs.
+
+    The winner is trained again on all training reviews, with its best epochs, and evaluated on the test
+    split; so are its runs in a grid with several seeds. The same call resumes a killed search: with the
+    same `runs` it ends with the same table. A failed run does not stop the others. When `stop` is set,
+    every running process saves its state, and Resumable is raised.
 
     Raises SettingsError for an unknown metric, or limits that no settings fit, OutputExists for a search
     with different settings, a dataset or a run in `out`, and CheckFailed if no run can be trained, or the

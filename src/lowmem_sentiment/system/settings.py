@@ -14,6 +14,8 @@ from typing import Any
 
 from .errors import SettingsError, did_you_mean
 
+BOUNDS = {"at_least": operator.ge, "above": operator.gt, "at_most": operator.le, "below": operator.lt}
+
 Reader = tuple[Callable[[str], Any], str]
 """A function that reads a setting's text, or raises ValueError, and what it expects in words."""
 
@@ -34,21 +36,19 @@ SIZE: Reader = parse_size, "a size above 0, such as 700M, 1.5G or 300000000"
 
 def setting(
     default: Any,
-    help: str,
+    help: str = "",
     *,
     metavar: str | None = None,
     choices: Sequence[str] = (),
-    at_least: float | None = None,
-    above: float | None = None,
-    at_most: float | None = None,
-    below: float | None = None,
     read: Reader | None = None,
+    **bounds: float,
 ) -> Any:
     """Return a dataclass field whose range (of each part of a tuple) `Settings` checks.
 
-    `help` and `metavar` are the option's; `read` reads its text (default: by the field's type).
+    `help` and `metavar` are the option's; `read` reads its text (default: by the field's type). `bounds`
+    are of `BOUNDS`, such as at_least=0.
     """
-    declared = {name: value for name, value in locals().items() if name != "default"}
+    declared = {"help": help, "metavar": metavar, "choices": choices, "read": read, "bounds": bounds}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=default.copy, metadata=declared)
     return dataclasses.field(default=default, metadata=declared)
@@ -63,9 +63,6 @@ class Settings:
                 _check(field, getattr(self, field.name))
 
 
-_BOUNDS = {"at_least": operator.ge, "above": operator.gt, "at_most": operator.le, "below": operator.lt}
-
-
 def _check(field: dataclasses.Field[Any], value: Any) -> None:
     if value is None:
         return
@@ -74,9 +71,8 @@ def _check(field: dataclasses.Field[Any], value: Any) -> None:
         holds = value in declared["choices"]
         hint = "" if holds else did_you_mean(str(value), declared["choices"])
     else:
-        bounds = [(name, declared[name]) for name in _BOUNDS if declared[name] is not None]
-        parts = value if isinstance(value, tuple) else (value,)
-        holds = all(_BOUNDS[name](part, bound) for name, bound in bounds for part in parts)  # NaN: none
+        bounds, parts = declared["bounds"].items(), value if isinstance(value, tuple) else (value,)
+        holds = all(BOUNDS[name](part, bound) for name, bound in bounds for part in parts)  # NaN: none
     if not holds:
         shown = plain(value) if isinstance(value, tuple) else repr(value)
         raise SettingsError(f"{field.name} is {shown}, expected {_range(field)}{hint}")
@@ -87,7 +83,7 @@ def _range(field: dataclasses.Field[Any]) -> str:
     declared = field.metadata
     if declared["choices"]:
         return f"one of {', '.join(declared['choices'])}"
-    at_least, above, at_most, below = (declared[name] for name in _BOUNDS)
+    at_least, above, at_most, below = map(declared["bounds"].get, BOUNDS)
     high = f"{at_most:,}" if at_most is not None else ""
     if below is not None and below < math.inf:
         high = f"below {below:,}"

@@ -140,7 +140,7 @@ def save(run: RunDirectory, model: keras.Model, position: Position, conditions: 
     """Write state.npz; the one before it stays as state.previous.npz. Raises OutputError."""
     position = replace(position, event_files=run.event_file_sizes())
     saved = [*variables(model), *_deferred(model)]
-    with run.replace_state() as temporary:
+    with run.checksums.replace(run.state_file, run.previous_state_file) as temporary:
         # One array at a time: together they are three times the weights.
         _write(temporary, position, conditions, len(saved), map(values, saved))
 

@@ -31,6 +31,8 @@ def batches(
     shuffle: bool | None = None,
     first_epoch: int = 0,
     first_step: int = 0,
+    encode: Callable | None = None,
+    share: tuple[int, int] | None = None,
 ) -> tf.data.Dataset:
     """Return (float32[batch, num_words], int64[batch]): multi-hot rows and labels.
 
@@ -48,32 +50,15 @@ def batches(
     A batch takes 4 * batch_size * num_words bytes, 1.3 MB by default, and `prefetch` of them are made
     ahead; `window_bytes` of records on disk are shuffled together. The last batch may be smaller. A
     damaged record raises tf.errors.DataLossError while batches are made.
+
+    `encode` makes a batch from string[batch] of records (default: `encoder`). With a `share`, (worker,
+    workers), return one worker's part of each batch, and int32[], the number of reviews in the whole
+    batch. The batches are the same as in one process: a worker takes the reviews whose number modulo
+    workers is its own; a batch may contain none of them. Each worker reads all records, 400 bytes each,
+    and parses and encodes only its own.
     """
     settings = settings or TrainingSettings()
-    encode = encoder(settings.num_words_for(dataset), len(dataset.labels), dataset.inputs)
-    return encoded_batches(
-        dataset, split, settings, encode, shuffle=shuffle, first_epoch=first_epoch, first_step=first_step
-    )
-
-
-def encoded_batches(
-    dataset: Dataset,
-    split: str,
-    settings: TrainingSettings,
-    encode: Callable,
-    *,
-    shuffle: bool | None = None,
-    first_epoch: int = 0,
-    first_step: int = 0,
-    share: tuple[int, int] | None = None,
-) -> tf.data.Dataset:
-    """Return each batch of records, encoded.
-
-    With a `share`, (worker, workers), return one worker's part of each batch, and int32[], the number of
-    reviews in the whole batch. The batches are the same as in one process: a worker takes the reviews
-    whose number modulo workers is its own; a batch may contain none of them. Each worker reads all
-    records, 400 bytes each, and parses and encodes only its own.
-    """
+    encode = encode or encoder(settings.num_words_for(dataset), len(dataset.labels), dataset.inputs)
     batch_size = settings.batch_size
     shuffle = split == "train" if shuffle is None else shuffle
     records = _records_in_order(dataset, split, settings, first_epoch, shuffle).batch(batch_size)

@@ -20,7 +20,7 @@ from ..model.tensorflow import keras, set_threads, tf
 from ..runs.configuration import TrainingSettings
 from ..runs.memory_plan import count_parameters, distinct_words
 from ..system.errors import SettingsError
-from .input_pipeline import encoded_batches, encoder, sparse_encoder
+from .input_pipeline import batches, encoder, sparse_encoder
 from .single_process import SingleProcess
 from .step import STEPS_PER_EXECUTION, predict_on_own_words
 
@@ -173,11 +173,11 @@ class Job:
         """Return this worker's batches of a split, from a step of an epoch on."""
         make_encoder = sparse_encoder if self.sparse else encoder
         encode = make_encoder(self.num_words, len(self.dataset.labels), self.dataset.inputs)
-        return encoded_batches(
+        return batches(
             self.dataset,
             split,
             self.settings,
-            encode,
+            encode=encode,
             first_epoch=first_epoch,
             first_step=first_step,
             share=self.strategy.share,

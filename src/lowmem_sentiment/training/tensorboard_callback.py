@@ -113,10 +113,7 @@ class Curves(keras.callbacks.Callback):
 
     def _write(self, name: str, values: list[Value]) -> None:
         if self._events:
-            self._events.write(name, self._step(), values)
-
-    def _step(self) -> int:
-        return int(self.model.optimizer.iterations.numpy())
+            self._events.write(name, int(self.model.optimizer.iterations.numpy()), values)
 
     def on_train_begin(self, logs=None):
         if self._position.described == self._settings.epochs:  # a resumed run has it
@@ -147,7 +144,7 @@ class Curves(keras.callbacks.Callback):
         values |= self._measure_process(new / seconds)
         if (waited := self._position.waited) is not None:
             values[WAITING] = min((waited - self._waited) / seconds, 1.0)  # it is an estimate
-        described = {} if self._described else DESCRIPTIONS  # once a file is enough; they take 0.1 ms
+        described = {} if self._described else DESCRIPTIONS  # once per file is enough; they take 0.1 ms
         self._write("", event_writer.scalars(values, described))
         self._described = True
         if time.monotonic() - self._flushed >= self.INTERVAL:

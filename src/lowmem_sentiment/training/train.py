@@ -205,11 +205,12 @@ def _finish(
     if arrays:
         run.write_weights(arrays)
     del arrays
-    run.write_model(lambda path: save_model(model, path))
+    with run.checksums.replace(run.model_file) as path:
+        save_model(model, path)
     summary = _summarise(job, model, run, position, peak_anonymous)
     numpy_model = NumpyModel.load(run) if runs_in_numpy else None
     write_result(run, position, job, numpy_model, summary.peak_resident_bytes)
-    run.write_summary(summary)
+    run.write_json(run.summary_file, summary.to_json())
     return summary.to_json()
 
 
