@@ -9,7 +9,8 @@ import datetime
 import json
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from operator import itemgetter
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -43,6 +44,12 @@ ACCURATE = (
     OURS, "ours-bigrams", "ours-recipe", "ours-recipe-400", "ours-wide", "ours-wide-lazy", "nb-svm",
     "vw-bigrams", "tfidf-logistic", "fasttext-bigrams",
 )  # fmt: skip
+
+
+Cell = Callable[[dict[str, Any]], str]
+
+Columns = dict[str, Cell]
+"""The columns of a table: what makes a row's cell, by title."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -116,17 +123,12 @@ def _first(result: dict[str, Any], results: Path) -> dict[str, str]:
         if name == OURS and (limited := _limited(results)):
             lines.append(limited[1])
             peaks.append(("lowmem-sentiment, limited", limited[0]))
-    header = [
-        "40,000 training and 10,000 test reviews, 2 epochs",
-        "peak memory",
-        "whole time",
-        "test accuracy",
-    ]
+    data = "40,000 training and 10,000 test reviews, 2 epochs"
     ours = rows[OURS]
     resident, anonymous = (ours[f"peak_{kind}_bytes"]["median"] for kind in ("resident", "anonymous"))
     return {
         "chart": _bars(sorted(peaks, key=lambda each: -each[1])),
-        "table": _table(header, lines),
+        "table": markdown_table([data, "peak memory", "whole time", "test accuracy"], lines),
         "pages": f"{(resident - anonymous) / MB:,.0f} of the {_mb(resident)}",
         "seeds": str(_runs(result)),
         "circumstances": _circumstances(result),
@@ -139,7 +141,7 @@ def _most_accurate(result: dict[str, Any], results: Path) -> dict[str, str]:
     shown = [_in_short(rows[name]) for name in ACCURATE if name in rows]
     lines = [[title, accuracy, seconds, memory] for title, memory, seconds, accuracy in shown]
     return {
-        "table": _table(["", "test accuracy", "whole time", "peak memory"], lines),
+        "table": markdown_table(["", "test accuracy", "whole time", "peak memory"], lines),
         "seeds": str(_runs(result)),
     }
 
@@ -180,46 +182,31 @@ def _limited(results: Path) -> tuple[int, list[str]] | None:
 
 
 def _contenders(result: dict[str, Any], results: Path) -> dict[str, str]:
-    rows, notes, spreads = [], [], []
+    columns: Columns = {
+        "": itemgetter("title"),
+        "whole time": _figure("seconds", 1, 1, " s"),
+        "preparing": _figure("preparation_seconds", 1, 1, " s", ratio=False),
+        "an epoch": _figure("epoch_seconds", 1, 2, " s"),
+        "peak memory": _figure("peak_resident_bytes", MB, 0, " MB"),
+        "anonymous": _figure("peak_anonymous_bytes", MB, 0, " MB", ratio=False),
+        "disk": _figure("disk_bytes", MB, 0, " MB", ratio=False),
+        "test accuracy": _accuracy,
+    }
+    notes, spreads = [], []
     for row in result["contenders"]:
         if "skipped" in row:
             notes.append(f"Not measured: {row['title']}: {row['skipped']}.")
             continue
-        rows.append(
-            [
-                row["title"],
-                _figure(row, "seconds", 1, 1, " s"),
-                _figure(row, "preparation_seconds", 1, 1, " s", ratio=False),
-                _figure(row, "epoch_seconds", 1, 2, " s"),
-                _figure(row, "peak_resident_bytes", MB, 0, " MB"),
-                _figure(row, "peak_anonymous_bytes", MB, 0, " MB", ratio=False),
-                _figure(row, "disk_bytes", MB, 0, " MB", ratio=False),
-                _accuracy(row),
-            ]
-        )
         if "extrapolated" in row:
             notes.append(f"~: {row['extrapolated']}; its memory was measured in these steps.")
         training = _training_memory(row)
         if training < 0.95 * row["peak_resident_bytes"]["median"]:
             notes.append(f"{row['title']}: {_mb(training)} while it trains, the rest is for `imdb.npz`.")
         if "seconds" in row:
-            figure = row["seconds"]
-            spreads.append(
-                max(figure["most"] - figure["median"], figure["median"] - figure["least"])
-                / figure["median"]
-            )
-    header = [
-        "",
-        "whole time",
-        "preparing",
-        "an epoch",
-        "peak memory",
-        "anonymous",
-        "disk",
-        "test accuracy",
-    ]
+            least, median, most = (row["seconds"][name] for name in ("least", "median", "most"))
+            spreads.append(max(most - median, median - least) / median)
     return {
-        "table": _table(header, rows),
+        "table": _columns(columns, _measured(result).values()),
         "notes": "\n".join(notes),
         "circumstances": _circumstances(result, OWN | PEERS),
         "spread": f"{max(spreads, default=0):.0%}",
@@ -230,16 +217,20 @@ def _training_memory(row: dict[str, Any]) -> float:
     return max(run["phases"]["train"]["peak_resident_bytes"] for run in row["runs"])
 
 
-def _figure(row: dict[str, Any], name: str, unit: float, digits: int, suffix: str, ratio=True) -> str:
-    """Return "9.3 s (1.00)": the median, and its ratio to ours."""
-    if name not in row:
-        return ""
-    about = "~" if "extrapolated" in row and name == "epoch_seconds" else ""
-    text = f"{about}{row[name]['median'] / unit:,.{digits}f}{suffix}"
-    if not ratio or name not in row["ratio"]:
-        return text
-    times = row["ratio"][name]
-    return f"{text} ({times:.2f})" if times < 10 else f"{text} ({times:.0f})"
+def _figure(name: str, unit: float, digits: int, suffix: str, *, ratio: bool = True) -> Cell:
+    """Return a column of medians such as "9.3 s (1.00)", with their ratios to ours."""
+
+    def cell(row: dict[str, Any]) -> str:
+        if name not in row:
+            return ""
+        about = "~" if "extrapolated" in row and name == "epoch_seconds" else ""
+        text = f"{about}{row[name]['median'] / unit:,.{digits}f}{suffix}"
+        if not ratio or name not in row["ratio"]:
+            return text
+        times = row["ratio"][name]
+        return f"{text} ({times:.2f})" if times < 10 else f"{text} ({times:.0f})"
+
+    return cell
 
 
 def _accuracy(row: dict[str, Any]) -> str:
@@ -264,7 +255,7 @@ def _limits(result: dict[str, Any], results: Path) -> dict[str, str]:
             rows.append([size, row["ended"], ""])
     least = limits.least_bearable(result)
     return {
-        "table": _table(["limit", "whole time", "of no limit"], rows),
+        "table": markdown_table(["limit", "whole time", "of no limit"], rows),
         "version": str(result["cgroup_version"]),
         "bearable": f"{result['bearable']:g}",
         "least": f"down to {_mb(least)}" if least else "at none of these sizes",
@@ -275,26 +266,20 @@ def _limits(result: dict[str, Any], results: Path) -> dict[str, str]:
 def _scale(result: dict[str, Any], results: Path) -> dict[str, str]:
     points = result["series"]["reviews"]
     first, last = next(point for point in points if point["at"] == LIKE_IMDB), points[-1]
-    header = ["reviews", "tokens", "on disk", "prepare", "memory", "first epoch", "second epoch",
-              "peak memory", "anonymous"]  # fmt: skip
-    rows = [
-        [
-            f"{row['reviews']:,}",
-            f"{row['tokens']:,}",
-            _mb(row["disk_bytes"]),
-            f"{row['prepare_reviews_per_second']:,.0f}/s",
-            _mb(row["prepare_peak_resident_bytes"]),
-            f"{row['first_epoch_reviews_per_second']:,.0f}/s",
-            f"{row['second_epoch_reviews_per_second']:,.0f}/s",
-            _mb(row["peak_resident_bytes"]),
-            _mb(row["peak_anonymous_bytes"]),
-        ]
-        for row in (first, last)
-    ]
+    columns: Columns = {
+        "reviews": lambda row: f"{row['reviews']:,}",
+        "tokens": lambda row: f"{row['tokens']:,}",
+        "on disk": lambda row: _mb(row["disk_bytes"]),
+        "prepare": lambda row: f"{row['prepare_reviews_per_second']:,.0f}/s",
+        "memory": lambda row: _mb(row["prepare_peak_resident_bytes"]),
+        "first epoch": lambda row: f"{row['first_epoch_reviews_per_second']:,.0f}/s",
+        "second epoch": lambda row: f"{row['second_epoch_reviews_per_second']:,.0f}/s",
+        **PEAKS,
+    }
     hundred_million = 100_000_000
     rate = last["second_epoch_reviews_per_second"]
     return {
-        "table": _table(header, rows),
+        "table": _columns(columns, (first, last)),
         "times": f"{last['reviews'] / first['reviews']:g} times",
         "prepare_difference": _difference(*(row["prepare_peak_resident_bytes"] for row in (first, last))),
         "train_difference": _difference(*(row["peak_resident_bytes"] for row in (first, last))),
@@ -310,17 +295,13 @@ def _scale(result: dict[str, Any], results: Path) -> dict[str, str]:
 def _scaling(result: dict[str, Any], results: Path) -> dict[str, str]:
     tables = dict.fromkeys(TITLES, "Not measured yet: `python scripts/benchmark.py scaling`.")
     for name, points in result["series"].items():
-        rows = [
-            [
-                f"{point['at']:,}",
-                f"{point['step_seconds'] * 1000:.2f} ms",
-                f"{point['epoch_seconds']:.2f} s",
-                _mb(point["peak_resident_bytes"]),
-                _mb(point["peak_anonymous_bytes"]),
-            ]
-            for point in points
-        ]
-        tables[name] = _table([TITLES[name], "a step", "an epoch", "peak memory", "anonymous"], rows)
+        columns: Columns = {
+            TITLES[name]: lambda point: f"{point['at']:,}",
+            "a step": lambda point: f"{point['step_seconds'] * 1000:.2f} ms",
+            "an epoch": lambda point: f"{point['epoch_seconds']:.2f} s",
+            **PEAKS,
+        }
+        tables[name] = _columns(columns, points)
     return {
         **tables,
         "words_data": result["data"]["words"],
@@ -342,8 +323,14 @@ BLOCKS: dict[str, tuple[str, Callable[[dict[str, Any], Path], dict[str, str]]]] 
 # --- words for figures ---
 
 
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    return markdown_table(header, rows).strip()
+PEAKS: Columns = {
+    "peak memory": lambda row: _mb(row["peak_resident_bytes"]),
+    "anonymous": lambda row: _mb(row["peak_anonymous_bytes"]),
+}
+
+
+def _columns(columns: Columns, rows: Iterable[dict[str, Any]]) -> str:
+    return markdown_table([*columns], [[cell(row) for cell in columns.values()] for row in rows])
 
 
 def _mb(size: float) -> str:
