@@ -11,6 +11,7 @@ saved state are the same as on one machine.
 """
 
 import contextlib
+import io
 import json
 import re
 import threading
@@ -23,7 +24,7 @@ from ..model.keras_model import compile_model
 from ..model.tensorflow import keras, tf
 from ..system import errors
 from ..system.errors import DataError, LowmemError, Resumable, SettingsError
-from ..training.checkpoint import State
+from ..training.checkpoint import State, read_state
 from ..training.single_process import SingleProcess
 from ..training.step import Execute, Executed, Step
 from .tf_config import Cluster
@@ -138,8 +139,10 @@ class DistributedStrategy(SingleProcess):
         if self.is_chief:
             try:
                 result = call()
-                is_state = isinstance(result, State)
-                content = b"S" + result.to_bytes() if is_state else b"J" + json.dumps(result).encode()
+                if isinstance(result, State):
+                    content = b"S" + result.file.read_bytes()
+                else:
+                    content = b"J" + json.dumps(result).encode()
             except LowmemError as error:
                 content = b"E" + json.dumps([type(error).__name__, str(error)]).encode()
         [content] = self._gather(content, 0, 1)
@@ -147,8 +150,10 @@ class DistributedStrategy(SingleProcess):
         if kind == b"E":
             name, message = json.loads(content)
             raise getattr(errors, name)(message)
-        if not self.is_chief:
-            result = State.from_bytes(content) if kind == b"S" else json.loads(content)
+        if kind == b"S" and not self.is_chief:
+            result = read_state(io.BytesIO(content), "the chief's state")
+        elif not self.is_chief:
+            result = json.loads(content)
         return result
 
     def require_same(self, values: dict[str, Any]) -> None:

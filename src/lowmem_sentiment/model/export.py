@@ -40,7 +40,7 @@ def export(
     weights.npz, vocabulary.txt, and what evaluations chose. "keras": model.keras,
     which takes multi-hot rows, and the vocabulary.txt that numbers their columns.
 
-    Each has an export.json that describes it. `overwrite` replaces an export, which `report` is told.
+    Each has an export.json that describes it. `overwrite` replaces an export, and `report` says so.
     Only "saved-model" imports TensorFlow. Raises SettingsError, InputMissing, DataError, OutputExists,
     OutputError.
     """

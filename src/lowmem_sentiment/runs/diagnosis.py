@@ -11,10 +11,10 @@ from .recipes import settings_by_recipe
 from .summary import best_epoch
 
 STILL_FALLING = 0.85
-"""A validation loss below this share of the epoch's before has not come to its end."""
+"""A validation loss below this share of the previous epoch's is still falling."""
 
 RISEN = 1.02
-"""A validation loss above this multiple of the least has turned."""
+"""A validation loss above this multiple of the smallest has risen again."""
 
 FEW_STEPS = 300
 """After fewer steps a model has hardly begun to learn: IMDb's 2 epochs have 2,500."""

@@ -1,4 +1,4 @@
-"""Find the test reviews that a run was trained on, which would flatter it beside another run."""
+"""Find the test reviews that a run was trained on, which would flatter it in a comparison."""
 
 import contextlib
 from typing import Any

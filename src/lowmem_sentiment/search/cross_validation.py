@@ -278,7 +278,7 @@ class _Validation:
             points.append(Point(share, round(trained), metrics))
             if before:
                 gained = [after - less for after, less in zip(accuracies, before, strict=True)]
-                more = round(fmean(gained) * reviews)  # as if none of them was right only before
+                more = round(fmean(gained) * reviews)  # as if no review were right only with less data
                 few = paired_interval(max(0, more), max(0, -more), reviews, 0.05)
                 gain = estimate(gained, tested, trained, few, (-1, 1))
         return CrossValidation(

@@ -56,7 +56,8 @@ class ShardCheck(keras.callbacks.Callback):
 class ReportProgress(keras.callbacks.Callback):
     """Report the phase of training, the steps that are done, and epochs' metrics to a `Progress`.
 
-    Of more than `MOST_LINES` epochs, those that end within a second of a line have none, except the last.
+    With more than `MOST_LINES` epochs, one that ends within a second of the last line gets no line,
+    except the final one.
     """
 
     MOST_LINES = 20

@@ -7,8 +7,6 @@
 6 MB for the default model, three times its weights; written in some 20 ms.
 """
 
-import io
-import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -103,6 +101,8 @@ class State:
     position: Position
     conditions: dict[str, str]
     arrays: list[np.ndarray]
+    file: Any
+    """The path or file that it was read from."""
 
     def restore(self, model: keras.Model) -> Position:
         """Assign the model's, the optimizer's and the metrics' variables, and return the position.
@@ -124,44 +124,21 @@ class State:
             model.optimizer.mark_all_moved()
         return self.position
 
-    def to_bytes(self) -> bytes:
-        """Return the content of state.npz, for another process."""
-        file = io.BytesIO()
-        _write(file, self.position, self.conditions, len(self.arrays), self.arrays)
-        return file.getvalue()
-
-    @staticmethod
-    def from_bytes(content: bytes) -> "State":
-        """Read what `to_bytes` returned."""
-        return _read(io.BytesIO(content), "the chief's state")
-
 
 def save(run: RunDirectory, model: keras.Model, position: Position, conditions: dict[str, str]) -> None:
     """Write state.npz; the one before it stays as state.previous.npz. Raises OutputError."""
     position = replace(position, event_files=run.event_file_sizes())
     saved = [*variables(model), *_deferred(model)]
-    with run.checksums.replace(run.state_file, run.previous_state_file) as temporary:
-        # One array at a time: together they are three times the weights.
-        _write(temporary, position, conditions, len(saved), map(values, saved))
-
-
-def _write(
-    file: Path | BinaryIO,
-    position: Position,
-    conditions: dict[str, str],
-    count: int,
-    arrays: Iterable[np.ndarray | npz.Rows],
-) -> None:
-    metadata = asdict(_Metadata(VERSION, position, conditions, count))
+    metadata = asdict(_Metadata(VERSION, position, conditions, len(saved)))
 
     def named() -> Iterator[tuple[str, np.ndarray | npz.Rows]]:
+        """Yield one array at a time: together they are three times the weights."""
         yield "metadata", np.frombuffer(json.dumps(metadata).encode(), np.uint8)
-        nth = itertools.count()
-        for array in arrays:
-            yield f"variable_{next(nth)}", array
-            del array  # before the next is made; `enumerate` would hold it until then
+        for nth, variable in enumerate(saved):
+            yield f"variable_{nth}", values(variable)
 
-    npz.write_arrays(file, named())
+    with run.checksums.replace(run.state_file, run.previous_state_file) as temporary:
+        npz.write_arrays(temporary, named())
 
 
 def load(run: RunDirectory, report: Callable[[str], None] = lambda line: None) -> State | None:
@@ -174,7 +151,7 @@ def load(run: RunDirectory, report: Callable[[str], None] = lambda line: None) -
     for path in present:
         try:
             run.check(path)
-            state = _read(path, str(path))
+            state = read_state(path, str(path))
         except DataError as error:
             errors.append(str(error))
             continue
@@ -186,10 +163,10 @@ def load(run: RunDirectory, report: Callable[[str], None] = lambda line: None) -
     return None
 
 
-def _read(file: Path | BinaryIO, where: str) -> State:
+def read_state(file: Path | BinaryIO, where: str) -> State:
     """Read a whole state, and check it before any of it is used."""
     metadata, arrays = npz.read_with_metadata(file, where, _Metadata, VERSION)
     names = [f"variable_{nth}" for nth in range(len(arrays))]
     if metadata.variables != len(names) or not all(name in arrays for name in names):
         raise DataError(f"{where} is damaged: it lacks some of its {metadata.variables} variables")
-    return State(metadata.position, metadata.conditions, [arrays[name] for name in names])
+    return State(metadata.position, metadata.conditions, [arrays[name] for name in names], file)
