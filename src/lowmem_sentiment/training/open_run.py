@@ -18,6 +18,7 @@ from ..runs.run_directory import RunDirectory
 from ..runs.summary import has_ended
 from ..system.errors import DataError, SettingsError
 from ..system.files import locked
+from ..system.settings import plain
 from ..text.vocabulary import KERAS
 from . import checkpoint
 from .checkpoint import Position, State
@@ -95,9 +96,8 @@ def resume_run(
     """
     run.config()  # before the lock, which would make a file
     held.enter_context(locked(run.path))
-    config = run.config()
     run.require_own(job.dataset)
-    _require_same_settings(config["settings"], job.settings, force, report)
+    _require_same_settings(run.settings(), job.settings, force, report)
     state = checkpoint.load(run, report)
     position = state.position if state else Position()
     ended = has_ended(job.settings, position.epochs)
@@ -128,15 +128,14 @@ def resume_run(
 
 
 def _require_same_settings(
-    theirs: dict[str, Any], settings: TrainingSettings, force: bool, report: Callable[[str], None]
+    theirs: TrainingSettings, settings: TrainingSettings, force: bool, report: Callable[[str], None]
 ) -> None:
-    for name, value in asdict(settings).items():
-        had = theirs.get(name, getattr(TrainingSettings, name))  # a setting may be younger than the run
-        had, value = (list(each) if isinstance(each, tuple) else each for each in (had, value))
+    for name in asdict(settings):
+        had, value = getattr(theirs, name), getattr(settings, name)
         if name in ("epochs", "prefetch") or had == value:
             continue
         if name != "optimizer":
-            raise SettingsError(f"{name} is {value}, the run to resume has {had}")
+            raise SettingsError(f"{name} is {plain(value)}, the run to resume has {plain(had)}")
         if not force:  # both keep the same variables
             raise SettingsError(
                 f"optimizer is {value}, the run to resume has {had}: --force resumes anyway"
