@@ -62,7 +62,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
     form = prediction_form(options.keep, predictor.labels, decision, csv=options.csv)
     lines_of, lines = _line_maker(options, form, decision), []
     if form.header:
-        lines.append(_for_terminal(form.header))
+        lines.append(printable(form.header, LINE) if sys.stdout.isatty() else form.header)
     profile = predictor.profile() if options.file or options.drift else None
 
     blocks = _numbered(_blocks_of_rows(options, settings))
@@ -139,21 +139,18 @@ def _line_maker(
     """Return a function that makes the lines of one answer, in the requested form."""
     from ..evaluation.predictions import kept_cells
 
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    terminal = sys.stdout.isatty()
+    colour = terminal and not os.environ.get("NO_COLOR")
 
     def lines_of(number: int, row: Row, prediction: "Prediction") -> list[str]:
         prediction = prediction.with_strongest(options.words)
         if options.json or options.csv:
             line = form.line(number, row.kept, prediction.to_json(reason=decision.abstains))
-            return [_for_terminal(line) if options.csv else line]
+            return [printable(line, LINE) if options.csv and terminal else line]
         first, *others = _prediction_lines(prediction, colour)
         return ["  ".join([*map(printable, kept_cells(row.kept)), first]), *others]
 
     return lines_of
-
-
-def _for_terminal(line: str) -> str:
-    return printable(line, LINE) if sys.stdout.isatty() else line
 
 
 def _blocks_of_rows(options: argparse.Namespace, settings: ReaderSettings) -> Iterator[list[Row]]:

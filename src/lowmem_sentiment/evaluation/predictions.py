@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import bisect
 import contextlib
-import csv
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from csv import writer as csv_writer
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,12 +31,19 @@ Reasons = Callable[[Batch, Scores], list[str | None]]
 _TEXT_BYTES = 4_000  # kept of each mistake while the pass runs
 
 
+class _Echo:
+    """A file for `csv.writer`, whose `writerow` then returns the line."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
 class AnswerForm:
     """The form of answers: JSON Lines or CSV, with columns kept from the input."""
 
     def __init__(self, keep: Sequence[str], columns: Sequence[str], labels: Sequence[str], *, csv: bool):
         """Name the kept columns, the answer's `columns` beside its probabilities, and the labels."""
-        self.keep, self._columns, self._csv = keep, columns, csv
+        self.keep, self._columns = keep, columns
         answer = [*columns, *(f"probability:{label}" for label in labels)]
         taken, kept = {"number", *answer}, []
         for name in keep:
@@ -44,14 +51,16 @@ class AnswerForm:
                 name = f"kept:{name}"
             taken.add(name)
             kept.append(name)
-        self.header = csv_line(["number", *kept, *answer]) if csv else None
+        self._csv_line = csv_writer(_Echo(), lineterminator="").writerow if csv else None
+        self.header = self._csv_line(["number", *kept, *answer]) if self._csv_line else None
         """A line without its end; a kept column that has an answer's name is kept:NAME."""
 
     def line(self, number: int, kept: Sequence[Any], answer: Mapping[str, Any]) -> str:
         """Return a line without its end; `answer` has the columns and "probabilities" by label."""
-        if self._csv:
+        if self._csv_line:
             cells = (_cell(answer[name]) for name in self._columns)
-            return csv_line([number, *kept_cells(kept), *cells, *answer["probabilities"].values()])
+            line = [number, *kept_cells(kept), *cells, *answer["probabilities"].values()]
+            return str(self._csv_line(line))
         named = {"kept": dict(zip(self.keep, kept, strict=True))} if self.keep else {}
         return json.dumps({"number": number, **named, **answer})
 
@@ -66,13 +75,6 @@ def prediction_form(
 
 def _cell(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value
-
-
-def csv_line(cells: Sequence[Any]) -> str:
-    """Return a line of CSV without its end."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(cells)
-    return text.getvalue()
 
 
 def kept_cells(kept: Sequence[Any]) -> list[str]:

@@ -101,7 +101,7 @@ class NumpyModel:
         """Return float32[reviews, labels], whose softmax is the probabilities."""
         sums = np.empty((len(reviews), self.kernels[0].shape[1]), np.float32)
         for nth, ids in enumerate(reviews):
-            self._rows(ids).sum(axis=0, out=sums[nth])
+            np.add.reduce(self._rows(ids), axis=0, out=sums[nth])
         return self._logits_of(sums)
 
     def probabilities(self, reviews: Sequence[np.ndarray]) -> np.ndarray:

@@ -61,7 +61,7 @@ class TextEncoder:
             np.fromiter(map(get, words, unknown), np.int32, len(words))
             for words in tokenise_in_pieces(text, self._tokenizer)
         ]
-        return np.concatenate([np.empty(0, np.int32), *pieces])
+        return pieces[0] if len(pieces) == 1 else np.concatenate([np.empty(0, np.int32), *pieces])
 
     def _encode(self, texts: list[np.ndarray], counts: Counts | None) -> list[np.ndarray]:
         numbers = np.concatenate(texts)
