@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from ..system.errors import DataError
-from ..system.tfrecord import FRAME, HEAD, DamagedRecord, read_blocks, seal
+from ..system.tfrecord import BLOCK_BYTES, FRAME, HEAD, DamagedRecord, read_blocks, seal
 from ..text.ngrams import Features
 from ..text.reviews import Reviews
 
@@ -132,7 +132,7 @@ def read(
     file: BinaryIO,
     name: str,
     digest: Callable[[bytes], object] | None = None,
-    block_bytes: int = 1 << 20,
+    block_bytes: int = BLOCK_BYTES,
     check: bool = True,
 ) -> Iterator[tuple[range, list[bytes]]]:
     """Yield the numbers and records of a shard in blocks of about `block_bytes`.
