@@ -192,6 +192,26 @@ def test_a_learning_curve_goes_on_from_the_folds_and_is_drawn(
     assert f"{reviews[0]:,}" in lines and "2, n-grams chosen anew for each" in lines
 
 
+@pytest.mark.slow
+def test_folds_that_were_stopped_while_they_trained_are_resumed(dataset, tmp_path, monkeypatch):
+    from lowmem_sentiment.training.train import train
+
+    def run(self, trainings, **options):
+        for each in trainings:
+            resume, stop = each.directory.config_file.exists(), threading.Event()
+            if not resume:
+                stop.set()
+            train(each.dataset, each.directory.path, each.settings, resume=resume, stop=stop)
+
+    monkeypatch.setattr(Trainer, "run", run)
+    settings = TuneSettings(folds=2, grid=("epochs=2", "hidden=2"))
+    for _ in range(2):
+        with pytest.raises(Resumable):
+            cross_validate(dataset, tmp_path / "out", settings)
+    result = cross_validate(dataset, tmp_path / "out", settings)
+    assert sorted(each.fold for each in result.results) == [0, 1]
+
+
 def test_a_fold_that_fails_is_named_and_tried_again(noisy, tmp_path, monkeypatch):
     def run(self, trainings, **options):
         for each in trainings:

@@ -14,7 +14,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -222,6 +222,7 @@ class _Validation:
         folder = self._out / f"{name}.data"
         data = prepare(source, folder, preparation_settings(self._dataset), overwrite=True)
         settings = settings_by_recipe(data, seed=self._settings.seed, **self._chosen)
+        settings = replace(settings, num_words=settings.num_words_for(data))
         training = Training(data, settings, RunDirectory(self._out / name))
         training.refuse_different()
         return training
