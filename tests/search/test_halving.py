@@ -25,7 +25,7 @@ def test_of_equals_the_earlier_is_kept_and_those_that_failed_are_not():
 
 def test_the_default_has_its_epochs_whatever_it_is_worth():
     log = []
-    halve([1, 2, 3], [1, 2, 4], measured({1: 0.1, 2: 0.9, 3: 0.5}, log), always=[1], always_until=2)
+    halve([1, 2, 3], [1, 2, 4], measured({1: 0.1, 2: 0.9, 3: 0.5}, log), always=[1])
     assert log == [(1, [1, 2, 3]), (2, [1, 2]), (4, [2])]
 
 

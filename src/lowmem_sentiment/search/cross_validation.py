@@ -195,10 +195,9 @@ class _Validation:
         wanted = [(share, fold) for share in self._shares for fold in range(self._count)]
         left, errors = [each for each in wanted if each not in done], []
         while left:
-            number, trainings = len(wanted) - len(left), {}
-            for each in left[: self._trainer.width]:
-                trainings[each] = self._training(*each)
-            del left[: self._trainer.width]
+            number = len(wanted) - len(left)
+            trainings = {each: self._training(*each) for each in left[: self._trainer.width]}
+            left = left[self._trainer.width :]
             self._trainer.run(
                 trainings.values(),
                 tick=lambda: progress("cross-validate", number, len(wanted), unit="runs"),  # noqa: B023

@@ -38,20 +38,19 @@ def halve(
     rungs: Sequence[int],
     measure: Callable[[Sequence[int], int], dict[int, float]],
     always: Collection[int] = (),
-    always_until: int = 0,
 ) -> None:
     """Measure candidates at each rung (epochs), and go up with the best third of those measured.
 
     `measure` returns the worth of each candidate at a rung, the greater the better, without candidates
-    that failed or were not reached. Candidates in `always` go up to the rung of `always_until` epochs
-    regardless of worth. Ties go to the earlier candidate.
+    that failed or were not reached. Candidates in `always` go up to the second rung regardless of worth.
+    Ties go to the earlier candidate.
     """
     left = list(candidates)
-    for rung, following in zip(rungs, [*rungs[1:], always_until + 1], strict=True):
+    for rung in rungs:
         worth = measure(left, rung)
         ranked = sorted(worth, key=lambda candidate: (-worth[candidate], candidate))
         kept = set(ranked[: max(1, len(ranked) // _KEPT)])
-        if following <= always_until:
+        if rung == rungs[0]:
             kept |= worth.keys() & set(always)
         left = sorted(kept)
         if not left:

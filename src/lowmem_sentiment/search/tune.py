@@ -147,7 +147,7 @@ class _Search:
             first, nth = first + brackets[nth], nth + 1
             # The tutorial's settings have its 2 epochs, whatever they are worth after one.
             default = [1] if self.trials[1].kind == TUTORIAL else []
-            halve(candidates, self.rungs, self._measure, default, self.rungs[1])
+            halve(candidates, self.rungs, self._measure, default)
             if any(self.state.find(each, self.rungs[-1]) for each in candidates):
                 for candidate in candidates:  # none of them is trained further
                     self._directory(candidate).remove_states()
