@@ -2,9 +2,7 @@
 
 import argparse
 import json
-import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,6 @@ from lowmem_sentiment import TrainingSettings
 from lowmem_sentiment.runs.memory_plan import count_parameters
 from lowmem_sentiment.sources.find import find_imdb_source
 from lowmem_sentiment.sources.imdb import ImdbSource
-from lowmem_sentiment.text.reviews import Reviews
 from lowmem_sentiment.text.vocabulary import OUT_OF_VOCABULARY_ID
 
 NUM_WORDS = 10_000
@@ -32,17 +29,12 @@ def options(description: str, *more: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def reviews() -> Iterator[tuple[str, Reviews]]:
-    """Yield ("train" or "test", some thousand reviews): what `prepare imdb` reads, in its order.
-
-    Its reader is NumPy alone, faster than `np.load` and a sixth of the memory of Keras' `load_data`:
-    no contender is slower or larger because of how it came to the reviews.
-    """
-    yield from source().blocks()
-
-
 def source() -> ImdbSource:
-    """Return the 50,000 reviews, from the files that `prepare imdb` would take."""
+    """Return the 50,000 reviews, from the files that `prepare imdb` would take.
+
+    Its reader is only NumPy, faster than `np.load` and with a sixth of the memory of Keras' `load_data`:
+    no contender is slower or larger because of how it reads the reviews.
+    """
     return find_imdb_source("npz")
 
 
@@ -52,7 +44,7 @@ def word_sets() -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     A review's ids are its multi-hot row's columns: each known word once, in ascending order.
     """
     parts: dict[str, list] = {"train": [], "test": []}
-    for split, block in reviews():
+    for split, block in source().blocks():
         rows = np.repeat(np.arange(len(block.lengths)), block.lengths)
         known = np.where(block.token_ids < NUM_WORDS, block.token_ids, OUT_OF_VOCABULARY_ID)
         distinct = np.unique(rows * NUM_WORDS + known)
@@ -97,11 +89,6 @@ def epoch_clock() -> Any:
             self.seconds[-1] = time.monotonic() - self._begun
 
     return EpochClock()
-
-
-def quiet_tensorflow() -> None:
-    """Keep TensorFlow's notes about oneDNN and GPUs off standard error."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def answer(**result: Any) -> None:

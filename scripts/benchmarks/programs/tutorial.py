@@ -9,7 +9,7 @@ import os
 import task
 
 arguments = task.options(__doc__, "--split")
-task.quiet_tensorflow()
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no notes about oneDNN and GPUs
 
 import time  # noqa: E402
 
