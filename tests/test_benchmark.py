@@ -33,7 +33,7 @@ def contender(name: str) -> contenders.Contender:
 
 @pytest.fixture
 def measured() -> dict:
-    """What contenders.json holds after two runs of this software, one of each of three others."""
+    """The content of contenders.json after two runs of this software, one of each of three others."""
     rows = contenders.summarise(
         [
             (contender(contenders.OURS), [record(4, 1.0, 600, 0.88), record(6, 1.2, 700, 0.90)], None),

@@ -166,7 +166,7 @@ def test_docstrings_use_the_usual_verbs():
 
 
 def test_no_handler_swallows_every_exception():
-    """What is expected is named: anything else is a bug, and is seen. Cleaning up ends with `raise`.
+    """Expected errors are named: anything else is a bug, and is seen. Cleaning up ends with `raise`.
 
     The server answers a bug with code 500 and logs it, since the next request must not suffer from it.
     """

@@ -120,7 +120,7 @@ def test_no_reader_takes_a_damaged_file_or_what_is_none(place, kind, name, nth, 
 
 
 def test_every_file_of_a_dataset_and_a_run_has_its_readers_listed(place):
-    """What nobody reads back is named here too."""
+    """Files that nobody reads back are named here too."""
     never_read = {"metrics.jsonl", "evaluation.json"}
     of_resuming = {"state.npz", "state.previous.npz"}  # tests/training/test_resume.py
     listed = {name.partition("/")[0] for name in (*OF_DATASET, *OF_RUN)} | never_read | of_resuming

@@ -1,4 +1,4 @@
-"""What the guide to servers tells people to copy."""
+"""The files that the guide to servers tells people to copy."""
 
 import json
 import os

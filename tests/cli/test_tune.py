@@ -1,4 +1,4 @@
-"""What tune prints."""
+"""The output of tune."""
 
 from dataclasses import replace
 

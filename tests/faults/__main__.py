@@ -50,7 +50,7 @@ _HEAD = struct.Struct(f"<qq{256 * _HITS}s")  # as in inject.c
 
 @dataclass
 class Answer:
-    """What a command did."""
+    """The result of a command."""
 
     code: int
     """Minus the signal's number where one ended it."""

@@ -37,7 +37,7 @@ ANOTHER_USER = ("setpriv", "--ruid", "65534", "--bounding-set", "-sys_resource,-
 
 @dataclass(frozen=True)
 class Scarcity:
-    """What is scarce while the command runs."""
+    """The resource that is scarce while the command runs."""
 
     limit: Callable[[], None] | None = None
     """Called in the command's process before it begins."""
@@ -50,7 +50,7 @@ class Scarcity:
 
 @dataclass(frozen=True)
 class Signals:
-    """What a process gets, 0.2 s apart."""
+    """The signals that a process gets, 0.2 s apart."""
 
     numbers: tuple[signal.Signals, ...]
     codes: tuple[int, ...]

@@ -35,7 +35,7 @@ class Hang(BaseException):
 
 @dataclass
 class Answer:
-    """What a command did."""
+    """The result of a command."""
 
     code: int | None
     output: str

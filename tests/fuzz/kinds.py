@@ -73,7 +73,7 @@ class Kind:
     commands: tuple[Command, ...]
     change: Change = mutate_file
     same: str = "nothing"
-    """What an answer with exit code 0 must have in common with that to the whole file: "result" where a
+    """What must be the same as in the answer to the whole file, with exit code 0: "result" where a
     checksum covers the bytes, "count" of the reviews, "result or warning", "nothing"."""
     codes: tuple[int, ...] = (0,)
     """The exit code for the whole file, and others that damage may cause besides `fuzzer.CODES`."""

@@ -1,4 +1,4 @@
-"""What importing TensorFlow and setting its threads do to a process, in a process of its own."""
+"""The effects of importing TensorFlow and setting its threads, each in a process of its own."""
 
 import json
 import os

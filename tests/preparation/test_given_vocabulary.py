@@ -127,7 +127,7 @@ def test_of_a_run_on_ngrams_the_words_are_those_of_its_ngrams(tmp_path):
     assert [word.decode() for word in dataset.vocabulary().words] == ["était", "a", "l", "été", "b"]
     assert [line.decode() for line in dataset.input_vocabulary().words] == ["était a", "l été", "b"]
     assert dataset.tokenizer == "unicode"
-    # "é é" is no pair of it, and what is no word of it stands between two
+    # it does not hold the pair "é é", and words outside it separate its words
     assert set(ngrams_of(tmp_path / "out").values()) == {"était a l été", "l été b"}
 
 

@@ -1,4 +1,4 @@
-"""What preparing promises of any source: determinism, bounded memory, nothing half done."""
+"""Preparing any source: determinism, bounded memory, nothing half done."""
 
 import os
 import signal

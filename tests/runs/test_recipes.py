@@ -1,4 +1,4 @@
-"""What a recipe makes of a dataset: a function of its reviews, labels, lengths and n-grams."""
+"""A recipe's settings: a function of the dataset's reviews, labels, lengths and n-grams."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""What a search has left, by a clock that the tests set."""
+"""A search's remaining budget, by a clock that the tests set."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is wrong with data of the user's own is reported, and shown escaped."""
+"""Faults in the user's own data are reported, and shown escaped."""
 
 import io
 import tarfile

@@ -2,7 +2,7 @@
 
 Each is a mean over texts, and two means are compared by a two-sided z test (Welch's): the words of a text
 are not independent of each other. `LEVEL` is the chance of any warning without a cause (Bonferroni's
-correction). Differences below `LEAST` are no warning: in huge files any difference is significant.
+correction). Differences below `LEAST` raise no warning: in huge files any difference is significant.
 """
 
 from collections.abc import Sequence

@@ -94,7 +94,7 @@ def read_curves(run: str | Path, warn: Warn = lambda line: None) -> list[Curve]:
             curve.values.append(number)
     if not curves:
         if not run.tensorboard.exists():
-            run.config()  # which reports a directory that is no run
+            run.config()  # which reports a directory that is not a run
         raise InputMissing(
             f"{run.path} holds no curves: expected event files of a run in {run.tensorboard.name}/"
         )

@@ -45,7 +45,7 @@ class Style:
     epochs: Sequence[int] = ()
     """The step at each epoch's end; the axis shows steps if it is not known, or not the same for all."""
     unit: str = "step"
-    """What the axis counts without epochs."""
+    """The unit of the axis without epochs."""
 
 
 def epoch_ends(curves: Iterable[Curve]) -> list[int]:

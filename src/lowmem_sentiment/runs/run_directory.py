@@ -14,7 +14,7 @@ profile.json     the words, confidence and labels of the test split
 threshold.json   the threshold that an evaluation chose
 calibration.json the temperature that an evaluation chose
 abstention.json  the limits for abstaining that an evaluation chose
-checksums.json   the SHA-256 of all these, except event files and those of evaluations
+checksums.json   the SHA-256 of all these, except event files and the files that evaluate writes
 """
 
 import contextlib
