@@ -68,16 +68,16 @@ class _Records:
             self._at = self._at + 1
 
     def put_varint(self, values: np.ndarray) -> None:
-        sizes = _varint_sizes(values)
-        _put_varints(self.data, self._at, values, sizes)
-        self._at = self._at + sizes
+        _put_varints(self.data, self._at, values)
+        self._at = self._at + _varint_sizes(values)
 
     def put_packed(
-        self, values: np.ndarray, sizes: np.ndarray, lengths: np.ndarray, totals: np.ndarray
+        self, values: np.ndarray, starts: np.ndarray, lengths: np.ndarray, totals: np.ndarray
     ) -> None:
         """Write the varints of a list of ids, `totals` bytes, to each record."""
         moved = np.repeat(self._at - (np.cumsum(totals) - totals), lengths)
-        _put_varints(self.data, np.cumsum(sizes) - sizes + moved, values, sizes)
+        moved += starts
+        _put_varints(self.data, moved, values)
         self._at = self._at + totals
 
 
@@ -86,9 +86,9 @@ class _List:
 
     def __init__(self, name: bytes, values: np.ndarray, lengths: np.ndarray):
         self._name, self._values, self._lengths = name, values, lengths
-        self._sizes = _varint_sizes(values)
-        ends = np.cumsum(lengths)
-        self._packed = np.diff(np.concatenate(([0], np.cumsum(self._sizes)))[ends], prepend=0)
+        self._starts = np.zeros(len(values) + 1, np.int64)
+        np.cumsum(_varint_sizes(values), out=self._starts[1:])
+        self._packed = np.diff(self._starts[np.cumsum(lengths)], prepend=0)
         self._list = _field_size(self._packed)  # Int64List.value
         self._feature = _field_size(self._list)  # Feature.int64_list
         self._entry = 2 + len(name) + _field_size(self._feature)
@@ -104,7 +104,7 @@ class _List:
         records.put_varint(self._list)
         records.put(b"\x0a")
         records.put_varint(self._packed)
-        records.put_packed(self._values, self._sizes, self._lengths, self._packed)
+        records.put_packed(self._values, self._starts[:-1], self._lengths, self._packed)
 
 
 def _field_size(sizes: np.ndarray) -> np.ndarray:
@@ -119,13 +119,12 @@ def _varint_sizes(values: np.ndarray) -> np.ndarray:
     return sizes
 
 
-def _put_varints(out: np.ndarray, starts: np.ndarray, values: np.ndarray, sizes: np.ndarray) -> None:
-    out[starts] = values & 0x7F
-    for nth in range(1, int(sizes.max(initial=1))):
-        longer = np.flatnonzero(sizes > nth)
-        at = starts[longer] + nth
-        out[at - 1] |= 0x80
-        out[at] = values[longer] >> (7 * nth) & 0x7F
+def _put_varints(out: np.ndarray, at: np.ndarray, values: np.ndarray) -> None:
+    while len(values):
+        more = values >= 0x80
+        out[at] = values.astype(np.uint8) | more.view(np.uint8) << 7
+        longer = np.flatnonzero(more)
+        at, values = at[longer] + 1, values[longer] >> 7
 
 
 def read(

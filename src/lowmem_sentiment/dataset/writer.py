@@ -92,7 +92,9 @@ class _SplitWriter:
         starts = [0, *ends[:-1]]
         for nth in range(min(count, len(ends))):
             records = zip(starts[nth::count], ends[nth::count], strict=True)
-            data = b"".join([block.data[start:end] for start, end in records])
+            data = block.data
+            if count > 1:
+                data = b"".join([data[start:end] for start, end in records])
             self._append_to((self._reviews + nth) % count, memoryview(data), block.sizes[nth::count])
         self._reviews += len(block.sizes)
         self._label_counts += np.bincount(block.labels, minlength=len(self._label_counts))

@@ -145,14 +145,17 @@ def _read_sequences(file: IO[bytes], size: int) -> tuple[np.ndarray, np.ndarray]
             octets = np.frombuffer(data, np.uint8)
             starts, used = _instructions(data)
             codes = octets[starts]
-            numbers = _IS_NUMBER[codes]
-            ranks = _numbers(octets, starts[numbers], _SIZES[codes[numbers]])
+            numbers = np.frombuffer(codes.tobytes().translate(_IS_NUMBER), bool)
+            ranks = _numbers(octets, starts[numbers], codes[numbers])
             words[total : total + len(ranks)] = ranks
-            list_starts.append(total + np.cumsum(numbers)[codes == ord("]")])
+            # of each row of numbers one, and all others, which are few
+            others = np.flatnonzero(~numbers)
+            rows = np.flatnonzero(np.diff(others, prepend=-1, append=len(codes)) > 1)
+            codes = codes[others]
+            with_rows: bytes = np.insert(codes, rows, ord("K")).tobytes()
+            structure.append(with_rows.translate(None, _UNSTRUCTURED))
+            list_starts.append(total + (others - np.arange(len(others)))[codes == ord("]")])
             total += len(ranks)
-            kept = ~np.isin(codes, _UNSTRUCTURED)
-            kept[1:] &= ~(numbers[1:] & numbers[:-1])  # of numbers in a row only the first
-            structure.append(np.where(numbers, ord("K"), codes)[kept].astype(np.uint8).tobytes())
             data = data[used:] + (more := ahead.result())
             ahead = inflater.submit(file.read, _BLOCK_BYTES)
             if data and not more:
@@ -189,9 +192,9 @@ def _table(sizes: dict[bytes, int]) -> np.ndarray:
 
 _SIZES = _table({**_NUMBERS, **_MEMO_AND_FRAME, **_LISTS})
 
-_IS_NUMBER = _table(_NUMBERS) > 0
+_IS_NUMBER = (_table(_NUMBERS) > 0).tobytes()
 
-_UNSTRUCTURED = np.flatnonzero(_table(_MEMO_AND_FRAME))
+_UNSTRUCTURED = b"".join(_MEMO_AND_FRAME)
 
 
 def _instructions(data: bytes) -> tuple[np.ndarray, int]:
@@ -219,19 +222,24 @@ def _instructions(data: bytes) -> tuple[np.ndarray, int]:
 def _are_real(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """Return bool[n], which of the instructions that hide something are not hidden by the one before."""
     real = np.ones(len(starts), bool)
-    before, last = 0, -1
-    for nth in (np.flatnonzero(starts[1:] < np.maximum.accumulate(ends)[:-1]) + 1).tolist():
-        if nth - 1 != last:
-            before = int(ends[nth - 1])  # certainly real
+    doubtful = np.zeros(len(starts) + 1, bool)
+    doubtful[1:-1] = starts[1:] < np.maximum.accumulate(ends)[:-1]
+    # the first of each row of them, then the second, and so on; what stands before a row is real
+    nth = np.flatnonzero(doubtful[1:] & ~doubtful[:-1]) + 1
+    before = ends[nth - 1]
+    while len(nth):
         real[nth] = starts[nth] >= before
-        before, last = int(ends[nth]) if real[nth] else before, nth
+        before = np.where(real[nth], ends[nth], before)
+        more = doubtful[nth + 1]
+        nth, before = nth[more] + 1, before[more]
     return real
 
 
-def _numbers(octets: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+def _numbers(octets: np.ndarray, starts: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Return int32[n], the numbers of instructions: 1, 2 or 4 bytes, little-endian."""
     values: np.ndarray = octets[starts + 1].astype(np.int32)
+    longer = np.flatnonzero(codes != ord("K"))
     for nth in (2, 3, 4):
-        longer = np.flatnonzero(sizes > nth)
         values[longer] |= octets[starts[longer] + nth].astype(np.int32) << (8 * (nth - 1))
+        longer = longer[codes[longer] == ord("J")]
     return values
