@@ -11,6 +11,7 @@ import hashlib
 import json
 import random
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -58,9 +59,9 @@ def verify_resume(
 ) -> dict[str, Any]:
     """Train on `dataset` undisturbed and with `kills` kills, and return both runs' digests.
 
-    The runs are kept in a new folder in `work`; `options` are further ones of `train`. The moments are
-    drawn from `seed`, after the process has started up; a run that ends before its kill is followed by
-    another, so that every kill counts.
+    The runs are in a new folder in `work`, which is kept if they differ; `options` are further ones of
+    `train`. The moments are drawn from `seed`, after the process has started up; a run that ends before
+    its kill is followed by another, so that every kill counts.
     """
     with writing(Path(work)):
         Path(work).mkdir(parents=True, exist_ok=True)
@@ -83,12 +84,10 @@ def verify_resume(
             progress("kill and resume", done, kills, unit="kills")
         found = digests(run)
         rounds.append({"kills": done - before, "identical": found == expected, **found})
-    return {
-        "kills": done,
-        "runs": rounds,
-        "undisturbed": expected,
-        "identical": all(entry["identical"] for entry in rounds),
-    }
+    identical = all(entry["identical"] for entry in rounds)
+    if identical:
+        shutil.rmtree(folder)
+    return {"kills": done, "runs": rounds, "undisturbed": expected, "identical": identical}
 
 
 def _killed(command: list[str], after: float | None) -> bool:
@@ -114,7 +113,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     add = parser.add_argument
     add("dataset", type=Path, metavar="DATASET", help="a dataset directory")
-    add("--work", type=Path, required=True, metavar="DIR", help="directory for the runs")
+    add(
+        "--work",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="for the runs, kept if they differ",
+    )
     add("--kills", type=int, default=10, metavar="N", help="how many times to kill (default: 10)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the moments (default: 0)")
     add("--options", type=shlex.split, default=[], metavar="TEXT",
