@@ -43,6 +43,13 @@ def test_words_are_counted_in_training_reviews_only(summary):
     assert found.take_vocabulary().words == [b"b", b"a"]
 
 
+def test_a_chunk_ends_at_the_bad_row_that_is_one_too_many():
+    bad = (BadRow(f"r:{nth}", "has no label", lines=nth) for nth in range(1, 1_000_000))
+    rows = SimpleNamespace(reviews=lambda: bad)
+    assert [row.lines for row in tokenise_chunk(rows, skip_bad_rows=3).others] == [1, 2, 3]
+    assert next(bad).lines == 4  # the others were not read
+
+
 def test_labels_are_sorted_numbers_as_numbers(summary):
     rows = [("a", label, "train") for label in ("b", "10", "-1.5", "9", "a")]
     assert summary(chunk(*rows, *rows)).ordered_labels() == ["-1.5", "9", "10", "a", "b"]

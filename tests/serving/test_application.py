@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import json
+import re
 import threading
 
 import pytest
@@ -195,6 +196,14 @@ def test_a_missing_column_is_told_with_the_parameter_that_names_it(client):
     assert response.status_code == 400
     error = response.get_json()["error"]
     assert "(?text_column=)" in error and "--" not in error
+
+
+@pytest.mark.parametrize("rows", [b"a b\xe9\n", b'"never closed\n', b'"a" b\n', b"\xed\xa0\x80\n"])
+def test_an_error_in_a_table_advises_no_option_of_the_command_line(client, rows):
+    answer = client.post(PREDICT, data=b"text\n" + rows, content_type="text/csv")
+    assert answer.status_code == 400
+    assert re.search(r"^input:2: is not .*[a-z0-9')]$", answer.get_json()["error"])
+    assert "--" not in answer.get_json()["error"]
 
 
 def test_the_page_takes_nothing_from_elsewhere(client):

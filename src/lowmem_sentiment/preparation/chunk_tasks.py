@@ -8,6 +8,7 @@ import hashlib
 import itertools
 import os
 import pickle
+import sys
 from array import array
 from collections import defaultdict
 from typing import Any, BinaryIO, NamedTuple
@@ -18,6 +19,7 @@ from ..dataset.manifest import SPLITS, VALIDATION
 from ..dataset.writer import EncodedReviews
 from ..sources.chunks import UNDECIDED, Chunk, NotReview, Review
 from ..text.reviews import Reviews
+from ..text.rows import BadRow
 from ..text.tokenizer import tokenise
 from ..text.vocabulary import KERAS, OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
 
@@ -81,8 +83,13 @@ def _joined(hashes: list[bytes]) -> np.ndarray:
     return np.frombuffer(b"".join(hashes), "<u8")
 
 
-def tokenise_chunk(chunk: Chunk, tokenizer: str = KERAS) -> TokenisedChunk:
-    """Return a chunk's reviews as numbers, with the data that all chunks contribute."""
+def tokenise_chunk(
+    chunk: Chunk, tokenizer: str = KERAS, skip_bad_rows: int = sys.maxsize
+) -> TokenisedChunk:
+    """Return a chunk's reviews as numbers, with the data that all chunks contribute.
+
+    Stops at the bad row that is one too many: a bad row takes 350 bytes, and a block may have a million.
+    """
     words, labels = _numbering(), _numbering()
     # 4 bytes per token and 9 per review
     numbers, lengths, label_numbers, splits = array("I"), array("i"), array("I"), bytearray()
@@ -90,10 +97,13 @@ def tokenise_chunk(chunk: Chunk, tokenizer: str = KERAS) -> TokenisedChunk:
     digest: list[bytes] = []
     given: list[bytes] = []
     given_splits, undecided = bytearray(), []
-    others, dropped, labels_read = [], 0, set()
+    others, bad_lines, dropped, labels_read = [], 0, 0, set()
     for row in chunk.reviews():
         if not isinstance(row, Review):
             others.append(row)
+            bad_lines += row.lines if isinstance(row, BadRow) else 0
+            if bad_lines > skip_bad_rows:
+                break
             continue
         labels_read.add(row.label_read)
         if row.label is None:

@@ -135,7 +135,8 @@ def _write_texts(
     processes = settings.workers or workers.available()
     with tempfile.TemporaryFile(dir=directory) as file:
         spill, summary = Spill(file), CorpusSummary(source, settings, directory)
-        tokenise = partial(tokenise_chunk, tokenizer=tokenizer)
+        skipped = settings.skip_bad_rows
+        tokenise = partial(tokenise_chunk, tokenizer=tokenizer, skip_bad_rows=skipped)
         for chunk in workers.in_order(tokenise, source.chunks(), processes):
             summary.add(chunk)
             spill.append(chunk.numbered)

@@ -5,6 +5,7 @@ an error instead of half an answer, and a slow client delays nobody.
 """
 
 import io
+import re
 import tempfile
 from collections.abc import Callable
 from typing import IO, Any
@@ -25,6 +26,9 @@ FORMATS = {
 
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"(\xb5/\xfd")
 """First bytes of compressed files, which are refused: a small body could become a large one."""
+
+_ADVICE = re.compile(r", or another --delimiter|(: |; )(pass (its )?)?--.*| \(--no-quotes.*\)")
+"""How a message ends that advises options of the command line."""
 
 _IN_MEMORY = 1 << 20
 
@@ -52,7 +56,7 @@ def answer_table(
                     answer.write(f"{form.line(number, row.kept, content)}{end}".encode())
                     number += 1
     except LowmemError as error:
-        message = str(error).replace(", or another --delimiter", "")  # a request has parameters
+        message = _ADVICE.sub("", str(error))  # a request has parameters
         message = message.replace("(--text-column", "(?text_column=").replace("(--keep", "(?keep=")
         raise BadRequest(message) from None
     answer.seek(0)

@@ -117,6 +117,6 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     """
     import difflib  # only after a mistake
 
-    similar = difflib.get_close_matches(name, names)
+    similar = difflib.get_close_matches(name, filter(None, names))
     similar.sort(key=lambda each: sorted(each) != sorted(name))  # swapped letters come first
     return f"; did you mean {printable(similar[0])!r}?" if similar else ""
