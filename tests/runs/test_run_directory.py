@@ -75,7 +75,7 @@ def test_a_run_without_checksums_is_read_and_gets_them_when_it_is_written(traine
     run.write_metrics([])
     files = read_json(run.path / "checksums.json")["files"]
     assert {"config.json", "weights.npz", "model.keras", "metrics.jsonl"} <= files.keys()
-    RunDirectory(run.path).check(run.weights_file)
+    RunDirectory(run.path).checksums.check(run.weights_file)
 
 
 def test_a_damaged_checksums_file_is_damaged_data(tmp_path):
@@ -121,7 +121,7 @@ with run.checksums.replace(run.state_file, run.previous_state_file) as path:
         present = [file for file in (run.state_file, run.previous_state_file) if file.exists()]
         assert present
         for file in present:
-            RunDirectory(run.path).check(file)
+            RunDirectory(run.path).checksums.check(file)
     assert run.state_file.read_bytes() == b"four"
 
 

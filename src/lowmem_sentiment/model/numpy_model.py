@@ -64,7 +64,7 @@ class NumpyModel:
             raise no_directory(run.path, "run", "train")
         if not os.path.lexists(run.weights_file):
             raise InputMissing(f"{run.path} has no {run.weights_file.name}: {_why_no_weights(run)}")
-        run.check(run.weights_file)
+        run.checksums.check(run.weights_file)
         return cls(*read_weights(run.weights_file))
 
     def require_shape(self, num_words: int, hidden: tuple[int, ...], path: Path) -> None:

@@ -125,10 +125,6 @@ class RunDirectory:
         """Whether training has ended and all files are written."""
         return os.path.lexists(self.summary_file)
 
-    def check(self, file: Path) -> None:
-        """Raise DataError unless a file of the run is unchanged (`Checksums`)."""
-        self.checksums.check(file)
-
     def write_json(self, file: Path, content: dict[str, Any]) -> None:
         """Write one of the run's JSON files: config.json first, and summary.json last."""
         with self.checksums.replace(file) as path:
@@ -149,7 +145,7 @@ class RunDirectory:
         if self._config is None or self._config[0] != before:
             config = read_json(self.config_file)
             check_config(config, str(self.config_file))
-            self.check(self.config_file)
+            self.checksums.check(self.config_file)
             self._config = before, config
         return dict(self._config[1])
 
@@ -225,7 +221,7 @@ class RunDirectory:
             raise InputMissing(
                 f"{self.path} {state}: {train} with lowmem-sentiment train --resume {self.path}"
             )
-        self.check(self.model_file)
+        self.checksums.check(self.model_file)
 
     def remove_states(self) -> None:
         """Remove model.keras and the states, which only further training needs: nine tenths of the bytes.
@@ -292,7 +288,7 @@ class RunDirectory:
         Raises InputMissing or DataError if it is missing, or damaged.
         """
         file, where = self.metrics_file, str(self.metrics_file)
-        self.check(file)
+        self.checksums.check(file)
         lines = read_regular(file, MAX_JSON_BYTES).splitlines()
         epochs = [parse_json(line, where) for line in lines]
         return parse(_Epochs, {"epochs": epochs}, where).epochs
@@ -324,7 +320,7 @@ class RunDirectory:
         """Read best.npz: an epoch's weights; DataError if it is damaged or has different weights."""
         try:
             arrays = read_arrays(self.best_file, str(self.best_file))
-            self.check(self.best_file)
+            self.checksums.check(self.best_file)
             kept, *weights = (arrays[f"arr_{nth}"] for nth in range(len(arrays)))
             if kept.shape != () or kept != epoch or [each.shape for each in weights] != shapes:
                 raise DataError(f"expected the weights of epoch {epoch}, as this model has them")
@@ -343,7 +339,7 @@ class RunDirectory:
     def summary(self) -> TrainingSummary:
         """Read summary.json; InputMissing or DataError if it is missing or was changed."""
         summary = TrainingSummary.from_json(read_json(self.summary_file), str(self.summary_file))
-        self.check(self.summary_file)
+        self.checksums.check(self.summary_file)
         return summary
 
     def write_evaluation(self, evaluation: dict[str, Any]) -> None:

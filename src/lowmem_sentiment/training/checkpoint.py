@@ -150,7 +150,7 @@ def load(run: RunDirectory, report: Callable[[str], None] = lambda line: None) -
     present = [path for path in (run.state_file, run.previous_state_file) if os.path.lexists(path)]
     for path in present:
         try:
-            run.check(path)
+            run.checksums.check(path)
             state = read_state(path, str(path))
         except DataError as error:
             errors.append(str(error))

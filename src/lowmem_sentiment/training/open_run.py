@@ -118,7 +118,7 @@ def resume_run(
     if state and not ended:
         report(f"{run.path} resumes at epoch {position.epoch + 1}, step {position.step + 1:,}")
     if job.settings.keep_best and run.best_file.exists():
-        run.check(run.best_file)  # not after the epochs that are left
+        run.checksums.check(run.best_file)  # not after the epochs that are left
     run.resume(job.settings, job.dataset)
     # Put the run's files where they were when the state was saved.
     run.write_metrics(position.epochs)
