@@ -47,7 +47,7 @@ install_project() {
     if [ "$1" = dev ]; then cp "$venv/installed-dev" "$venv/installed-test"; fi # dev holds test
 }
 
-# An environment that these scripts did not make, with tensorflow-cpu say, serves those that need no tests.
+# An environment that these scripts did not make (with tensorflow-cpu, say) is used as it is, unless tests are run.
 foreign() {
     [ -z "${extra-}" ] && [ -x "$venv/bin/lowmem-sentiment" ] && ! compgen -G "$venv/installed-*" >/dev/null
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Set up and evaluate runs: a JSON object a run on standard output, and the exit code of
-# "lowmem-sentiment evaluate", which the arguments go to.
+# Set up and evaluate runs, and print JSON. The arguments go to
+# "lowmem-sentiment evaluate", and the exit code is its own.
 #
 #   evaluate.sh RUN ...
 #

@@ -14,7 +14,7 @@ result=(--screenshot="$2")
 # With WebGL a chart's lines are drawn by another thread, which the virtual time does not wait for:
 # without it the page draws them itself, as SVG.
 result+=(--disable-3d-apis)
-# The virtual time is what the page gets to load and draw in; it takes less of ours.
+# The page has this much virtual time to load and draw, which takes less real time.
 timeout 100 "$browser" --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
     --disable-background-networking --disable-component-update --disable-sync --hide-scrollbars \
     --user-data-dir="$profile" --window-size="${3:-1400,1100}" --virtual-time-budget=60000 \

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Try training by several machines on one: start N workers on 127.0.0.1, as a launcher would on N
-# servers. What each says goes to worker-<index>.log beside the run (not in it); the chief's answer is
-# shown at the end. Arguments after N go to "lowmem-sentiment train". Ctrl-C ends all, saved.
+# servers. Each one's output goes to worker-<index>.log beside the run (not in it); the chief's is shown
+# at the end. Arguments after N go to "lowmem-sentiment train". Ctrl-C ends all, saved.
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 if ! [[ ${1-} =~ ^[1-9][0-9]*$ ]]; then
