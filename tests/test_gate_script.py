@@ -83,7 +83,11 @@ def test_nights_with_more_texts_each_prepare_train_and_promote(gate, tmp_path):
     def night(count: int, **variables: str):
         texts = tmp_path / "texts.tsv"
         write_noisy_reviews(texts, ["bad", "good"], count)
-        variables = {"DATASET": str(tmp_path / "data"), "TRAIN": "--epochs 3", **variables}
+        variables = {
+            "DATASET": str(tmp_path / "data"),
+            "TRAIN": "--epochs 3 --learning-rate 0.001",
+            **variables,
+        }
         return gate(texts, script="server/nightly.sh", **variables)
 
     first = night(1_000, GATE="--margin 0.2")  # there is no live run yet
