@@ -22,12 +22,11 @@ def dataset(reviews=8_000, labels=2, words=20.0, inputs=50_000, recipe="ngrams")
 @pytest.mark.parametrize(
     ("data", "epochs"),
     [
-        ({}, 5),  # 1,250 steps of 32 reviews
-        ({"reviews": 800}, 50),
-        ({"reviews": 100}, 70),  # no more, however small
-        ({"words": 10.0}, 8),
-        ({"words": 235.0}, 2),
-        ({"words": 235.0, "reviews": 4_000}, 4),
+        ({}, 10),  # 2,500 steps of 32 reviews
+        ({"reviews": 800}, 100),
+        ({"reviews": 100}, 100),  # no more, however small
+        ({"words": 10.0}, 15),
+        ({"words": 235.0}, 4),
         ({"words": 235.0, "reviews": 40_000}, 2),
         ({"reviews": 1_000_000}, 2),
     ],
@@ -37,7 +36,7 @@ def test_the_epochs_follow_the_number_of_reviews_and_their_length(data, epochs):
 
 
 @pytest.mark.parametrize(
-    ("labels", "units", "rate"), [(2, 24, 0.00142), (20, 40, 0.00225), (77, 128, 0.00426)]
+    ("labels", "units", "rate"), [(2, 24, 0.001), (20, 40, 0.00158), (77, 128, 0.003)]
 )
 def test_units_and_rate_follow_the_labels(labels, units, rate):
     settings = settings_by_recipe(dataset(labels=labels))
