@@ -91,17 +91,15 @@ NUM_LABELS, LABEL_BITS = 4, 2
 
 
 def add_rows(counts: DocumentCounts, rows: list[tuple[int, int]]) -> None:
-    keys, numbers = np.unique([ngram << LABEL_BITS | label for ngram, label in rows], return_counts=True)
-    counts.add(keys.astype(np.int64), numbers.astype(np.int32))
+    counts.add(np.array([ngram << LABEL_BITS | label for ngram, label in rows], np.int64))
 
 
 def finish(counts: DocumentCounts, frequency: int) -> dict[int, dict[int, int]]:
-    ngrams, blocks = counts.finish(frequency)
     found = {}
-    for some, by_label in blocks:
-        for ngram, numbers in zip(ngrams[some].tolist(), by_label.T.astype(int).tolist(), strict=True):
+    for ngrams, by_label in counts.by_label(frequency):
+        for ngram, numbers in zip(ngrams.tolist(), by_label.T.astype(int).tolist(), strict=True):
             found[ngram] = {label: number for label, number in enumerate(numbers) if number}
-    assert list(found) == ngrams.tolist()
+    assert list(found) == sorted(found)
     return found
 
 

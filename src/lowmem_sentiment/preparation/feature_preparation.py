@@ -68,7 +68,7 @@ def add_features(
     return Dataset(dataset.directory)
 
 
-_EncodedBlock = tuple[bytes, int, np.ndarray, np.ndarray, np.ndarray]
+_EncodedBlock = tuple[bytes, int, np.ndarray, np.ndarray]
 
 
 class FeatureEncoder:
@@ -88,7 +88,7 @@ class FeatureEncoder:
     def __call__(self, place: tuple[str, int]) -> list[_EncodedBlock]:
         """Return a split's shard in blocks: records, their number, and the counts of training reviews.
 
-        The counts are int64[labels] reviews, and the arguments of `DocumentCounts.add`.
+        The counts are int64[labels] reviews, and the argument of `DocumentCounts.add`.
         """
         blocks = []
         for reviews, counted in blocks_to_count(self._dataset, *place, self._held_out):
@@ -97,9 +97,8 @@ class FeatureEncoder:
             labels = np.bincount(reviews.labels[counted], minlength=len(self._dataset.labels))
             keys = found.ids.astype(np.int64) << self._label_bits
             keys |= np.repeat(reviews.labels, found.counts)
-            keys, counts = np.unique(keys[np.repeat(counted, found.counts)], return_counts=True)
             data, sizes = records.encode(reviews, found)
-            blocks.append((data, len(sizes), labels, keys, counts.astype(np.int32)))
+            blocks.append((data, len(sizes), labels, keys[np.repeat(counted, found.counts)]))
         return blocks
 
 
@@ -118,10 +117,10 @@ def _write_shards(
     for (split, nth), blocks in zip(places, encoded, strict=True):
         path = dataset.paths(split)[nth]
         shard = OpenShard(path.with_suffix(UNFINISHED))
-        for data, number, labels, keys, reviews in blocks:
+        for data, number, labels, keys in blocks:
             shard.append(data, number)
             counts.reviews += labels
-            counts.add(keys, reviews)
+            counts.add(keys)
         written[split].append(replace(shard.finish(), file=path.name))
         os.replace(path.with_suffix(UNFINISHED), path)
         done += shard.records

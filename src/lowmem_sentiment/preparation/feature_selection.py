@@ -88,9 +88,9 @@ def _count(
     counted = workers.in_order(task, range(len(shards)), settings.workers or workers.available())
     for shard, blocks in zip(shards, counted, strict=True):
         while blocks:
-            labels, keys, reviews = blocks.pop(0)
+            labels, keys = blocks.pop(0)
             counts.reviews += labels
-            counts.add(keys, reviews)
+            counts.add(keys)
         done += shard.records
         progress(f"count {size}-grams", done, dataset.num_reviews("train"))
     few = size == 1 or dataset.num_tokens("train") < MANY_TOKENS
@@ -123,7 +123,7 @@ def blocks_to_count(
 class CountTask:
     """Count the n-grams of one length in a shard; runs in a worker process.
 
-    Instances hold the tables of the shorter ones (32 bytes each), which forks share; a single word is
+    Instances hold the tables of the shorter ones (24 bytes each), which forks share; a single word is
     found by its id.
     """
 
@@ -143,17 +143,17 @@ class CountTask:
             return keys
         return keys >> self._word_bits << 32 | keys & ((1 << self._word_bits) - 1)
 
-    def __call__(self, shard: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Return int64[labels] reviews, and their `count`, for each block."""
+    def __call__(self, shard: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return int64[labels] reviews, and their `keys`, for each block."""
         blocks = []
         for reviews, chosen in blocks_to_count(self._dataset, "train", shard, self._held_out):
             ranked = reviews.select(chosen) if self._held_out else reviews
             labels = np.bincount(ranked.labels, minlength=len(self._dataset.labels))
-            blocks.append((labels, *self.count(ranked)))
+            blocks.append((labels, self.keys(ranked)))
         return blocks
 
-    def count(self, reviews: Reviews) -> tuple[np.ndarray, np.ndarray]:
-        """Return int64[n] distinct ascending keys, and int32[n], in how many of `reviews` each occurs."""
+    def keys(self, reviews: Reviews) -> np.ndarray:
+        """Return int64[n] ascending keys, each once for every one of `reviews` in which it occurs."""
         text, ngrams = self._ngrams(reviews)
         text_bits = max(1, len(reviews.lengths) - 1).bit_length()
         if self._node_bits + self._word_bits + self._label_bits + text_bits > 63:
@@ -161,12 +161,10 @@ class CountTask:
                 "there are too many n-grams, words and labels to number; expected a higher min_count, or "
                 "fewer ngrams"
             )
-        # one sort of whole numbers finds what is distinct in a review, and counts reviews
+        # one sort of whole numbers finds what is distinct in a review
         pairs = (ngrams << self._label_bits | reviews.labels[text]) << text_bits | text
         pairs.sort()
-        pairs = pairs[first_of_each(pairs)] >> text_bits
-        starts = np.flatnonzero(first_of_each(pairs))
-        return pairs[starts], np.diff(starts, append=len(pairs)).astype(np.int32)
+        return np.asarray(pairs[first_of_each(pairs)] >> text_bits)
 
     def _ngrams(self, reviews: Reviews) -> tuple[np.ndarray, np.ndarray]:
         """Return int64 review and key of every n-gram in the reviews."""

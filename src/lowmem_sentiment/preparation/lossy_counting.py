@@ -31,9 +31,9 @@ WORD_BYTES = 160
 # arrays at a time, which takes some 8 bytes more meanwhile.
 ROW_BYTES = 24
 
-_WAITING = 0.08  # of the rows in the table
+_WAITING = 3 << 18  # keys that are not in the table yet, 8 bytes each
 
-_DENSE = 1 << 20  # counts of n-grams by label at a time, 8 bytes each and some six copies
+_DENSE = 1 << 17  # counts of n-grams by label at a time, 8 bytes each and some six copies: 6 MB
 
 
 def least_bound(upper: np.ndarray, costs: np.ndarray, room: float) -> int:
@@ -112,15 +112,15 @@ class DocumentCounts:
         self._keys: np.ndarray = np.empty(0, np.int64)
         self._counts: np.ndarray = np.empty(0, np.int32)
         self._errors: np.ndarray | None = None  # each row's possible error, once some were dropped
-        self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
+        self._waiting: list[np.ndarray] = []
         self.error_bound = 0
 
-    def add(self, keys: np.ndarray, counts: np.ndarray) -> None:
-        """Add int64[n] distinct ascending keys, and int32[n], in how many more reviews each occurs."""
-        self._waiting.append((keys, counts))
-        waiting = sum(len(keys) for keys, _ in self._waiting)
-        # a merge copies the whole table, so it waits for many rows, but not beyond the memory
-        if waiting > _WAITING * len(self._keys) or waiting + len(self._keys) > self._capacity:
+    def add(self, keys: np.ndarray) -> None:
+        """Add int64[n] keys, each once for every review in which it occurs."""
+        self._waiting.append(keys)
+        waiting = sum(map(len, self._waiting))
+        # a merge copies the whole table, so it waits for many keys, but not beyond the memory
+        if waiting > _WAITING or waiting + len(self._keys) > self._capacity:
             self._merge()
             if len(self._keys) > self._capacity:
                 self._drop()
@@ -128,21 +128,21 @@ class DocumentCounts:
     def _merge(self) -> None:
         if not self._waiting:
             return
-        keys = np.concatenate([keys for keys, _ in self._waiting])
-        counts = np.concatenate([counts for _, counts in self._waiting])
+        keys = np.concatenate(self._waiting)
         self._waiting = []
-        order = np.argsort(keys, kind="stable")  # a merge: they are sorted in parts
-        keys, counts = keys[order], counts[order]
+        keys.sort()
         starts = np.flatnonzero(first_of_each(keys))
-        keys, counts = keys[starts], np.add.reduceat(counts, starts) if len(starts) else counts
+        keys, counts = keys[starts], np.diff(starts, append=len(keys)).astype(np.int32)
         place, there = self._find(keys, 0)
         self._counts[place[there]] += counts[there]
         place, keys, counts = place[~there], keys[~there], counts[~there]
+        new = place + np.arange(len(place))
+        old = np.ones(len(self._keys) + len(new), bool)
+        old[new] = False
         if self._errors is not None:
-            errors = self._errors_of(keys)
-            self._errors = np.insert(self._errors, place, errors)
-        self._keys = np.insert(self._keys, place, keys)
-        self._counts = np.insert(self._counts, place, counts)
+            self._errors = _merged(self._errors, old, self._errors_of(keys), new)
+        self._keys = _merged(self._keys, old, keys, new)
+        self._counts = _merged(self._counts, old, counts, new)
 
     def _errors_of(self, new: np.ndarray) -> np.ndarray:
         """Return the possible errors of new rows: 0 if the n-gram is present with another label."""
@@ -152,10 +152,9 @@ class DocumentCounts:
     def _find(self, keys: np.ndarray, ignored_bits: int) -> tuple[np.ndarray, np.ndarray]:
         """Return each key's place in the table, and whether it is there, some of its last bits aside."""
         place = np.searchsorted(self._keys, keys)
-        there = np.zeros(len(keys), bool)
-        inside = place < len(self._keys)
-        there[inside] = self._keys[place[inside]] >> ignored_bits == keys[inside] >> ignored_bits
-        return place, there
+        if not len(self._keys):
+            return place, np.zeros(len(keys), bool)
+        return place, self._keys.take(place, mode="clip") >> ignored_bits == keys >> ignored_bits
 
     def _drop(self) -> None:
         """Raise the bound until the n-grams above it take 3/4 of the rows; drop the others."""
@@ -169,59 +168,54 @@ class DocumentCounts:
         errors = np.zeros(len(kept), np.int32) if self._errors is None else self._errors
         self._keys, self._counts, self._errors = self._keys[kept], self._counts[kept], errors[kept]
 
-    def finish(self, frequency: int) -> tuple[np.ndarray, Iterator[tuple[slice, np.ndarray]]]:
-        """Return the n-grams that occur in at least `frequency` reviews, and empty the table.
-
-        Returns int64[n] ascending keys without the label and, for some of them at a time, float64[labels,
-        some], the reviews of each label in which they occur.
-        """
-        self._merge()
-        keys, counts = self._keys, self._counts
-        self._keys, self._counts, self._errors = keys[:0], counts[:0], None
-        if not len(keys):
-            return keys, iter(())
-        # rows first: what is left is half of it, and everything after costs half as much
-        first = first_of_each(keys >> self._label_bits)
-        frequent = np.add.reduceat(counts, np.flatnonzero(first)) >= frequency
-        nth = np.cumsum(first, dtype=np.int32)
-        nth -= 1
-        kept = frequent[nth]
-        del first, nth
-        keys, counts = keys[kept], counts[kept]
-        labels = (keys & ((1 << self._label_bits) - 1)).astype(np.int32)
-        keys >>= self._label_bits
-        starts = np.flatnonzero(first_of_each(keys))
-        return keys[starts], self._by_label(starts, labels, counts)
-
     def scores(
         self,
         frequency: int,
         labels: Sequence[int],
         score: Callable[[np.ndarray, np.ndarray, int], np.ndarray],
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the keys of `finish`, and float64[n]: the largest absolute score over `labels`.
+        """Return the n-grams of `by_label`, and float64[n]: the largest absolute score over `labels`.
 
         `score` receives the reviews of a label and of all in which n-grams occur, and the label.
         """
-        keys, by_label = self.finish(frequency)
-        scores = np.empty(len(keys))
-        for some, dense in by_label:
+        ngrams, scores = [np.empty(0, np.int64)], [np.empty(0)]
+        for some, dense in self.by_label(frequency):
             whole = dense.sum(axis=0)
             each = [np.abs(score(dense[nth], whole, nth)) for nth in labels]
-            scores[some] = np.max(each, axis=0, initial=0)
-        return keys, scores
+            ngrams.append(some)
+            scores.append(np.max([np.zeros(len(some)), *each], axis=0))
+        return np.concatenate(ngrams), np.concatenate(scores)
 
-    def _by_label(
-        self, starts: np.ndarray, labels: np.ndarray, counts: np.ndarray
-    ) -> Iterator[tuple[slice, np.ndarray]]:
-        ends, size = np.append(starts[1:], len(labels)), max(1, _DENSE // len(self.reviews))
-        for first in range(0, len(starts), size):
-            last = min(len(starts), first + size)
-            rows, some = slice(starts[first], ends[last - 1]), slice(first, last)
-            dense = np.zeros((len(self.reviews), last - first))
-            ngram = np.repeat(np.arange(last - first), ends[some] - starts[some])
-            dense[labels[rows], ngram] = counts[rows]
-            yield some, dense
+    def by_label(self, frequency: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the n-grams that occur in at least `frequency` reviews, some at a time; empty the table.
+
+        They are int64[some] ascending keys without the label, and float64[labels, some], the reviews of
+        each label in which they occur.
+        """
+        self._merge()
+        size, bits, first = max(1, _DENSE // len(self.reviews)), self._label_bits, 0
+        while first < len(self._keys):
+            # rows up to and with an n-gram's last one
+            end = self._keys[min(first + size, len(self._keys)) - 1] >> bits
+            last = int(np.searchsorted(self._keys, (end + 1) << bits))
+            keys, counts = self._keys[first:last], self._counts[first:last]
+            starts = np.flatnonzero(first_of_each(keys >> bits))
+            rows = np.diff(starts, append=len(keys))
+            frequent = np.add.reduceat(counts, starts) >= frequency
+            ngrams, kept = keys[starts[frequent]] >> bits, np.repeat(frequent, rows)
+            dense = np.zeros((len(self.reviews), len(ngrams)))
+            nth = np.repeat(np.arange(len(ngrams)), rows[frequent])
+            dense[keys[kept] & ((1 << bits) - 1), nth] = counts[kept]
+            yield ngrams, dense
+            first = last
+        self._keys, self._counts, self._errors = self._keys[:0], self._counts[:0], None
+
+
+def _merged(ours: np.ndarray, old: np.ndarray, theirs: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Return an array of both, ours where bool[n] `old` is true, the others at places `new`."""
+    both = np.empty(len(old), ours.dtype)
+    both[old], both[new] = ours, theirs
+    return both
 
 
 def label_bits(num_labels: int) -> int:
