@@ -255,3 +255,12 @@ def test_another_dataset_beside_the_run_is_not_taken_for_its_own(dataset, traine
     write_json(place / "dataset.json", {**manifest, "name": "another"})
     with pytest.raises(InputMissing, match="name it: lowmem-sentiment evaluate .* --data"):
         run.find_dataset()
+
+
+@pytest.mark.parametrize(
+    ("path", "word"), [("my runs/a", "'my runs/a'"), ("-run", "./-run"), ("runs/a", "runs/a")]
+)
+def test_a_command_in_a_message_works_as_printed(path, word):
+    with pytest.raises(InputMissing) as error:
+        RunDirectory(path).require_model()
+    assert str(error.value).endswith(f"lowmem-sentiment train --resume {word}")

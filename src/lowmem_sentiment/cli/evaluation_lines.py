@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from ..monitoring.run_names import short_names
 from ..monitoring.terminal_text import LEAST, MOST, columns, cut, table, text_width
-from ..system.errors import listed, plural, printable
+from ..system.errors import listed, plural, printable, quoted
 from ..system.settings import plain
 from .output import room
 
@@ -134,9 +134,9 @@ def _notes(evaluation: "Evaluation") -> list[str]:
     if len(evaluation.labels) == 2 and "auc" not in evaluation.metrics:
         notes.append("note: auc is not defined for reviews of one label, and no --fail-under checks it")
     if evaluation.files and not evaluation.drift:
-        of = "the test split's known words, confidence and labels"
         notes.append(
-            f"note: lowmem-sentiment evaluate {evaluation.run} records {of}, to compare later texts with"
+            f"note: lowmem-sentiment evaluate {quoted(evaluation.run)} records the test split's known "
+            "words, confidence and labels, to compare later texts with"
         )
     counts = evaluation.label_reviews
     if worse := no_better_than_one_label(evaluation.accuracy, evaluation.labels, counts):

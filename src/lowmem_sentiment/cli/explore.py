@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..monitoring.terminal_text import columns, cut, pad, table, text_width, wrapped
-from ..system.errors import printable
+from ..system.errors import printable, quoted
 from ..system.progress import Bar, can_write
 from ..system.settings import Settings, setting
 from ..text.vocabulary import DEFAULT_NUM_WORDS
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
         write_exploration(found, options.tensorboard)
     answer(options, found.to_json(), lambda: _lines(found))
     if options.tensorboard:
-        report(f"TensorBoard shows it: lowmem-sentiment tensorboard {options.tensorboard}")
+        report(f"TensorBoard shows it: lowmem-sentiment tensorboard {quoted(options.tensorboard)}")
 
 
 def _lines(found: "Exploration") -> list[str]:

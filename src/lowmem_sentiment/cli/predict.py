@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from ..decisions.settings import DecisionSettings
 from ..monitoring.terminal_text import MOST, cut, wrapped
-from ..system.errors import DataError, InputMissing, LowmemError, SettingsError, listed, plural, printable
+from ..system.errors import (
+    DataError,
+    InputMissing,
+    LowmemError,
+    SettingsError,
+    listed,
+    plural,
+    printable,
+    quoted,
+)
 from ..system.progress import Bar
 from ..system.settings import Settings, setting
 from ..text.reader_settings import BAD_ROWS, ReaderSettings
@@ -124,7 +133,7 @@ def _report_drift(options: argparse.Namespace, profile: "Profile") -> None:
     if options.drift:
         if not drift:
             missing = f"{options.run} has no record of its test split"
-            raise InputMissing(f"{missing}; make it: lowmem-sentiment evaluate {options.run}")
+            raise InputMissing(f"{missing}; make it: lowmem-sentiment evaluate {quoted(options.run)}")
         with replace_file(options.drift) as file:
             file.write(json.dumps(drift.to_json(), indent=1).encode() + b"\n")
     if drift and drift.texts >= FEW:

@@ -4,7 +4,7 @@ from typing import Any
 
 from ..monitoring.terminal_text import table
 from ..runs.summary import TrainingSummary
-from ..system.errors import plural
+from ..system.errors import plural, quoted
 from ..system.memory import MB, Limit
 from .output import VALIDATION_TOO_GOOD, room
 
@@ -48,7 +48,7 @@ def summary_lines(summary: TrainingSummary, too_good: bool) -> list[str]:
         f"{summary.predicted_resident_bytes / MB:,.0f} ({summary.predicted_anonymous_bytes / MB:,.0f})",
         "warning": "; ".join(summary.warnings) or None,
         "run": summary.run,
-        "watch": f"lowmem-sentiment tensorboard {summary.run}",
+        "watch": f"lowmem-sentiment tensorboard {quoted(summary.run)}",
     }
     return table({name: text for name, text in rows.items() if text is not None}, room())
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from ..model.decision import Decision, rescaled
 from ..runs.run_directory import RunDirectory
-from ..system.errors import DataError, InputMissing, SettingsError
+from ..system.errors import DataError, InputMissing, SettingsError, quoted
 from .abstention import Abstention
 from .calibration import Calibration
 from .records import read_record
@@ -25,7 +25,7 @@ def recorded(run: RunDirectory, kind: type[Chosen]) -> Chosen:
     """
     if found := read_record(run, kind):
         return found
-    path, choose = run.path / kind.FILE, f"lowmem-sentiment evaluate {run.path} {kind.OPTION}"
+    path, choose = run.path / kind.FILE, f"lowmem-sentiment evaluate {quoted(run.path)} {kind.OPTION}"
     if path.exists():
         raise DataError(
             f"{path} was chosen for other weights than the run has now; choose it again: {choose}"

@@ -20,7 +20,7 @@ from ..model.decision import Decision
 from ..model.numpy_model import NumpyModel, load_with_vocabulary
 from ..runs.run_directory import RunDirectory
 from ..runs.training_texts import trained_on
-from ..system.errors import DataError, SettingsError
+from ..system.errors import DataError, SettingsError, quoted
 from ..text.encoders import TextEncoder
 from ..text.vocabulary import Vocabulary
 from .labelled_texts import LabelledTexts, TextFiles, recorded_source
@@ -110,8 +110,8 @@ class ScoredRun:
                 first = "prepare it with --validation-split 0.1 (labels choose its n-grams), then "
             raise SettingsError(
                 f"{self.run.path} has no validation split; expected a run that was trained with one of "
-                f"{dataset.directory}: {first}lowmem-sentiment train {dataset.directory} "
-                f"--run {self.run.path}-validated --validation-split 0.1"
+                f"{dataset.directory}: {first}lowmem-sentiment train {quoted(dataset.directory)} "
+                f"--run {quoted(f'{self.run.path}-validated')} --validation-split 0.1"
             )
         if config["dataset"]["fingerprint"] != dataset.fingerprint:
             raise SettingsError(

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..runs.run_directory import RunDirectory
 from ..system.directories import no_directory
-from ..system.errors import DataError, InputMissing, SettingsError
+from ..system.errors import DataError, InputMissing, SettingsError, quoted
 from ..text.reviews import count_in_each
 from ..text.vocabulary import FIRST_WORD_ID, MIN_NUM_WORDS, OUT_OF_VOCABULARY_ID, Vocabulary
 from .weights import Metadata, read_weights
@@ -198,7 +198,9 @@ def _why_no_weights(run: RunDirectory) -> str:
             "use evaluate, or export --format saved-model"
         )
     if run.config_file.exists():
-        return f"the run is not finished; resume it with lowmem-sentiment train --resume {run.path}"
+        return (
+            f"the run is not finished; resume it with lowmem-sentiment train --resume {quoted(run.path)}"
+        )
     return "expected a run, or an export made with --format weights"
 
 

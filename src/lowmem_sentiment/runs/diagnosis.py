@@ -5,7 +5,7 @@ from typing import Any
 
 from ..dataset.manifest import NGRAMS
 from ..dataset.reader import Dataset
-from ..system.errors import printable
+from ..system.errors import printable, quoted
 from .configuration import TrainingSettings
 from .recipes import settings_by_recipe
 from .summary import best_epoch
@@ -50,7 +50,7 @@ def diagnose(
     """
     by_recipe = settings_by_recipe(dataset, NGRAMS)
     if settings.learning_rate_schedule == "constant":
-        mend = f"lowmem-sentiment train {dataset.directory} --run NEW --recipe {NGRAMS}"
+        mend = f"lowmem-sentiment train {quoted(dataset.directory)} --run NEW --recipe {NGRAMS}"
     else:
         most = max(by_recipe.epochs, 2 * settings.epochs)  # other options, and --from, are kept
         mend = f"the same command with --epochs {most} and a new --run"
@@ -58,7 +58,7 @@ def diagnose(
     accuracy = epochs[kept - 1].get("val_accuracy", 1.0)  # a model of the caller's may not measure it
     lines = []
     if worse := no_better_than_one_label(accuracy, dataset.labels, dataset.label_counts(split)):
-        show = f"lowmem-sentiment explore {dataset.directory} --show 0"
+        show = f"lowmem-sentiment explore {quoted(dataset.directory)} --show 0"
         lines.append(f"{worse} ({mend}; if that is no better, look at the labels: {show})")
     if (least := _turning_epoch(settings, epochs)) is not None:
         split = "" if settings.validation_split else "--validation-split 0.1 "  # never choose by test

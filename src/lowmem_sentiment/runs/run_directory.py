@@ -30,7 +30,7 @@ import numpy as np
 
 from ..dataset.reader import Dataset
 from ..system.directories import Kind, new_directory, no_directory, refuse_existing
-from ..system.errors import DataError, InputMissing, LowmemError, OutputExists, listed
+from ..system.errors import DataError, InputMissing, LowmemError, OutputExists, listed, quoted
 from ..system.files import locked, read_regular
 from ..system.npz import Rows, read_arrays, write_arrays
 from ..system.schema import MAX_JSON_BYTES, parse, parse_json, read_json, to_json, write_json
@@ -175,8 +175,8 @@ class RunDirectory:
             return Dataset(recorded["path"])
         raise InputMissing(
             f"{recorded['path']}, the dataset that {self.path} was trained on, is not there, nor is it "
-            f"beside the run; name it: lowmem-sentiment evaluate {self.path} --data DIR, or "
-            f"lowmem-sentiment train DIR --resume {self.path}"
+            f"beside the run; name it: lowmem-sentiment evaluate {quoted(self.path)} --data DIR, or "
+            f"lowmem-sentiment train DIR --resume {quoted(self.path)}"
         )
 
     def _places(self, recorded: dict[str, Any]) -> list[Path]:
@@ -199,8 +199,8 @@ class RunDirectory:
             raise DataError(
                 f"{dataset.directory} is not the dataset that {self.path} was trained on, or was "
                 f"prepared anew since; expected {recorded['path']} as it was. To train a finished run's "
-                f"weights on other data: lowmem-sentiment train {dataset.directory} --run NEW --from "
-                f"{self.path}"
+                f"weights on other data: lowmem-sentiment train {quoted(dataset.directory)} --run NEW "
+                f"--from {quoted(self.path)}"
             )
 
     def resume(self, settings: TrainingSettings, dataset: Dataset) -> None:
@@ -219,7 +219,7 @@ class RunDirectory:
             if self.finished:
                 state, train = "has only weights and curves left of what tune trained", "train it again"
             raise InputMissing(
-                f"{self.path} {state}: {train} with lowmem-sentiment train --resume {self.path}"
+                f"{self.path} {state}: {train} with lowmem-sentiment train --resume {quoted(self.path)}"
             )
         self.checksums.check(self.model_file)
 

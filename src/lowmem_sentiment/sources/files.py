@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..system.errors import DataError, InputMissing, SettingsError, printable
+from ..system.errors import DataError, InputMissing, SettingsError, printable, quoted
 from ..text.opening import STDIN, Input, opened
 from ..text.reader_settings import (
     FORMATS,
@@ -139,6 +139,7 @@ class FilesSource:
     def _format(self, file: _File, found: Input | None = None) -> str:
         """Return a file's format, by its bytes if it is open; SettingsError if none is known."""
         given, shown = self._settings.format, file.shown
+        labelled = f"--label LABEL {STDIN if file.path == STDIN else quoted(shown)}"
         if file.label is not None:
             if given not in (None, "text"):
                 raise SettingsError(
@@ -148,9 +149,7 @@ class FilesSource:
             return "text"
         format = found.format(self._settings) if found else given or format_by_name(file.path)
         if given == "text":
-            raise SettingsError(
-                f"the texts of {shown} have no label; give it as {shown}=LABEL or --label LABEL FILE"
-            )
+            raise SettingsError(f"the texts of {shown} have no label; give it with {labelled}")
         if format:
             return format
         if without_compression(file.path).endswith(".txt"):
@@ -158,7 +157,7 @@ class FilesSource:
         formats = " | ".join(each for each in FORMATS if each != "text")
         raise SettingsError(
             f"the format of {shown} is not known from its name; say which: --format {formats}, or "
-            f"{shown}=LABEL for one text per line"
+            f"{labelled} for one text per line"
         )
 
     def _blocks(self, file: _File) -> Iterator[Block]:

@@ -94,6 +94,17 @@ def _escaped(found: "re.Match[str]") -> str:
     return each if each.isprintable() or joins else ascii(each)[1:-1]
 
 
+def quoted(path: object) -> str:
+    """Return a path as it stands in a command line that a message advises.
+
+    >>> quoted("my runs/first"), quoted("-run"), quoted("runs/first")
+    ("'my runs/first'", './-run', 'runs/first')
+    """
+    import shlex  # not needed for --help
+
+    return shlex.quote(f"./{path}" if str(path).startswith("-") else str(path))
+
+
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun.
 

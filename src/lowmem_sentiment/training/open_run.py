@@ -16,7 +16,7 @@ from ..model.tensorflow import keras, tf
 from ..runs.configuration import TrainingSettings
 from ..runs.run_directory import RunDirectory
 from ..runs.summary import has_ended
-from ..system.errors import DataError, SettingsError
+from ..system.errors import DataError, SettingsError, quoted
 from ..system.files import locked
 from ..system.settings import plain
 from ..text.vocabulary import KERAS
@@ -112,7 +112,8 @@ def resume_run(
             report(
                 f"{run.path} stays as it is: it ended early, after epoch {position.epoch}, as the last "
                 f"{job.settings.early_stopping} were no better (early_stopping); to train on from its "
-                f"weights: lowmem-sentiment train {job.dataset.directory} --run NEW --from {run.path}"
+                f"weights: lowmem-sentiment train {quoted(job.dataset.directory)} --run NEW "
+                f"--from {quoted(run.path)}"
             )
         return run.summary().to_json()
     if state and not ended:

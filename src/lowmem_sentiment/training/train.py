@@ -20,7 +20,7 @@ from ..runs.recipes import settings_by_recipe
 from ..runs.run_directory import RunDirectory
 from ..runs.summary import Seconds, TrainingSummary, best_epoch, has_ended, kept_epoch
 from ..system import memory
-from ..system.errors import Resumable, SettingsError
+from ..system.errors import Resumable, SettingsError, quoted
 from ..system.progress import as_progress, no_progress
 from ..system.workarounds import save_model
 from . import checkpoint, loop
@@ -166,7 +166,7 @@ def _errors_explained(job: Job, directory: RunDirectory) -> Iterator[None]:
     except Resumable as error:
         resume = "resume with the same command on every worker"
         if job.strategy.workers == 1:
-            place = f"{job.dataset.directory} --resume {directory.path}"
+            place = f"{quoted(job.dataset.directory)} --resume {quoted(directory.path)}"
             resume = f"resume with: lowmem-sentiment train {place}"
         raise Resumable(f"{error}; {resume}") from None
 
