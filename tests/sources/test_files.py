@@ -481,6 +481,8 @@ def test_missing_and_empty_input(tmp_path):
         FilesSource([write(tmp_path / "r.dat", "x")])
     with pytest.raises(SettingsError, match=r"or --label LABEL '.*/a b.dat' for one text per line"):
         FilesSource([write(tmp_path / "a b.dat", "x")])
+    with pytest.raises(SettingsError, match="or --label LABEL - for one text per line"):
+        FilesSource(["-"])
     with pytest.raises(DataError, match="no reviews"):
         prepared(write(tmp_path / "r.csv", ""), tmp_path / "out")
     (tmp_path / "empty").mkdir()

@@ -175,7 +175,8 @@ def _first_fields(lines: list[str], name: str, reading: Reading) -> Fields | Non
 
 
 def _report(item: dict[str, Any], fields: Fields, name: str, reading: Reading) -> None:
-    read = {*fields.texts, fields.label}
+    read = [*fields.texts, fields.label or ""]
+    read += [name.split(".")[0] for name in read]  # a nested field's parent
     others = [key[:200] for key in item if key not in read][:_NAMES]
     columns = {"text": ",".join(fields.texts), "label": fields.label, "others": others}
     reading.report_columns(name, columns)
