@@ -9,11 +9,12 @@ from ..evaluation.results import Evaluation
 from ..evaluation.scoring import Tally
 from ..model.metrics import precision_recall, ratio
 from ..monitoring.run_names import short_names
+from ..monitoring.terminal_text import cut
 from ..runs.run_directory import RunDirectory
 from ..runs.summary import best_epoch, kept_epoch
 from ..system.errors import DataError, InputMissing
 from .charts import MOST_LINES, Axis, Series, figure, guide, point
-from .page import Html, shortened, tag
+from .page import LABEL, Html, tag
 
 _GROUPS = 16  # of probabilities in the reliability curve: as in the calibration error
 _SHARES = 50  # points of the curve of errors by share answered
@@ -26,11 +27,11 @@ def _lines(
     if len(evaluations) == 1:
         return [Series(alone, *curves[0], "curve")]
     pairs = zip(short_names([each.run for each in evaluations]), curves, strict=True)
-    return [Series(shortened(name), *curve) for name, curve in pairs][:MOST_LINES]
+    return [Series(cut(name, LABEL), *curve) for name, curve in pairs][:MOST_LINES]
 
 
 def _positive(evaluation: Evaluation) -> str:
-    return f"“{shortened(evaluation.labels[1], 24)}”"
+    return f"“{cut(evaluation.labels[1], 24)}”"
 
 
 # --- two labels ---
@@ -91,7 +92,7 @@ def scores_by_label(evaluation: Evaluation) -> Html:
     """Return how many reviews of each label have a probability."""
     centres = (np.arange(_GROUPS) + 0.5) / _GROUPS
     rows = zip(evaluation.labels, _bins(evaluation), strict=True)
-    lines = [Series(shortened(label), centres, _grouped(counts)) for label, counts in rows]
+    lines = [Series(cut(label, LABEL), centres, _grouped(counts)) for label, counts in rows]
     x = Axis(f"probability of {_positive(evaluation)}", 0, 1)
     return figure("How far apart the labels are", "Reviews by true label.", lines, x, Axis("reviews", 0))
 
@@ -172,7 +173,7 @@ def learning(evaluations: Sequence[Evaluation]) -> list[Html]:
             return [tag("p", f"Not shown: {error}", class_="note")]
         x = np.array([each["epoch"] for each in epochs])
         best, kept = best_epoch(epochs, settings.best_by), kept_epoch(settings, epochs)
-        shown = {"val_": shortened(name) if several else settings.validated_on}
+        shown = {"val_": cut(name, LABEL) if several else settings.validated_on}
         for metric, found in lines.items():
             for prefix, of in (shown if several else {"": "training", **shown}).items():
                 if (key := f"{prefix}{metric}") in best:

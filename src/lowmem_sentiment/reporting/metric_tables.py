@@ -8,8 +8,9 @@ import numpy as np
 from ..decisions.significance import MetricDifference, PairedTest, verdict
 from ..evaluation.results import Evaluation
 from ..monitoring.run_names import short_names
+from ..monitoring.terminal_text import cut
 from ..runs.diagnosis import largest_label
-from .page import Html, bar, ends, folded, joined, name, section, shortened, table, tag, tiles
+from .page import Html, bar, ends, folded, joined, name, section, table, tag, tiles
 
 WORST = 20
 """Labels in a table at most; with more, this many of the worst are shown."""
@@ -40,7 +41,7 @@ def metric_name(metric: str) -> str:
     metric, _, label = metric.partition(":")
     words = {"f1": "F1", "auc": "AUC", "brier": "Brier score"}
     shown = " ".join(words.get(word, word) for word in metric.split("_"))
-    return shown[:1].upper() + shown[1:] + (f" of “{shortened(label, 24)}”" if label else "")
+    return shown[:1].upper() + shown[1:] + (f" of “{cut(label, 24)}”" if label else "")
 
 
 def metrics(evaluation: Evaluation) -> Html:

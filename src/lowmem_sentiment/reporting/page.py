@@ -1,12 +1,14 @@
 """The page of a report: markup in which all text is escaped, tables, sections, the file."""
 
-import html
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup, escape
+
+from ..monitoring.terminal_text import cut
 from ..system.files import check_output, replace_file
 
 _BEGINNING = (
@@ -20,28 +22,16 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 LABEL = 48
-"""Characters of a label, or of a run's name, that are shown."""
+"""Columns of a label, or of a run's name, that are shown."""
 
 
-class Html(str):
-    """Markup. Any other string is text, which `tag` escapes."""
-
-
-def escaped(content: object) -> Html:
-    """Return markup as it is, and anything else as escaped text; None is nothing.
-
-    >>> escaped("<b>"), escaped(Html("<b>"))
-    ('&lt;b&gt;', '<b>')
-    """
-    if isinstance(content, Html):
-        return content
-    text = "" if content is None else _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", str(content))
-    return Html(html.escape(text))
+Html = Markup
+"""Any other string is text, which `tag` escapes."""
 
 
 def joined(*parts: object, between: str = "") -> Html:
-    """Return the parts in a row, escaped."""
-    return Html(between.join(map(escaped, parts)))
+    """Return the parts in a row: text is escaped, markup is not, and None is left out."""
+    return Html(between).join(escape(part) for part in parts if part is not None)
 
 
 def tag(name: str, *content: object, **attributes: object) -> Html:
@@ -53,20 +43,13 @@ def tag(name: str, *content: object, **attributes: object) -> Html:
     '<p class="note">a &lt; b</p>'
     """
     named = [(key.rstrip("_").replace("_", "-"), value) for key, value in attributes.items()]
-    written = "".join(f' {key}="{escaped(value)}"' for key, value in named if value is not None)
+    written = "".join(f' {key}="{escape(value)}"' for key, value in named if value is not None)
     return Html(f"<{name}{written}>{joined(*content)}</{name}>")
-
-
-def shortened(text: str, limit: int = LABEL) -> str:
-    """Return text of at most `limit` characters, cut in the middle: beginnings and ends differ."""
-    if len(text) <= limit:
-        return text
-    return f"{text[: limit // 2]}…{text[len(text) - (limit - 1) // 2 :]}"
 
 
 def name(text: object, limit: int = LABEL) -> Html:
     """Return a label or another name from data: short, and isolated from the direction of its script."""
-    return tag("bdi", shortened(str(text), limit))
+    return tag("bdi", cut(str(text), limit))
 
 
 def ends(interval: Sequence[float], form: str = ".4f") -> str:
@@ -147,19 +130,20 @@ def page(kind: str, title: str, about: object, lead: object, parts: Iterable[Htm
     header = tag(
         "header",
         tag("p", kind, class_="kind"),
-        tag("h1", tag("bdi", shortened(title, 120))),
+        tag("h1", tag("bdi", cut(title, 120))),
         tag("p", about, class_="about"),
         tag("p", lead, class_="lead"),
     )
-    return (
+    whole = (
         f'{_BEGINNING}\n<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"{tag('title', f'{kind}: {shortened(title, 120)}')}\n"
+        f"{tag('title', f'{kind}: {cut(title, 120)}')}\n"
         '<link rel="icon" href="data:,">\n'
         f"<style>\n{style}</style>\n</head>\n<body>\n"
         f"{tag('main', header, *parts)}\n</body>\n</html>\n"
     )
+    return _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", whole)
 
 
 def check_page_path(path: Path) -> None:

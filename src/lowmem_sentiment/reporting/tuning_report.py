@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..monitoring.terminal_text import cut
 from ..search.results import SEARCHED, TuningResult
 from ..system.errors import plural
 from ..system.memory import MB
@@ -13,7 +14,7 @@ from ..system.settings import plain
 from .charts import Axis, Series, figure, point
 from .evaluation_report import SECTIONS
 from .metric_tables import metric_name
-from .page import Html, date, facts, folded, grid, joined, page, section, shortened, table, tag, tiles
+from .page import Html, date, facts, folded, grid, joined, page, section, table, tag, tiles
 
 _SHOWN = 20  # candidates in the first table
 _ENOUGH = 5  # fewer candidates do not show what a setting does
@@ -156,7 +157,7 @@ def _by_setting(result: TuningResult, key: str) -> tuple[float, Html]:
         groups = np.array([kinds.index(each) for each in values])
         x = groups.astype(np.float64)
         means = np.array([scores[groups == nth].mean() for nth in range(len(kinds))])
-        axis = Axis(title.lower(), categories=[shortened(plain(each) or "none", 14) for each in kinds])
+        axis = Axis(title.lower(), categories=[cut(plain(each) or "none", 14) for each in kinds])
         chosen = [Series("mean", np.arange(len(kinds)), means, "point")]
     explained = _explained(groups, scores)
     note = f"Explains {explained:.0%} of the differences."

@@ -30,13 +30,7 @@ def sizes(path: str | Path) -> dict[str, int]:
 
 def peak_resident() -> int:
     """Return this process's peak resident set in bytes (0: unknown)."""
-    if peak := sizes("/proc/self/status").get("VmHWM"):
-        return peak
-    import resource  # not everywhere
-    import sys
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return sizes("/proc/self/status").get("VmHWM", 0)
 
 
 def resident_and_anonymous() -> tuple[int, int]:

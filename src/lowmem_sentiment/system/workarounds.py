@@ -11,14 +11,13 @@ import importlib.abc
 import importlib.machinery
 import io
 import os
-import re
 import shutil
 import sys
 import tempfile
 import threading
 import types
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,40 +39,28 @@ def hidden(*packages: str) -> Iterator[None]:
 
 
 class _LazyModule(types.ModuleType):
-    """A module of TensorFlow's API, which imports a name when it is first used.
+    """A module of TensorFlow's API, which is executed when one of its names is first used.
 
-    Such a module is generated, and consists of lines "from MODULE import NAME [as OTHER]". For a name
-    that is in none of them, all of it is executed.
+    Not `importlib.util.LazyLoader`: some of these modules replace themselves in `sys.modules`.
     """
 
     _loader: Any = None
-    """Executes the whole module, once."""
-
     _lock = threading.RLock()
-    _line = re.compile(r"^from (\S+) import (\w+)(?: as (\w+))?", re.MULTILINE)
 
-    @functools.cached_property
-    def _names(self) -> dict[str, tuple[str, str]]:
-        """The module that each name comes from, and its name there."""
-        lines = self._line.findall(self._loader.get_source(self.__name__))
-        return {other or name: (module, name) for module, name, other in lines}
+    def _execute(self) -> None:
+        with self._lock:
+            loader, self._loader = self._loader, None
+            if loader:
+                loader.exec_module(self)
 
     def __getattr__(self, name: str) -> Any:
-        with self._lock:
-            if self._loader and name in self._names:
-                module, theirs = self._names[name]
-                if module == self.__name__:
-                    value = importlib.import_module(f"{module}.{theirs}")
-                else:
-                    value = getattr(importlib.import_module(module), theirs)
-                return vars(self).setdefault(name, value)
-            if self._loader and not name.startswith("__"):
-                loader, self._loader = self._loader, None
-                loader.exec_module(self)
+        if not name.startswith("__"):
+            self._execute()
         return super().__getattribute__(name)
 
-    def __dir__(self) -> list[str]:
-        return sorted({*vars(self), *(self._names if self._loader else ())})
+    def __dir__(self) -> Iterable[str]:
+        self._execute()
+        return super().__dir__()
 
 
 class _LazyApi(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -99,7 +86,7 @@ class _LazyApi(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow, and let the modules of its API import their names when these are first used.
+    """Import TensorFlow, and let each module of its API be executed when it is first used.
 
     There are 700 such modules, one for each namespace and version (`tf.compat.v1.image`), and what they
     re-export and this software does not use takes a third of the import's time, 40 MB of anonymous memory
