@@ -167,7 +167,8 @@ def decode(
         return DataError(f"{name} holds something other than reviews: record {numbers[nth]}: {what}")
 
     # one number may be read beyond the last record
-    data = np.frombuffer(b"".join(records) + bytes(_MAX_VARINT + 1), np.uint8)
+    content = b"".join([*records, bytes(_MAX_VARINT + 1)])
+    data = np.frombuffer(content, np.uint8)
     ends = np.cumsum(np.fromiter(map(len, records), np.int64, len(records)))
     labels, starts, ends = _parse_examples(data, np.concatenate(([0], ends[:-1])), ends, ids.encode())
     if len(others := np.flatnonzero(labels < 0)):
@@ -177,8 +178,8 @@ def decode(
         raise wrong(nth, f"the label is {labels[nth]}, expected below {bounds.num_labels}")
     if len(cut := np.flatnonzero((starts < ends) & (data[ends - 1] >= 0x80))):
         raise wrong(int(cut[0]), f"its last {called} is cut short")
-    parts = [data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
-    values, value_ends = _decode_varints(np.concatenate(parts))
+    parts = [content[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+    values, value_ends = _decode_varints(np.frombuffer(b"".join(parts), np.uint8))
     counts = np.searchsorted(value_ends, np.cumsum(ends - starts), side="right")
     if len(above := np.flatnonzero(values >= bounds.num_ids)):
         nth = int(np.searchsorted(counts, above[0], side="right"))

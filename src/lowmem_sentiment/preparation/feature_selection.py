@@ -162,9 +162,10 @@ class CountTask:
                 "fewer ngrams"
             )
         # one sort of whole numbers finds what is distinct in a review
-        pairs = (ngrams << self._label_bits | reviews.labels[text]) << text_bits | text
-        pairs.sort()
-        return np.asarray(pairs[first_of_each(pairs)] >> text_bits)
+        ngrams <<= self._label_bits + text_bits
+        ngrams |= (reviews.labels << text_bits | np.arange(len(reviews.labels)))[text]
+        ngrams.sort()
+        return np.asarray(ngrams[first_of_each(ngrams)] >> text_bits)
 
     def _ngrams(self, reviews: Reviews) -> tuple[np.ndarray, np.ndarray]:
         """Return int64 review and key of every n-gram in the reviews."""

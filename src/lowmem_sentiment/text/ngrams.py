@@ -46,8 +46,9 @@ class Keys:
 
     def _slots(self, keys: np.ndarray) -> np.ndarray:
         """Return int64[n]: a multiplicative hash (Knuth, "The Art of Computer Programming", 6.4)."""
-        mixed = keys.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        return (mixed >> self._shift).astype(np.int64)
+        mixed = keys.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        mixed >>= self._shift
+        return mixed.view(np.int64)
 
     def find(self, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the places in `wanted` of keys that are here, int64[found], and their places here."""

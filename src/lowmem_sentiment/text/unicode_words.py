@@ -189,7 +189,7 @@ def split(text: bytes, tokenizer: str) -> list[bytes]:
         mapped = b" %b " % mapped
         mapped = mapped.replace(b"''", b" ").replace(b" '", b" ").replace(b"' ", b" ")
         mapped = _ELIDED_APOSTROPHE.sub(b" ", mapped)
-    if tokenizer != CHARACTERS and FINAL_SIGMA[0][:2] in mapped:
+    if tokenizer != CHARACTERS and not mapped.isascii() and FINAL_SIGMA[0][:2] in mapped:
         mapped = (mapped + b" ").replace(*FINAL_SIGMA)
     return mapped.split()
 
