@@ -1,9 +1,12 @@
+import errno
+import threading
+
 import numpy as np
 import pytest
 from helpers import reviews
 
 from lowmem_sentiment.dataset.reader import Dataset
-from lowmem_sentiment.dataset.writer import DatasetWriter
+from lowmem_sentiment.dataset.writer import DatasetWriter, OpenShard
 from lowmem_sentiment.system.errors import DataError
 from lowmem_sentiment.text.reviews import Reviews
 from lowmem_sentiment.text.vocabulary import Vocabulary
@@ -63,3 +66,21 @@ def test_reviews_are_spread_over_the_open_shards_in_turn(tmp_path):
 def test_more_labels_than_a_reader_takes_are_refused(tmp_path):
     with pytest.raises(DataError, match="there are 1,001 labels, expected 1,000 at most"):
         DatasetWriter(tmp_path, [str(nth) for nth in range(1_001)], Vocabulary([]))
+
+
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_a_full_disk_ends_the_writing_and_its_thread(tmp_path, monkeypatch, blocks):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "disk full")
+
+    monkeypatch.setattr(OpenShard, "append", refuse)
+    before = threading.active_count()
+    with (
+        pytest.raises(OSError, match="disk full"),
+        DatasetWriter(tmp_path, ["a", "b"], Vocabulary([b"x"])) as writer,
+    ):
+        for _ in range(blocks):
+            writer.write("train", reviews(([1, 4], 0)))
+        writer.finish("test", {"description": "made up"})
+    assert threading.active_count() == before
+    assert not (tmp_path / "dataset.json").exists()

