@@ -445,12 +445,16 @@ def test_a_tar_is_never_followed_outside(tmp_path):
             info = tarfile.TarInfo(name)
             info.size = 4
             archive.addfile(info, io.BytesIO(b"evil"))
-        for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE):
+        for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, b"M", tarfile.DIRTYPE, b"V"):
             info = tarfile.TarInfo("pos/link.txt")
             info.type, info.linkname = kind, "/etc/passwd"
             archive.addfile(info)
     reasons = [row.reason for row in read(path)]
-    assert reasons == ["names a file outside the archive"] * 3 + ["is a link, which is not followed"] * 2
+    assert reasons[:3] == ["names a file outside the archive"] * 3
+    assert reasons[3:5] == ["is a link, which is not followed"] * 2
+    assert (
+        reasons[5:] == ["is not a regular file"] * 2
+    )  # a pipe, and the rest of a file of another volume
     with pytest.raises(DataError, match=r"r.tar:../pos/a.txt: names a file outside the archive"):
         prepared(path, tmp_path / "out")
 

@@ -33,9 +33,12 @@ _SPARSE_FLAG = 482  # of the header of a sparse file: more headers follow; in th
 
 _NO_CONTENT = (tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE)
 
-_FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
+_FOLDERS_AND_LABELS = (tarfile.DIRTYPE, b"D", b"V")  # D: of an incremental archive; V: of the volume
 
 _PROBLEMS = {
+    tarfile.REGTYPE: None,
+    tarfile.AREGTYPE: None,
+    tarfile.CONTTYPE: None,
     tarfile.SYMTYPE: "is a link, which is not followed",
     tarfile.LNKTYPE: "is a link, which is not followed",
     tarfile.GNUTYPE_SPARSE: "is a sparse file, which is not read; make the tar without --sparse",
@@ -112,9 +115,9 @@ class _Archive:
                 type_ = tarfile.GNUTYPE_SPARSE
             name = extended.get("GNU.sparse.name") or extended.get("path") or globally.get("path")
             self._unread = size if self._left else 0
-            if type_ in _FILES or type_ in _PROBLEMS:
-                content = RawStream(self.content)
-                yield Member(name or header.name, size, content, _PROBLEMS.get(type_))
+            if type_ not in _FOLDERS_AND_LABELS:
+                problem = _PROBLEMS.get(type_, "is not a regular file")
+                yield Member(name or header.name, size, RawStream(self.content), problem)
             self._skip()
             extended = {}
         self._check_end(bool(extended))
