@@ -31,7 +31,7 @@ WORD_BYTES = 160
 # arrays at a time, which takes some 8 bytes more meanwhile.
 ROW_BYTES = 24
 
-_WAITING = 3 << 18  # keys that are not in the table yet, 8 bytes each
+_WAITING = 1 << 19  # keys that are not in the table yet, 8 bytes each
 
 _DENSE = 1 << 17  # counts of n-grams by label at a time, 8 bytes each and some six copies: 6 MB
 
