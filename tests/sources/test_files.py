@@ -27,7 +27,7 @@ from lowmem_sentiment.system.errors import DataError, InputMissing, SettingsErro
 from lowmem_sentiment.text.reader_settings import ReaderSettings, Reading
 from lowmem_sentiment.text.readers import csv_tsv
 from lowmem_sentiment.text.readers.csv_rows import CsvBlock, RowParser
-from lowmem_sentiment.text.rows import BadRow, ParsedRows, PassedOver, Row
+from lowmem_sentiment.text.rows import BLOCK_BYTES, BadRow, ParsedRows, PassedOver, Row
 
 REVIEWS = [
     ("A great film", "pos"),
@@ -179,6 +179,13 @@ def test_a_quote_that_is_never_closed_costs_its_line_alone(size):
     [bad] = [str(row) for row in rows if isinstance(row, BadRow)]
     assert bad.startswith("r.csv:3: is not CSV: the quote that begins a field here")
     assert len(rows) > 20_000
+
+
+def test_blocks_after_a_quote_that_is_never_closed_stay_small():
+    content = b'text,label\n"open ' + b"%s,d\n" % (b"c" * 997) * 9_000  # 9 MB, whole before it is refused
+    blocks = list(csv_tsv.csv_blocks(io.BytesIO(content).read, "r.csv", Reading()))
+    assert sum(1 for block in blocks for _ in block.rows()) == 9_000
+    assert max(len(block.data) for block in blocks if isinstance(block, CsvBlock)) <= 2 * BLOCK_BYTES
 
 
 def test_one_open_quote_loses_one_review_and_not_the_file(tmp_path):

@@ -78,8 +78,9 @@ def csv_blocks(read: Read, name: str, reading: Reading, format_: str = "csv") ->
     if file is not None:
         reading.report_columns(name, file.columns.described())
     while file is not None and (rest.data or not rest.at_end):
-        fits = len(rest.data) <= MAX_TEXT_BYTES
-        end = _last_row_end(rest.data if fits else rest.data[: 2 * BLOCK_BYTES], file)
+        end = _last_row_end(rest.data[: 2 * BLOCK_BYTES], file)
+        if end == 0 and 2 * BLOCK_BYTES < len(rest.data) <= MAX_TEXT_BYTES:  # one long row
+            end = _last_row_end(rest.data, file)
         if end:
             block = CsvBlock(rest.data[:end], rest.line, file)
             rest.cut(end, rest.line + block.data.count(b"\n"))
