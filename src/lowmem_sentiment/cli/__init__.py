@@ -22,8 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options = parse(sys.argv[1:] if arguments is None else arguments)
         return run(options)
     except KeyboardInterrupt:
-        # An `exec`, as in the making of a dataclass, that Ctrl-C ended has Python end by the signal
-        # whatever is returned here; another one takes that back.
+        # If Ctrl-C ended an `exec`, such as a dataclass runs, Python ends by the signal whatever is
+        # returned here; a second `exec` undoes that.
         exec("")
         from .output import report
 

@@ -68,7 +68,7 @@ exit codes:
 
 
 class _HelpFormatter(argparse.HelpFormatter):
-    """Help in the width of the terminal, with the usage on a line; an indented text keeps its lines."""
+    """Fit help to the terminal, with the usage on one line; indented text keeps its lines."""
 
     def __init__(self, prog: str):
         super().__init__(prog, width=min(80, terminal_size(sys.stdout).columns) - 2)
@@ -109,7 +109,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Report the error, and where help is; exit with 2.
 
-        What is missing may be there with a typing error: the unknown option is reported then.
+        A missing argument may be there but misspelled: then the unknown option is reported.
         """
         given = [each for each in Parser.arguments if re.match(r"--[a-z]", each)]
         unknown = [each for each in given if each.partition("=")[0] not in self._option_string_actions]
@@ -209,7 +209,7 @@ def run(options: argparse.Namespace) -> int:
             return explained.exit_code
         finally:
             bar.clear()
-            interrupts.check()  # half of an import is C, which makes another error of Ctrl-C
+            interrupts.check()  # half of an import is C, which turns Ctrl-C into a different error
 
 
 def _explain(error: MemoryError | OSError | ImportError) -> LowmemError | None:

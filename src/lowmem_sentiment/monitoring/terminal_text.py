@@ -114,8 +114,8 @@ def table(rows: dict[str, str], width: int) -> list[str]:
 def columns(rows: list[list[str]], width: int, left: int = 1) -> list[str]:
     """Return rows, the first of them the head, as lines of at most `width` columns, all escaped.
 
-    The first `left` columns are aligned to the left, and cut where room is short; so is the head of the
-    others, but no number. Columns that still do not fit follow in another block.
+    The first `left` columns are aligned to the left. They and the heads of the other columns are cut
+    where room is short, numbers never. Columns that still do not fit follow in a second block.
     """
     rows = [[cut(printable(text, 1000), MOST) for text in row] for row in rows]
     by_column = [[text_width(text) for text in column] for column in zip(*rows, strict=True)]

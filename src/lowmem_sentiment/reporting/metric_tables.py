@@ -21,8 +21,8 @@ ALL_LABELS = 1_000
 MEANING = {
     "loss": "mean cross-entropy; lower is better",
     "accuracy": "share of reviews with the right label",
-    "precision": "of those predicted so, the share that is right",
-    "recall": "of those that are so, the share found",
+    "precision": "share of the predictions that are right",
+    "recall": "share of the label’s reviews that are found",
     "f1": "harmonic mean of precision and recall",
     "macro": "mean over the labels",
     "weighted": "mean weighted by the labels’ reviews",

@@ -20,7 +20,7 @@ _HEAD = 1 << 16  # bytes of a file that show which kind it is
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Raise OutputError where the system refuses to write `path` while the block runs."""
+    """Raise OutputError if the system refuses to write `path` while the block runs."""
     try:
         yield
     except OSError as error:
@@ -57,8 +57,8 @@ def check_output(path: Path, beginning: str) -> None:
     """Raise unless a file may be written to `path`: before any work, and before a foreign file is lost.
 
     `beginning` is a regular expression for how files of this kind begin; only such a file, or an empty
-    one, is replaced. Raises OutputExists for any other file, and OutputError for what is not a regular
-    file, such as a directory or a link to nothing, or without a folder to write in.
+    one, is replaced. Raises OutputExists for any other file, and OutputError if `path` is not a regular
+    file, such as a directory or a dangling link, or if its folder is missing or not writable.
     """
     if not path.parent.is_dir():
         raise OutputError(f"cannot write {path}: there is no folder {path.parent}; make it first")

@@ -92,7 +92,7 @@ def require_addresses(size: int) -> None:
 def require_threads(count: int) -> None:
     """Raise OutOfMemory if this process may not start `count` threads (`ulimit -u`, a container's limit).
 
-    With fewer than they want, TensorFlow dumps core, and a pool of processes waits for ever.
+    With fewer than they want, TensorFlow dumps core, and a pool of processes waits forever.
     """
     tried, enough = [], threading.Event()
     try:

@@ -32,7 +32,7 @@ class Progress:
     ) -> None:
         """Report that `done` of `total` (None: unknown) units of `what` are done.
 
-        `remaining` units are left in all, if more than `what` is to come: the epochs after this one.
+        `remaining` is how many units are left in all, if more work follows `what`, such as later epochs.
         """
         if self._function:
             self._function(what, done, total, note)

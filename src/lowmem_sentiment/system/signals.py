@@ -16,7 +16,7 @@ class Interrupts:
 
     Python swallows exceptions in functions that run around a fork (`os.register_at_fork`) and in weak
     reference callbacks; a pool of processes has several of both. There a KeyboardInterrupt is printed as
-    "Exception ignored in", and the command runs on. A worker that does not ignore SIGINT yet prints a
+    "Exception ignored in", and the command runs on. A worker that does not yet ignore SIGINT prints a
     traceback, and some imports turn it into an ImportError; half of TensorFlow's happens in C++, which
     does so or swallows it. So KeyboardInterrupt is raised at the end of the block, whatever became of it
     before. A handler set by the caller is left alone, and only the main thread gets signals.

@@ -16,7 +16,7 @@ FRAME = 16
 """Bytes of a record that are not data."""
 
 HEAD = 12
-"""Those of them that stand before it."""
+"""The bytes of a record before its data."""
 
 _HEAD = struct.Struct("<QI")
 

@@ -88,9 +88,9 @@ class _LazyApi(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 def import_tensorflow() -> None:
     """Import TensorFlow, and let each module of its API be executed when it is first used.
 
-    There are 700 such modules, one for each namespace and version (`tf.compat.v1.image`), and what they
-    re-export and this software does not use takes a third of the import's time, 40 MB of anonymous memory
-    and 65 MB of resident. Delete when `import tensorflow` leaves it out.
+    There are 700 such modules, one for each namespace and version (`tf.compat.v1.image`). Importing those
+    that are not used takes a third of the import's time, 40 MB of anonymous memory and 65 MB of resident
+    memory. Delete when `import tensorflow` leaves them out.
     """
     sys.meta_path.insert(0, _LazyApi())
     import tensorflow
@@ -104,7 +104,7 @@ def import_tensorflow() -> None:
 
 
 def adam_slots(optimizer: Any, variable: Any) -> tuple[Any, Any] | None:
-    """Return the two moments that a `keras.optimizers.Adam` keeps of a variable.
+    """Return the two moments that a `keras.optimizers.Adam` keeps for a variable.
 
     If Keras' private names for them are gone, warns, and finds a `keras.Variable`'s moments by their
     public paths; returns None for a `tf.Variable`. Delete when Keras' Adam has a fused step on the CPU.
@@ -343,7 +343,7 @@ def without_pictures() -> None:
 def show_what_varies() -> None:
     """Let the HParams tab show a column for each setting that varies, and for each run's metrics.
 
-    TensorBoard uses the columns of one run for all. Delete when it does not.
+    TensorBoard uses one run's columns for all runs. Delete when it does not.
     """
     from tensorboard.plugins.hparams import backend_context, metadata
 
