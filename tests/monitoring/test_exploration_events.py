@@ -7,7 +7,8 @@ def test_tensorboard_reads_the_histogram_and_the_texts(dataset, tmp_path):
     from tensorboard.util.tensor_util import make_ndarray
 
     found = explore(dataset)
-    path = write_exploration(found, tmp_path / "board")
+    write_exploration(found, tmp_path / "board")
+    (path,) = (tmp_path / "board").iterdir()
     values = {
         value.tag: (value.metadata.plugin_data.plugin_name, make_ndarray(value.tensor))
         for event in EventFileLoader(str(path)).Load()

@@ -68,10 +68,6 @@ class EventWriter:
         """The bytes of events that are not in the files yet."""
         return sum(map(len, itertools.chain.from_iterable(self._waiting.values())))
 
-    def paths(self) -> list[Path]:
-        """Return the files that have been written."""
-        return [path for path, _ in self._files.values()]
-
     def _append(self, name: str, content: bytes) -> None:
         path, size = self._files.get(name) or (self._directory / name / _file_name(), 0)
         try:

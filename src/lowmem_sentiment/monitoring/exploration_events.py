@@ -9,16 +9,14 @@ from .event_writer import EventWriter, histogram, text
 from .markdown import markdown_table
 
 
-def write_exploration(exploration: Exploration, directory: str | Path) -> Path:
-    """Write what `explore` returned as one event file in `directory`, and return its path."""
+def write_exploration(exploration: Exploration, directory: str | Path) -> None:
+    """Write what `explore` returned as one event file in `directory`."""
     bins = [[first, last + 1, count] for first, last, count in exploration.length.histogram]
     lengths = histogram("explore/length", np.array(bins, np.float64))
     texts = [text(tag, markdown) for tag, markdown in _texts(exploration).items()]
     writer = EventWriter(directory)
     writer.write("", 0, [lengths, *texts])
     writer.flush()
-    (path,) = writer.paths()
-    return path
 
 
 def _texts(exploration: Exploration) -> dict[str, str]:
