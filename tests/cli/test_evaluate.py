@@ -207,6 +207,7 @@ def test_the_answer_fits_the_terminal(monkeypatch, width, count):
 def test_a_model_that_predicts_one_label_is_noted():
     (note,) = evaluation_lines._notes(evaluation_of([[30, 0], [10, 0]], ["good", "bad"]))[1:]
     assert note.startswith("note: accuracy 0.7500 is no better than always answering 'good', 0.7500")
+    assert "train with --recipe ngrams, unless the run did" in note
     assert "nothing else is predicted" in note
 
 

@@ -142,7 +142,8 @@ def _notes(evaluation: "Evaluation") -> list[str]:
     if worse := no_better_than_one_label(evaluation.accuracy, evaluation.labels, counts):
         only = evaluation.confusion_matrix.any(axis=0).sum() == 1
         worse += ", and nothing else is predicted" if only else ""
-        return [*notes, f"note: {worse}; train with --recipe ngrams"]
+        mend = "look at each label's recall; train with --recipe ngrams, unless the run did"
+        return [*notes, f"note: {worse}; {mend}"]
     hardly = [
         (metrics.recall, metrics.reviews, label)
         for label, metrics in evaluation.by_label.items()
