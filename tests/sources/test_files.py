@@ -490,9 +490,9 @@ def test_missing_and_empty_input(tmp_path):
         FilesSource([tmp_path / "nowhere.csv"])
     with pytest.raises(SettingsError, match=r"format of .*r.dat is not known from its name"):
         FilesSource([write(tmp_path / "r.dat", "x")])
-    with pytest.raises(SettingsError, match=r"or --label LABEL '.*/a b.dat' for one text per line"):
+    with pytest.raises(SettingsError, match=r"or '.*/a b.dat'=LABEL for one text per line"):
         FilesSource([write(tmp_path / "a b.dat", "x")])
-    with pytest.raises(SettingsError, match="or --label LABEL - for one text per line"):
+    with pytest.raises(SettingsError, match="or /dev/stdin=LABEL for one text per line"):
         FilesSource(["-"])
     with pytest.raises(DataError, match="no reviews"):
         prepared(write(tmp_path / "r.csv", ""), tmp_path / "out")

@@ -139,7 +139,7 @@ class FilesSource:
     def _format(self, file: _File, found: Input | None = None) -> str:
         """Return a file's format, by its bytes if it is open; SettingsError if none is known."""
         given, shown = self._settings.format, file.shown
-        labelled = f"--label LABEL {STDIN if file.path == STDIN else quoted(shown)}"
+        labelled = f"{'/dev/stdin' if file.path == STDIN else quoted(shown)}=LABEL"
         if file.label is not None:
             if given not in (None, "text"):
                 raise SettingsError(
