@@ -122,6 +122,13 @@ def test_columns_and_labels_of_a_runs_data_are_those_of_later_text(run, tmp_path
     path.write_text("mood,message\n1,mess\npositive,great\n")
     report = evaluate_file(run.path, path)
     assert report.reviews == 2 and report.label_map == {"1": "negative"}
+    path.write_text("title,Mood,body\n1,1,mess\n2,positive,great\n")
+    said = run_cli("evaluate", run.path, "--file", path).stderr
+    assert "new.csv has no text column 'message', which the run's data has; 'body' is read" in said
+    assert "label column" not in said
+    said = run_cli("predict", run.path, "--file", path).stderr
+    assert "'body' is read instead (--text-column chooses another)" in said
+    assert not run_cli("predict", run.path, "--file", path, "--text-column", "body").stderr
     assert recorded_source(RunDirectory(tmp_path)).fields == USUAL_FIELDS  # no run is there
 
 

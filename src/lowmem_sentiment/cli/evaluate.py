@@ -47,7 +47,7 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
     explained = getattr(options, "mistakes", EXPLAINED) if options.html else 0
     comparisons = evaluate_runs(
         runs,
-        TextFiles(options.file, reading, options.keep) if options.file else datasets,
+        TextFiles(options.file, reading, options.keep, warn) if options.file else datasets,
         EvaluationSettings(**given(options, EvaluationSettings), explained=explained),
         limits=dict(map(parse_limit, options.fail_under)),
         baseline=options.baseline,

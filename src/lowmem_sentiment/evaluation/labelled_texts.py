@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -44,6 +44,8 @@ class TextFiles(NamedTuple):
     settings: FilesSettings = FilesSettings()
     keep: Sequence[str] = ()
     """Columns whose values go with each prediction."""
+    warn: Callable[[str], None] = lambda line: None
+    """Receives a line for each possible mistake in the files."""
 
 
 class RecordedSource(NamedTuple):
@@ -95,7 +97,7 @@ class LabelledTexts:
         self.num_bad_rows = 0
         self.keep = tuple(files.keep)
         fields = recorded.fields._replace(keep=self.keep)
-        self._source = FilesSource(self.paths, settings, fields=fields)
+        self._source = FilesSource(self.paths, settings, fields=fields, warn=files.warn)
         self._number_of = {label: number for number, label in enumerate(labels)}
         self._encoders = encoders
         self._digest = hashlib.sha256()

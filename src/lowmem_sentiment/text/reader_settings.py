@@ -147,6 +147,21 @@ class Reading:
     report_columns: Callable[[str, dict[str, Any]], object] = _ignore
     """Receives the name of each file with columns, and which were read (`Columns.described`)."""
 
+    def found(self, name: str, columns: dict[str, Any]) -> None:
+        """Report a file's columns, and warn if they are not those of the data before it."""
+        chosen, wanted = self.settings, self.fields
+        for kind, choice, names, usual in (
+            ("text", chosen.text_column, wanted.text_names, TEXT_NAMES),
+            ("label", chosen.label_column, wanted.label_names, LABEL_NAMES),
+        ):
+            column = columns[kind]
+            if choice is None and names != usual and column and column.lower() != names[0].lower():
+                self.warn(
+                    f"{name} has no {kind} column {names[0]!r}, which the run's data has; {column!r} is "
+                    f"read instead (--{kind}-column chooses another)"
+                )
+        self.report_columns(name, columns)
+
 
 def format_by_name(path: str) -> str | None:
     """Return the format that a file's suffix names, ignoring a compression's suffix; None if unknown.

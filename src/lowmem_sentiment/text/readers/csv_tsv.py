@@ -76,7 +76,7 @@ def csv_blocks(read: Read, name: str, reading: Reading, format_: str = "csv") ->
     rest.data = rest.data.removeprefix(codecs.BOM_UTF8)
     file = _open(rest, name, reading, format_)
     if file is not None:
-        reading.report_columns(name, file.columns.described())
+        reading.found(name, file.columns.described())
     while file is not None and (rest.data or not rest.at_end):
         end = _last_row_end(rest.data[: 2 * BLOCK_BYTES], file)
         if end == 0 and 2 * BLOCK_BYTES < len(rest.data) <= MAX_TEXT_BYTES:  # one long row

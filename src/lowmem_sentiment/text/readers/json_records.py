@@ -179,7 +179,7 @@ def _report(item: dict[str, Any], fields: Fields, name: str, reading: Reading) -
     read += [name.split(".")[0] for name in read]  # a nested field's parent
     others = [key[:200] for key in item if key not in read][:_NAMES]
     columns = {"text": ",".join(fields.texts), "label": fields.label, "others": others}
-    reading.report_columns(name, columns)
+    reading.found(name, columns)
 
 
 # --- arrays ---

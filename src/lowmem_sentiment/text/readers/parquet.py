@@ -40,7 +40,7 @@ def parquet_rows(file: Input, reading: Reading) -> Iterator[AnyRow]:
 def _rows(table: Any, pyarrow: Any, name: str, reading: Reading) -> Iterator[AnyRow]:
     schema = table.schema_arrow
     columns, _ = find_columns(schema.names, name, reading)
-    reading.report_columns(name, columns.described())
+    reading.found(name, columns.described())
     label_columns = [] if columns.label is None else [columns.label]
     wanted = list(dict.fromkeys([*columns.texts, *label_columns, *columns.kept]))
     for index in wanted:

@@ -29,7 +29,7 @@ def sqlite_rows(file: Input, reading: Reading) -> Iterator[AnyRow]:
                 raise SettingsError("query is not a SELECT; expected one that yields rows")
             names = [column[0] for column in cursor.description]
             columns, _ = find_columns(names, file.name, reading)
-            reading.report_columns(file.name, columns.described())
+            reading.found(file.name, columns.described())
             if table is not None:
                 cursor = database.execute(f"select {_wanted(names, columns)} from {table}")
             for number, values in enumerate(cursor, 1):
