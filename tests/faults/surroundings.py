@@ -61,7 +61,7 @@ class Signals:
 
 SIGNALS = {
     "SIGTERM": Signals((signal.SIGTERM,), (75, 143, -signal.SIGTERM), whole_group=False),
-    "SIGHUP": Signals((signal.SIGHUP,), (129, -signal.SIGHUP)),
+    "SIGHUP": Signals((signal.SIGHUP,), (75, 129, -signal.SIGHUP)),
     "Ctrl-C": Signals((signal.SIGINT,), (75, 130, -signal.SIGINT)),
     "two Ctrl-C": Signals((signal.SIGINT, signal.SIGINT), (75, 130, -signal.SIGINT)),
     "Ctrl-Z and fg": Signals((signal.SIGTSTP, signal.SIGCONT), ()),

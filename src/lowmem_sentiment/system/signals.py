@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the one place that installs handlers for them."""
+"""Ctrl-C, SIGTERM and SIGHUP: the one place that installs handlers for them."""
 
 import contextlib
 import os
@@ -63,8 +63,10 @@ class Interrupts:
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[threading.Event]:
-    """Yield an event that SIGTERM or Ctrl-C sets; a second signal ends the process at once."""
-    stop, signals = threading.Event(), (signal.SIGTERM, signal.SIGINT)
+    """Yield an event that SIGTERM, Ctrl-C or a closed terminal sets; a second signal ends the process."""
+    stop, signals = threading.Event(), [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as under nohup
+        signals.append(signal.SIGHUP)
 
     def handle(number: int, frame: Any) -> None:
         stop.set()
@@ -95,8 +97,12 @@ def ended_by_interrupts(seconds: int) -> Iterator[None]:
 
 
 def leave_signals_to(parent: int) -> None:
-    """Make this child process ignore Ctrl-C, and end when the process `parent` ends for any reason."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Make this child process leave Ctrl-C and a closed terminal to the process `parent`, and end with it.
+
+    It ends when `parent` ends for any reason.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     if sys.platform == "linux":
         import ctypes  # 2 ms, and every command imports this module
 
