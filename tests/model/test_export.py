@@ -12,7 +12,7 @@ from lowmem_sentiment.decisions.calibration import Calibration
 from lowmem_sentiment.decisions.records import write_record
 from lowmem_sentiment.evaluation.predict import Predictor, predict
 from lowmem_sentiment.model.decision import Decision, confidence
-from lowmem_sentiment.model.export import export
+from lowmem_sentiment.model.export import EXPORT, export
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.system.errors import (
     DataError,
@@ -91,6 +91,7 @@ def test_the_saved_model_gives_what_predict_gives_without_our_package(tmp_path):
         env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
     )
     assert result.returncode == 0, result.stderr
+    assert all(EXPORT.made(each.name) for each in exported[-1].iterdir())
     for run, how, answer in zip(runs, decisions, json.loads(result.stdout), strict=True):
         expected = Predictor(run.path).predict(texts, how)
         probabilities = np.array([[*each.probabilities.values()] for each in expected])

@@ -4,14 +4,18 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers import VOCABULARY, run_config
 
+from lowmem_sentiment.dataset.manifest import DATASET
+from lowmem_sentiment.evaluation.drift import FILE as PROFILE
 from lowmem_sentiment.evaluation.evaluate import evaluate_runs
 from lowmem_sentiment.evaluation.predict import predict
-from lowmem_sentiment.runs.run_directory import RunDirectory
+from lowmem_sentiment.model.decision import CHOICE_FILES
+from lowmem_sentiment.runs.run_directory import RUN, RunDirectory
 from lowmem_sentiment.system.errors import DataError, InputMissing, OutputExists
 from lowmem_sentiment.system.files import locked
 from lowmem_sentiment.system.schema import read_json, write_json
@@ -31,6 +35,15 @@ def test_a_new_run_has_its_config_vocabulary_and_their_checksums(tmp_path):
         "checksums.json", "config.json", "vocabulary.txt"
     ]  # fmt: skip
     assert not run.finished
+
+
+def test_overwrite_knows_every_file_of_a_run_and_of_a_dataset(trained, dataset):
+    assert all(RUN.made(each.name) for each in trained.iterdir())
+    own = [each for each in vars(RunDirectory(trained)).values() if isinstance(each, Path)]
+    names = [*(each.name for each in own if each != trained), *CHOICE_FILES, PROFILE]
+    assert len(names) == 15 and all(map(RUN.made, names))
+    assert all(DATASET.made(each.name) for each in dataset.directory.iterdir())
+    assert not (RUN.made("notes.txt") or DATASET.made("notes.txt") or RUN.made("report.html"))
 
 
 def test_a_new_run_is_held_until_the_stack_ends(tmp_path):

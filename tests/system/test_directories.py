@@ -72,6 +72,19 @@ def test_only_a_directory_of_the_same_kind_is_replaced_and_only_when_asked(tmp_p
     assert {path.name for path in tmp_path.iterdir()} == {"box", "bag", "mine", "foreign"}
 
 
+def test_what_this_software_did_not_make_is_kept_in_the_new_directory(tmp_path):
+    kind = Kind("box", "box.json", "a box", "new|old")
+    out, thesis = tmp_path / "out", tmp_path / "out" / "thesis"
+    make(out, "old", kind)
+    thesis.mkdir()
+    (thesis / "one.txt").write_text("years")
+    (out / "notes").symlink_to("nowhere")
+    said = make(out, "new", kind, overwrite=True)
+    assert f"kept {thesis}, which lowmem-sentiment did not make" in said and len(said) == 3
+    assert sorted(tree(out)) == ["box.json", "new", "notes", "thesis", "thesis/one.txt"]
+    assert [each.name for each in tmp_path.iterdir()] == ["out"]
+
+
 def test_a_damaged_manifest_is_still_known(tmp_path):
     make(tmp_path / "box", "old")
     manifest = tmp_path / "box" / "box.json"

@@ -93,7 +93,7 @@ def add_output(parser: argparse.ArgumentParser, help: str, default: str | None =
     parser.add_argument(
         "--out", type=Path, default=default, required=not default, metavar="DIR", help=shown
     )
-    add_flags(parser, overwrite="replace DIR, and all that is in it, if it exists")
+    add_flags(parser, overwrite="replace DIR if it exists; files in it of other programs stay")
 
 
 def given(options: argparse.Namespace, settings: type, leave_out: Iterable[str] = ()) -> dict[str, Any]:

@@ -24,11 +24,12 @@ VOCABULARY = "vocabulary.txt"
 
 FORMAT = "lowmem-sentiment dataset"
 
-DATASET = Kind("dataset", MANIFEST, FORMAT)
 FEATURES = "features.txt"
 
 SCALES = "feature_scales.f32"
 """How far each feature leans towards a label, as little-endian float32 in the order of `FEATURES`."""
+
+DATASET = Kind("dataset", MANIFEST, FORMAT, rf"{VOCABULARY}|{FEATURES}|{SCALES}|.+\.tfrecord")
 
 VERSION = 1
 

@@ -21,7 +21,13 @@ EXPORT_FORMATS = ("saved-model", "weights", "keras")
 
 VERSION = 1
 
-EXPORT = Kind("export", "export.json", "lowmem-sentiment export")
+EXPORT = Kind(
+    "export",
+    "export.json",
+    "lowmem-sentiment export",
+    r"vocabulary\.txt|weights\.npz|model\.keras|(saved_model|fingerprint)\.pb|variables|assets|"
+    r"(threshold|calibration|abstention)\.json",
+)
 
 
 def export(

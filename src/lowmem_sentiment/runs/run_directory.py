@@ -40,7 +40,13 @@ from .configuration import TrainingSettings
 from .schemas import FORMAT, VERSION, check_config
 from .summary import TrainingSummary
 
-RUN = Kind("run", "config.json", FORMAT)
+RUN = Kind(
+    "run",
+    "config.json",
+    FORMAT,
+    r"vocabulary\.txt|metrics\.jsonl|tensorboard|(state|state\.previous|best|weights)\.npz|model\.keras|"
+    r"(summary|evaluation|profile|threshold|calibration|abstention|checksums)\.json",
+)
 
 
 @dataclass(frozen=True)

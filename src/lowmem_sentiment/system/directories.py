@@ -2,12 +2,14 @@
 
 A directory is made as NAME.unfinished in the same folder, and locked by the kernel: a flock on the
 directory survives the rename, and a kill releases it. The directory it replaces is moved aside to
-NAME.replaced and removed after the rename. Nothing that this software did not make is ever deleted.
+NAME.replaced, and its files are removed after the rename. Nothing that this software did not make is
+ever deleted: files of other names move into the new directory.
 """
 
 import contextlib
 import os
 import pwd
+import re
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
@@ -34,6 +36,13 @@ class Kind:
     """The manifest's file name."""
     format: str
     """The value of the manifest's key "format"."""
+    files: str = ".*"
+    """A regular expression for the names of what else this software makes in it."""
+
+    def made(self, name: str) -> bool:
+        """Whether this software makes something of that name in such a directory."""
+        temporary = name == _MARKER or UNFINISHED in name
+        return temporary or name == self.manifest or re.fullmatch(self.files, name) is not None
 
     @property
     def with_article(self) -> str:
@@ -184,6 +193,16 @@ def _remove_all(directory: Path, last: str) -> None:
     directory.rmdir()
 
 
+def _remove_replaced(aside: Path, final: Path, kind: Kind, report: Callable[[str], None]) -> None:
+    """Remove a directory that `final` has replaced; what this software did not make moves to `final`."""
+    for item in aside.iterdir():
+        if not kind.made(item.name) and not os.path.lexists(final / item.name):
+            os.replace(item, final / item.name)
+            report(f"kept {final / item.name}, which lowmem-sentiment did not make")
+    if all(kind.made(item.name) for item in aside.iterdir()):
+        _remove_all(aside, kind.manifest)
+
+
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
@@ -199,7 +218,7 @@ def _recover(final: Path, kind: Kind, report: Callable[[str], None]) -> None:
             aside.rmdir()
         return
     if final.exists():
-        _remove_all(aside, kind.manifest)
+        _remove_replaced(aside, final, kind, report)
     else:
         report(f"put back {aside} as {final}, which a killed process had moved aside")
         os.replace(aside, final)
@@ -222,4 +241,4 @@ def _rename(temporary: Path, final: Path, kind: Kind, report: Callable[[str], No
         raise
     report(f"replaced the {kind.name} {final}")
     with contextlib.suppress(OSError):  # the next replacement removes it
-        _remove_all(aside, kind.manifest)
+        _remove_replaced(aside, final, kind, report)
