@@ -97,10 +97,7 @@ def ended_by_interrupts(seconds: int) -> Iterator[None]:
 
 
 def leave_signals_to(parent: int) -> None:
-    """Make this child process leave Ctrl-C and a closed terminal to the process `parent`, and end with it.
-
-    It ends when `parent` ends for any reason.
-    """
+    """Make this child process ignore Ctrl-C and a closed terminal, and end when `parent` ends."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     if sys.platform == "linux":
