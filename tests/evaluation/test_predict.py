@@ -73,6 +73,12 @@ def test_one_text_is_not_taken_for_its_letters(run):
     assert predict(run.path, []) == []
 
 
+def test_an_empty_cell_is_not_taken_for_a_text(run):
+    for cell in (None, float("nan")):
+        with pytest.raises(TypeError, match=f"text 1 is {cell}, expected str or bytes"):
+            predict(run.path, ["great", cell])
+
+
 def test_a_long_text_is_predicted_as_a_short_one_with_its_words(run):
     long = "great xyzzy plot " * 100_000
     assert predict(run.path, [long]) == predict(run.path, ["great xyzzy plot"])

@@ -133,7 +133,14 @@ class Predictor:
 def _as_bytes(texts: Iterable[str | bytes]) -> list[bytes]:
     if isinstance(texts, (str, bytes)):
         texts = [texts]  # one text, not its letters
-    return [text if isinstance(text, bytes) else text.encode("utf-8", "replace") for text in texts]
+    encoded = []
+    for nth, text in enumerate(texts):
+        if isinstance(text, str):
+            text = text.encode("utf-8", "replace")
+        elif not isinstance(text, bytes):  # as the None or NaN of an empty cell
+            raise TypeError(f"text {nth} is {text!r}, expected str or bytes")
+        encoded.append(text)
+    return encoded
 
 
 def predict(
@@ -144,8 +151,9 @@ def predict(
     Each has `label`, its `probability` (0 to 1), the `probabilities` of all labels by name, and with
     `explain` the `effects` of its words in log-odds. `settings` are those of `DecisionSettings`:
     `threshold`, `abstain` and `calibrated`.
-    Raises InputMissing or DataError for a run without weights, or with damaged ones, and SettingsError
-    for a `threshold` outside 0 to 1, or unless there are two labels.
+    Raises InputMissing or DataError for a run without weights, or with damaged ones, TypeError for a text
+    that is not str or bytes, and SettingsError for a `threshold` outside 0 to 1, or unless there are two
+    labels.
 
     >>> predict("runs/imdb", ["a wonderful film"])[0].label  # doctest: +SKIP
     'positive'
