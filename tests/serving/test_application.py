@@ -14,11 +14,13 @@ from werkzeug.test import Client
 from lowmem_sentiment.cli import main
 from lowmem_sentiment.decisions.settings import DecisionSettings
 from lowmem_sentiment.evaluation.evaluate import evaluate
+from lowmem_sentiment.evaluation.labelled_texts import RecordedSource
 from lowmem_sentiment.evaluation.predict import predict
 from lowmem_sentiment.model.decision import FEW_KNOWN_WORDS
-from lowmem_sentiment.serving import create_app
+from lowmem_sentiment.serving import create_app, live_model
 from lowmem_sentiment.serving.settings import ServingSettings
 from lowmem_sentiment.system.errors import InputMissing, SettingsError
+from lowmem_sentiment.text.reader_settings import USUAL_FIELDS
 
 PREDICT = "/v1/models/reviews:predict"
 
@@ -121,6 +123,17 @@ def test_csv_is_answered_with_a_row_for_each(client, run, keep):
     assert [row["label"] for row in rows] == [each.label for each in predict(run, texts)]
     assert [row["number"] for row in rows] == ["0", "1", "2"]
     assert all(row["id"] == str(nth) for nth, row in enumerate(rows)) if keep else "id" not in rows[0]
+
+
+def test_the_text_column_of_the_runs_data_is_looked_for_first(run, monkeypatch):
+    own = RecordedSource(USUAL_FIELDS._replace(text_names=("Review text", "text")))
+    monkeypatch.setattr(live_model, "recorded_source", lambda run: own)
+    client = Client(create_app(run, name="reviews"))
+    body, text = b"text,Review text\nnothing,a great film\n", "a great film"
+    for header, expected in ((body, text), (body.replace(b"Review text", b"other"), "nothing")):
+        answer = client.post(PREDICT, data=header, content_type="text/csv").get_data(as_text=True)
+        (row,) = csv.DictReader(io.StringIO(answer))
+        assert float(row["probability"]) == predict(run, [expected])[0].probability
 
 
 def test_json_lines_of_many_texts_are_answered_in_their_order(client, run):

@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from ..evaluation.predictions import prediction_form
 from ..model.decision import Decision
 from ..system.errors import SettingsError, printable
 from ..text.reader_settings import ReaderSettings
+from ..text.readers.formats import read_rows
 from . import protocols
 from .live_model import LiveModel, LoadedModel
 from .metrics import Metrics
@@ -193,7 +195,8 @@ class Application:
         form = prediction_form(wanted.getlist("keep"), labels, decision, csv=format == "csv")
         settings = ReaderSettings(format=format, text_column=wanted.get("text_column"))
         block = protocols.texts_at_a_time(len(labels))
-        answer = answer_table(request.stream, settings, form, predict, block)
+        read = partial(read_rows, settings=settings, text_names=model.text_names, keep=form.keep)
+        answer = answer_table(request.stream, read, form, predict, block)
         content_type = "text/csv; charset=utf-8" if format == "csv" else request.mimetype
         return Response(wrap_file(request.environ, answer), content_type=content_type)
 

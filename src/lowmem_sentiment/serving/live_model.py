@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..decisions.settings import RECORDED, DecisionSettings
+from ..evaluation.labelled_texts import recorded_source
 from ..evaluation.predict import Predictor
 from ..model.decision import Decision
 from ..runs.run_directory import RunDirectory
@@ -28,6 +29,8 @@ class LoadedModel(NamedTuple):
     """Whether a text may get no label unless the request says otherwise."""
     decisions: dict[bool, Decision]
     """With True and without abstaining; the run may have no limits for the first."""
+    text_names: tuple[str, ...]
+    """The usual names of the text column, the run's own first."""
 
 
 class LiveModel:
@@ -48,14 +51,15 @@ class LiveModel:
         self.loaded = self._load()
 
     def _load(self) -> LoadedModel:
-        predictor, settings = Predictor(os.path.realpath(self._run)), self._settings
+        run, settings = RunDirectory(os.path.realpath(self._run)), self._settings
+        predictor = Predictor(run.path)
         abstains = settings.abstain is not None
         decisions = {abstains: predictor.decision(settings)}
         if settings.threshold is None:
             with contextlib.suppress(InputMissing, DataError):  # only a request may ask for it
                 other = replace(settings, abstain=None if abstains else RECORDED)
                 decisions[not abstains] = predictor.decision(other)
-        return LoadedModel(predictor, abstains, decisions)
+        return LoadedModel(predictor, abstains, decisions, recorded_source(run).fields.text_names)
 
     def has_changed(self) -> bool:
         """Whether the path leads to new weights since the last load; checks once a second."""

@@ -7,13 +7,12 @@ an error instead of half an answer, and a slow client delays nobody.
 import io
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import IO, Any
 
 from ..evaluation.predictions import AnswerForm
 from ..system.errors import LowmemError
-from ..text.reader_settings import ReaderSettings
-from ..text.readers.formats import read_rows
+from ..text.rows import Row
 from .protocols import BadRequest
 
 FORMATS = {
@@ -35,12 +34,15 @@ _IN_MEMORY = 1 << 20
 
 def answer_table(
     stream: IO[bytes],
-    settings: ReaderSettings,
+    read: Callable[[IO[bytes]], Iterable[list[Row]]],
     form: AnswerForm,
     predict: Callable[[list[bytes]], list[dict[str, Any]]],
     block: int,
 ) -> IO[bytes]:
-    """Return a file with the answers, predicted `block` at a time; BadRequest for a bad row."""
+    """Return a file with the answers, predicted `block` at a time; BadRequest for a bad row.
+
+    `read` yields the rows of a stream, as `read_rows` does.
+    """
     body = io.BufferedReader(stream)  # type: ignore[type-var]
     if body.peek(6).startswith(_COMPRESSED):
         raise BadRequest("the body is compressed, expected text", code=415)
@@ -49,7 +51,7 @@ def answer_table(
     if form.header:
         answer.write(f"{form.header}{end}".encode())
     try:
-        for rows in read_rows(body, settings, keep=form.keep):
+        for rows in read(body):
             for at in range(0, len(rows), block):
                 some = rows[at : at + block]
                 for row, content in zip(some, predict([row.text for row in some]), strict=True):
