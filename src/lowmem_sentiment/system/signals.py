@@ -15,8 +15,9 @@ class Interrupts:
     """Remember Ctrl-C while a block runs, and hold it back where it would be lost.
 
     Python swallows exceptions in functions that run around a fork (`os.register_at_fork`) and in weak
-    reference callbacks; a pool of processes has several of both. There a KeyboardInterrupt is printed as
-    "Exception ignored in", and the command runs on. A worker that does not yet ignore SIGINT prints a
+    reference callbacks; a pool of processes has several of both, and each import one of the second. There
+    a KeyboardInterrupt is printed as "Exception ignored in", and the command runs on: the signal is sent
+    again instead. A worker that does not yet ignore SIGINT prints a
     traceback, and some imports turn it into an ImportError; half of TensorFlow's happens in C++, which
     does so or swallows it. So KeyboardInterrupt is raised at the end of the block, whatever became of it
     before. A handler set by the caller is left alone, and only the main thread gets signals.
@@ -32,11 +33,13 @@ class Interrupts:
         self._ours = known and threading.current_thread() is threading.main_thread()
         if self._ours:
             signal.signal(signal.SIGINT, self._handle)
+            self._report, sys.unraisablehook = sys.unraisablehook, self._send_again
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         if self._ours:
             signal.signal(signal.SIGINT, self._before)
+            sys.unraisablehook = self._report
         if kind is not GeneratorExit:  # nobody could catch what is raised while a generator is closed
             self.check()
 
@@ -44,6 +47,13 @@ class Interrupts:
         self._came = True
         if not self._deferring:
             raise KeyboardInterrupt
+
+    def _send_again(self, swallowed: Any) -> None:
+        if not issubclass(swallowed.exc_type, KeyboardInterrupt):
+            self._report(swallowed)
+            return
+        main = threading.main_thread().ident  # once it has left the function that swallows exceptions
+        threading.Timer(0.01, signal.pthread_kill, (main, signal.SIGINT)).start()
 
     @contextlib.contextmanager
     def deferred(self) -> Iterator[None]:
