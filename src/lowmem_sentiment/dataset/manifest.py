@@ -29,7 +29,9 @@ FEATURES = "features.txt"
 SCALES = "feature_scales.f32"
 """How far each feature leans towards a label, as little-endian float32 in the order of `FEATURES`."""
 
-DATASET = Kind("dataset", MANIFEST, FORMAT, rf"{VOCABULARY}|{FEATURES}|{SCALES}|.+\.tfrecord")
+_FILES = "|".join(map(re.escape, (VOCABULARY, FEATURES, SCALES)))
+
+DATASET = Kind("dataset", MANIFEST, FORMAT, rf"{_FILES}|.+\.tfrecord")
 
 VERSION = 1
 

@@ -1,6 +1,7 @@
 """Export a run for use elsewhere: TensorFlow Serving, NumPy, Keras."""
 
 import functools
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +27,7 @@ EXPORT = Kind(
     "export.json",
     "lowmem-sentiment export",
     r"vocabulary\.txt|weights\.npz|model\.keras|(saved_model|fingerprint)\.pb|variables|assets|"
-    r"(threshold|calibration|abstention)\.json",
+    + "|".join(map(re.escape, CHOICE_FILES)),
 )
 
 

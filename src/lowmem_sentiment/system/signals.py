@@ -17,10 +17,10 @@ class Interrupts:
     Python swallows exceptions in functions that run around a fork (`os.register_at_fork`) and in weak
     reference callbacks; a pool of processes has several of both, and each import one of the second. There
     a KeyboardInterrupt is printed as "Exception ignored in", and the command runs on: the signal is sent
-    again instead. A worker that does not yet ignore SIGINT prints a
-    traceback, and some imports turn it into an ImportError; half of TensorFlow's happens in C++, which
-    does so or swallows it. So KeyboardInterrupt is raised at the end of the block, whatever became of it
-    before. A handler set by the caller is left alone, and only the main thread gets signals.
+    again instead. A worker that does not yet ignore SIGINT prints a traceback, and some imports turn it
+    into an ImportError; half of TensorFlow's happens in C++, which does so or swallows it. So
+    KeyboardInterrupt is raised at the end of the block, whatever became of it before. A handler set by
+    the caller is left alone, and only the main thread gets signals.
     """
 
     def __init__(self) -> None:
