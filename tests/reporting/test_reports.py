@@ -18,9 +18,8 @@ from lowmem_sentiment.evaluation.labelled_texts import TextFiles
 from lowmem_sentiment.evaluation.results import Answers, Comparison, Correction
 from lowmem_sentiment.evaluation.settings import EvaluationSettings
 from lowmem_sentiment.reporting.evaluation_report import evaluation_page
-from lowmem_sentiment.reporting.folds_report import folds_page
 from lowmem_sentiment.reporting.mistakes import marked
-from lowmem_sentiment.reporting.tuning_report import tuning_page
+from lowmem_sentiment.reporting.tuning_report import folds_page, tuning_page
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.search.cross_validation import CrossValidation, Estimate, FoldResult, Point
 from lowmem_sentiment.search.results import Candidate, TuningResult

@@ -1,6 +1,6 @@
 import pytest
 
-from lowmem_sentiment.search.halving import bracket_size, count_runs, halve
+from lowmem_sentiment.search.space import bracket_size, count_runs, halve
 
 
 def measured(worth, log):

@@ -18,8 +18,6 @@ from ..system.progress import terminal_size
 
 LINE = 100_000  # characters; longer ones are cut
 
-VALIDATION_TOO_GOOD = "validation is too good: its reviews helped to rank the n-grams"
-
 
 def open_streams() -> None:
     """Open /dev/null for each closed standard stream, and let no stream fail on a character.

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from ..dataset.manifest import VALIDATION_TOO_GOOD
 from ..monitoring.terminal_text import table
 from ..runs.summary import TrainingSummary
 from ..system.errors import plural, quoted
 from ..system.memory import MB, Limit
-from .output import VALIDATION_TOO_GOOD, room
+from .output import room
 
 _PARTS = {
     "floor": "TensorFlow, Keras, traced graphs",

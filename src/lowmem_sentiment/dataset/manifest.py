@@ -43,6 +43,8 @@ SPLITS = ("train", "test")
 VALIDATION = "validation"
 """A third split that a dataset may have, if its source has one."""
 
+VALIDATION_TOO_GOOD = "validation is too good: its reviews helped to rank the n-grams"
+
 MAX_LABELS = 1_000  # with more, the label column is most likely the wrong one
 
 TUTORIAL, NGRAMS = RECIPES = ("tutorial", "ngrams")

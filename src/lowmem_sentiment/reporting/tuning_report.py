@@ -1,12 +1,21 @@
-"""The page of a search: the winner, all candidates, and each setting's effect on the score."""
+"""The pages of tune, and the facts that its answer shares with them.
 
+A search shows the winner, all candidates, and each setting's effect on the score; a cross-validation the
+estimates, each fold, and whether more data would help.
+"""
+
+from datetime import datetime, timezone
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
 
+from ..dataset.manifest import VALIDATION_TOO_GOOD
+from ..evaluation.scoring import all_metrics
 from ..monitoring.terminal_text import cut
-from ..search.results import SEARCHED, TuningResult
+from ..search.cross_validation import CrossValidation, Estimate
+from ..search.results import Candidate, TuningResult
 from ..system.errors import plural
 from ..system.memory import MB
 from ..system.progress import duration
@@ -14,10 +23,12 @@ from ..system.settings import plain
 from .charts import Axis, Series, figure, point
 from .evaluation_report import SECTIONS
 from .metric_tables import metric_name
-from .page import Html, date, facts, folded, grid, joined, page, section, table, tag, tiles
+from .page import Html, bar, date, ends, facts, folded, grid, joined, page, section, table, tag, tiles
 
 _SHOWN = 20  # candidates in the first table
 _ENOUGH = 5  # fewer candidates do not show what a setting does
+CORRECTED = "corrected for the training reviews that folds share"
+
 _GROUPS = 4  # groups of a numeric setting's values, with equally many candidates each
 
 
@@ -60,31 +71,8 @@ def _winner(result: TuningResult) -> Html:
     return section("Winner", tiles(numbers), command, note="The command trains it again.")
 
 
-def _varied(result: TuningResult) -> list[str]:
-    names = dict.fromkeys([*SEARCHED, *result.settings.grid_names])
-    rows = result.candidates
-    return [key for key in names if len({getattr(row.settings, key) for row in rows}) > 1]
-
-
 def _candidates(result: TuningResult) -> Html:
-    names = [key for key in _varied(result) if key != "epochs"]
-    head = ["rank", _metric(result), "±", "epochs", *(key.replace("_", " ") for key in names)]
-    head += ["seconds per epoch", "peak MB", "model MB"]
-    roles = {"winner": result.winner, "cheapest": result.cheapest, "recipe": result.default}
-    rows = []
-    for row in result.candidates:
-        marks = ", ".join(role for role, candidate in roles.items() if row is candidate)
-        cells = [
-            joined(row.rank, " ", tag("small", marks)),
-            tag("b" if row is result.winner else "span", f"{row.value:.4f}"),
-            row.standard_error if row.deviation is None else row.deviation,
-            row.epochs,
-            *(plain(getattr(row.settings, key)) for key in names),
-            f"{row.epoch_seconds:.1f}",
-            f"{row.peak_resident_bytes / MB:.0f}",
-            f"{row.model_bytes / MB:.1f}",
-        ]
-        rows.append(cells)
+    head, *rows = result.table()
     note = "± is the standard error, with several seeds the standard deviation."
     every = folded(f"All {len(rows)} settings", table(head, rows)) if len(rows) > _SHOWN else None
     return section("Settings by rank", table(head, rows[:_SHOWN]), every, note=note)
@@ -130,7 +118,7 @@ def _spread(values: np.ndarray) -> bool:
 
 def _learnt(result: TuningResult) -> Html | None:
     """Return the score by each setting, the one that explains most first; None for few candidates."""
-    names = _varied(result)
+    names = result.varied
     if len(result.candidates) < _ENOUGH or not names:
         return None
     figures = sorted((_by_setting(result, key) for key in names), key=lambda found: -found[0])
@@ -175,16 +163,122 @@ def _explained(groups: np.ndarray, scores: np.ndarray) -> float:
 
 
 def _about_search(result: TuningResult) -> Html:
+    failed = "; ".join(str(each.error) for each in result.failed[:_SHOWN])
+    about = {"dataset": result.dataset, "data": result.data, "failed runs": failed}
+    return section("About this search", facts({**about, **summary(result), "seed": result.settings.seed}))
+
+
+def summary(result: TuningResult) -> dict[str, str]:
+    """Return the facts of a search: its extent, the winner and its test metrics, the command."""
+    settings, test, winner, default = result.settings, result.test, result.winner, result.default
+    of = f" of {duration(60 * settings.minutes)}" if settings.minutes else ""
+    lines = {
+        "searched": f"{plural(len(result.candidates), 'setting')} in {plural(result.trained, 'run')}, by "
+        f"{settings.metric} on {result.validated_on}",
+        "time": f"{duration(result.seconds)}{of}",
+        "winner": f"{_named(winner)}: {winner.value:.4f} ± {winner.standard_error:.4f}; trained "
+        "again on all training reviews",
+        "cheapest": "the winner",
+    }
+    if (cheapest := result.cheapest) is not winner:
+        of = " (--prefer cheap)" if winner.rank == 1 else " of rank 1"
+        size = f"{cheapest.model_bytes / MB:.1f} MB"
+        lines["cheapest"] = f"{_named(cheapest)}, {size}: within one standard error{of}"
+    if default:
+        lines["recipe"] = "the winner" if default is winner else f"{_named(default)}: {default.value:.4f}"
+    lines |= {f"not {name}": reason for name, reason in result.not_tried.items()}
+    if result.ranked_with_validation:
+        lines["note"] = VALIDATION_TOO_GOOD
+    values = all_metrics(test.metrics, test.by_label)
+    names = dict.fromkeys([settings.metric, "accuracy", "loss"])
+    lines["test"] = ", ".join(f"{name} {values[name]:.4f}" for name in names)
+    if several := result.test_accuracies:
+        lines["seeds"] = (
+            f"test accuracy {fmean(several):.4f} ± {stdev(several):.4f} of its "
+            f"{len(several)} seeds, trained without the validation reviews"
+        )
+    return {**lines, "run": result.run, "again": result.command}
+
+
+def _named(row: Candidate) -> str:
+    kind = "" if row.kind in ("random", "grid") else f" ({row.kind})"
+    return f"rank {row.rank}{kind}"
+
+
+def folds_page(result: CrossValidation) -> str:
+    """Return the page of a cross-validation."""
+    whole = result.points[-1]
+    accuracy = whole.metrics["accuracy"]
+    interval = ends(accuracy.interval, ".1%")
+    lead = joined(
+        tag("b", f"{accuracy.mean:.1%}"),
+        f" of new reviews should get the right label (95% interval {interval}) from a model trained "
+        f"on {whole.reviews:,} reviews.",
+    )
+    metrics = whole.metrics.items()
+    shown = [(metric_name(key), f"{each.mean:.4f}", ends(each.interval)) for key, each in metrics]
+    note = f"Means over the folds with 95% intervals, {CORRECTED}."
     rows = {
         "dataset": result.dataset,
-        "data": result.data,
-        "searched by": f"{result.settings.metric} on the validation reviews",
-        "time": duration(result.seconds),
-        "runs": f"{result.trained:,}",
-        "failed runs": "; ".join(str(each.error) for each in result.failed[:_SHOWN]),
-        "not tried": "; ".join(f"{key}: {reason}" for key, reason in result.not_tried.items()),
-        "test accuracy of each seed": ", ".join(f"{each:.4f}" for each in result.test_accuracies),
-        "seed": result.settings.seed,
-        "winner": result.run,
+        **folds_summary(result),
+        "settings besides the recipe’s": " ".join(result.grid),
+        "seed": result.seed,
     }
-    return section("About this search", facts(rows))
+    parts = [
+        section("Metrics", tiles(shown), note=note),
+        _more_data(result),
+        _folds(result),
+        section("About this cross-validation", facts(rows)),
+    ]
+    divided = f"{plural(result.reviews, 'training review')} in {result.folds} folds"
+    about = f"{divided} · {result.data} · {date(datetime.now(timezone.utc).isoformat())}"
+    return page("Cross-validation", Path(result.dataset).resolve().name, about, lead, parts)
+
+
+def _more_data(result: CrossValidation) -> Html | None:
+    """Return each metric by training reviews; None for one share of the data."""
+    if not result.gain:
+        return None
+    sizes, figures = np.array([point.reviews for point in result.points]), []
+    about = f"Mean of {result.folds} folds, with 95% intervals."
+    for key in ("accuracy", "loss"):
+        means = np.array([point.metrics[key].mean for point in result.points])
+        intervals = np.array([point.metrics[key].interval for point in result.points])
+        lines = [Series("mean", sizes, means, intervals=intervals)]
+        x = Axis("training reviews", logarithmic=True)
+        figures.append(figure(metric_name(key), about, lines, x, Axis(key)))
+    note = folds_summary(result)["more data"]
+    return section("Would more data help?", grid(*figures), note=note)
+
+
+def _folds(result: CrossValidation) -> Html:
+    rows: list[list[object]] = []
+    for each in sorted((e for e in result.results if e.share == 1), key=lambda each: each.fold):
+        values = (value if key == "loss" else bar(value) for key, value in each.metrics.items())
+        rows.append([each.fold + 1, each.trained, each.tested, *values])
+    metrics = result.points[-1].metrics
+    rows.append(["standard deviation", "", "", *(each.deviation for each in metrics.values())])
+    head = ["fold", "trained on", "tested on", *map(metric_name, metrics)]
+    return section("Each fold", table(head, rows))
+
+
+def folds_summary(result: CrossValidation) -> dict[str, str]:
+    """Return the facts of a cross-validation: the estimates with all the data, and what more gave."""
+    *before, whole = result.points
+    rows = {
+        "data": f"{result.data}, {result.reviews:,} training reviews",
+        "folds": f"{result.folds}, n-grams chosen anew for each" if result.ngrams else str(result.folds),
+        "intervals": f"95 % in brackets, {CORRECTED}",
+    }
+    rows |= {name: estimate_text(each) for name, each in whole.metrics.items()}
+    if result.gain:
+        rows["more data"] = (
+            f"{whole.reviews:,} training reviews instead of {before[-1].reviews:,} changed the accuracy "
+            f"by {result.gain.mean:+.4f} ({ends(result.gain.interval, '+.4f')})"
+        )
+    return {**rows, "predictions": result.predictions}
+
+
+def estimate_text(each: Estimate) -> str:
+    """Return a mean, its standard deviation over the folds, and its interval."""
+    return f"{each.mean:.4f} ± {each.deviation:.4f}  ({ends(each.interval)})"

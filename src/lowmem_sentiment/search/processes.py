@@ -56,22 +56,23 @@ class Training:
         # A kill may come after the new number of epochs is written and before the old summary is removed.
         return bool(self.settings.early_stopping) or self.directory.summary().epochs == epochs
 
-    def refuse_different(self, leave_out: Iterable[str] = ()) -> None:
-        """Raise OutputExists if the directory holds a run with different settings, or of other data."""
-        if other := self.differs(leave_out):
-            path, names = self.directory.path, ", ".join(other)
-            raise OutputExists(f"{path} holds a run with a different {names}; choose another --out")
+    def refuse_different(self) -> None:
+        """Raise OutputExists if the directory holds a run of other data, or with other settings.
 
-    def differs(self, leave_out: Iterable[str] = ()) -> list[str]:
+        Its epochs may differ, as it can be trained further.
+        """
+        if other := ", ".join(name for name in self.differs() if name != "epochs"):
+            path = self.directory.path
+            raise OutputExists(f"{path} holds a run with a different {other}; choose another --out")
+
+    def differs(self) -> list[str]:
         """Return the names of settings that differ in the existing run; empty without one."""
         if not self.directory.config_file.exists():
             return []
         config, theirs = self.directory.config(), asdict(self.directory.settings())
-        mine = asdict(self.settings)
-        other = [name for name in mine if name not in leave_out and theirs[name] != mine[name]]
-        if config["dataset"]["fingerprint"] != self.dataset.fingerprint:
-            other.append("dataset")
-        return other
+        other = [name for name, mine in asdict(self.settings).items() if theirs[name] != mine]
+        same_data = config["dataset"]["fingerprint"] == self.dataset.fingerprint
+        return other if same_data else [*other, "dataset"]
 
     def command(self) -> list[str]:
         """Return the command that makes the run, resumes it, or replaces it."""

@@ -13,6 +13,7 @@ from ..dataset.reader import Dataset
 from ..evaluation.results import Evaluation
 from ..runs.configuration import TrainingSettings
 from ..system.files import replace_file
+from ..system.memory import MB
 from ..system.settings import plain
 from .settings import TuneSettings
 from .space import Trial, model_bytes
@@ -101,6 +102,37 @@ class TuningResult:
     def default(self) -> Candidate | None:
         """The candidate with the recipe's settings."""
         return next((each for each in self.candidates if each.kind in RECIPES), None)
+
+    @property
+    def varied(self) -> list[str]:
+        """The settings that differ between candidates, and the grid's."""
+        grid = self.settings.grid_names
+        names = dict.fromkeys([*SEARCHED, *grid])
+        rows = self.candidates
+        differ = [name for name in names if len({getattr(row.settings, name) for row in rows}) > 1]
+        return [name for name in names if name in grid or name in differ]
+
+    def table(self) -> list[list[str]]:
+        """Return a head and one row per candidate: its measurements, and the settings that differ."""
+        names = [name for name in self.varied if name != "epochs"]
+        head = ["rank", self.settings.metric, "±", "epochs", "runs", "epoch s", "peak MB", "model MB"]
+        rows = [[*head, *(name.replace("_", " ") for name in names)]]
+        roles = {"winner": self.winner, "cheapest": self.cheapest, "recipe": self.default}
+        for each in self.candidates:
+            marks = ", ".join(role for role, candidate in roles.items() if candidate is each)
+            row = [
+                f"{each.rank} {marks}".rstrip(),
+                f"{each.value:.4f}",
+                f"{each.standard_error if each.deviation is None else each.deviation:.4f}",
+                str(each.epochs),
+                str(each.runs),
+                f"{each.epoch_seconds:.1f}",
+                f"{each.peak_resident_bytes / MB:.0f}",
+                f"{each.model_bytes / MB:.1f}",
+                *(plain(getattr(each.settings, name)) or "none" for name in names),
+            ]
+            rows.append(row)
+        return rows
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that ``tune --json`` prints."""

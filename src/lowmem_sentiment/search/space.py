@@ -1,8 +1,13 @@
-"""The settings that `tune` tries: known ones, then random ones, or a grid."""
+"""The settings that `tune` tries: known ones, then random ones, or a grid.
+
+Random ones are halved successively: many are trained a little, and the best third of them for longer.
+Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization" (2016);
+a third is kept, as in Hyperband (Li et al., 2018).
+"""
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,6 +35,10 @@ from .settings import (
 )
 
 _MOST_DRAWS = 1_000
+
+_KEPT = 3  # one in this many is kept after each rung, and at least one
+
+_BRACKET = _KEPT**2  # the candidates of a bracket: 9, then 3, then 1
 
 
 @dataclass(frozen=True)
@@ -177,3 +186,49 @@ def _log_uniform(generator: np.random.Generator, low: float, high: float) -> flo
 
 def _two_digits(value: float) -> int:
     return int(float(f"{value:.2g}"))
+
+
+def count_runs(candidates: int, rungs: int) -> int:
+    """Return how many trainings a bracket takes, over all its rungs.
+
+    >>> count_runs(9, 3)
+    13
+    """
+    return sum(max(1, candidates // _KEPT**nth) for nth in range(rungs))
+
+
+def bracket_size(room: float, rungs: int) -> int:
+    """Return how many candidates the next bracket has if `room` trainings are left: 0 to 9.
+
+    It is the largest bracket that can be completed, or one candidate if none can.
+
+    >>> [bracket_size(room, 3) for room in (0.9, 1, 4, 12, 13, 100)]
+    [0, 1, 2, 8, 9, 9]
+    """
+    if room < 1:
+        return 0
+    return next((size for size in range(_BRACKET, 0, -1) if count_runs(size, rungs) <= room), 1)
+
+
+def halve(
+    candidates: Sequence[int],
+    rungs: Sequence[int | None],
+    measure: Callable[[Sequence[int], int | None], dict[int, float]],
+    always: Collection[int] = (),
+) -> None:
+    """Measure candidates at each rung, and go up with the best third of those measured.
+
+    A rung is a number of epochs; None: the candidate's own. `measure` returns the worth of each candidate
+    at a rung, the greater the better, without candidates that failed or were not reached. Candidates in
+    `always` go up to the second rung regardless of worth. Ties go to the earlier candidate.
+    """
+    left = list(candidates)
+    for rung in rungs:
+        worth = measure(left, rung)
+        ranked = sorted(worth, key=lambda candidate: (-worth[candidate], candidate))
+        kept = set(ranked[: max(1, len(ranked) // _KEPT)])
+        if rung == rungs[0]:
+            kept |= worth.keys() & set(always)
+        left = sorted(kept)
+        if not left:
+            return

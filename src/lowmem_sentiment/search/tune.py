@@ -1,5 +1,6 @@
 """Search the settings of the best model within a budget, and train it on all training reviews."""
 
+import itertools
 import math
 import shlex
 import threading
@@ -22,11 +23,10 @@ from ..system.errors import CheckFailed, LowmemError, Resumable, plural
 from ..system.memory import find_limit
 from ..system.progress import Progress, duration, no_progress
 from .budget import Budget
-from .halving import bracket_size, halve
 from .processes import Trainer, Training, lock_runs
 from .results import Candidate, TuningResult, choose, rank
 from .settings import TuneSettings
-from .space import SearchSpace, Trial, grid_trials, rungs
+from .space import SearchSpace, Trial, bracket_size, grid_trials, halve, rungs
 from .state import FILE as STATE
 from .state import Result, TuneState
 
@@ -110,76 +110,68 @@ class _Search:
     # --- the search ---
 
     def run(self) -> None:
-        """Train and measure all runs of a grid, or random ones until the budget is spent."""
-        if not self.settings.grid:
-            around_recipe = self.dataset.recipe == NGRAMS
-            first = self.trials[1].settings.epochs if around_recipe else self.rungs[0]
-            self.budget.refuse_too_short(first)
-            return self._train_whole() if around_recipe else self._halve()
-        combinations = plural(len(self.trials) // self.settings.seeds, "combination")
-        runs = f", {plural(len(self.trials), 'run')}" if self.settings.seeds > 1 else ""
-        self.report(f"{combinations}{runs}")
-        self._train([self._training(number) for number in self.trials], "grid")
+        """Train and measure all runs of a grid, or brackets of candidates until the budget is spent.
 
-    def _train_whole(self) -> None:
-        """Train candidates for their own epochs: the recipe, so that its time is known, then others."""
-        first, count = 1, 1
-        while not self._is_over() and self.budget.runs_left() >= 1:
-            if self.runs is not None:
-                count = min(count, self.runs - len(self.state.results))
-            candidates = [self._training(number) for number in range(first, first + count)]
-            self._train(candidates, "around the recipe")
-            if not any(self.state.find(each.number, each.settings.epochs) for each in candidates):
-                break  # nothing more fits the time that is left
-            first, count = first + count, self.trainer.width
-
-    def _halve(self) -> None:
-        """Run the brackets, first the ones of an earlier process."""
-        first, nth, brackets = 1, 0, self.state.brackets
-        while not self._is_over():
-            if nth == len(brackets):
-                size = bracket_size(self.budget.runs_left(), len(self.rungs))
-                if not size:
-                    break
-                brackets.append(size)
-            before = len(self.state.results)
-            candidates = range(first, first + brackets[nth])
-            first, nth = first + brackets[nth], nth + 1
-            # The tutorial's settings have its 2 epochs, whatever they are worth after one.
-            default = [1] if self.trials[1].kind == TUTORIAL else []
-            halve(candidates, self.rungs, self._measure, default)
-            if any(self.state.find(each, self.rungs[-1]) for each in candidates):
+        Candidates around the recipe `ngrams` are trained for their own epochs, the others are halved.
+        """
+        if self.settings.grid:
+            combinations = plural(len(self.trials) // self.settings.seeds, "combination")
+            runs = f", {plural(len(self.trials), 'run')}" if self.settings.seeds > 1 else ""
+            self.report(f"{combinations}{runs}")
+            self._measure(list(self.trials))
+            return
+        rungs = [None] if self.dataset.recipe == NGRAMS else self.rungs
+        self.budget.refuse_too_short(rungs[0] or self.trials[1].settings.epochs)
+        # The tutorial's settings have its 2 epochs, whatever they are worth after one.
+        default = [1] if self.trials[1].kind == TUTORIAL else []
+        first = 1
+        for nth in itertools.count():
+            size = 0 if self._is_over() else self._bracket_size(nth, len(rungs))
+            candidates = range(first, first + size)
+            halve(candidates, rungs, self._measure, default)
+            if len(rungs) > 1 and any(self.state.find(each, self.rungs[-1]) for each in candidates):
                 for candidate in candidates:  # none of them is trained further
                     self._directory(candidate).remove_states()
-            if len(self.state.results) == before and nth == len(brackets):
-                break  # nothing more fits the time that is left
+            first += size
+            if not any(result.candidate in candidates for result in self.state.results):
+                return  # nothing more fits the time that is left
 
-    def _measure(self, candidates: Sequence[int], epochs: int) -> dict[int, float]:
-        """Train candidates up to some epochs, and return the worth of each measured one."""
-        left = [each for each in candidates if not self.state.find(each, epochs)]
-        if self.runs is not None:
-            left = left[: max(0, self.runs - len(self.state.results))]
-        self._train([self._training(each, epochs) for each in left], plural(epochs, "epoch"), ["epochs"])
-        found = [self.state.find(candidate, epochs) for candidate in candidates]
-        sign = self.settings.sign
-        return {each.candidate: sign * each.value for each in found if each and each.error is None}
+    def _bracket_size(self, nth: int, rungs: int) -> int:
+        """Return how many candidates the `nth` bracket, from 0, has: as in an earlier process, or 0."""
+        brackets = self.state.brackets
+        if nth == len(brackets):
+            room = self.budget.runs_left()
+            if rungs == 1:  # first the recipe alone, so that its time is known
+                size = int(min(room, self.trainer.width if nth else 1))
+            else:
+                size = bracket_size(room, rungs)
+            brackets += [size] if size else []
+        return brackets[nth] if nth < len(brackets) else 0
 
-    def _train(self, runs: Sequence[Training], what: str, may_differ: Sequence[str] = ()) -> None:
-        """Train and measure the runs that are not measured yet.
+    def _measure(self, candidates: Sequence[int], epochs: int | None = None) -> dict[int, float]:
+        """Train candidates up to some epochs (None: their own), and return each measured one's worth.
 
         Raises OutputExists, before training, if a directory holds a run with different settings.
         """
+        runs = [self._training(number, epochs) for number in candidates]
         for run in runs:
-            run.refuse_different(may_differ)
+            run.refuse_different()
+        left = [run for run in runs if not self.state.find(run.number, run.settings.epochs)]
+        if self.settings.runs is not None:
+            left = left[: max(0, self.settings.runs - len(self.state.results))]
+        what = plural(epochs, "epoch") if epochs else "all epochs"
         self.trainer.run(
-            [run for run in runs if not self.state.find(run.number, run.settings.epochs)],
+            left,
             admit=lambda run: self.budget.admits(run.number, run.settings.epochs),
             ended=self._ended,
             tick=lambda: self._show(what),
         )
         self._save()
+        found = [self.state.find(run.number, run.settings.epochs) for run in runs]
+        sign = self.settings.sign
+        return {each.candidate: sign * each.value for each in found if each and each.error is None}
 
-    def _training(self, number: int, epochs: int | None = None) -> Training:
+    def _training(self, number: int, epochs: int | None) -> Training:
         settings = self.trials[number].settings
         settings = replace(settings, epochs=epochs or settings.epochs)
         return Training(self.dataset, settings, self._directory(number), number)
