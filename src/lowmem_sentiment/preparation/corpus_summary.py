@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..dataset.duplicates import DuplicateCounter
-from ..dataset.manifest import MAX_LABELS, SPLITS
+from ..dataset.manifest import MAX_LABELS
 from ..sources.chunks import TextSource
 from ..sources.labels import label_warnings, normalised
 from ..system.errors import DataError, SettingsError, listed, plural, printable
@@ -187,15 +187,6 @@ class CorpusSummary:
     @property
     def _by_chance(self) -> bool:
         return self._source.stratified is None and self._num_given < sum(self.reviews)
-
-    def check_splits(self) -> None:
-        """Raise DataError if there are no reviews to train or to test on."""
-        mend = "--split stratified gives it a share" if self._by_chance else "--test FILE names others"
-        for split, count in zip(SPLITS, self.reviews, strict=False):
-            if not count:
-                raise DataError(
-                    f"no reviews for the {split} split; expected some for train and test: {mend}"
-                )
 
     def ordered_labels(self) -> list[str]:
         """Return the labels: the source's, or those found, sorted (numbers as numbers).

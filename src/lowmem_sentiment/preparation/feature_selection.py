@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..dataset.evidence import review_evidence
 from ..dataset.manifest import FREQUENCY, FeaturesFile
 from ..dataset.reader import Dataset
 from ..dataset.splits import is_held_out, validation_share
+from ..dataset.word_counts import review_evidence
 from ..system import workers
 from ..system.errors import SettingsError
 from ..system.memory import trim_heap
@@ -45,7 +45,7 @@ def select_features(
 ) -> tuple[Vocabulary, FeaturesFile]:
     """Return the first n-grams of the training reviews by rank, and the manifest's record of them.
 
-    "evidence" ranks by the largest |z| over the labels (`evidence.review_evidence`), "frequency" by the
+    "evidence" ranks by the largest |z| over the labels (`review_evidence`), "frequency" by the
     number of reviews. Counting takes `vocabulary_memory` bytes at most, and keeps 16 for each candidate.
     Test reviews, training reviews that `validation_split` holds out, and the number of processes do not
     change the result. Raises SettingsError if there is nothing to rank.

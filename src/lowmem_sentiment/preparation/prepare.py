@@ -144,7 +144,6 @@ def _write_texts(
             progress("read texts", done, int(done / share) if share else None)
         spill.flush()
         decisions, labels = summary.decide(spill), summary.ordered_labels()
-        summary.check_splits()
         vocabulary = given.words if given else summary.take_vocabulary()
         open_shards = min(_MAX_OPEN_SHARDS, summary.training_bytes // shard_bytes + 1)
         encoder = ChunkEncoder(spill, vocabulary, labels)
@@ -177,7 +176,10 @@ def _check_block(reviews: Reviews, num_ids: int, num_labels: int, name: str) -> 
 def _check_splits(dataset: Dataset) -> None:
     for split in SPLITS:
         if not dataset.num_reviews(split):
-            raise DataError(f"no reviews for the {split} split; expected some for train and test")
+            raise DataError(
+                f"no reviews for the {split} split; expected some for train and test: --split stratified "
+                "gives it a share, --test FILE names others"
+            )
     counts = dataset.label_counts("train")
     if sum(count > 0 for count in counts) < 2:
         only = printable(dataset.labels[int(np.argmax(counts))])
