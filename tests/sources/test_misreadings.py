@@ -718,7 +718,7 @@ def test_a_row_group_of_parquet_that_is_too_large_is_refused(tmp_path, monkeypat
     parquet = pytest.importorskip("pyarrow.parquet")
     table = pyarrow.table({"id": ["x" * 5_000] * 9, "text": ["a film"] * 9, "label": ["a"] * 9})
     parquet.write_table(table, tmp_path / "a.parquet", use_dictionary=False)
-    monkeypatch.setattr("lowmem_sentiment.text.readers.parquet._MAX_COLUMN_BYTES", 200)
+    monkeypatch.setattr("lowmem_sentiment.text.readers.databases._MAX_COLUMN_BYTES", 200)
     assert list(read_rows(tmp_path / "a.parquet"))  # the id's size does not count
     with pytest.raises(DataError, match=r"row group 1 has [\d,]+ bytes of the column 'id'"):
         list(read_rows(tmp_path / "a.parquet", keep=("id",)))

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..system.errors import DataError
 from ..system.memory import require_threads
-from ..text.readers.zip import check_directory
+from ..text.readers.archives import check_directory
 from ..text.reviews import Reviews
 from ..text.vocabulary import FIRST_WORD_ID, START_ID
 

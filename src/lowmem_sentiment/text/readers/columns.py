@@ -1,13 +1,11 @@
 """Find the columns of a table that hold the text, the label, and values to keep."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ...system.errors import DataError, did_you_mean, printable
-from ..encoding import NotText, checked_bytes
-from ..reader_settings import LABEL_NAMES, TEXT_NAMES, ReaderSettings, Reading
-from ..rows import BadRow, Row
+from ..reader_settings import LABEL_NAMES, TEXT_NAMES, Reading
 
 _NAMES = 50  # columns that are recorded in the manifest
 
@@ -31,23 +29,9 @@ class Columns:
             return cells[self.texts[0]]
         return " ".join(filter(None, [cells[index] for index in self.texts]))
 
-    def row(
-        self, values: Sequence[Any] | Mapping[int, Any], place: str, settings: ReaderSettings
-    ) -> Row | BadRow:
-        """Return a row of a database's values: bytes, text, numbers, and None for nothing."""
-
-        def text(index: int) -> bytes:
-            value = values[index]
-            data = value if isinstance(value, bytes) else str(value).encode()
-            return b"" if value is None else checked_bytes(data, settings)
-
-        try:
-            texts = [text(index) for index in self.texts]
-            label = None if self.label is None else text(self.label).decode()
-        except NotText as error:
-            return BadRow(place, str(error))
-        kept = tuple(_plain(values[index]) for index in self.kept)
-        return Row(b" ".join(filter(None, texts)), label, place, None, kept)
+    def wanted(self) -> list[int]:
+        """Return the columns that are read."""
+        return sorted({*self.texts, *self.kept} | (set() if self.label is None else {self.label}))
 
     def described(self) -> dict[str, Any]:
         """Return the names of the columns, or their numbers from 1, as JSON can hold them."""
@@ -63,12 +47,6 @@ class Columns:
             "label": None if self.label is None else name(self.label),
             "others": [*map(name, others)],
         }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
 
 UNKNOWN_COLUMNS = Columns((0,), None, (), 0, ())

@@ -1,22 +1,35 @@
 """Open a file or a stream of texts, and read it in its format."""
 
-from collections.abc import Callable, Iterator, Sequence
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from ...system.errors import DataError, SettingsError
-from ..opening import Input, decoded, opened
-from ..reader_settings import TEXT_NAMES, ReaderSettings, Reading, WantedFields
-from ..rows import BLOCK_BYTES, BadRow, Block, JoinedCount, JoinedLines, Row, blocks_of
-from .archives import archive_rows
+from ...system.errors import DataError, SettingsError, printable
+from ..encoding import NotText
+from ..opening import Input, decoded, opened, unpacked
+from ..reader_settings import TEXT_NAMES, ReaderSettings, Reading, WantedFields, format_by_name
+from ..rows import (
+    BLOCK_BYTES,
+    AnyRow,
+    BadRow,
+    Block,
+    JoinedCount,
+    JoinedLines,
+    PassedOver,
+    Row,
+    blocks_of,
+)
+from .archives import Member, tar_members, zip_members
 from .csv_tsv import csv_blocks
+from .databases import parquet_rows, sqlite_rows
+from .folders import HIDDEN, Folders, no_texts, text_of
 from .json_records import json_blocks
 from .lines import line_blocks, parse_fasttext, parse_plain
-from .parquet import parquet_rows
-from .sqlite import sqlite_rows
-from .tar import tar_members
-from .zip import zip_members
+
+_STREAMED = ("csv", "tsv", "jsonl")
+"""Formats of files in archives that are read as files of their own."""
 
 WITH_COLUMNS = ("csv", "tsv", "jsonl", "parquet", "sqlite", "zip", "tar")
 
@@ -29,27 +42,74 @@ texts span lines, that is how they are."""
 
 def blocks_in(file: Input, format_: str, reading: Reading) -> Iterator[Block]:
     """Yield the rows of a file in blocks. If no label is wanted, an empty line is a text."""
-    if format_ in ("tar", "zip"):
-        members = (tar_members if format_ == "tar" else zip_members)(file)
-        yield from blocks_of(archive_rows(members, file, reading, partial(blocks_in, reading=reading)))
+    name = file.name
+    if format_ == "tar":
+        yield from blocks_of(_archive_rows(tar_members(file.stream, name), name, reading))
         return
-    if format_ in ("parquet", "sqlite"):
-        rows = (parquet_rows if format_ == "parquet" else sqlite_rows)(file, reading)
+    if format_ in ("zip", "parquet", "sqlite"):
+        if file.path is None:
+            raise SettingsError(
+                f"{name} is {format_}, which cannot be read from a pipe, compressed or in an archive; "
+                "save it as a file"
+            )
+        if format_ == "zip":
+            rows = _archive_rows(zip_members(file.path, name), name, reading)
+        else:
+            rows = (parquet_rows if format_ == "parquet" else sqlite_rows)(file.path, name, reading)
         yield from blocks_of(rows)
         return
-    stream = decoded(file.stream, file.name, reading.settings)
+    stream = decoded(file.stream, name, reading.settings)
     read: Callable[[], bytes] = partial(stream.read, BLOCK_BYTES)
     if reading.as_they_come:
         read = partial(stream.read1, 1 << 18)
     if format_ == "jsonl":
-        yield from json_blocks(read, file.name, reading)
+        yield from json_blocks(read, name, reading)
     elif format_ in ("csv", "tsv"):
-        yield from csv_blocks(read, file.name, reading, format_)
+        yield from csv_blocks(read, name, reading, format_)
     else:
         labelled = reading.fields.labelled
         parse = partial(parse_fasttext, labelled=labelled) if format_ == "fasttext" else parse_plain
         keep_blank = format_ == "text" and not labelled
-        yield from line_blocks(read, file.name, reading.settings, parse, keep_blank)
+        yield from line_blocks(read, name, reading.settings, parse, keep_blank)
+
+
+def _archive_rows(members: Iterable[Member], name: str, reading: Reading) -> Iterator[AnyRow]:
+    """Yield the rows of texts in folders, and of tables in an archive; DataError if there are none."""
+    rules = Folders(name, reading.settings)
+    found_any, others, example = False, 0, ""
+    for member in members:
+        parts = [part for part in member.name.split("/") if part not in ("", ".")]
+        place = f"{name}:{printable(member.name, 1_000)}"
+        problem = member.problem
+        if ".." in parts or member.name.startswith(("/", "\\")):
+            problem = "names a file outside the archive"
+        if problem is not None:
+            found_any = True
+            yield BadRow(place, problem)
+            continue
+        found = rules.find(parts)
+        format_ = format_by_name(member.name)
+        if not isinstance(found, str):
+            found_any = True
+            if reading.fields.keep:
+                raise SettingsError(f"{place} has no columns to keep; expected tables in the archive")
+            try:
+                text = text_of(member.stream, place, member.size, reading.settings)
+                yield Row(text, found.label, place, found.split)
+            except NotText as error:
+                yield BadRow(place, str(error))
+        elif format_ in _STREAMED and found != HIDDEN:
+            found_any = True
+            stream = io.BufferedReader(member.stream, 1 << 18)
+            member_file = Input(unpacked(stream, place), place, None, stream)
+            for block in blocks_in(member_file, format_, reading):
+                yield from block.rows()
+        else:
+            yield PassedOver(place, found)
+            example = example or member.name
+            others += 1
+    if not found_any:
+        raise DataError(no_texts(name, reading.settings, others, example))
 
 
 def read_rows(
