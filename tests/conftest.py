@@ -12,8 +12,7 @@ from helpers import write_imdb, write_noisy_reviews
 
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.preparation.prepare import prepare
-from lowmem_sentiment.sources import imdb, reuters
-from lowmem_sentiment.sources.imdb import ImdbSource
+from lowmem_sentiment.sources.keras_datasets import ImdbSource
 
 
 def pytest_configure() -> None:
@@ -43,9 +42,8 @@ def no_user_files(request, monkeypatch, tmp_path_factory):
     monkeypatch.setenv("KERAS_HOME", str(home / "keras"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
     if not request.node.get_closest_marker("real_data"):
-        for files in (imdb.FILES, reuters.FILES):
-            monkeypatch.delenv(files.npz_variable, raising=False)
-            monkeypatch.delenv(files.word_index_variable, raising=False)
+        for name in [name for name in os.environ if name.startswith("LOWMEM_SENTIMENT_")]:
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")
@@ -81,9 +79,9 @@ def contents(directory: Path) -> dict[Path, bytes]:
 @pytest.fixture(scope="session")
 def real_npz() -> Path:
     """The 50,000 reviews, where LOWMEM_SENTIMENT_IMDB_NPZ names them; skips otherwise."""
-    value = os.environ.get(imdb.FILES.npz_variable)
+    value = os.environ.get("LOWMEM_SENTIMENT_IMDB_NPZ")
     if not value:
-        pytest.skip(f"the 50,000 IMDb reviews are not here: set {imdb.FILES.npz_variable}")
+        pytest.skip("the 50,000 IMDb reviews are not here: set LOWMEM_SENTIMENT_IMDB_NPZ")
     return Path(value)
 
 

@@ -19,7 +19,7 @@ from lowmem_sentiment.runs.memory_plan import count_parameters, plan
 from lowmem_sentiment.runs.recipes import settings_by_recipe
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.sources.files import FilesSource
-from lowmem_sentiment.sources.imdb import ImdbSource
+from lowmem_sentiment.sources.keras_datasets import ImdbSource
 from lowmem_sentiment.system.errors import DataError, SettingsError
 from lowmem_sentiment.training.train import train
 

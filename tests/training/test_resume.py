@@ -25,7 +25,7 @@ from lowmem_sentiment.preparation.settings import PreparationSettings
 from lowmem_sentiment.runs.configuration import SaveEvery, TrainingSettings
 from lowmem_sentiment.runs.recipes import settings_by_recipe
 from lowmem_sentiment.runs.run_directory import RunDirectory
-from lowmem_sentiment.sources.imdb import ImdbSource
+from lowmem_sentiment.sources.keras_datasets import ImdbSource
 from lowmem_sentiment.system import npz
 from lowmem_sentiment.system.errors import (
     DataError,

@@ -18,12 +18,10 @@ import numpy as np  # noqa: E402
 from keras import layers, models  # noqa: E402
 from keras.src.datasets import imdb  # noqa: E402
 
-from lowmem_sentiment.sources.imdb import FILES  # noqa: E402
-
 
 def load() -> tuple[np.ndarray, np.ndarray]:
     """Return all 50,000 reviews as Keras loads them; from the file that is given, where one is."""
-    if given := os.environ.get(FILES.npz_variable):
+    if given := os.environ.get("LOWMEM_SENTIMENT_IMDB_NPZ"):
         imdb.get_file = lambda **_: given  # it would be fetched otherwise
     (train_x, train_y), (test_x, test_y) = imdb.load_data(num_words=task.NUM_WORDS)
     return np.concatenate((train_x, test_x)), np.concatenate((train_y, test_y))

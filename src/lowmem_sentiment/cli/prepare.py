@@ -18,7 +18,7 @@ from .output import answer, report, room, warn
 
 @dataclass(frozen=True)
 class _KerasFiles(Settings):
-    """The files of a dataset published by Keras (`sources/keras_files.py`)."""
+    """The files of a dataset published by Keras (`sources/keras_datasets.py`)."""
 
     npz: Path | None = setting(
         None,

