@@ -11,8 +11,6 @@ from typing import Any
 
 from .reader_settings import ReaderSettings
 
-_HIGH = re.compile("[^\0-\x7f]+")
-
 _HALVES = re.compile("[\ud800-\udfff]")
 
 _REPLACEMENT = {"replace": "\ufffd", "ignore": ""}
@@ -76,29 +74,15 @@ def _reason(text: str, settings: ReaderSettings) -> str:
     if any("\ud800" <= half < "\udc80" or half > "\udcff" for half in _HALVES.findall(text)):
         return "is not UTF-8: it holds half a surrogate pair; pass --errors replace"
     byte = ord(first.group()) - 0xDC00
-    reason = f"is not UTF-8 (byte {byte:#04x} at character {first.start() + 1})"
-    others = [character for character in text if character > "\x7f" and not _HALVES.match(character)]
-    if max(map(len, _HIGH.findall(text)), default=0) > 2:
-        return (
-            f"{reason}; pass its --encoding, such as cp1251, koi8-r, gb18030 or shift_jis, or --errors "
-            "replace"
-        )
-    if not others and _is_cp1252(text):
-        return f"{reason}; it looks like cp1252: pass --encoding cp1252, or another, or --errors replace"
-    return f"{reason}; pass --encoding NAME, or --errors replace"
+    return (
+        f"is not UTF-8 (byte {byte:#04x} at character {first.start() + 1}); pass its --encoding, such as "
+        "cp1252 (Western Europe), cp1251, koi8-r, gb18030 or shift_jis, or --errors replace"
+    )
 
 
 def is_unicode(text: str) -> bool:
     """Return whether `text` is without half surrogates, which Python makes of names not in UTF-8."""
     return text.isascii() or not _HALVES.search(text)
-
-
-def _is_cp1252(text: str) -> bool:
-    try:
-        text.encode("utf-8", "surrogateescape").decode("cp1252")
-    except UnicodeError:
-        return False
-    return True
 
 
 class Transcoder:

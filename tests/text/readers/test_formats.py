@@ -92,7 +92,7 @@ def test_texts_are_given_as_soon_as_they_are_there(format_, line):
 def test_undecodable_text_names_the_line_and_keeps_what_was_before():
     got, error = read_until_error(b"good\nfine\nb\xe9d\nmore\n")
     assert got == [b"good", b"fine"]
-    assert "input:3: is not UTF-8 (byte 0xe9 at character 2); it looks like cp1252" in error
+    assert "input:3: is not UTF-8 (byte 0xe9 at character 2); pass its --encoding, such as" in error
     _, error = read_until_error("a\nb".encode("utf-16-le") + b"\x00", encoding="utf-16-le")
     assert "input:2: is not utf-16-le" in error
 

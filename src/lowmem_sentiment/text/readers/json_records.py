@@ -47,9 +47,9 @@ def json_blocks(read: Read, name: str, reading: Reading) -> Iterator[Block]:
     The first object decides which fields are read.
     """
     head = _first_line(read)
-    is_array = _content(head).startswith(b"[")
     lines = _lines(head)
-    if not is_array and _is_cut(lines[0]):
+    may_continue = not lines[0].startswith("[") and not lines[0].endswith("}")
+    if may_continue and not lines[1:]:
         head += _first_line(read)
         lines = _lines(head)
     first = [head]
@@ -57,7 +57,7 @@ def json_blocks(read: Read, name: str, reading: Reading) -> Iterator[Block]:
     def again() -> bytes:
         return first.pop() if first else read()
 
-    if is_array or (_is_cut(lines[0]) and lines[1:] and lines[1].lstrip().startswith('"')):
+    if lines[0].startswith("[") or (may_continue and lines[1:] and lines[1].startswith('"')):
         yield from blocks_of(_items(again, name, reading))
         return
     fields = _first_fields(lines, name, reading)
@@ -204,18 +204,8 @@ def _content(head: bytes | bytearray) -> bytes:
 
 def _lines(head: bytes) -> list[str]:
     """Return the lines that are not empty, or one empty line."""
-    lines = _LINE_END.split(_content(head).decode("utf-8", "replace"))
-    return [line for line in lines if line.strip()] or [""]
-
-
-def _is_cut(line: str) -> bool:
-    try:
-        _DECODER.decode(line)
-    except json.JSONDecodeError as error:
-        return error.pos >= len(line.rstrip())
-    except (ValueError, RecursionError):
-        pass
-    return False
+    lines = map(str.strip, _LINE_END.split(_content(head).decode("utf-8", "replace")))
+    return [line for line in lines if line] or [""]
 
 
 def _items(read: Read, name: str, reading: Reading) -> Iterator[Row | BadRow]:
