@@ -23,12 +23,10 @@ from ..system.settings import plain
 from .charts import Axis, Series, figure, point
 from .evaluation_report import SECTIONS
 from .metric_tables import metric_name
-from .page import Html, bar, date, ends, facts, folded, grid, joined, page, section, table, tag, tiles
+from .page import Html, bar, date, ends, facts, folded, grid, joined, page, section, table, tag
 
 _SHOWN = 20  # candidates in the first table
 _ENOUGH = 5  # fewer candidates do not show what a setting does
-CORRECTED = "corrected for the training reviews that folds share"
-
 _GROUPS = 4  # groups of a numeric setting's values, with equally many candidates each
 
 
@@ -42,12 +40,13 @@ def tuning_page(result: TuningResult) -> str:
         f"{winner.rank}. Trained again on all training reviews: accuracy {result.test.accuracy:.4f} "
         "on the test split.",
     )
+    failed = "; ".join(str(each.error) for each in result.failed[:_SHOWN])
+    rows = {**summary(result), "failed runs": failed, "seed": result.settings.seed}
     sections = (
-        _winner(result),
+        section("Result", facts(rows)),
         _candidates(result),
         section("What a better score costs", grid(*_costs(result), _best_so_far(result))),
         _learnt(result),
-        _about_search(result),
         tag("h2", "The winner on the test split", class_="part"),
         *(each(result.test) for each in SECTIONS),
     )
@@ -56,19 +55,6 @@ def tuning_page(result: TuningResult) -> str:
 
 def _metric(result: TuningResult) -> str:
     return metric_name(result.settings.metric)
-
-
-def _winner(result: TuningResult) -> Html:
-    winner, default = result.winner, result.default
-    error = f"± {winner.standard_error:.4f} standard error"
-    numbers = [
-        (f"{_metric(result)}, validation", f"{winner.value:.4f}", error),
-        ("Accuracy, test", f"{result.test.accuracy:.4f}", "after training on all reviews"),
-    ]
-    if default and default is not winner:
-        numbers.insert(1, ("The recipe’s settings", f"{default.value:.4f}", f"rank {default.rank}"))
-    command = tag("pre", tag("code", result.command), tabindex="0")
-    return section("Winner", tiles(numbers), command, note="The command trains it again.")
 
 
 def _candidates(result: TuningResult) -> Html:
@@ -162,12 +148,6 @@ def _explained(groups: np.ndarray, scores: np.ndarray) -> float:
     return max(0.0, 1 - within / freedom / (total / (len(scores) - 1)))
 
 
-def _about_search(result: TuningResult) -> Html:
-    failed = "; ".join(str(each.error) for each in result.failed[:_SHOWN])
-    about = {"dataset": result.dataset, "data": result.data, "failed runs": failed}
-    return section("About this search", facts({**about, **summary(result), "seed": result.settings.seed}))
-
-
 def summary(result: TuningResult) -> dict[str, str]:
     """Return the facts of a search: its extent, the winner and its test metrics, the command."""
     settings, test, winner, default = result.settings, result.test, result.winner, result.default
@@ -215,21 +195,13 @@ def folds_page(result: CrossValidation) -> str:
         f" of new reviews should get the right label (95% interval {interval}) from a model trained "
         f"on {whole.reviews:,} reviews.",
     )
-    metrics = whole.metrics.items()
-    shown = [(metric_name(key), f"{each.mean:.4f}", ends(each.interval)) for key, each in metrics]
-    note = f"Means over the folds with 95% intervals, {CORRECTED}."
     rows = {
-        "dataset": result.dataset,
         **folds_summary(result),
+        "dataset": result.dataset,
         "settings besides the recipe’s": " ".join(result.grid),
         "seed": result.seed,
     }
-    parts = [
-        section("Metrics", tiles(shown), note=note),
-        _more_data(result),
-        _folds(result),
-        section("About this cross-validation", facts(rows)),
-    ]
+    parts = [section("Result", facts(rows)), _more_data(result), _folds(result)]
     divided = f"{plural(result.reviews, 'training review')} in {result.folds} folds"
     about = f"{divided} · {result.data} · {date(datetime.now(timezone.utc).isoformat())}"
     return page("Cross-validation", Path(result.dataset).resolve().name, about, lead, parts)
@@ -247,8 +219,7 @@ def _more_data(result: CrossValidation) -> Html | None:
         lines = [Series("mean", sizes, means, intervals=intervals)]
         x = Axis("training reviews", logarithmic=True)
         figures.append(figure(metric_name(key), about, lines, x, Axis(key)))
-    note = folds_summary(result)["more data"]
-    return section("Would more data help?", grid(*figures), note=note)
+    return section("Would more data help?", grid(*figures))
 
 
 def _folds(result: CrossValidation) -> Html:
@@ -268,7 +239,7 @@ def folds_summary(result: CrossValidation) -> dict[str, str]:
     rows = {
         "data": f"{result.data}, {result.reviews:,} training reviews",
         "folds": f"{result.folds}, n-grams chosen anew for each" if result.ngrams else str(result.folds),
-        "intervals": f"95 % in brackets, {CORRECTED}",
+        "intervals": "95 % in brackets, corrected for the training reviews that folds share",
     }
     rows |= {name: estimate_text(each) for name, each in whole.metrics.items()}
     if result.gain:
