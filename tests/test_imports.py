@@ -140,7 +140,7 @@ def test_every_package_that_is_imported_is_declared():
     declared = set(re.findall(r'"([a-z-]+)>=', project))
     distributions = {"PIL": "pillow", "google": "protobuf", "prometheus_client": "prometheus-client"}
     used = {name for tree in modules().values() for node in ast.walk(tree) for name in packages(node)}
-    others = used - sys.stdlib_module_names - {"compression"}  # of Python 3.14
+    others = used - sys.stdlib_module_names
     assert {distributions.get(name, name) for name in others} - declared == set()
 
 

@@ -103,7 +103,7 @@ def test_csv_columns_by_name_and_number(tmp_path, content, settings):
 
 def serially_parsed(content: bytes, format_: str = "csv", **settings) -> list[Row | BadRow]:
     """Return what the parser makes of a whole file, read at once and never cut."""
-    rest = csv_tsv._Rest(io.BytesIO(content).read)
+    rest = csv_tsv.Unread(io.BytesIO(content).read)
     while not rest.at_end:
         rest.more(b"")
     rest.data = rest.data.removeprefix(b"\xef\xbb\xbf")

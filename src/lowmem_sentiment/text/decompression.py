@@ -22,7 +22,6 @@ _XZ_MEMORY = 128 << 20
 
 _MAGIC_BYTES = 6
 
-
 _ZSTD_INPUT_BYTES = 64  # at a time: 4 bytes may expand to 128 KiB
 
 
@@ -31,8 +30,11 @@ class _Zstandard:
 
     needs_input = False
 
-    def __init__(self, package: Any):
-        self._decompressor = package.ZstdDecompressor(max_window_size=_XZ_MEMORY).decompressobj()
+    def __init__(self) -> None:
+        import zstandard
+
+        self._decompressor = zstandard.ZstdDecompressor(max_window_size=_XZ_MEMORY).decompressobj()
+        self._error = zstandard.ZstdError
         self._ready = b""
         self.eof = False
         self.unused_data = b""
@@ -41,7 +43,10 @@ class _Zstandard:
         at = 0
         parts, ready = [self._ready], len(self._ready)
         while ready < size and at < len(data) and not self._decompressor.eof:
-            part = self._decompressor.decompress(data[at : at + _ZSTD_INPUT_BYTES])
+            try:
+                part = self._decompressor.decompress(data[at : at + _ZSTD_INPUT_BYTES])
+            except self._error as error:
+                raise ValueError(str(error)) from error
             parts.append(part)
             ready, at = ready + len(part), at + _ZSTD_INPUT_BYTES
         joined = b"".join(parts)
@@ -53,21 +58,10 @@ class _Zstandard:
         return joined[:size]
 
 
-def _zstd() -> tuple[Callable[[], Any], type[Exception]]:
-    """Return how to make a decompressor, and its error."""
-    try:
-        from compression import zstd  # from Python 3.14 on
-    except ImportError:
-        import zstandard
+_ERRORS = (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)
 
-        return partial(_Zstandard, zstandard), zstandard.ZstdError
-    return zstd.ZstdDecompressor, zstd.ZstdError
-
-
-_ERRORS: tuple[type[Exception], ...] = (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)
-
-_KINDS = {
-    b"\x28\xb5\x2f\xfd": ("zstd", None),
+_KINDS: dict[bytes, tuple[str, Callable[[], Any]]] = {
+    b"\x28\xb5\x2f\xfd": ("zstd", _Zstandard),
     b"\x1f\x8b": ("gzip", partial(zlib.decompressobj, wbits=16 + zlib.MAX_WBITS)),
     b"BZh": ("bzip2", bz2.BZ2Decompressor),
     b"\xfd7zXZ\0": ("xz", partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, _XZ_MEMORY)),
@@ -100,17 +94,15 @@ class Decompressed:
 
     def __init__(self, stream: Any, magic: bytes, name: str):
         """Decompress a binary stream, which has `read1`, of the kind that `magic` begins."""
-        self._kind, new = _KINDS[magic]
+        self._kind, self._new = _KINDS[magic]
         self._stream, self._magic, self._name = stream, magic, name
-        self._new: Callable[[], Any]
         try:
-            self._new, *errors = (new,) if new else _zstd()
+            self._decompressor = self._new()
         except ImportError:
             raise Unavailable(
-                f"{name} is compressed by zstd, which Python reads from 3.14 on; expected the package "
-                "zstandard: pip install 'lowmem-sentiment[zstd]'"
+                f"{name} is compressed by zstd, which needs zstandard: pip install "
+                "'lowmem-sentiment[zstd]'"
             ) from None
-        self._decompressor, self._errors = self._new(), (*_ERRORS, *errors)
         self._input = b""  # compressed and not yet used
         self._ended = False
 
@@ -127,7 +119,7 @@ class Decompressed:
                         raise self._damaged("it is cut short")
                 if data := self._expand(size):
                     return data
-        except self._errors as error:
+        except _ERRORS as error:
             raise self._damaged(str(error)) from error
         return b""
 

@@ -8,7 +8,6 @@ size nor on which process parses them.
 
 import codecs
 import dataclasses
-import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -19,51 +18,13 @@ from ..reader_settings import Reading
 from ..rows import BLOCK_BYTES, MAX_TEXT_BYTES, TOO_LONG, BadRow, Block, ParsedRows
 from .columns import find_columns, looks_like_header
 from .csv_rows import CsvBlock, CsvFile, RowParser
-from .lines import Read
+from .lines import Read, Unread
 
 _LINE_END, _RETURN, _QUOTE = b'\n\r"'
-
-_ANY_LINE_END = re.compile(rb"\r\n|\r|\n")
 
 _SAMPLE_BYTES = 1 << 16
 
 _DELIMITERS = {"csv": (",", ";", "\t", "|"), "tsv": ("\t",)}
-
-
-class _Rest:
-    def __init__(self, read: Read):
-        self._read = read
-        self.data, self.line, self.at_end = b"", 1, False
-
-    def more(self, wanted: bytes) -> None:
-        """Read up to one of the bytes `wanted`, the limit of a row, or the end."""
-        parts, size = [self.data], len(self.data)  # joined once, not once per read
-        while block := self._read():
-            parts.append(block)
-            size += len(block)
-            if size > MAX_TEXT_BYTES or any(block.find(byte) >= 0 for byte in wanted):
-                break
-        else:
-            self.at_end = True
-            if parts[-1] and not parts[-1].endswith(b"\n"):
-                parts.append(b"\n")
-        self.data = b"".join(parts)
-
-    def cut(self, end: int, line: int) -> None:
-        self.data, self.line = self.data[end:], line
-
-    def skip_line(self) -> None:
-        block, self.data, self.line = b"", b"", self.line + 1
-        while True:
-            match = _ANY_LINE_END.search(block)
-            if match and (match.end() < len(block) or match.group() != b"\r"):
-                self.data = block[match.end() :]
-                return
-            more = self._read()
-            if not more:
-                self.at_end = True
-                return
-            block = (b"\r" if match else b"") + more
 
 
 def csv_blocks(read: Read, name: str, reading: Reading, format_: str = "csv") -> Iterator[Block]:
@@ -71,7 +32,7 @@ def csv_blocks(read: Read, name: str, reading: Reading, format_: str = "csv") ->
 
     Raises DataError if the first row does not have the columns.
     """
-    rest = _Rest(read)
+    rest = Unread(read)
     rest.more(b"\n\r")
     rest.data = rest.data.removeprefix(codecs.BOM_UTF8)
     file = _open(rest, name, reading, format_)
@@ -125,7 +86,7 @@ def _last_row_end(data: bytes, file: CsvFile) -> int | None:
     return None if (text[returns + 1] != _LINE_END).any() else end
 
 
-def _open(rest: _Rest, name: str, reading: Reading, format_: str) -> CsvFile | None:
+def _open(rest: Unread, name: str, reading: Reading, format_: str) -> CsvFile | None:
     """Return the file with its delimiter and columns, its header read; None for an empty file."""
     settings = reading.settings
     delimiters = (settings.delimiter,) if settings.delimiter else _DELIMITERS[format_]
@@ -157,7 +118,7 @@ def _open(rest: _Rest, name: str, reading: Reading, format_: str) -> CsvFile | N
     raise max(errors, key=lambda each: each[0])[1]
 
 
-def _first_labels(rest: _Rest, file: CsvFile) -> frozenset[str]:
+def _first_labels(rest: Unread, file: CsvFile) -> frozenset[str]:
     """Return the labels that occur several times in the first 64 KiB, in rows of one line."""
     while len(rest.data) < _SAMPLE_BYTES and not rest.at_end:
         rest.more(b"\n\r")
@@ -172,7 +133,7 @@ def _first_labels(rest: _Rest, file: CsvFile) -> frozenset[str]:
     return frozenset(each for each, times in labels.items() if times > 1)
 
 
-def _first_row(rest: _Rest, file: CsvFile) -> tuple[tuple[int, int, list[str] | str] | None, RowParser]:
+def _first_row(rest: Unread, file: CsvFile) -> tuple[tuple[int, int, list[str] | str] | None, RowParser]:
     """Return the first row that is not empty (None if all are), and the parser after it."""
     while True:
         parser = RowParser(rest.data, rest.line, file, rest.at_end)

@@ -67,10 +67,12 @@ def blocks_in(file: Input, format_: str, reading: Reading) -> Iterator[Block]:
     elif format_ in ("csv", "tsv"):
         yield from csv_blocks(read, name, reading, format_)
     else:
-        labelled = reading.fields.labelled
-        parse = partial(parse_fasttext, labelled=labelled) if format_ == "fasttext" else parse_plain
-        keep_blank = format_ == "text" and not labelled
-        yield from line_blocks(read, name, reading.settings, parse, keep_blank)
+        labelled, settings = reading.fields.labelled, reading.settings
+        if format_ == "fasttext":
+            parse = partial(parse_fasttext, settings=settings, labelled=labelled)
+        else:
+            parse = partial(parse_plain, settings=settings)
+        yield from line_blocks(read, name, parse, keep_blank=format_ == "text" and not labelled)
 
 
 def _archive_rows(members: Iterable[Member], name: str, reading: Reading) -> Iterator[AnyRow]:

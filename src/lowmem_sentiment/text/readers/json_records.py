@@ -61,12 +61,12 @@ def json_blocks(read: Read, name: str, reading: Reading) -> Iterator[Block]:
         yield from blocks_of(_items(again, name, reading))
         return
     fields = _first_fields(lines, name, reading)
-    parse = partial(parse_json_line, fields=reading.fields, chosen=fields)
-    yield from line_blocks(again, name, reading.settings, parse)
+    parse = partial(_parse_line, settings=reading.settings, wanted=reading.fields, fields=fields)
+    yield from line_blocks(again, name, parse)
 
 
-def parse_json_line(
-    line: bytes, settings: ReaderSettings, fields: WantedFields, chosen: Fields | None = None
+def _parse_line(
+    line: bytes, settings: ReaderSettings, wanted: WantedFields, fields: Fields | None
 ) -> tuple[bytes, str | None, tuple[Any, ...]]:
     """Return text, label and kept values of a line of JSON; ValueError gives the reason it cannot.
 
@@ -78,7 +78,7 @@ def parse_json_line(
         raise ValueError(f"is not JSON: {error}") from None
     except RecursionError:
         raise ValueError("is not JSON: it is nested too deeply") from None
-    return _row(item, settings, chosen or _choose(item, settings, fields))
+    return _row(item, settings, fields or _choose(item, settings, wanted))
 
 
 def _row(

@@ -16,11 +16,50 @@ from ..rows import MAX_TEXT_BYTES, TOO_LONG, AnyRow, BadRow, Block, ParsedRows, 
 Read = Callable[[], bytes]
 """Returns the next bytes of a stream, and none at its end."""
 
-ParseLine = Callable[[bytes, ReaderSettings], tuple[bytes, str | None, tuple[Any, ...]]]
+ParseLine = Callable[[bytes], tuple[bytes, str | None, tuple[Any, ...]]]
 """Returns text, label and kept values of a line without its end; raises ValueError with the reason."""
 
-
 _LINE_END = re.compile(rb"\r\n?|\n")
+
+
+class Unread:
+    """The part of a stream that was read, but whose last line or row may be incomplete."""
+
+    def __init__(self, read: Read):
+        self._read = read
+        self.data, self.line, self.at_end = b"", 1, False
+
+    def more(self, wanted: bytes) -> None:
+        """Read up to one of the bytes `wanted`, the limit of a row, or the end."""
+        parts, size = [self.data], len(self.data)  # joined once, not once per read
+        while block := self._read():
+            parts.append(block)
+            size += len(block)
+            if size > MAX_TEXT_BYTES or any(block.find(byte) >= 0 for byte in wanted):
+                break
+        else:
+            self.at_end = True
+            if parts[-1] and not parts[-1].endswith(b"\n"):
+                parts.append(b"\n")
+        self.data = b"".join(parts)
+
+    def cut(self, end: int, line: int) -> None:
+        """Drop the first `end` bytes; what follows begins at `line`."""
+        self.data, self.line = self.data[end:], line
+
+    def skip_line(self) -> None:
+        """Skip the line at the beginning, which has no end yet."""
+        block, self.data, self.line = b"", b"", self.line + 1
+        while True:
+            match = _LINE_END.search(block)
+            if match and (match.end() < len(block) or match.group() != b"\r"):
+                self.data = block[match.end() :]
+                return
+            more = self._read()
+            if not more:
+                self.at_end = True
+                return
+            block = (b"\r" if match else b"") + more
 
 
 @dataclass(frozen=True)
@@ -31,7 +70,6 @@ class LineBlock:
     name: str
     first: int
     """The line it begins with."""
-    settings: ReaderSettings
     parse: ParseLine
     keep_blank: bool
     """Whether an empty line is a text."""
@@ -46,7 +84,7 @@ class LineBlock:
                 yield BadRow(place, TOO_LONG)
                 continue
             try:
-                text, label, kept = self.parse(line, self.settings)
+                text, label, kept = self.parse(line)
             except (ValueError, RecursionError) as error:
                 yield BadRow(place, str(error))
             else:
@@ -59,9 +97,7 @@ def _with_line_feeds(data: bytes) -> bytes:
     return data
 
 
-def line_blocks(
-    read: Read, name: str, settings: ReaderSettings, parse: ParseLine, keep_blank: bool = False
-) -> Iterator[Block]:
+def line_blocks(read: Read, name: str, parse: ParseLine, keep_blank: bool = False) -> Iterator[Block]:
     """Yield blocks of the lines that each read completes."""
     for data, number in _whole_lines(read):
         if data is None:
@@ -70,7 +106,7 @@ def line_blocks(
         if number == 1:
             data = data.removeprefix(codecs.BOM_UTF8)
         if data and (keep_blank or not data.isspace()):
-            yield LineBlock(data, name, number, settings, parse, keep_blank)
+            yield LineBlock(data, name, number, parse, keep_blank)
 
 
 def _whole_lines(read: Read) -> Iterator[tuple[bytes | None, int]]:
@@ -78,27 +114,19 @@ def _whole_lines(read: Read) -> Iterator[tuple[bytes | None, int]]:
 
     One read and one line of 16 MiB at most are in memory: a longer line is skipped.
     """
-    rest, number, skipping = bytearray(), 1, False
-    while block := read():
-        if skipping:
-            match = _LINE_END.search(block)
-            if match is None:
-                continue
-            block, number, skipping = block[match.end() :], number + 1, False
+    unread = Unread(read)
+    while unread.data or not unread.at_end:
+        data = unread.data
         # a return at the end may be followed by the line feed that belongs to it
-        end = max(block.rfind(b"\n"), block.rfind(b"\r", 0, len(block) - 1)) + 1
-        if rest.endswith(b"\r") and not end:
-            end = block.startswith(b"\n")
-        rest += block[:end] if end else block
+        end = max(data.rfind(b"\n"), data.rfind(b"\r", 0, -1)) + 1
         if end:
-            yield bytes(rest), number
-            number += _with_line_feeds(bytes(rest)).count(b"\n")
-            rest = bytearray(block[end:])
-        if len(rest) > MAX_TEXT_BYTES + 1:  # it may end with a carriage return
-            yield None, number
-            rest, skipping = bytearray(), True
-    if rest:
-        yield bytes(rest), number
+            yield data[:end], unread.line
+            unread.cut(end, unread.line + _with_line_feeds(data[:end]).count(b"\n"))
+        elif len(data) > MAX_TEXT_BYTES + 1:  # it may end with a carriage return
+            yield None, unread.line
+            unread.skip_line()
+        else:
+            unread.more(b"\n\r")
 
 
 def parse_plain(line: bytes, settings: ReaderSettings) -> tuple[bytes, None, tuple[()]]:
