@@ -19,7 +19,7 @@ PHASES = {
     "reading the npz": ["sources.keras_npz:KerasNpz.read"],
     "reading and unpacking files": ["sources.files:FilesSource.chunks"],
     "parsing rows, hashing texts": ["sources.chunks:LabelledBlock.reviews"],
-    "words: cutting texts": ["text.unicode_words:split"],
+    "words: cutting texts": ["text.tokenizers:_unicode_words"],
     "words: numbering": [
         "preparation.chunk_tasks:tokenise_chunk",
         "preparation.chunk_tasks:ChunkEncoder.__call__",
@@ -38,7 +38,7 @@ PHASES = {
         "preparation.lossy_counting:DocumentCounts.finish",
     ],
     "n-grams: ranking": ["preparation.feature_selection:select_features"],
-    "n-grams: finding": ["text.ngrams:FeatureTable.find", "text.ngrams:FeatureTable.__init__"],
+    "n-grams: finding": ["text.encoders:FeatureTable.find", "text.encoders:FeatureTable.__init__"],
     "records: encoding": ["dataset.records:encode"],
     "records: decoding": ["dataset.records:decode", "dataset.records:read"],
     "records: CRC": ["system.tfrecord:crc32c"],

@@ -22,7 +22,7 @@ from lowmem_sentiment.evaluation.predict import UNKNOWN, Predictor, predict
 from lowmem_sentiment.model.numpy_model import load_with_vocabulary
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.system.errors import DataError, InputMissing, SettingsError
-from lowmem_sentiment.text.tokenizer import tokenise
+from lowmem_sentiment.text.tokenizers import tokenise
 
 
 @pytest.fixture(params=[2, 3], ids=["two labels", "three labels"])

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from helpers import ngrams_of, random_texts
 
-from lowmem_sentiment.text.encoders import TextEncoder
-from lowmem_sentiment.text.ngrams import FeatureTable
-from lowmem_sentiment.text.tokenizer import tokenise
+from lowmem_sentiment.text.encoders import FeatureTable, TextEncoder
+from lowmem_sentiment.text.tokenizers import tokenise
 from lowmem_sentiment.text.vocabulary import FIRST_WORD_ID, Vocabulary
 
 
@@ -59,7 +58,7 @@ def test_long_texts_and_small_blocks_give_the_same_features(monkeypatch, block):
     texts.insert(20, b" ".join(texts))
     whole = TextEncoder(Vocabulary(features), 3).encode(texts)
     monkeypatch.setattr("lowmem_sentiment.text.encoders._BLOCK_WORDS", block)
-    monkeypatch.setattr("lowmem_sentiment.text.tokenizer.PIECE_BYTES", 100)
+    monkeypatch.setattr("lowmem_sentiment.text.tokenizers.PIECE_BYTES", 100)
     pieces = TextEncoder(Vocabulary(features), 3).encode(texts)
     assert [ids.tolist() for ids in pieces] == [ids.tolist() for ids in whole]
 

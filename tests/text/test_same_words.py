@@ -12,7 +12,7 @@ from lowmem_sentiment.sources.settings import FilesSettings
 from lowmem_sentiment.system.errors import DataError
 from lowmem_sentiment.text.reader_settings import ReaderSettings
 from lowmem_sentiment.text.readers.formats import read_rows
-from lowmem_sentiment.text.tokenizer import tokenise
+from lowmem_sentiment.text.tokenizers import tokenise
 
 ODD = [
     b"a\0b c",

@@ -1,4 +1,4 @@
-from lowmem_sentiment.text.tokenizer import FILTERS, tokenise
+from lowmem_sentiment.text.tokenizers import FILTERS, tokenise
 
 
 def test_only_ascii_letters_are_lowered():

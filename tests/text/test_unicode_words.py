@@ -7,8 +7,8 @@ import unicodedata
 import numpy as np
 import pytest
 
-from lowmem_sentiment.text import unicode_words
-from lowmem_sentiment.text.tokenizer import PIECE_BYTES, tokenise, tokenise_in_pieces
+from lowmem_sentiment.text import tokenizers
+from lowmem_sentiment.text.tokenizers import PIECE_BYTES, tokenise, tokenise_in_pieces
 from lowmem_sentiment.text.vocabulary import KERAS, TOKENIZERS, UNICODE
 
 SPLITS = {
@@ -73,7 +73,7 @@ def test_english_text_without_quotes_has_the_words_that_it_has_by_the_rule_of_ke
     ],
 )
 def test_the_table_is_the_same_with_every_version_of_python(tokenizer, digest):
-    table = unicode_words.character_table(tokenizer).astype("<i4")
+    table = tokenizers.character_table(tokenizer).astype("<i4")
     assert hashlib.sha256(table.tobytes()).hexdigest()[:16] == digest
 
 
@@ -97,8 +97,8 @@ def test_quotes_and_elisions_are_those_of_the_patterns_in_the_graph():
     random = np.random.default_rng(1)
     for size in range(300):
         text = bytes(random.choice(list(b"dls'' '"), size % 30).tolist())
-        spaced = re.sub(unicode_words.QUOTES, " ", f" {text.decode()} ")
-        expected = re.sub(unicode_words.ELISIONS, r" \1 \2", spaced).split()
+        spaced = re.sub(tokenizers.QUOTES, " ", f" {text.decode()} ")
+        expected = re.sub(tokenizers.ELISIONS, r" \1 \2", spaced).split()
         assert [word.decode() for word in tokenise(text, "unicode")] == expected
 
 

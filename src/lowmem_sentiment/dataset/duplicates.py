@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..text.ngrams import first_of_each
+from ..text.encoders import first_of_each
 from ..text.reviews import Reviews
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..system.errors import DataError
 from ..system.tfrecord import BLOCK_BYTES, FRAME, HEAD, DamagedRecord, read_blocks, seal
-from ..text.ngrams import Features
+from ..text.encoders import Features
 from ..text.reviews import Reviews
 
 MAX_RECORD_BYTES = 16 << 20

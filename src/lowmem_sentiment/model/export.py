@@ -12,8 +12,8 @@ from ..system.directories import Kind, new_directory
 from ..system.errors import SettingsError
 from ..system.schema import write_json
 from ..system.workarounds import refused_writes_as_os_errors
-from ..text import unicode_words
-from ..text.tokenizer import FILTERS
+from ..text import tokenizers
+from ..text.tokenizers import FILTERS
 from ..text.vocabulary import CHARACTERS, FIRST_WORD_ID, KERAS, OUT_OF_VOCABULARY_ID, START_ID
 from .decision import CHOICE_FILES, FEW_KNOWN_WORDS, LEAST_OTHERS, NOT_SURE, Decision
 from .numpy_model import load_with_vocabulary
@@ -180,11 +180,11 @@ def graph_tokenizer(name: str) -> Callable[[Any], Any]:
 
 
 def _composed(codes: Any, rows: Any) -> tuple[Any, Any]:
-    """Compose characters, with their texts' numbers, as `text.unicode_words` does."""
+    """Compose characters, with their texts' numbers, as `text.tokenizers` does."""
     from .tensorflow import tf
 
-    pairs, composed = map(tf.constant, unicode_words.compositions())
-    for _ in range(unicode_words.COMPOSITION_ROUNDS):
+    pairs, composed = map(tf.constant, tokenizers.compositions())
+    for _ in range(tokenizers.COMPOSITION_ROUNDS):
         wide = tf.cast(codes, tf.int64)
         wanted = wide[:-1] * (1 << 32) + wide[1:]
         place = tf.minimum(tf.searchsorted(pairs, wanted), tf.size(pairs) - 1)
@@ -198,20 +198,20 @@ def _composed(codes: Any, rows: Any) -> tuple[Any, Any]:
 
 
 def _unicode_words(texts: Any, tokenizer: str) -> Any:
-    """Split texts as `text.unicode_words.split` does, by its table and patterns."""
+    """Split texts as `text.tokenizers` does, by its table and patterns."""
     from .tensorflow import tf
 
     codes = tf.strings.unicode_decode(texts, "UTF-8")
     codes, rows = _composed(codes.values, codes.value_rowids())
-    table = tf.constant(unicode_words.character_table(tokenizer))
-    size = unicode_words.TABLE_SIZE
-    beyond = codes | unicode_words.letter_flags(tokenizer)
+    table = tf.constant(tokenizers.character_table(tokenizer))
+    size = tokenizers.TABLE_SIZE
+    beyond = codes | tokenizers.letter_flags(tokenizer)
     entries = tf.where(codes < size, tf.gather(table, tf.minimum(codes, size - 1)), beyond)
     space = tf.fill(tf.shape(entries), ord(" "))
-    kept = entries != unicode_words.DROPPED
-    before = kept & (entries & unicode_words.SPACE_BEFORE > 0)
-    after = kept & (entries & unicode_words.SPACE_AFTER > 0)
-    spaced = tf.stack([space, entries & (unicode_words.SPACE_BEFORE - 1), space], axis=1)
+    kept = entries != tokenizers.DROPPED
+    before = kept & (entries & tokenizers.SPACE_BEFORE > 0)
+    after = kept & (entries & tokenizers.SPACE_AFTER > 0)
+    spaced = tf.stack([space, entries & (tokenizers.SPACE_BEFORE - 1), space], axis=1)
     mask = tf.reshape(tf.stack([before, kept, after], axis=1), [-1])
     mapped = tf.RaggedTensor.from_value_rowids(
         tf.boolean_mask(tf.reshape(spaced, [-1]), mask),
@@ -219,8 +219,8 @@ def _unicode_words(texts: Any, tokenizer: str) -> Any:
         tf.shape(texts, tf.int64)[0],
     )
     lines = tf.strings.join([" ", tf.strings.unicode_encode(mapped, "UTF-8"), " "])
-    lines = tf.strings.regex_replace(lines, unicode_words.QUOTES, " ")
-    lines = tf.strings.regex_replace(lines, unicode_words.ELISIONS, r" \1 \2")
+    lines = tf.strings.regex_replace(lines, tokenizers.QUOTES, " ")
+    lines = tf.strings.regex_replace(lines, tokenizers.ELISIONS, r" \1 \2")
     if tokenizer != CHARACTERS:
-        lines = tf.strings.regex_replace(lines, *unicode_words.FINAL_SIGMA)
+        lines = tf.strings.regex_replace(lines, *tokenizers.FINAL_SIGMA)
     return tf.strings.split(lines)

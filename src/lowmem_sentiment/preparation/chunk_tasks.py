@@ -20,7 +20,7 @@ from ..dataset.writer import EncodedReviews
 from ..sources.chunks import UNDECIDED, Chunk, NotReview, Review
 from ..text.reviews import Reviews
 from ..text.rows import BadRow
-from ..text.tokenizer import tokenise
+from ..text.tokenizers import tokenise
 from ..text.vocabulary import KERAS, OUT_OF_VOCABULARY_ID, START_ID, Vocabulary
 
 SPLITS_READ = (*SPLITS, VALIDATION, UNDECIDED)

@@ -26,7 +26,7 @@ from ..system import workers
 from ..system.files import UNFINISHED, replace_file
 from ..system.progress import Progress, no_progress
 from ..system.schema import write_json
-from ..text.ngrams import FeatureTable
+from ..text.encoders import FeatureTable
 from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
 from .feature_selection import blocks_to_count, select_features
 from .given_vocabulary import GivenVocabulary

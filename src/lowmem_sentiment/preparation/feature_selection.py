@@ -20,7 +20,7 @@ from ..system import workers
 from ..system.errors import SettingsError
 from ..system.memory import trim_heap
 from ..system.progress import Progress, no_progress
-from ..text.ngrams import Keys, continuing, extend, first_of_each
+from ..text.encoders import Keys, continuing, extend, first_of_each
 from ..text.reviews import Reviews
 from ..text.vocabulary import FIRST_WORD_ID, Vocabulary
 from .lossy_counting import DocumentCounts, label_bits

@@ -10,7 +10,7 @@ from ..system.errors import DataError, SettingsError, printable
 from ..system.npz import read_with_metadata
 from ..system.schema import parse, read_json
 from ..system.settings import Settings, setting
-from ..text.tokenizer import tokenise
+from ..text.tokenizers import tokenise
 from ..text.vocabulary import KERAS, MAX_NGRAM, TOKENIZERS, Vocabulary
 from .settings import PreparationSettings
 

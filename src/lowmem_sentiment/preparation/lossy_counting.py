@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from ..text.ngrams import first_of_each
+from ..text.encoders import first_of_each
 from ..text.vocabulary import Vocabulary
 
 _KEEP = 0.75  # of the memory, when entries are dropped

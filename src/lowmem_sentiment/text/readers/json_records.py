@@ -12,7 +12,7 @@ from ...system.errors import DataError, printable
 from ..encoding import DECODE_ERRORS, checked
 from ..reader_settings import ReaderSettings, Reading, WantedFields
 from ..rows import MAX_TEXT_BYTES, TOO_LONG, BadRow, Block, Row, blocks_of
-from .lines import Read, line_blocks
+from .lines import Read, Unread, line_blocks
 
 _BETWEEN = re.compile(r"[\s,]*")
 
@@ -46,13 +46,14 @@ def json_blocks(read: Read, name: str, reading: Reading) -> Iterator[Block]:
 
     The first object decides which fields are read.
     """
-    head = _first_line(read)
-    lines = _lines(head)
+    unread = Unread(read)
+    _read_line(unread)
+    lines = _lines(unread.data)
     may_continue = not lines[0].startswith("[") and not lines[0].endswith("}")
     if may_continue and not lines[1:]:
-        head += _first_line(read)
-        lines = _lines(head)
-    first = [head]
+        unread.more(b"\n\r")
+        lines = _lines(unread.data)
+    first = [unread.data]
 
     def again() -> bytes:
         return first.pop() if first else read()
@@ -185,21 +186,17 @@ def _report(item: dict[str, Any], fields: Fields, name: str, reading: Reading) -
 # --- arrays ---
 
 
-def _first_line(read: Read) -> bytes:
+def _read_line(unread: Unread) -> None:
     """Read on to the end of a line that is not empty, or to a bracket that begins an array."""
-    head = bytearray()
-    while more := read():
-        head += more
-        content = _content(head)
+    while not unread.at_end and len(unread.data) <= MAX_TEXT_BYTES:
+        content = _content(unread.data)
         if content.startswith(b"[") or b"\n" in content or b"\r" in content:
             break
-        if len(head) > MAX_TEXT_BYTES:
-            break
-    return bytes(head)
+        unread.more(b"\n\r[")
 
 
-def _content(head: bytes | bytearray) -> bytes:
-    return bytes(head.removeprefix(codecs.BOM_UTF8).lstrip())
+def _content(head: bytes) -> bytes:
+    return head.removeprefix(codecs.BOM_UTF8).lstrip()
 
 
 def _lines(head: bytes) -> list[str]:
