@@ -19,11 +19,11 @@ from helpers import (
     texts_of,
 )
 
+from lowmem_sentiment.dataset.counts import review_evidence
 from lowmem_sentiment.dataset.explore import explore
 from lowmem_sentiment.dataset.manifest import FeaturesFile
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.dataset.splits import num_reviews, number_in_split
-from lowmem_sentiment.dataset.word_counts import review_evidence
 from lowmem_sentiment.preparation import feature_selection, lossy_counting
 from lowmem_sentiment.preparation.feature_selection import select_features
 from lowmem_sentiment.preparation.prepare import prepare

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from helpers import texts_of
 
+from lowmem_sentiment.preparation.corpus_summary import Stratification
 from lowmem_sentiment.preparation.prepare import prepare
 from lowmem_sentiment.preparation.settings import PreparationSettings
-from lowmem_sentiment.preparation.stratification import Stratification
 from lowmem_sentiment.sources.files import FilesSource
 from lowmem_sentiment.sources.settings import FilesSettings
 from lowmem_sentiment.system.errors import SettingsError

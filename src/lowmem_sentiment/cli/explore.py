@@ -15,8 +15,8 @@ from .options import add_json, add_settings, given
 from .output import answer, report, room
 
 if TYPE_CHECKING:
+    from ..dataset.counts import LeaningWord
     from ..dataset.explore import Exploration
-    from ..dataset.word_counts import LeaningWord
 
 BLOCKS = 10
 """With more labels, the words of each label are one line."""

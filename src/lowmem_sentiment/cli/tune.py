@@ -2,8 +2,9 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..monitoring.terminal_text import columns, table
 from ..search.settings import RANGES, TuneSettings
@@ -22,54 +23,35 @@ SHOWN = 10
 
 
 def run(options: argparse.Namespace, bar: Bar) -> None:
+    from ..reporting.page import check_page_path, write_page
+    from ..reporting.tuning_report import folds_page, tuning_page
+    from ..search.cross_validation import cross_validate
     from ..search.tune import tune
     from ..system.files import check_output
 
-    chosen = given(options, TuneSettings)
-    settings = TuneSettings(**{**chosen, "grid": tuple(options.grid)})
+    settings = TuneSettings(**{**given(options, TuneSettings), "grid": tuple(options.grid)})
+    if options.csv and settings.folds:
+        raise SettingsError("--csv is the table of a search; expected --folds with --json or --html")
     if options.html:
-        from ..reporting.page import check_page_path
-
         check_page_path(options.html)
     if options.csv:
         check_output(options.csv, "rank,candidate,kind,")
-    if settings.folds:
-        return _cross_validate(options, settings, bar)
+    verb: Callable[..., Any] = cross_validate if settings.folds else tune
     with stop_on_signals() as stop:
-        result = tune(options.dataset, options.out, settings, stop=stop, progress=bar, report=report)
+        result = verb(options.dataset, options.out, settings, stop=stop, progress=bar, report=report)
     bar.clear()
-    answer(options, result.to_json(), lambda: _lines(result))
+    lines = _fold_lines if settings.folds else _lines
+    answer(options, result.to_json(), lambda: lines(result))
     if options.csv:
         result.write_csv(options.csv)
     if options.html:
-        from ..reporting.page import write_page
-        from ..reporting.tuning_report import tuning_page
-
-        write_page(options.html, tuning_page(result))
-    if result.failed:
-        again = "; the same command tries again" if result.settings.grid else ""
+        write_page(options.html, folds_page(result) if settings.folds else tuning_page(result))
+    if not settings.folds and result.failed:
+        again = "; the same command tries again" if settings.grid else ""
         raise CheckFailed(
             f"{len(result.failed)} of {plural(result.trained, 'run')} failed, the first: "
             f"{result.failed[0].error}{again}"
         )
-
-
-def _cross_validate(options: argparse.Namespace, settings: TuneSettings, bar: Bar) -> None:
-    from ..search.cross_validation import cross_validate
-
-    if options.csv:
-        raise SettingsError("--csv is the table of a search; expected --folds with --json or --html")
-    with stop_on_signals() as stop:
-        result = cross_validate(
-            options.dataset, options.out, settings, stop=stop, progress=bar, report=report
-        )
-    bar.clear()
-    answer(options, result.to_json(), lambda: _fold_lines(result))
-    if options.html:
-        from ..reporting.page import write_page
-        from ..reporting.tuning_report import folds_page
-
-        write_page(options.html, folds_page(result))
 
 
 def _fold_lines(result: "CrossValidation") -> list[str]:

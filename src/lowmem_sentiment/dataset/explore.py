@@ -13,11 +13,10 @@ import numpy as np
 from ..system.errors import DataError, SettingsError, plural
 from ..system.progress import Progress, no_progress
 from ..text.vocabulary import DEFAULT_NUM_WORDS, MIN_NUM_WORDS, OUT_OF_VOCABULARY_ID
+from .counts import LeaningWord, LengthCounts, WordCount, WordCounter
 from .duplicates import DuplicateCounter, Duplicates
-from .lengths import LengthCounts
 from .manifest import FEATURES, MANIFEST, SCALES, VOCABULARY, FeaturesFile, Lengths
 from .reader import Dataset
-from .word_counts import LeaningWord, WordCount, WordCounter
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ..system.schema import write_json
 from ..text.reviews import Reviews
 from ..text.vocabulary import KERAS, Vocabulary
 from . import records
-from .lengths import LengthCounts
+from .counts import LengthCounts
 from .manifest import (
     FORMAT,
     MANIFEST,

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..dataset import records
+from ..dataset.counts import log_count_ratios
 from ..dataset.manifest import (
     FEATURES,
     GIVEN,
@@ -20,7 +21,6 @@ from ..dataset.manifest import (
 )
 from ..dataset.reader import Dataset
 from ..dataset.splits import validation_share
-from ..dataset.word_counts import log_count_ratios
 from ..dataset.writer import OpenShard
 from ..system import workers
 from ..system.files import UNFINISHED, replace_file

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..dataset.counts import review_evidence
 from ..dataset.manifest import FREQUENCY, FeaturesFile
 from ..dataset.reader import Dataset
 from ..dataset.splits import is_held_out, validation_share
-from ..dataset.word_counts import review_evidence
 from ..system import workers
 from ..system.errors import SettingsError
 from ..system.memory import trim_heap

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lowmem_sentiment.dataset.lengths import LengthCounts
+from lowmem_sentiment.dataset.counts import LengthCounts
 
 
 def test_moments_over_blocks_are_those_of_numpy():
