@@ -7,7 +7,7 @@ import pytest
 from helpers import run_cli
 
 from lowmem_sentiment.preparation.prepare import prepare
-from lowmem_sentiment.sources.find import find_imdb_source
+from lowmem_sentiment.sources.imdb import find_imdb_source
 
 pytestmark = pytest.mark.real_data
 

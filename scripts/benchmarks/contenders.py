@@ -287,7 +287,7 @@ def summarise(measured: list[tuple[Contender, list[dict], str | None]]) -> list[
 
 
 def _data() -> dict[str, Any]:
-    from lowmem_sentiment.sources.find import find_imdb_source
+    from lowmem_sentiment.sources.imdb import find_imdb_source
 
     told = find_imdb_source("npz").describe()
     return {"name": told["description"], "sha256": told["sha256"], "reviews": told["reviews"]}

@@ -63,8 +63,8 @@ if TYPE_CHECKING:
     from .search.settings import TuneSettings as TuneSettings
     from .search.tune import tune as tune
     from .sources.files import FilesSource as FilesSource
-    from .sources.find import find_imdb_source as find_imdb_source
-    from .sources.find import find_reuters_source as find_reuters_source
+    from .sources.imdb import find_imdb_source as find_imdb_source
+    from .sources.keras_datasets import find_reuters_source as find_reuters_source
     from .sources.settings import FilesSettings as FilesSettings
     from .training.input_pipeline import batches as batches
     from .training.train import train as train
@@ -87,8 +87,8 @@ _MODULES = {
     "evaluate": "evaluation.evaluate",
     "explore": "dataset.explore",
     "export": "model.export",
-    "find_imdb_source": "sources.find",
-    "find_reuters_source": "sources.find",
+    "find_imdb_source": "sources.imdb",
+    "find_reuters_source": "sources.keras_datasets",
     "predict": "evaluation.predict",
     "prepare": "preparation.prepare",
     "show": "dataset.explore",

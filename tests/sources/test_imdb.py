@@ -9,7 +9,7 @@ import pytest
 from helpers import WORDS, handmade_reviews, write_imdb
 
 from lowmem_sentiment.sources import keras_datasets
-from lowmem_sentiment.sources.find import find_imdb_source
+from lowmem_sentiment.sources.imdb import find_imdb_source
 from lowmem_sentiment.sources.keras_datasets import ImdbSource, assign_splits
 from lowmem_sentiment.sources.keras_npz import KerasNpz
 from lowmem_sentiment.system.errors import (

@@ -150,7 +150,7 @@ def test_texts_of_other_names_and_compressed_ones_are_read(tmp_path):
         write(tmp_path / "news" / label / f"{50_000 + nth}", text)
         write(tmp_path / "packed" / label / f"{nth}.txt.gz", gzip.compress(text.encode()))
     error = error_of(tmp_path / "news", tmp_path / "out")
-    assert "found 80 other files, such as neg/50001; --file-names '*' reads files of any name" in error
+    assert "expected texts named *.txt in a folder for each label; --file-names '*' reads files" in error
     assert sum(counts(prepared(tmp_path / "news", tmp_path / "a", file_names="*")).values()) == 80
     assert sum(counts(prepared(tmp_path / "packed", tmp_path / "b")).values()) == 80
 
@@ -158,9 +158,7 @@ def test_texts_of_other_names_and_compressed_ones_are_read(tmp_path):
 def test_a_folder_of_tables_says_how_to_read_them(tmp_path, capsys):
     csv_of(tmp_path / "csvs" / "a.csv")
     error = error_of(tmp_path / "csvs", tmp_path / "out")
-    assert error.endswith(
-        f"found 1 other file, such as a.csv; give the files themselves, as '{tmp_path}/csvs/*.csv'"
-    )
+    assert error.endswith(f"; if they are tables, give the files themselves, as '{tmp_path}/csvs/*.csv'")
     follow(error.rpartition(", as ")[2], tmp_path)
 
 

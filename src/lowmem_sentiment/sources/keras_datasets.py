@@ -176,6 +176,13 @@ class ReutersSource(KerasSource):
         return np.where(np.arange(count) < int(count * (1 - 0.2)), TRAIN, TEST)
 
 
+def find_reuters_source(
+    *, npz: Path | None = None, word_index: Path | None = None, progress: Progress = no_progress
+) -> ReutersSource:
+    """Find Keras' Reuters newswires; Unavailable if there are none."""
+    return ReutersSource(*ReutersSource.find(npz, word_index, progress))
+
+
 def read_word_index(path: Path) -> Vocabulary:
     """Return the words of a JSON map from word to rank; DataError unless each rank is there once."""
     try:

@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 from ...system.errors import DataError, plural, printable
 from ..encoding import DECODE_ERRORS, NotText, checked
@@ -39,11 +38,6 @@ class CsvFile:
     def lines_are_rows(self) -> bool:
         """Whether lines are normally rows, so that only the parser may join several."""
         return self.delimiter == "\t"
-
-    @property
-    def quoting(self) -> Literal[0, 3]:
-        """The `csv` module's constant."""
-        return csv.QUOTE_MINIMAL if self.settings.quotes else csv.QUOTE_NONE
 
     @cached_property
     def _telling(self) -> int:
@@ -150,7 +144,7 @@ class RowParser:
             reader = csv.reader(
                 self._given_lines(),
                 delimiter=self._file.delimiter,
-                quoting=self._file.quoting,
+                quoting=csv.QUOTE_MINIMAL if self._file.settings.quotes else csv.QUOTE_NONE,
                 strict=True,
             )
             while True:

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ...system.errors import DataError, InputMissing, plural, printable
+from ...system.errors import DataError, InputMissing, printable
 from ..encoding import NotText, decoded_file
 from ..opening import unpacked
-from ..reader_settings import COMPRESSED, ReaderSettings, Reading, format_by_name, without_compression
+from ..reader_settings import COMPRESSED, ReaderSettings, Reading, without_compression
 from ..rows import BLOCK_BYTES, MAX_TEXT_BYTES, AnyRow, BadRow, Block, ParsedRows, PassedOver, Row
 
 _SPLITS = {
@@ -151,8 +151,7 @@ def folder_blocks(root: Path, reading: Reading, follow_links: bool = False) -> I
     shown, settings = printable(root, 1_000), reading.settings
     rules = Folders(shown, settings)
     files: list[tuple[str, Found]] = []
-    size = total = others = 0
-    example = ""
+    size = total = 0
     for folder, folders, names in _walk(root, follow_links):
         inside = os.path.relpath(folder, root)
         parts = [] if inside == os.curdir else inside.split(os.sep)
@@ -163,8 +162,6 @@ def folder_blocks(root: Path, reading: Reading, follow_links: bool = False) -> I
             found = rules.find([*parts, name])
             if isinstance(found, str):
                 passed.append(PassedOver(printable(os.path.join(folder, name), 1_000), found))
-                example = example or "/".join([*parts, name])
-                others += 1
                 continue
             total += 1
             files.append((os.path.join(inside, name), found))
@@ -177,21 +174,18 @@ def folder_blocks(root: Path, reading: Reading, follow_links: bool = False) -> I
     if files:
         yield FileBlock(str(root), files, settings, follow_links)
     if not total:
-        raise DataError(no_texts(shown, settings, others, example))
+        tables = shlex.quote(f"{shown}/*.csv")
+        raise DataError(
+            f"{no_texts(shown, settings)}; if they are tables, give the files themselves, as {tables}"
+        )
 
 
-def no_texts(name: str, settings: ReaderSettings, others: int, example: str) -> str:
+def no_texts(name: str, settings: ReaderSettings) -> str:
     """Return the message for a folder or archive without texts."""
-    message = (
-        f"{name} holds no reviews; expected texts named {settings.file_names} in a folder for each label"
+    return (
+        f"{name} holds no reviews; expected texts named {settings.file_names} in a folder for each "
+        "label; --file-names '*' reads files of any name"
     )
-    if not others:
-        return message
-    suffix = os.path.splitext(example)[1]
-    advice = "--file-names '*' reads files of any name"
-    if format_by_name(example):
-        advice = f"give the files themselves, as {shlex.quote(f'{name}/*{suffix}')}"
-    return f"{message}, found {plural(others, 'other file')}, such as {printable(example)}; {advice}"
 
 
 def _walk(root: Path, follow_links: bool) -> Iterator[tuple[str, list[str], list[str]]]:

@@ -78,7 +78,7 @@ def blocks_in(file: Input, format_: str, reading: Reading) -> Iterator[Block]:
 def _archive_rows(members: Iterable[Member], name: str, reading: Reading) -> Iterator[AnyRow]:
     """Yield the rows of texts in folders, and of tables in an archive; DataError if there are none."""
     rules = Folders(name, reading.settings)
-    found_any, others, example = False, 0, ""
+    found_any = False
     for member in members:
         parts = [part for part in member.name.split("/") if part not in ("", ".")]
         place = f"{name}:{printable(member.name, 1_000)}"
@@ -108,10 +108,8 @@ def _archive_rows(members: Iterable[Member], name: str, reading: Reading) -> Ite
                 yield from block.rows()
         else:
             yield PassedOver(place, found)
-            example = example or member.name
-            others += 1
     if not found_any:
-        raise DataError(no_texts(name, reading.settings, others, example))
+        raise DataError(no_texts(name, reading.settings))
 
 
 def read_rows(

