@@ -236,7 +236,7 @@ def test_a_search_shows_its_candidates_and_which_settings_matter(tmp_path, count
     assert len(ranked) == (2 if count > 20 else 1)  # a long table is there whole, folded
     dots = [path.count("M") for path in re.findall('d="([^"]*)" class="mark"', page)]
     assert dots.count(len(result.candidates)) >= 4  # costs, and the search: each candidate is drawn
-    learnt = page.partition("What the search learnt")[2].partition("The winner on the test split")[0]
+    learnt = page.partition("What makes a better score")[2].partition("The winner on the test split")[0]
     assert re.findall("<b>(Num words|Hidden)</b>", learnt) == (
         ["Num words", "Hidden"] if count > 1 else []
     )

@@ -45,8 +45,7 @@ def tuning_page(result: TuningResult) -> str:
     sections = (
         section("Result", facts(rows)),
         _candidates(result),
-        section("What a better score costs", grid(*_costs(result), _best_so_far(result))),
-        _learnt(result),
+        _scores(result),
         tag("h2", "The winner on the test split", class_="part"),
         *(each(result.test) for each in SECTIONS),
     )
@@ -64,28 +63,24 @@ def _candidates(result: TuningResult) -> Html:
     return section("Settings by rank", table(head, rows[:_SHOWN]), every, note=note)
 
 
-def _score_chart(
-    result: TuningResult, title: str, note: str, x: np.ndarray, axis: Axis, *chosen: Series
-) -> Html:
-    scores = np.array([row.value for row in result.candidates])
-    lines = [Series("settings", x, scores, "dots"), *chosen]
-    return figure(title, note, lines, axis, Axis(_metric(result)))
-
-
-def _costs(result: TuningResult) -> list[Html]:
-    rows, winner = result.candidates, result.winner
-    costs = {
-        ("Score by epochs", "epochs"): [row.epochs for row in rows],
-        ("Score by training time", "seconds of training"): [r.epochs * r.epoch_seconds for r in rows],
-        ("Score by model size", "MB"): [row.model_bytes / MB for row in rows],
+def _scores(result: TuningResult) -> Html:
+    """Return the score by each cost and setting, the ones that explain most first."""
+    rows = result.candidates
+    values: dict[str, list[Any]] = {
+        "epochs": [row.epochs for row in rows],
+        "seconds of training": [row.epochs * row.epoch_seconds for row in rows],
+        "model MB": [row.model_bytes / MB for row in rows],
     }
-    figures, at = [], rows.index(winner)
-    for (title, unit), cost in costs.items():
-        x = np.array(cost, np.float64)
-        axis = Axis(unit, logarithmic=_spread(x), whole=unit == "epochs")
-        chosen = point("winner", x[at], winner.value)
-        figures.append(_score_chart(result, title, "On the validation reviews.", x, axis, chosen))
-    return figures
+    if len(rows) >= _ENOUGH:
+        names = (name for name in result.varied if name != "epochs")
+        values |= {name: [getattr(row.settings, name) for row in rows] for name in names}
+    charts = sorted((_by(result, name, each) for name, each in values.items()), key=lambda each: -each[0])
+    note = (
+        "The share of the differences between scores that goes with one cost or setting, adjusted for "
+        "chance. They were changed together, so this is a hint and not a proof."
+    )
+    figures = grid(_best_so_far(result), *(chart for _, chart in charts))
+    return section("What makes a better score", figures, note=note)
 
 
 def _best_so_far(result: TuningResult) -> Html:
@@ -102,40 +97,28 @@ def _spread(values: np.ndarray) -> bool:
     return bool(values.min() > 0 and values.max() / values.min() > 10)
 
 
-def _learnt(result: TuningResult) -> Html | None:
-    """Return the score by each setting, the one that explains most first; None for few candidates."""
-    names = result.varied
-    if len(result.candidates) < _ENOUGH or not names:
-        return None
-    figures = sorted((_by_setting(result, key) for key in names), key=lambda found: -found[0])
-    note = (
-        "The share of the differences between scores that goes with one setting, adjusted for chance. "
-        "Settings were changed together, so this is a hint and not a proof."
-    )
-    return section("What the search learnt", grid(*(chart for _, chart in figures)), note=note)
-
-
-def _by_setting(result: TuningResult, key: str) -> tuple[float, Html]:
-    """Return how much of the differences between scores a setting explains, and its chart."""
-    values: list[Any] = [getattr(row.settings, key) for row in result.candidates]
+def _by(result: TuningResult, name: str, values: list[Any]) -> tuple[float, Html]:
+    """Return how much of the differences between scores a cost or setting explains, and its chart."""
     if all(isinstance(each, tuple) and len(each) == 1 for each in values):
         values = [each[0] for each in values]
     scores = np.array([row.value for row in result.candidates])
-    title, chosen = key.replace("_", " ").capitalize(), []
-    kinds = sorted(set(values))
+    title, kinds, lines = name.replace("_", " "), sorted(set(values)), []
     if len(kinds) > _GROUPS and all(isinstance(each, int | float) for each in values):
         x = np.array(values, np.float64)
-        axis = Axis(title.lower(), logarithmic=_spread(x))
+        axis = Axis(title, logarithmic=_spread(x), whole=isinstance(values[0], int))
         groups = np.argsort(np.argsort(x, kind="stable"), kind="stable") * _GROUPS // len(x)
     else:
         groups = np.array([kinds.index(each) for each in values])
         x = groups.astype(np.float64)
         means = np.array([scores[groups == nth].mean() for nth in range(len(kinds))])
-        axis = Axis(title.lower(), categories=[cut(plain(each) or "none", 14) for each in kinds])
-        chosen = [Series("mean", np.arange(len(kinds)), means, "point")]
+        shown = (f"{each:.4g}" if isinstance(each, float) else plain(each) or "none" for each in kinds)
+        axis = Axis(title, categories=[cut(each, 14) for each in shown])
+        lines = [Series("mean", np.arange(len(kinds)), means, "point")]
+    at = result.candidates.index(result.winner)
+    lines = [Series("settings", x, scores, "dots"), *lines, point("winner", x[at], scores[at])]
     explained = _explained(groups, scores)
     note = f"Explains {explained:.0%} of the differences."
-    return explained, _score_chart(result, title, note, x, axis, *chosen)
+    return explained, figure(title.capitalize(), note, lines, axis, Axis(_metric(result)))
 
 
 def _explained(groups: np.ndarray, scores: np.ndarray) -> float:
