@@ -3,11 +3,13 @@
 import os
 import shutil
 import signal
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from forks import fork_server
 from helpers import write_imdb, write_noisy_reviews
 
 from lowmem_sentiment.dataset.reader import Dataset
@@ -74,6 +76,13 @@ def trained(dataset, tmp_path_factory) -> Iterator[Path]:
 
 def contents(directory: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[subprocess.Popen]:
+    """The process whose forks are `Fork`s."""
+    with fork_server() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

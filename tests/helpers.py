@@ -44,6 +44,12 @@ def handmade_reviews(count: int, seed: int = 1) -> tuple[list[list[int]], list[i
     return reviews, labels
 
 
+def handmade_texts(count: int, labels: Sequence[str] = ("bad", "good"), seed: int = 1):
+    """Return the same reviews as a list of (text, label)."""
+    rows = zip(*handmade_reviews(count, seed), strict=True)
+    return [(" ".join(WORDS[rank - 1] for rank in ranks), labels[label]) for ranks, label in rows]
+
+
 def write_imdb(folder: Path, half: int = 100) -> tuple[Path, Path]:
     """Write an imdb.npz with twice `half` reviews and its word index, as Keras' files are made."""
     arrays: dict[str, np.ndarray] = {}

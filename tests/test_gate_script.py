@@ -101,7 +101,7 @@ def test_nights_with_more_texts_each_prepare_train_and_promote(gate, tmp_path):
     second = night(1_200, GATE="--margin 0.2")
     assert second.returncode == 0, second.stderr
     assert live.resolve() != promoted == best.resolve() and not old.exists()
-    refused = night(1_200, GATE="--margin 0.0001")
+    refused = night(1_200, GATE="--margin 0.0001", TRAINED=str(live.resolve()))
     assert refused.returncode == 3 and "it may be 0.01% or more worse than" in refused.stderr
     assert json.loads(refused.stdout)["baseline"]["run"] == str(best)
     assert night(0).returncode == 65 and live.exists()  # a file without texts

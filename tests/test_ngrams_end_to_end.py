@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import WORDS, handmade_reviews, random_texts, write_imdb
+from helpers import handmade_texts, random_texts, write_imdb
 
 from lowmem_sentiment.dataset.reader import Dataset
 from lowmem_sentiment.evaluation.evaluate import evaluate, evaluate_runs
@@ -231,11 +231,8 @@ def test_the_saved_model_gives_what_predict_gives(run, tmp_path):
 
 @pytest.mark.slow
 def test_a_run_on_ngrams_is_trained_on_with_new_texts(ngram_dataset, run, tmp_path):
-    ranks, labels = handmade_reviews(80, seed=9)
-    lines = [
-        " ".join([f"__label__{('negative', 'positive')[label]}", *(WORDS[rank - 1] for rank in review)])
-        for review, label in zip(ranks, labels, strict=True)
-    ]
+    texts = handmade_texts(80, ("negative", "positive"), seed=9)
+    lines = [f"__label__{label} {text}" for text, label in texts]
     (tmp_path / "new.txt").write_text("\n".join(lines))
     settings = PreparationSettings(vocabulary=run, workers=1)
     new = prepare(FilesSource([tmp_path / "new.txt"]), tmp_path / "new", settings)

@@ -5,15 +5,14 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from helpers import free_addresses, run_cli, wait_for
+from forks import Fork
+from helpers import free_addresses, wait_for
 from verify_resume import digests
 
 from lowmem_sentiment.distributed.strategy import DistributedStrategy
@@ -63,24 +62,16 @@ def with_cluster(cluster, index):
 class Workers:
     """Processes that train together, each given the same command."""
 
-    def __init__(self, count, dataset, folder, settings, *options):
+    def __init__(self, server, count, dataset, folder, settings, *options):
         self.folder, self.run = folder, folder / "run"
         addresses = free_addresses(count)
         self.processes = []
         folder.mkdir(exist_ok=True)
         for index in range(count):
-            command = [sys.executable, "-c", WORKER, str(self._file(index)), "train"]
-            command += [str(dataset.directory), "--run", str(self.run)]
-            command += [*settings.options(), *map(str, options)]
-            self.processes.append(
-                subprocess.Popen(
-                    command,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                    env=with_cluster({"worker": addresses}, index),
-                )
-            )
+            arguments = [str(self._file(index)), "train", str(dataset.directory), "--run", str(self.run)]
+            arguments += [*settings.options(), *map(str, options)]
+            environment = with_cluster({"worker": addresses}, index)
+            self.processes.append(Fork(server, WORKER, arguments, environment))
 
     def _file(self, index):
         return self.folder / f"worker-{index}.npz"
@@ -90,7 +81,7 @@ class Workers:
 
         It also writes that it waits for another, if that one is slow to start.
         """
-        out, errors = self.processes[index].communicate(timeout=600)
+        out, errors = self.processes[index].communicate()
         assert self.processes[index].returncode == code, errors
         assert code == 0 or out == ""
         return re.sub("lowmem-sentiment: waiting for worker .*\n", "", errors)
@@ -100,7 +91,7 @@ class Workers:
 
     def kill(self):
         for process in self.processes:
-            process.kill()
+            process.send_signal(signal.SIGKILL)
             process.communicate()
 
     def variables(self, index):
@@ -112,9 +103,9 @@ class Workers:
 
 
 @pytest.fixture(scope="module")
-def pair(dataset, tmp_path_factory):
+def pair(server, dataset, tmp_path_factory):
     """Two workers that have trained with dropout."""
-    workers = Workers(2, dataset, tmp_path_factory.mktemp("pair"), RANDOM, "--save-every", 3)
+    workers = Workers(server, 2, dataset, tmp_path_factory.mktemp("pair"), RANDOM, "--save-every", 3)
     workers.end_all()
     return workers
 
@@ -149,8 +140,8 @@ def points(run):
     return told
 
 
-def test_workers_agree_with_one_process_at_the_same_batch_size(dataset, one_process, tmp_path):
-    workers = Workers(3, dataset, tmp_path, EXACT)
+def test_workers_agree_with_one_process_at_the_same_batch_size(server, dataset, one_process, tmp_path):
+    workers = Workers(server, 3, dataset, tmp_path, EXACT)
     workers.end_all()
     first = workers.variables(0)
     for index in (1, 2):
@@ -213,18 +204,20 @@ def assert_one_error(errors, index):
         assert line.startswith("lowmem-sentiment: warning: the validation split has 32 reviews: ")
 
 
-def test_whatever_ends_a_worker_ends_all_and_the_same_command_resumes(dataset, pair, tmp_path, request):
+def test_whatever_ends_a_worker_ends_all_and_the_same_command_resumes(
+    server, dataset, pair, tmp_path, request
+):
     """The others say who it was, and end with the bits of a cluster that nobody disturbed."""
 
     def start(name):
-        workers = Workers(2, dataset, tmp_path / name, RANDOM, "--save-every", 3)
+        workers = Workers(server, 2, dataset, tmp_path / name, RANDOM, "--save-every", 3)
         request.addfinalizer(workers.kill)  # a frozen one would stay after a failure
         return workers
 
     lost = {"killed": (signal.SIGKILL, 1), "frozen chief": (signal.SIGSTOP, 0)}
     clusters = {name: start(name) for name in (*lost, "told to stop")}
     clusters["told to stop"].until_saved()
-    clusters["told to stop"].processes[1].terminate()
+    clusters["told to stop"].processes[1].send_signal(signal.SIGTERM)
     for index, errors in enumerate(clusters["told to stop"].end_all(75)):
         assert re.search(
             r"error: stopped at epoch \d+, step \d+ of 19, saved; resume with the same", errors
@@ -318,13 +311,20 @@ def test_another_number_of_workers_is_refused_unless_forced(dataset, pair, tmp_p
     assert "the result is not exact" in said[0]
 
 
-def test_a_worker_that_never_comes_ends_the_start(dataset, tmp_path):
+def test_a_worker_that_never_comes_ends_the_start(server, dataset, tmp_path):
     cluster = {"worker": free_addresses(2)}
-    environment = with_cluster(cluster, 1)
-    done = run_cli("train", dataset.directory, "--run", tmp_path / "run", "--cluster-timeout", 1,
-                   env=environment)  # fmt: skip
-    assert done.returncode == 69
-    assert f"error: worker 0 ({cluster['worker'][0]}) did not answer within 1 s" in done.stderr
+    arguments = [
+        "train",
+        str(dataset.directory),
+        "--run",
+        str(tmp_path / "run"),
+        "--cluster-timeout",
+        "1",
+    ]
+    worker = Fork(server, WORKER, [str(tmp_path / "none"), *arguments], with_cluster(cluster, 1))
+    _, errors = worker.communicate()
+    assert worker.returncode == 69
+    assert f"error: worker 0 ({cluster['worker'][0]}) did not answer within 1 s" in errors
     assert not (tmp_path / "run").exists()
 
 
@@ -354,12 +354,12 @@ for variable in network.variables:
 """
 
 
-def test_two_devices_of_one_process_agree_with_one(dataset, tmp_path, monkeypatch):
+def test_two_devices_of_one_process_agree_with_one(server, dataset, tmp_path, monkeypatch):
     """Logical processors stand in for GPUs; class weights are those of a dataset of another balance."""
-    command = [sys.executable, "-c", MIRRORED, str(dataset.directory), str(tmp_path / "two")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    seeds = [line.split() for line in done.stdout.splitlines()]
+    done = Fork(server, MIRRORED, [str(dataset.directory), str(tmp_path / "two")], os.environ)
+    output, errors = done.communicate()
+    assert done.returncode == 0, errors
+    seeds = [line.split() for line in output.splitlines()]
     assert len(seeds) == 2 and all(one != other for one, other in seeds)
     monkeypatch.setattr(Job, "class_weight", [0.5, 2.0])
     settings = replace(EXACT, class_weight="balanced")

@@ -1,14 +1,25 @@
-"""Commands that write files: how they are called, called again, and what they leave in the end."""
+"""Commands that write files: how they are called, called again, and what they leave in the end.
+
+Whatever disturbs one, there is one line of error with the documented exit code, nothing half made under a
+final name, no process left, and the same command again, or the one that resumes, ends with the bits of an
+undisturbed one.
+"""
 
 import contextlib
 import json
+import re
+import shutil
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from helpers import handmade_texts
 from verify_resume import digests
+
+from lowmem_sentiment.system.files import UNFINISHED
 
 Arguments = tuple[str, ...]
 
@@ -109,17 +120,98 @@ COMMANDS = {
 }
 
 
-def others(command: Command, case: Path, expected: dict[str, Any]) -> list[str]:
-    """Return the names of a command's results that are not there, or not what is expected."""
-    names = []
-    for name, read in command.results.items():
-        try:
-            same = read(case / name) == expected[name]
-        except Exception:  # of the readers' own: what is half made
-            same = False
-        if not same:
-            names.append(name)
-    return names
+class Trial:
+    """Whole inputs in a folder of their own, and a command's folder that is made anew."""
+
+    def __init__(self, folder: Path, reviews: int):
+        self.whole, self.case = folder / "whole", folder / "case"
+        self.whole.mkdir(parents=True)
+        rows = [f"{text},{label}\n" for text, label in handmade_texts(reviews)]
+        for name, part in (("reviews.csv", rows[: reviews // 2]), ("more.csv", rows[reviews // 2 :])):
+            (self.whole / name).write_text("text,label\n" + "".join(part))
+
+    def call(self, arguments: Arguments) -> tuple[int, str]:
+        """Run a command undisturbed; return its exit code and errors."""
+        raise NotImplementedError
+
+    def filled(self, arguments: Arguments) -> Arguments:
+        return tuple(part.format(case=self.case, whole=self.whole) for part in arguments)
+
+    def make_inputs(self) -> None:
+        """Make the dataset and the run that the commands read."""
+        for name, made in (("prepare", "data"), ("train", "run")):
+            self.undisturbed(COMMANDS[name])
+            shutil.move(self.case / "out", self.whole / made)
+
+    def fresh(self, command: Command) -> Path:
+        """Make the command's folder anew."""
+        if self.case.is_mount():
+            subprocess.run(["umount", str(self.case)], check=True)
+        shutil.rmtree(self.case, ignore_errors=True)
+        self.case.mkdir()
+        if command.input:
+            shutil.copytree(self.whole / command.input, self.case / "out")
+        for path in [self.case, *self.case.rglob("*")]:
+            path.chmod(0o777)
+        return self.case
+
+    def undisturbed(self, command: Command) -> dict[str, Any]:
+        """Return a command's results by name."""
+        case = self.fresh(command)
+        code, errors = self.call(command.arguments)
+        if code:
+            raise SystemExit(f"{command.arguments} ends with {code}: {errors}")
+        return {name: read(case / name) for name, read in command.results.items()}
+
+    def judge_files(self, command: Command, code: int, expected: dict[str, Any]) -> list[str]:
+        """Return what is wrong with what a disturbed command left, and with its next call."""
+        differing, wrong = self._differing(command, expected), []
+        if code == 0 and differing:
+            wrong.append(f"exit code 0 and another {differing}")
+        if command.at_once:
+            wrong += [f"{name} is half made" for name in differing if (self.case / name).exists()]
+        return wrong if code == 0 and not differing else wrong + self._repeat(command, expected)
+
+    def _repeat(self, command: Command, expected: dict[str, Any]) -> list[str]:
+        """Run a disturbed command again, or the one that resumes; return what is wrong."""
+        resumed = command.resume and (self.case / "out" / "config.json").exists()
+        code, errors = self.call(command.resume if resumed else command.arguments)
+        differing = self._differing(command, expected)
+        if code == 73 and command.at_once and not differing:
+            return []  # the disturbed one ended after its last rename
+        if code:
+            return [f"the second call ends with {code}: {errors.strip()[-300:]}"]
+        if differing:
+            return [f"the second call has another {differing}"]
+        left_over = (path for path in self.case.rglob("*") if _TEMPORARY.search(path.name))
+        return [f"{path.name} is left for good" for path in left_over]
+
+    def _differing(self, command: Command, expected: dict[str, Any]) -> list[str]:
+        """Return the names of a command's results that are not there, or not what is expected."""
+        names = []
+        for name, read in command.results.items():
+            try:
+                same = read(self.case / name) == expected[name]
+            except Exception:  # of the readers' own: what is half made
+                same = False
+            if not same:
+                names.append(name)
+        return names
+
+
+_TEMPORARY = re.compile(rf"\.[0-9a-f]{{8}}{UNFINISHED}|^tmp\w{{8}}$")
+
+
+def judge(code: int, errors: str, codes: tuple[int, ...]) -> list[str]:
+    """Return what is wrong with a disturbed command's exit code and errors."""
+    lines, seen = errors.splitlines(), ("Traceback", "Exception ignored", "Fatal Python")
+    wrong = [line for line in lines if line.startswith(seen)]
+    if code not in codes:
+        wrong.append(f"exit code {code}: {errors.strip()[-400:]}")
+    ours = [line for line in lines if line.startswith("lowmem-sentiment: error: ")]
+    if 0 < code < 128 and len(ours) != 1:
+        wrong.append(f"not one line of error: {errors[-400:]!r}")
+    return wrong
 
 
 def left(group: int, case: Path | None = None) -> list[str]:

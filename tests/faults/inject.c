@@ -1,9 +1,8 @@
-/* Let chosen system calls that change files below a directory fail, kill the process there, or stop it
-   (SIGSTOP), so that the files can be copied as a kill would leave them.
+/* Let one of the system calls that change files below a directory fail, or kill the process there.
 
    Preloaded (LD_PRELOAD) into a process of the tests. It counts the calls of the process and of all that it
    forks or starts, Python's and those of TensorFlow's C++, once `faults_arm` was called, in a file that they
-   share: the number of calls, and which were hit. */
+   share: the number of calls, and the call that was hit. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -21,20 +20,18 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { HITS = 64, CALLS = 1 << 16 };
-
 struct counter {
-    atomic_long calls, hits;
-    char hit[HITS][256];      /* the calls that were hit, a ring */
-    unsigned char armed[CALLS]; /* which calls to hit, by number from 1; 2 when it was */
+    atomic_long calls;
+    char hit[256];
 };
 
 static struct counter *counter;
 static char below[PATH_MAX];
-static int fault; /* an errno, 0 to kill, or -1 to stop */
+static long armed; /* the number of the call to hit, from 1 */
+static int fault; /* an errno, or 0 to kill */
 
-/* Count from now on, in a file, and hit the calls that are armed there. */
-int faults_arm(const char *directory, const char *file, int error)
+/* Count from now on, in a file, and hit a call. */
+int faults_arm(const char *directory, const char *file, long call, int error)
 {
     int descriptor = open(file, O_RDWR | O_CLOEXEC);
     if (descriptor < 0) return -1;
@@ -42,6 +39,7 @@ int faults_arm(const char *directory, const char *file, int error)
     close(descriptor);
     if (shared == MAP_FAILED) return -1;
     snprintf(below, sizeof below, "%s/", directory);
+    armed = call;
     fault = error;
     counter = shared;
     return 0;
@@ -51,19 +49,16 @@ int faults_arm(const char *directory, const char *file, int error)
 __attribute__((constructor)) static void arm_by_environment(void)
 {
     const char *file = getenv("FAULTS_FILE");
-    if (file) faults_arm(getenv("FAULTS_BELOW"), file, atoi(getenv("FAULTS_ERRNO")));
+    if (!file) return;
+    faults_arm(getenv("FAULTS_BELOW"), file, atol(getenv("FAULTS_CALL")), atoi(getenv("FAULTS_ERRNO")));
 }
 
 /* Return whether the call is to fail, with errno set. */
 static int hit(const char *call, const char *path)
 {
     if (strncmp(path, below, strlen(below))) return 0;
-    long number = atomic_fetch_add(&counter->calls, 1) + 1;
-    if (number >= CALLS || !counter->armed[number]) return 0;
-    counter->armed[number] = 2;
-    char *place = counter->hit[atomic_fetch_add(&counter->hits, 1) % HITS];
-    snprintf(place, sizeof counter->hit[0], "%s %s", call, path + strlen(below));
-    if (fault < 0) return kill(getpid(), SIGSTOP);
+    if (atomic_fetch_add(&counter->calls, 1) + 1 != armed) return 0;
+    snprintf(counter->hit, sizeof counter->hit, "%s %s", call, path + strlen(below));
     if (!fault) kill(getpid(), SIGKILL);
     errno = fault;
     return 1;

@@ -1,15 +1,12 @@
 """Run the commands that write files where something is scarce, and judge what they say and leave.
 
 A full disk, a limit on open files, memory or processes, no shared memory, a read-only place, a strict
-umask, no home, and signals at several moments. Whatever it is: one line of error, the documented exit
-code, nothing half made, no process left, and the same command with enough of it, or the one that resumes,
-ends with the bits of an undisturbed one. Needs root: mounts are made in a namespace of their own.
+umask, no home, and signals at several moments. Needs root: mounts are made in a namespace of their own.
 """
 
 import argparse
 import contextlib
 import functools
-import itertools
 import os
 import resource
 import shutil
@@ -23,11 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helpers import WORDS, handmade_reviews
-
-from lowmem_sentiment.system.files import UNFINISHED
-
-from .commands import COMMANDS, Arguments, Command, left, others
+from .commands import COMMANDS, Arguments, Command, Trial, judge, left
 
 CODES = (0, 69, 71, 73, 74, 75)
 _INSIDE = "FAULTS_INSIDE"  # set in the namespace of mounts
@@ -136,41 +129,13 @@ SCARCITIES = {
 }
 
 
-class Trial:
-    """Whole inputs in a folder of their own, and a command's folder that is made anew."""
+class ScarceTrial(Trial):
+    """Starts the commands as processes, and disturbs them."""
 
-    def __init__(self, folder: Path):
-        self._whole, self._case = folder / "whole", folder / "case"
-        self._whole.mkdir(parents=True)
-        ranks, numbers = handmade_reviews(400)
-        rows = (
-            f"{' '.join(WORDS[rank - 1] for rank in review)},{('bad', 'good')[number]}\n"
-            for review, number in zip(ranks, numbers, strict=True)
-        )
-        for name in ("reviews.csv", "more.csv"):
-            lines = itertools.islice(rows, 200)
-            (self._whole / name).write_text("text,label\n" + "".join(lines))
-
-    def make_inputs(self) -> None:
-        """Make the dataset and the run that the commands read."""
-        for name, made in (("prepare", "data"), ("train", "run")):
-            self.fresh(COMMANDS[name])
-            done = self.start(COMMANDS[name].arguments)
-            _, errors = done.communicate()
-            assert done.returncode == 0, errors
-            shutil.move(self._case / "out", self._whole / made)
-
-    def fresh(self, command: Command) -> Path:
-        """Make the command's folder anew."""
-        if self._case.is_mount():
-            subprocess.run(["umount", str(self._case)], check=True)
-        shutil.rmtree(self._case, ignore_errors=True)
-        self._case.mkdir()
-        if command.input:
-            shutil.copytree(self._whole / command.input, self._case / "out")
-        for path in [self._case, *self._case.rglob("*")]:
-            path.chmod(0o777)
-        return self._case
+    def call(self, arguments: Arguments) -> tuple[int, str]:
+        child = self.start(arguments)
+        _, errors = child.communicate()
+        return child.returncode, errors
 
     def start(self, arguments: Arguments, scarcity: Scarcity = Scarcity()) -> subprocess.Popen[str]:
         """Start a command as a user's shell does, in a process group of its own."""
@@ -182,11 +147,10 @@ class Trial:
             if scarcity.limit:
                 scarcity.limit()
 
-        filled = [part.format(case=self._case, whole=self._whole) for part in arguments]
         # Where files may not grow, Python would leave its own bytecode cut off.
         python = {"PYTHONDONTWRITEBYTECODE": "1"} if scarcity.limit else {}
         return subprocess.Popen(
-            [*scarcity.prefix, sys.executable, "-m", "lowmem_sentiment", *filled],
+            [*scarcity.prefix, sys.executable, "-m", "lowmem_sentiment", *self.filled(arguments)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -194,15 +158,6 @@ class Trial:
             preexec_fn=begin,
             env={**os.environ, **python, **dict(scarcity.environment)},
         )
-
-    def undisturbed(self, command: Command) -> tuple[float, dict[str, Any]]:
-        """Return the seconds that a command takes, and its results by name."""
-        case, start = self.fresh(command), time.monotonic()
-        child = self.start(command.arguments)
-        _, errors = child.communicate()
-        assert child.returncode == 0, errors
-        seconds = time.monotonic() - start
-        return seconds, {name: read(case / name) for name, read in command.results.items()}
 
     def starve(
         self, command: Command, scarcity: Scarcity, expected: dict[str, Any]
@@ -215,8 +170,8 @@ class Trial:
             _, errors = child.communicate()
         code = child.returncode
         codes = (*CODES, 1) if command.processes else CODES  # 1: of a search some runs failed
-        wrong = _judge(code, errors, (0,) if scarcity.ends_well else codes)
-        return code, wrong + left(child.pid, case) + self._repeat(command, code, expected)
+        wrong = judge(code, errors, (0,) if scarcity.ends_well else codes)
+        return code, wrong + left(child.pid, case) + self.judge_files(command, code, expected)
 
     def interrupt(
         self, command: Command, signals: Signals, moment: float, expected: dict[str, Any]
@@ -235,47 +190,12 @@ class Trial:
         code, codes = child.returncode, (0, *signals.codes)
         started = "lowmem_sentiment" in errors or "lowmem-sentiment" in errors
         # Python itself has no answer to Ctrl-C before it runs its first module.
-        wrong = _judge(code, errors, codes) if started or code in codes else []
-        return code, wrong + left(child.pid, case) + self._repeat(command, code, expected)
-
-    def _repeat(self, command: Command, code: int, expected: dict[str, Any]) -> list[str]:
-        """Judge what a disturbed command left, and run it again, or the one that resumes."""
-        case, wrong = self._case, []
-        differing = others(command, case, expected)
-        if code == 0 and differing:
-            wrong.append(f"exit code 0 and another {differing}")
-        if command.at_once:
-            made = [name for name in differing if (case / name).exists()]
-            wrong += [f"{name} is half made" for name in made if not command.input]
-        if code == 0:
-            return wrong
-        resumed = command.resume and (case / "out" / "config.json").exists()
-        again = self.start(command.resume if resumed else command.arguments)
-        _, errors = again.communicate()
-        if again.returncode == 73 and command.at_once and not differing:
-            pass  # it was stopped after its last rename
-        elif again.returncode:
-            wrong.append(f"the second call ends with {again.returncode}: {errors.strip()[-300:]}")
-        elif differing := others(command, case, expected):
-            wrong.append(f"the second call has another {differing}")
-        return wrong + [f"{path.name} is left for good" for path in case.rglob(f"*{UNFINISHED}*")]
-
-
-def _judge(code: int, errors: str, codes: tuple[int, ...]) -> list[str]:
-    lines = errors.splitlines()
-    wrong = [
-        line for line in lines if line.startswith(("Traceback", "Exception ignored", "Fatal Python"))
-    ]
-    if code not in codes:
-        wrong.append(f"exit code {code}: {errors.strip()[-400:]}")
-    ours = [line for line in lines if line.startswith("lowmem-sentiment: error: ")]
-    if 0 < code < 128 and len(ours) != 1:
-        wrong.append(f"not one line of error: {errors[-400:]!r}")
-    return wrong
+        wrong = judge(code, errors, codes) if started or code in codes else []
+        return code, wrong + left(child.pid, case) + self.judge_files(command, code, expected)
 
 
 def _cases(
-    trial: Trial, command: Command, seconds: float, moments: int
+    trial: ScarceTrial, command: Command, seconds: float, moments: int
 ) -> dict[str, Callable[[dict[str, Any]], tuple[int, list[str]]]]:
     """Return what to try of a command that takes some seconds, by what it is called."""
     cases = {
@@ -312,13 +232,15 @@ def main() -> int:
     tried = failed = 0
     with tempfile.TemporaryDirectory(prefix="surroundings-") as temporary:
         os.chmod(temporary, 0o755)
-        trial = Trial(Path(temporary) / "trial")
+        trial = ScarceTrial(Path(temporary) / "trial", 400)
         trial.make_inputs()
         for name in options.commands or COMMANDS:
             command = COMMANDS[name]
             if command.input == "stopped":
                 continue
-            seconds, expected = trial.undisturbed(command)
+            begun = time.monotonic()
+            expected = trial.undisturbed(command)
+            seconds = time.monotonic() - begun
             for where, case in _cases(trial, command, seconds, options.moments).items():
                 if options.only and not any(text in where for text in options.only):
                     continue

@@ -10,7 +10,7 @@ import pytest
 from helpers import PATIENCE
 
 from .commands import COMMANDS
-from .surroundings import SCARCITIES, Trial
+from .surroundings import SCARCITIES, ScarceTrial
 
 PROJECT = Path(__file__).parents[2]
 
@@ -32,9 +32,9 @@ def test_a_call_that_fails_or_kills_leaves_nothing_half_made_and_the_next_try_wo
     "scarce", ["8 open files", "120 MB of addresses", "20 kB in a file", "umask 077"]
 )
 def test_too_little_of_something_ends_in_one_line_and_the_next_try_works(scarce, tmp_path):
-    trial = Trial(tmp_path / "trial")
+    trial = ScarceTrial(tmp_path / "trial", 400)
     command = COMMANDS["prepare"]
-    _, expected = trial.undisturbed(command)
+    expected = trial.undisturbed(command)
     code, wrong = trial.starve(command, SCARCITIES[scarce], expected)
     assert not wrong
     assert (code == 0) == SCARCITIES[scarce].ends_well

@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from helpers import WORDS, handmade_reviews, write_imdb, write_reuters
+from helpers import handmade_texts, write_imdb, write_reuters
 
 from lowmem_sentiment.cli import main
 from lowmem_sentiment.dataset.reader import Dataset
@@ -248,9 +248,7 @@ def _tar(rows: list[tuple[str, str]], format_: int, long_name: str = "") -> byte
 
 def write_examples(folder: Path) -> None:
     """Write a whole file of every kind into `folder`, except for a run: that takes TensorFlow."""
-    ranks, numbers = handmade_reviews(40)
-    texts = [" ".join(WORDS[rank - 1] for rank in review) for review in ranks]
-    rows = [(text, ("negative", "positive")[number]) for text, number in zip(texts, numbers, strict=True)]
+    rows = handmade_texts(40, ("negative", "positive"))
     write = {
         "reviews.csv": "text,label\n" + "".join(f'"{text},\n""é""",{label}\n' for text, label in rows),
         "reviews.tsv": "text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in rows),

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -166,26 +165,6 @@ def test_interrupt_leaves_nothing(tmp_path):
     assert process.returncode == 130
     assert errors == "lowmem-sentiment: stopped\n"
     assert list(tmp_path.iterdir()) == [rows]
-
-
-@pytest.mark.slow
-def test_preparing_killed_at_any_moment_and_run_again_ends_in_the_same_bytes(csv_file, tmp_path, kills=2):
-    command = [sys.executable, "-m", "lowmem_sentiment", "prepare", "files", str(csv_file)]
-    command += ["--workers", "2", "--out"]
-    started = time.monotonic()
-    subprocess.run([*command, str(tmp_path / "whole")], check=True, timeout=600, capture_output=True)
-    whole, generator = time.monotonic() - started, np.random.default_rng(7)
-    for nth in range(kills):
-        out = tmp_path / str(nth)
-        process = subprocess.Popen(
-            [*command, str(out)], stdout=subprocess.DEVNULL, start_new_session=True
-        )
-        time.sleep(generator.uniform(0, whole))
-        os.killpg(process.pid, signal.SIGKILL)
-        if process.wait(timeout=600) == -signal.SIGKILL and not out.exists():
-            subprocess.run([*command, str(out)], check=True, timeout=600, capture_output=True)
-        assert_same_directories(tmp_path / "whole", out)
-        assert not list(tmp_path.glob("*.unfinished"))
 
 
 @pytest.mark.slow

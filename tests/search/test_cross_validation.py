@@ -224,7 +224,7 @@ def test_a_fold_that_fails_is_named_and_tried_again(noisy, tmp_path, monkeypatch
 
 
 @pytest.mark.slow
-def test_the_command_trains_folds_in_processes(noisy, tmp_path):
+def test_the_command_trains_folds_in_processes(forked_trainings, noisy, tmp_path):
     arguments = ["tune", noisy.directory, "--out", tmp_path / "out", "--folds", "2", "--grid", *GRID]
     done = run_cli(*arguments, "--json", "--memory-limit", "4G")
     assert done.returncode == 0, done.stderr

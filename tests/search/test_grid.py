@@ -126,7 +126,7 @@ def test_a_run_with_other_settings_in_the_way_is_named(dataset, trained, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_grid_goes_on_from_what_is_trained_and_tells_the_best(dataset, tmp_path):
+def test_a_grid_goes_on_from_what_is_trained_and_tells_the_best(forked_trainings, dataset, tmp_path):
     """Three combinations: the first was stopped, the last cannot be trained (a file is in its place)."""
     out, table = tmp_path / "sweep", tmp_path / "table.csv"
     out.mkdir()

@@ -190,7 +190,7 @@ def end_after(results, number, arguments, out):
 
 
 @pytest.fixture(scope="module")
-def searched(arguments, tmp_path_factory):
+def searched(forked_trainings, arguments, tmp_path_factory):
     """A search that was killed, resumed, stopped, and resumed to its end: its folder and its report."""
     out = tmp_path_factory.mktemp("tune") / "out"
     code, _ = end_after(1, signal.SIGKILL, arguments, out)

@@ -136,33 +136,29 @@ def test_a_run_with_lazy_adam_stopped_and_resumed_ends_identical(dataset, tmp_pa
 
 
 @pytest.mark.slow
-def test_a_run_resumes_with_another_optimizer_when_forced(dataset, tmp_path):
-    run, lazy, reports = tmp_path / "run", replace(SETTINGS, optimizer="lazy-adam"), []
-    with pytest.raises(Resumable):
-        train_until(dataset, run, 10)
+def test_a_run_resumes_with_another_optimizer_when_forced(dataset, stopped):
+    lazy, reports = replace(SETTINGS, optimizer="lazy-adam"), []
     with pytest.raises(
         SettingsError, match="optimizer is lazy-adam, the run to resume has adam: --force"
     ):
-        train(dataset, run, lazy, resume=True)
+        train(dataset, stopped, lazy, resume=True)
     stop = threading.Event()
     stop.set()
     with pytest.raises(Resumable):
-        train(dataset, run, lazy, resume=True, force=True, report=reports.append, stop=stop)
+        train(dataset, stopped, lazy, resume=True, force=True, report=reports.append, stop=stop)
     assert reports == [
         "warning: optimizer is lazy-adam, the run had adam",
-        f"{run} resumes at epoch 2, step 4",
+        f"{stopped} resumes at epoch 2, step 10",
     ]
-    assert RunDirectory(run).config()["settings"]["optimizer"] == "lazy-adam"
+    assert RunDirectory(stopped).config()["settings"]["optimizer"] == "lazy-adam"
 
 
 @pytest.mark.slow
-def test_a_run_resumes_with_a_model_that_takes_rows_over_all_words_when_forced(dataset, tmp_path):
-    run, own = tmp_path / "run", build_model(dataset.num_ids, hidden=SETTINGS.hidden)
-    with pytest.raises(Resumable):
-        train_until(dataset, run, 10)
+def test_a_run_resumes_with_a_model_that_takes_rows_over_all_words_when_forced(dataset, stopped):
+    own = build_model(dataset.num_ids, hidden=SETTINGS.hidden)
     with pytest.raises(DataError, match=r"input \(own words then, dense now\)"):
-        train(dataset, run, SETTINGS, model=own, resume=True)
-    summary = train(dataset, run, SETTINGS, model=own, resume=True, force=True)
+        train(dataset, stopped, SETTINGS, model=own, resume=True)
+    summary = train(dataset, stopped, SETTINGS, model=own, resume=True, force=True)
     assert summary.epochs == SETTINGS.epochs
 
 
@@ -174,7 +170,7 @@ def test_verify_resume_finds_killed_runs_identical(dataset, tmp_path, monkeypatc
         return _killed(command, after) if after else main(command[3:])
 
     monkeypatch.setattr("verify_resume._killed", train_here_unless_killed)
-    options = ["--epochs", "20", "--hidden", "6,4", "--save-every", "2"]
+    options = ["--epochs", "6", "--hidden", "6,4", "--save-every", "2"]
     result = verify_resume(dataset.directory, tmp_path / "work", kills=1, options=options)
     assert result["kills"] >= 1
     assert result["identical"]
