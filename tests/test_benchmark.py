@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import benchmark
 import pytest
 from benchmarks import contenders, limits, measuring, report
+from helpers import write
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
 MB = 1_000_000
 CIRCUMSTANCES = {
     "date": "2026-03-01",
@@ -42,32 +42,12 @@ def measured() -> dict:
             (contender("pytorch"), [], "the package torch is not installed (extra: benchmark)"),
         ]
     )
-    data = {"name": "50,000 IMDb reviews", "sha256": "0123456789abcdef", "reviews": 50_000}
-    return {**CIRCUMSTANCES, "data": data, "contenders": rows}
+    return {**read("contenders"), **CIRCUMSTANCES, "contenders": rows}
 
 
-def point(at: int, peak_mb: int = 600) -> dict:
-    return {
-        "at": at,
-        "step_seconds": 0.001,
-        "epoch_seconds": at / 1000,
-        "peak_resident_bytes": peak_mb * MB,
-        "peak_anonymous_bytes": peak_mb * MB / 2,
-    }
-
-
-def reviews_point(reviews: int, rate: float, peak_mb: int) -> dict:
-    return {
-        **point(reviews, peak_mb),
-        "reviews": reviews,
-        "tokens": 230 * reviews,
-        "disk_bytes": 450 * reviews,
-        "prepare_cpu_seconds": reviews / 5000,
-        "prepare_reviews_per_second": 5000.0,
-        "prepare_peak_resident_bytes": peak_mb * MB,
-        "first_epoch_reviews_per_second": rate / 2,
-        "second_epoch_reviews_per_second": rate,
-    }
+def read(name: str) -> dict:
+    """Return the real results of a benchmark."""
+    return json.loads((measuring.RESULTS / f"{name}.json").read_text())
 
 
 def limit_runs() -> dict:
@@ -87,17 +67,16 @@ def limit_runs() -> dict:
 
 @pytest.fixture
 def results(tmp_path, measured) -> Path:
-    """A directory with a JSON file of each benchmark."""
-    limited = limits.summarise(limit_runs())
-    series = {name: [point(8), point(1_024)] for name in ("words", "words_lazy", "batches")}
-    series["reviews"] = [reviews_point(50_000, 20_000, 650), reviews_point(1_000_000, 19_000, 700)]
-    data = {"words": "50,000 IMDb reviews", "reviews": "synthetic reviews"}
-    contents = {
-        "contenders": measured,
-        "limits": {**CIRCUMSTANCES, "cgroup_version": 1, "runs": 3, "bearable": 1.5, "rows": limited},
-        "scaling": {**CIRCUMSTANCES, "data": data, "runs": 3, "series": series},
-    }
-    for name, content in contents.items():
+    """A directory with a JSON file of each benchmark: real ones with other figures."""
+    limited, scaling = {**read("limits"), "rows": limits.summarise(limit_runs())}, read("scaling")
+    names = ("at", "reviews", "prepare_peak_resident_bytes", "second_epoch_reviews_per_second")
+    rows = (50_000, 50_000, 650 * MB, 20_000), (1_000_000, 1_000_000, 700 * MB, 19_000)
+    scaling["series"]["reviews"] = [
+        {**whole, **dict(zip(names, row, strict=True)), "disk_bytes": 450 * row[0],
+         "prepare_reviews_per_second": 5_000.0}
+        for whole, row in zip(scaling["series"]["reviews"], rows, strict=False)
+    ]  # fmt: skip
+    for name, content in {"contenders": measured, "limits": limited, "scaling": scaling}.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
     return tmp_path
 
@@ -207,8 +186,7 @@ def test_readme_is_what_the_measured_results_give():
 
 
 def test_report_fills_readme_and_check_finds_a_changed_figure(results, tmp_path):
-    file = tmp_path / "README.md"
-    file.write_text(readme())
+    file = write(tmp_path / "README.md", readme())
 
     def run(*options: str) -> None:
         benchmark.main(["report", *options, "--readme", str(file), "--results", str(results)])

@@ -25,6 +25,8 @@ from lowmem_sentiment.training.train import train
 
 SETTINGS = TrainingSettings(epochs=3, batch_size=8, hidden=(8, 4), learning_rate=0.02)
 
+SCALED = PreparationSettings(recipe="ngrams", ngrams=3, max_features=150)
+
 
 @pytest.fixture(scope="module")
 def ngram_dataset(tmp_path_factory) -> Dataset:
@@ -39,6 +41,19 @@ def run(ngram_dataset, tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "ngrams"
     summary = train(ngram_dataset, path, replace(SETTINGS, num_words=120))
     assert summary.metrics["val_accuracy"] > 0.9
+    return path
+
+
+@pytest.fixture(scope="module")
+def words(imdb_files, tmp_path_factory) -> Dataset:
+    """The same reviews without n-grams."""
+    return prepare(ImdbSource(*imdb_files), tmp_path_factory.mktemp("words") / "data")
+
+
+@pytest.fixture(scope="module")
+def of_words(words, tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "of_words"
+    train(words, path, replace(SETTINGS, num_words=20, epochs=1))
     return path
 
 
@@ -125,9 +140,9 @@ def test_every_file_of_a_run_on_scaled_ngrams_predicts_the_same(tmp_path):
     import tensorflow as tf
 
     source = ImdbSource(*write_imdb(tmp_path))
-    dataset = prepare(source, tmp_path / "data", PreparationSettings(recipe="ngrams"))
+    dataset = prepare(source, tmp_path / "data", SCALED)
     run = RunDirectory(tmp_path / "run")
-    train(dataset, run.path, replace(settings_by_recipe(dataset), epochs=2))
+    train(dataset, run.path, replace(settings_by_recipe(dataset), epochs=2, num_words=120))
     kernel = NumpyModel.load(run).kernels[0]
     assert kernel.dtype == np.float16
     from lowmem_sentiment.model.keras_model import load_model
@@ -137,32 +152,30 @@ def test_every_file_of_a_run_on_scaled_ngrams_predicts_the_same(tmp_path):
     with np.load(run.state_file) as state:  # further training starts from what training reached
         unrounded = state["variable_0"]
     assert (unrounded != kernel).any() and (unrounded.astype(np.float16) == kernel).all()
-    texts = [text.decode("utf-8", "replace") for text in hard_texts()[-200:]]
+    texts = hard_texts()
     served = tf.saved_model.load(export(run.path, tmp_path / "export")).signatures["serving_default"]
+    assert served(texts=tf.constant([], tf.string))["label"].shape == [0]
     found = served(texts=tf.constant(texts))["probabilities"].numpy()
     np.testing.assert_allclose(Predictor(run.path).probabilities(texts), found, atol=1e-6)
 
 
 @pytest.mark.slow
-def test_words_and_ngrams_are_not_mixed_up(ngram_dataset, run, tmp_path):
-    words = prepare(ImdbSource(*write_imdb(tmp_path)), tmp_path / "words")
+def test_words_and_ngrams_are_not_mixed_up(ngram_dataset, run, words, of_words, tmp_path):
     with pytest.raises(DataError, match=r"was prepared for words, .* was trained on n-grams"):
         evaluate(run, words)
-    train(words, tmp_path / "of_words", replace(SETTINGS, num_words=20, epochs=1))
     with pytest.raises(DataError, match=r"was prepared for n-grams, .* was trained on words"):
         train(
             ngram_dataset,
             tmp_path / "child",
             replace(SETTINGS, num_words=20),
-            start_from=tmp_path / "of_words",
+            start_from=of_words,
         )
 
 
 @pytest.mark.slow
-def test_a_run_on_words_is_compared_with_one_on_ngrams_on_the_same_reviews(ngram_dataset, run, tmp_path):
-    words = prepare(ImdbSource(*write_imdb(tmp_path)), tmp_path / "words")
-    of_words = tmp_path / "of_words"
-    train(words, of_words, replace(SETTINGS, num_words=20, epochs=1))
+def test_a_run_on_words_is_compared_with_one_on_ngrams_on_the_same_reviews(
+    ngram_dataset, run, words, of_words
+):
     alone = [evaluate(of_words, words), evaluate(run)]
     for runs, expected in (([of_words, run], alone), ([run, of_words], alone[::-1])):
         (compared,) = evaluate_runs(runs)
@@ -215,18 +228,6 @@ def test_tensorboard_shows_what_ngrams_do_in_the_reviews_that_are_most_wrong(ngr
     words = ngram_dataset.vocabulary().decode(ids[1:])
     assert shown.splitlines()[-1].replace("*", "") == f"> {words}"
     assert "**" in shown.splitlines()[-1]
-
-
-@pytest.mark.slow
-def test_the_saved_model_gives_what_predict_gives(run, tmp_path):
-    """Without this package too: see tests/model/test_export.py."""
-    import tensorflow as tf
-
-    out, texts = export(run, tmp_path / "model" / "1"), hard_texts()
-    signature = tf.saved_model.load(out).signatures["serving_default"]
-    assert signature(texts=tf.constant([], tf.string))["label"].shape == [0]
-    served = signature(texts=tf.constant(texts))["probabilities"]
-    np.testing.assert_allclose(served, Predictor(run).probabilities(texts), atol=1e-5)
 
 
 @pytest.mark.slow

@@ -159,6 +159,7 @@ def test_a_mistake_is_one_line_that_says_what_mends_it_and_its_exit_code(
     [
         ("prepare files {proj}/reviews.csv --out {proj} --test-fraction 0.5", "holds the input"),
         ("prepare files {proj} --out {proj}", "is the input"),
+        ("prepare files {proj}/reviews.csv --out {link}", "holds the input"),
         ("prepare files {data} --out {proj}", "is not a dataset"),
         ("prepare files {data} --out .", "is the working directory"),
         ("prepare files {data} --out {run}", "is not a dataset"),
@@ -189,7 +190,8 @@ def test_nothing_but_its_own_kind_is_overwritten(
         return {path: path.read_bytes() for path in files}
 
     before = everything()
-    arguments = arguments.format(proj=tmp_path / "proj", run=run, data=data).split()
+    (link := tmp_path / "link").symlink_to(tmp_path / "proj")
+    arguments = arguments.format(proj=tmp_path / "proj", link=link, run=run, data=data).split()
     assert main([*arguments, "--overwrite"]) == 73
     captured = capsys.readouterr()
     assert reason in captured.err

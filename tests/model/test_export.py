@@ -13,6 +13,7 @@ from lowmem_sentiment.decisions.records import write_record
 from lowmem_sentiment.evaluation.predict import Predictor, predict
 from lowmem_sentiment.model.decision import Decision, confidence
 from lowmem_sentiment.model.export import EXPORT, export
+from lowmem_sentiment.model.numpy_model import NumpyModel
 from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.system.errors import (
     DataError,
@@ -23,11 +24,16 @@ from lowmem_sentiment.system.errors import (
 )
 from lowmem_sentiment.system.workarounds import save_model
 
-# Loads a SavedModel where our package cannot be imported, and answers texts from standard input.
+# Where our package cannot be imported: opens a run's model.keras and gives its output for each word, then
+# loads SavedModels and answers texts from standard input.
 SERVER = """
 import json, sys
 sys.modules["lowmem_sentiment"] = None
-import tensorflow as tf
+import keras, tensorflow as tf
+model = keras.models.load_model(sys.argv.pop(1))
+assert type(model.optimizer) is keras.optimizers.Adam
+assert int(model.optimizer.iterations) == 60
+words = model.predict(tf.eye(model.input_shape[1]), verbose=0).tolist()
 texts = [text.encode("latin-1") for text in json.load(sys.stdin)]
 answers = []
 for path in sys.argv[1:]:
@@ -37,7 +43,7 @@ for path in sys.argv[1:]:
     for name in {"label", "reason"} & outputs.keys():
         answers[-1][name] = [text.decode() for text in answers[-1][name]]
     assert signature(texts=tf.constant([], tf.string))["label"].shape == [0]
-json.dump(answers, sys.stdout)
+json.dump([words, answers], sys.stdout)
 """
 
 
@@ -64,7 +70,7 @@ def hard_texts() -> list[bytes]:
 
 
 @pytest.mark.slow
-def test_the_saved_model_gives_what_predict_gives_without_our_package(tmp_path):
+def test_models_give_what_predict_gives_without_our_package(trained, tmp_path):
     labels = (["negative", "positive"], ["schlecht", "mäßig", "gut"])
     runs = [write_run(tmp_path / f"run{len(names)}", names) for names in labels]
     decisions = [Decision(), Decision()]
@@ -82,7 +88,7 @@ def test_the_saved_model_gives_what_predict_gives_without_our_package(tmp_path):
     ]
     texts = hard_texts()
     result = subprocess.run(
-        [sys.executable, "-c", SERVER, *map(str, exported)],
+        [sys.executable, "-c", SERVER, trained / "model.keras", *map(str, exported)],
         input=json.dumps([text.decode("latin-1") for text in texts]),
         capture_output=True,
         text=True,
@@ -92,7 +98,11 @@ def test_the_saved_model_gives_what_predict_gives_without_our_package(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert all(EXPORT.made(each.name) for each in exported[-1].iterdir())
-    for run, how, answer in zip(runs, decisions, json.loads(result.stdout), strict=True):
+    words, answers = json.loads(result.stdout)
+    model = NumpyModel.load(RunDirectory(trained))
+    of_numpy = model.probabilities([np.array([nth]) for nth in range(len(words))])
+    np.testing.assert_allclose(words, of_numpy[:, 1:], atol=1e-6)
+    for run, how, answer in zip(runs, decisions, answers, strict=True):
         expected = Predictor(run.path).predict(texts, how)
         probabilities = np.array([[*each.probabilities.values()] for each in expected])
         np.testing.assert_allclose(answer["probabilities"], probabilities, atol=1e-5)

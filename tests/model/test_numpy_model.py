@@ -3,16 +3,13 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
-from helpers import VOCABULARY
 
 from lowmem_sentiment.dataset.splits import number_in_split
-from lowmem_sentiment.model.effects import word_effects
 from lowmem_sentiment.model.keras_model import build_model
 from lowmem_sentiment.model.keras_scores import KerasModel
 from lowmem_sentiment.model.numpy_model import NumpyModel
 from lowmem_sentiment.model.weights import read_weights, to_arrays
 from lowmem_sentiment.runs.configuration import TrainingSettings
-from lowmem_sentiment.runs.run_directory import RunDirectory
 from lowmem_sentiment.training.input_pipeline import batches
 
 
@@ -65,33 +62,6 @@ def test_a_loss_is_exact_where_the_probability_rounds_to_0(pair):
     label = len(model.labels) - 1
     probabilities, losses = steep.score([np.array([1])], np.array([0]))
     assert probabilities[0, label] == 1 and 150 < losses[0] < 250
-
-
-def test_effects_are_those_of_the_model_run_without_each_word(pair):
-    model, numpy_model = pair
-    ids = np.array([1, 5, 5, 9, 30, 40])
-    found = word_effects(numpy_model, VOCABULARY, numpy_model.known_ids(ids), 1)
-    names = {"#": 2, VOCABULARY.decode([5]): 5, VOCABULARY.decode([9]): 9}
-    assert [each.effect for each in found] == sorted((each.effect for each in found), reverse=True)
-    effects = {names[each.word]: each.effect for each in found}
-    assert effects.keys() == {2, 5, 9}  # words out of the vocabulary are one word
-    rows = multi_hot([ids], 20)
-    for word, effect in effects.items():
-        without = rows.copy()
-        without[0, word] = 0
-        column = 1 if len(numpy_model.labels) > 2 else 0
-        p, q = (model(row).numpy()[0, column] for row in (rows, without))
-        assert effect == pytest.approx(np.log(p / (1 - p)) - np.log(q / (1 - q)), abs=1e-4)
-
-
-def test_a_runs_weights_are_its_model(trained, dataset):
-    model = keras.models.load_model(trained / "model.keras", compile=False)
-    rows, _ = next(
-        iter(batches(dataset, "test", TrainingSettings(num_words=dataset.num_ids, batch_size=40)))
-    )
-    numpy_model = NumpyModel.load(RunDirectory(trained))
-    reviews = [numpy_model.known_ids(ids) for block in dataset.read("test") for ids in block.split()]
-    np.testing.assert_allclose(numpy_model.probabilities(reviews)[:, 1:], model(rows).numpy(), atol=1e-6)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.3])

@@ -103,26 +103,6 @@ def test_a_manifest_that_is_a_link_or_a_fifo_marks_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("out", "inputs", "reason"),
-    [
-        ("box", ["box"], "is the input"),
-        ("box", ["box/reviews.csv"], "holds the input"),
-        ("box/inner", ["box"], "lies within the input"),
-        ("link", ["box/reviews.csv"], "holds the input"),
-    ],
-)
-def test_what_is_read_is_never_replaced(out, inputs, reason, tmp_path):
-    make(tmp_path / "box", "reviews.csv")
-    make(tmp_path / "box" / "inner", "old")
-    (tmp_path / "link").symlink_to(tmp_path / "box")
-    before = tree(tmp_path)
-    for overwrite in (False, True):
-        with pytest.raises(OutputExists, match=reason):
-            make(tmp_path / out, overwrite=overwrite, inputs=[tmp_path / each for each in inputs])
-    assert tree(tmp_path) == before
-
-
-@pytest.mark.parametrize(
     ("out", "reason"),
     [
         (".", "is the working directory"),

@@ -1,7 +1,5 @@
 import json
 import shutil
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -55,29 +53,6 @@ def test_a_new_run_warns_of_few_reviews_to_validate_on_and_a_resumed_one_does_no
     longer = TrainingSettings(**{**small, "epochs": 3})
     train(dataset, tmp_path / "run", longer, resume=True, report=reported.append)
     assert reported == [warning, f"{tmp_path / 'run'} resumes at epoch 3, step 1"]
-
-
-@pytest.mark.slow
-def test_model_keras_opens_without_our_package(trained, dataset, tmp_path):
-    rows = next(iter(batches(dataset, "test", TrainingSettings(num_words=dataset.num_ids))))[0].numpy()
-    np.save(tmp_path / "rows.npy", rows)
-    code = f"""
-import sys, keras, numpy as np
-sys.modules["lowmem_sentiment"] = None
-model = keras.models.load_model({str(trained / "model.keras")!r})
-assert type(model.optimizer) is keras.optimizers.Adam
-assert int(model.optimizer.iterations) == 60
-np.save({str(tmp_path / "out.npy")!r}, model.predict(np.load({str(tmp_path / "rows.npy")!r}), verbose=0))
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    expected = keras.models.load_model(trained / "model.keras", compile=False).predict(rows, verbose=0)
-    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, rtol=1e-6)
-    activation = rows
-    arrays = weights(trained)
-    for nth in range(3):
-        activation = activation @ arrays[f"kernel_{nth}"] + arrays[f"bias_{nth}"]
-        activation = np.maximum(activation, 0) if nth < 2 else 1 / (1 + np.exp(-activation))
-    np.testing.assert_allclose(activation, expected, atol=1e-5)
 
 
 @pytest.mark.slow
