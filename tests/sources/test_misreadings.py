@@ -115,6 +115,16 @@ def test_folders_named_for_a_split_are_that_split(tmp_path, kind, names):
     assert counts(prepared(root, tmp_path / "out")) == {"train": 40, "test": 20, "validation": 20}
 
 
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_tables_in_an_archive_are_in_their_folders_split(tmp_path, kind):
+    csv_of(tmp_path / "x" / "train" / "a.csv", ROWS[:60])
+    csv_of(tmp_path / "x" / "test" / "b.csv", ROWS[60:])
+    dataset = prepared(packed(tmp_path / "x", kind), tmp_path / "out")
+    assert counts(dataset) == {"train": 60, "test": 20}
+    csv_of(tmp_path / "x" / "c.csv")
+    assert "x/c.csv in none; expected all" in error_of(packed(tmp_path / "x", kind), tmp_path / "b")
+
+
 def test_folders_of_a_split_keep_it_beside_test_files(tmp_path):
     root = folder(tmp_path / "texts", splits=("train", "dev", "test", "train"))
     test = csv_of(tmp_path / "t.csv", [("other", "pos"), ("more", "neg")])

@@ -71,15 +71,17 @@ class Folders:
         return found
 
     def _find_folder(self, folders: list[str], path: str) -> Found | str:
-        places = [nth for nth, folder in enumerate(folders) if folder.lower() in _SPLITS]
-        split = _SPLITS[folders[places[-1]].lower()] if places else None
-        below = folders[places[-1] + 1 :] if places else folders
+        split, below = _split(folders)
         if len(below) < self._level:
             return "not in the folder of a label"
-        self._check_depth(path, below, split)
+        self.split(folders, path)
+        if not self._given:
+            self._check_depth(path, below, split)
         return Found(below[-self._level], split)
 
-    def _check_depth(self, path: str, below: list[str], split: str | None) -> None:
+    def split(self, folders: list[str], path: str) -> str | None:
+        """Return the split that folders give; DataError if others gave one and these do not."""
+        split, _ = _split(folders)
         if self._in_split is None:
             self._in_split = split is not None, path
         elif self._in_split[0] != (split is not None):
@@ -88,8 +90,9 @@ class Folders:
                 f"{self._name}: {inside} stands in a split's folder and {outside} in none; expected all "
                 "texts in train/, test/ and validation/, or none"
             )
-        if self._given:
-            return
+        return split
+
+    def _check_depth(self, path: str, below: list[str], split: str | None) -> None:
         above = below[: -self._level]
         if self._first is None:
             self._first = [] if split else above
@@ -99,6 +102,14 @@ class Folders:
                 f"{self._name}: texts stand in folders of folders, such as {path}; which folder is the "
                 f"label? --label-folder 1 reads {printable(below[-1], 60)}{second}"
             )
+
+
+def _split(folders: list[str]) -> tuple[str | None, list[str]]:
+    """Return the split of the last folder named like one, and the folders below it."""
+    for nth in reversed(range(len(folders))):
+        if split := _SPLITS.get(folders[nth].lower()):
+            return split, folders[nth + 1 :]
+    return None, folders
 
 
 @dataclass(frozen=True)

@@ -102,10 +102,12 @@ def _archive_rows(members: Iterable[Member], name: str, reading: Reading) -> Ite
                 yield BadRow(place, str(error))
         elif format_ in _STREAMED and found != HIDDEN:
             found_any = True
+            split = rules.split(parts[:-1], printable(member.name, 200))
             stream = io.BufferedReader(member.stream, 1 << 18)
             member_file = Input(unpacked(stream, place), place, None, stream)
             for block in blocks_in(member_file, format_, reading):
-                yield from block.rows()
+                for row in block.rows():
+                    yield row._replace(split=split) if isinstance(row, Row) else row
         else:
             yield PassedOver(place, found)
     if not found_any:
