@@ -11,6 +11,7 @@ import re
 import shlex
 import sqlite3
 import tarfile
+import tracemalloc
 import zipfile
 
 import pytest
@@ -381,6 +382,31 @@ def test_numbers_stay_as_written_and_what_is_no_json_is_refused(tmp_path):
     for constant in ("NaN", "Infinity", "-Infinity"):
         path = write(tmp_path / "b.jsonl", lines[0] + f'{{"text": "a", "label": {constant}}}\n')
         assert f"b.jsonl:2: is not JSON: {constant} is not JSON" in error_of(path, tmp_path / "b")
+
+
+def kept_of(path) -> list:
+    return [row.kept[0] for rows in read_rows(path, keep=["id"]) for row in rows]
+
+
+@pytest.mark.parametrize("form", ["%s", "[%s]"])
+def test_kept_numbers_stay_as_written(tmp_path, form):
+    for number in ("1e999", "1.10", "12345678901234567890.5", "1.5", "-0", "7", "9" * 5_000):
+        path = write(tmp_path / "a.json", form % f'{{"text": "good", "id": [{number}]}}')
+        assert kept_of(path) == [[{"1.5": 1.5, "7": 7}.get(number, number)]]
+    nested = '{"a":' * 600 + "1" + "}" * 600
+    path = write(tmp_path / "a.json", form % f'{{"text": "good", "id": {nested}}}')
+    with pytest.raises(DataError, match="has a field to keep that is nested too deeply"):
+        kept_of(path)
+
+
+def test_numbers_that_are_not_read_take_little_memory(tmp_path):
+    numbers = ",".join(str(nth % 100) for nth in range(1 << 20))
+    path = write(tmp_path / "a.jsonl", f'{{"text": "good", "ids": [{numbers}]}}\n')
+    tracemalloc.start()
+    assert texts_of(path) == ["good"]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 40 << 20
 
 
 def test_fields_are_found_in_any_case_and_reported(tmp_path):

@@ -2,10 +2,10 @@
 
 import codecs
 import contextlib
+import functools
 import json
 import re
 from collections.abc import Iterator
-from functools import partial
 from typing import Any, NamedTuple
 
 from ...system.errors import DataError, printable
@@ -20,16 +20,29 @@ _LINE_END = re.compile(r"[\r\n]+")
 
 _NAMES = 50  # fields that are recorded in the manifest
 
+_CACHED_CHARACTERS = 32  # of a number
+
+_MAX_DIGITS = 4_300  # of an integer that Python reads
+
 
 class _Written(str):
     """A number as it is written: as labels, 1.50 and 1.5 differ."""
+
+    __slots__ = ()
+
+
+_cached = functools.lru_cache(4_096)(_Written)  # a line of 15 MiB of digits takes 183 MB, not 1.3 GB
+
+
+def _number(text: str) -> _Written:
+    return _cached(text) if len(text) < _CACHED_CHARACTERS else _Written(text)
 
 
 def _not_json(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-_DECODER = json.JSONDecoder(parse_float=_Written, parse_int=_Written, parse_constant=_not_json)
+_DECODER = json.JSONDecoder(parse_float=_number, parse_int=_number, parse_constant=_not_json)
 
 
 class Fields(NamedTuple):
@@ -62,7 +75,9 @@ def json_blocks(read: Read, name: str, reading: Reading) -> Iterator[Block]:
         yield from blocks_of(_items(again, name, reading))
         return
     fields = _first_fields(lines, name, reading)
-    parse = partial(_parse_line, settings=reading.settings, wanted=reading.fields, fields=fields)
+    parse = functools.partial(
+        _parse_line, settings=reading.settings, wanted=reading.fields, fields=fields
+    )
     yield from line_blocks(again, name, parse)
 
 
@@ -93,7 +108,10 @@ def _row(
             if text is None and len(texts) > 1:
                 continue
             raise ValueError(f"has no text: its field {name!r} is {_shown(text)}")
-    kept = tuple(_plain(_value(item, name, "--keep")) for name in fields.kept)
+    try:
+        kept = tuple(_plain(_value(item, name, "--keep")) for name in fields.kept)
+    except RecursionError:
+        raise ValueError("has a field to keep that is nested too deeply") from None
     kept = tuple(checked(value, settings).decode() if isinstance(value, str) else value for value in kept)
     joined = checked(" ".join(filter(None, texts)), settings)
     if fields.label is None:
@@ -218,18 +236,22 @@ def _items(read: Read, name: str, reading: Reading) -> Iterator[Row | BadRow]:
                 fields = _choose(item, settings, reading.fields)
                 _report(item, fields, name, reading)
             text, label, kept = _row(item, settings, fields)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             yield BadRow(place, str(error))
         else:
             yield Row(text, label, place, None, kept)
 
 
 def _plain(item: Any) -> Any:
+    """Return a value without `_Written`; a number that JSON would write otherwise becomes text."""
     if isinstance(item, dict):
         return {key: _plain(value) for key, value in item.items()}
     if isinstance(item, list):
         return [_plain(value) for value in item]
-    return json.loads(item) if isinstance(item, _Written) else item
+    if not isinstance(item, _Written):
+        return item
+    survives = len(item) <= _MAX_DIGITS and json.dumps(json.loads(item)) == item
+    return json.loads(item) if survives else str(item)
 
 
 def _decoded(read: Read, name: str, settings: ReaderSettings) -> Iterator[Any]:
