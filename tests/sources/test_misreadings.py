@@ -3,6 +3,7 @@
 Every dataset that is prepared here accounts for each row that was read.
 """
 
+import contextlib
 import csv
 import gzip
 import io
@@ -674,6 +675,40 @@ def test_tables_in_a_zip_or_tar_are_read_and_others_are_counted(tmp_path):
         assert sum(counts(dataset).values()) == 160
         assert sum(each["count"] for each in dataset.source["passed_over"].values()) == 2
         assert len(texts_of(tmp_path / name)) == 160
+
+
+def test_members_without_a_name_are_bad_rows(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        nameless = zipfile.ZipInfo("x")
+        nameless.filename = ""
+        archive.writestr(nameless, "x")
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo("."))
+    for name in ("a.zip", "a.tar"):
+        assert "names no file inside the archive" in error_of(tmp_path / name, tmp_path / "out")
+
+
+def test_a_column_of_sqlite_that_is_not_utf8_is_refused(tmp_path):
+    path = tmp_path / "a.db"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("create table t (text, label, Zcol)")
+    path.write_bytes(path.read_bytes().replace(b"Zcol", b"\xe9col"))
+    assert "has names that are not UTF-8; name the columns by --query" in error_of(path, tmp_path / "out")
+    assert texts_of(path, query="select text, label from t") == []
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_member_of_a_zip_is_refused(tmp_path, kind):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", kind) as archive:
+        archive.writestr("a.csv", TABLE)
+    whole = (tmp_path / "a.zip").read_bytes()
+    for at in range(30, len(whole), 7):
+        path = tmp_path / "b.zip"
+        path.write_bytes(whole[:at] + b"\xff" * 4 + whole[at + 4 :])
+        try:
+            assert texts_of(path) == TEXTS
+        except (DataError, SettingsError):
+            continue
 
 
 def test_no_flipped_bit_in_a_zip_changes_what_is_read(tmp_path):

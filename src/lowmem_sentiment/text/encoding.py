@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from ..system.errors import DataError
 from .reader_settings import ReaderSettings
 
 _HALVES = re.compile("[\ud800-\udfff]")
@@ -88,8 +89,9 @@ def is_unicode(text: str) -> bool:
 class Transcoder:
     """Read a stream in another encoding as UTF-8."""
 
-    def __init__(self, stream: Any, settings: ReaderSettings):
+    def __init__(self, stream: Any, name: str, settings: ReaderSettings):
         """Decode a binary stream, which has `read1`, by `settings.encoding`."""
+        self._name, self._encoding = name, settings.encoding
         handler = "lowmem_sentiment.mark" if settings.errors == "strict" else settings.errors
         self._stream = stream
         self._decoder = codecs.getincrementaldecoder(settings.encoding)(handler)
@@ -101,7 +103,13 @@ class Transcoder:
         return self._transcoded(self._stream.read1, size)
 
     def _transcoded(self, read: Callable[[int], bytes], size: int) -> bytes:
-        while data := read(size):
-            if text := self._decoder.decode(data):
-                return text.encode("utf-8", "surrogatepass")
-        return self._decoder.decode(b"", final=True).encode("utf-8", "surrogatepass")
+        text, data = "", b"more"
+        try:
+            while data and not text:
+                data = read(size)
+                text = self._decoder.decode(data, final=not data)
+        except UnicodeError as error:  # UTF-16 without a byte-order mark
+            raise DataError(
+                f"{self._name} is not {self._encoding}: {error}; pass its --encoding"
+            ) from None
+        return text.encode("utf-8", "surrogatepass")

@@ -142,7 +142,7 @@ def decoded(stream: Any, name: str, settings: ReaderSettings) -> Any:
     Raises DataError if the first bytes show a different encoding.
     """
     if settings.encoding_name != "utf-8":
-        return Transcoder(stream, settings)
+        return Transcoder(stream, name, settings)
     head = stream.peek(_HEAD_BYTES)[:_HEAD_BYTES]
     encoding = next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
     if encoding is None and len(head) >= 4:

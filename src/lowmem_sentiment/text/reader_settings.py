@@ -99,7 +99,9 @@ class ReaderSettings(Settings):
     def encoding_name(self) -> str:
         """Python's own name of the encoding ("unknown": it has none for text of that name)."""
         try:
-            "".encode(self.encoding)  # refuses codecs that are not for text, like "hex"
+            encoded = "a".encode(self.encoding)  # refuses codecs that are not for text, like "hex"
+            decoder = codecs.getincrementaldecoder(self.encoding)("backslashreplace")
+            decoder.decode(encoded + b"\xff\xff", final=True)  # refuses "idna"
             return codecs.lookup(self.encoding).name
         except (LookupError, ValueError):
             return "unknown"

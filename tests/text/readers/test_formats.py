@@ -97,6 +97,8 @@ def test_a_bad_row_is_named_by_its_line_and_keeps_what_was_before():
     assert got == [b"good"] and "input:3: has 1 column, expected 2" in error
     _, error = read_until_error("a\nb".encode("utf-16-le") + b"\x00", encoding="utf-16-le")
     assert "input:2: is not utf-16-le" in error
+    _, error = read_until_error("a\nb".encode("utf-16-le"), encoding="utf-16")
+    assert error == "input is not utf-16: UTF-16 stream does not start with BOM; pass its --encoding"
 
 
 def test_json_lines_give_a_field():
@@ -161,6 +163,8 @@ def test_a_line_without_end_is_refused_before_it_fills_the_memory():
     [
         ({"encoding": "klingon"}, "encoding is 'klingon'"),
         ({"encoding": "hex"}, "encoding is 'hex'"),
+        ({"encoding": "idna"}, "encoding is 'idna'"),
+        ({"encoding": "punycode"}, "encoding is 'punycode'"),
         ({"errors": "panic"}, "expected one of strict, replace, ignore"),
         ({"format": "xml"}, "expected one of auto, csv, tsv, jsonl, fasttext, text, tar, zip"),
         ({"table": "a", "query": "select 1"}, "table and query were given"),

@@ -5,7 +5,9 @@ library's reader is not used, because it treats a damaged header or a cut betwee
 of the archive, and reads names of any length.
 """
 
+import lzma
 import os
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -229,7 +231,10 @@ class _Tar:
 
 _MAX_DIRECTORY_BYTES = 64 << 20  # each of its entries costs 1 KB when it is read, and 50 bytes at least
 
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError,
+    RuntimeError, ValueError,
+)  # fmt: skip
 """Also encryption, and methods of compression that zipfile does not have."""
 
 # What marks documents that are zips, by the name of a member
@@ -249,7 +254,7 @@ def zip_members(path: str, archive_name: str) -> Iterator[Member]:
                 if name in archive.NameToInfo:
                     raise DataError(f"{archive_name} is {kind}, which is not read; save it as CSV")
             for info in archive.infolist():
-                if info.is_dir():
+                if info.filename.endswith("/"):
                     continue
                 problem = _LINK if info.external_attr >> 28 == 0xA else None
                 with archive.open(info) as stream:

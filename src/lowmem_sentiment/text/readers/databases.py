@@ -60,7 +60,7 @@ def parquet_rows(path: str, name: str, reading: Reading) -> Iterator[AnyRow]:
     try:
         with pyarrow.parquet.ParquetFile(path, buffer_size=_READ_BYTES, pre_buffer=False) as table:
             yield from _rows(table, pyarrow, name, reading)
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         raise DataError(f"{name} is damaged, or not Parquet: {printable(error)}") from error
 
 
@@ -127,6 +127,8 @@ def sqlite_rows(path: str, name: str, reading: Reading) -> Iterator[AnyRow]:
                 yield _row(values, columns, f"{name}: row {number}", reading.settings)
     except (sqlite3.Error, sqlite3.Warning) as error:
         raise DataError(f"{name}: SQLite says: {printable(error)}") from error
+    except UnicodeError as error:
+        raise DataError(f"{name} has names that are not UTF-8; name the columns by --query") from error
 
 
 def _table(database: sqlite3.Connection, name: str, reading: Reading) -> str:

@@ -83,8 +83,8 @@ def _archive_rows(members: Iterable[Member], name: str, reading: Reading) -> Ite
         parts = [part for part in member.name.split("/") if part not in ("", ".")]
         place = f"{name}:{printable(member.name, 1_000)}"
         problem = member.problem
-        if ".." in parts or member.name.startswith(("/", "\\")):
-            problem = "names a file outside the archive"
+        if not parts or ".." in parts or member.name.startswith(("/", "\\")):
+            problem = "names no file inside the archive"
         if problem is not None:
             found_any = True
             yield BadRow(place, problem)
