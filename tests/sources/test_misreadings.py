@@ -351,6 +351,16 @@ def test_columns_that_differ_between_files_are_warned_of_and_recorded(tmp_path):
     assert sum(counts(dataset).values()) == 80 and "is given twice, and is read once" in dataset.warned[0]
 
 
+@pytest.mark.parametrize(("suffix", "mark"), [("csv", ","), ("csv", ";"), ("tsv", "\t")])
+def test_a_row_of_more_than_100000_columns_is_refused(tmp_path, suffix, mark):
+    for count in (100_000, 100_001):
+        columns = mark.join(["text", "label", *map(str, range(count - 2))])
+        path = write(tmp_path / f"a.{suffix}", f"{columns}\n{mark.join(['good'] * count)}\n")
+        if count == 100_000:
+            assert texts_of(path) == ["good"]
+    assert error_of(path, tmp_path / "out") == f"{path}:1: has more than 100,000 columns"
+
+
 def test_columns_named_by_numbers_can_be_chosen(tmp_path):
     path = csv_of(tmp_path / "a.csv", header="0,1\n")
     for columns in ({"text_column": "0", "label_column": "1"}, {"text_column": "1", "label_column": "2"}):

@@ -20,6 +20,10 @@ _NO_QUOTES = "(--no-quotes reads quotes as characters)"
 
 _LINES_OF_ROWS = 3  # without labels, only so many lines and more can tell that they are rows
 
+_MAX_COLUMNS = 100_000  # a row of 16 MiB has 8 million, which take 1.4 GB
+
+TOO_MANY = f"has more than {_MAX_COLUMNS:,} columns"
+
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 
 
@@ -193,6 +197,8 @@ class RowParser:
             self._lines += 1
             if self._end - self.start > MAX_TEXT_BYTES:
                 raise csv.Error(TOO_LONG)
+            if len(match.group()) > _MAX_COLUMNS and self._has_too_many_columns(match.group()):
+                raise csv.Error(TOO_MANY)
             line = match.group().decode("utf-8", errors)
             if nul and "\0" in line:  # which csv refuses up to Python 3.10
                 line = checked(line, self._file.settings).decode()
@@ -200,6 +206,10 @@ class RowParser:
                 self._look_for_rows(line)
             yield line
         self._out_of_lines = True
+
+    def _has_too_many_columns(self, line: bytes) -> bool:
+        delimiters = line.count(self._file.delimiter.encode())
+        return delimiters >= _MAX_COLUMNS and not (self._file.settings.quotes and b'"' in line)
 
     def _look_for_rows(self, line: str) -> None:
         """Raise _Literal if the lines of a quoted text are rows themselves.
@@ -223,6 +233,8 @@ class RowParser:
             error = csv.Error(TOO_LONG)
         if len(text) > MAX_TEXT_BYTES:
             yield line, 1, TOO_LONG
+        elif str(error) == TOO_MANY:
+            yield line, 1, TOO_MANY
         elif self._file.lines_are_rows and self._file.settings.quotes:
             errors = DECODE_ERRORS[self._file.settings.errors]
             yield line, 1, text.decode("utf-8", errors).rstrip("\r\n").split("\t")

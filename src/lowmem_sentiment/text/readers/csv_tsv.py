@@ -17,7 +17,7 @@ from ...system.errors import DataError, printable
 from ..reader_settings import Reading
 from ..rows import BLOCK_BYTES, MAX_TEXT_BYTES, TOO_LONG, BadRow, Block, ParsedRows
 from .columns import find_columns, looks_like_header
-from .csv_rows import CsvBlock, CsvFile, RowParser
+from .csv_rows import TOO_MANY, CsvBlock, CsvFile, RowParser
 from .lines import Read, Unread
 
 _LINE_END, _RETURN, _QUOTE = b'\n\r"'
@@ -98,6 +98,8 @@ def _open(rest: Unread, name: str, reading: Reading, format_: str) -> CsvFile | 
             return None
         line, _, cells = found
         place = f"{name}:{line}"
+        if cells == TOO_MANY:
+            raise DataError(f"{place}: {cells}")
         try:
             if isinstance(cells, str):
                 raise DataError(f"{place}: {cells}")
