@@ -514,8 +514,8 @@ def test_labels_that_mean_none_are_named_with_an_option_that_leaves_them_out(tmp
 
 def test_advice_to_leave_a_label_out_works_as_it_is_printed(tmp_path):
     train = csv_of(tmp_path / "a.csv", [(text, str(nth % 2)) for nth, (text, _) in enumerate(ROWS)])
-    for label in ("-1", "it's", "a b", "-x"):
-        test = csv_of(tmp_path / "t.csv", [("other", label), ("more", "0"), ("most", "1")])
+    for label in ("-1", "it's", "a b", "-x", "Money, virtual", "a=b"):
+        test = csv_of(tmp_path / "t.csv", [("other", f'"{label}"'), ("more", "0"), ("most", "1")])
         error = error_of(train, tmp_path / "out", test=(str(test),))
         advice = error.partition("leave it out: ")[2]
         follow(f"{advice} --overwrite", tmp_path, str(train), "--test", str(test))
@@ -523,6 +523,16 @@ def test_advice_to_leave_a_label_out_works_as_it_is_printed(tmp_path):
     spaced = "--label-map -1=,0=-2 --labels -2,1 --overwrite"
     follow(spaced, tmp_path, str(train), "--test", str(test))
     assert Dataset(tmp_path / "followed").labels == ["-2", "1"]
+
+
+def test_labels_with_commas_are_named_in_quotes(tmp_path):
+    rows = [(text, ('"a ""b"", c"', "d=e")[nth % 2]) for nth, (text, _) in enumerate(ROWS)]
+    path = csv_of(tmp_path / "a.csv", rows)
+    follow("""--labels 'd=e, "a ""b"", c"'""", tmp_path, str(path))
+    assert Dataset(tmp_path / "followed").labels == ["d=e", 'a "b", c']
+    renamed = """--overwrite --label-map '"a ""b"", c"="x, y", "d=e"=z' --labels 'z,"x, y"'"""
+    follow(renamed, tmp_path, str(path))
+    assert Dataset(tmp_path / "followed").labels == ["z", "x, y"]
 
 
 def test_where_chance_chose_the_split_stratified_is_advised(tmp_path):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -81,7 +82,8 @@ class LabelledTexts:
         if self.label_map:
             both = [label for label in labels if self.label_map.get(label, label) != label]
             if both:
-                renamed, kept = plain(self.label_map), plain({label: label for label in labels})
+                renamed = shlex.quote(plain(self.label_map))
+                kept = shlex.quote(plain({label: label for label in labels}))
                 raise SettingsError(
                     f"the labels of the run's data were renamed ({renamed}), so {both[0]!r} may mean two "
                     f"things; expected --label-map {renamed} for labels as they were, or {kept} for "

@@ -15,6 +15,7 @@ from ..dataset.manifest import MAX_LABELS
 from ..sources.chunks import TextSource
 from ..sources.labels import label_warnings, normalised
 from ..system.errors import DataError, SettingsError, listed, plural, printable
+from ..system.settings import plain
 from ..text.rows import BadRow, JoinedCount, JoinedLines, PassedOver
 from ..text.vocabulary import Vocabulary
 from .chunk_tasks import UNDECIDED_SPLIT, NumberedChunk, Spill, TokenisedChunk
@@ -246,7 +247,8 @@ class CorpusSummary:
 
 def _left_out(label: str) -> str:
     """Return the option that leaves a label out, as a shell takes it."""
-    return f"--label-map={shlex.quote(f'{label}=')}" if label.isprintable() else "--normalise-labels"
+    renamed = shlex.quote(plain({label: ""}))
+    return f"--label-map={renamed}" if label.isprintable() else "--normalise-labels"
 
 
 def _listed(labels: Iterable[str], limit: int = 20) -> str:

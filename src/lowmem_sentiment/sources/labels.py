@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from ..system.errors import printable
+from ..system.settings import plain
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
@@ -50,7 +51,7 @@ def label_warnings(labels: Iterable[str]) -> list[str]:
         if len(group) > 1
     ]
     if none := [label for group, found in groups.items() if group in _NONE for label in found]:
-        leave_out = ",".join(f"{label}=" for label in none)
+        leave_out = plain(dict.fromkeys(none, ""))
         lines.append(
             f"the labels {', '.join(map(printable, none))} look like missing labels; drop their reviews: "
             f"--label-map={shlex.quote(leave_out)}"

@@ -1,5 +1,6 @@
 """The settings of reading labelled texts from files."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +11,24 @@ from ..text.reader_settings import ReaderSettings
 SPLIT_RULES = ("hash", "stratified")
 
 
+_QUOTED = r'"(?:[^"]|"")*"'
+
+_PAIR = re.compile(rf"\s*({_QUOTED}|[^,=]*?)\s*=\s*({_QUOTED}|[^,]*?)\s*(?:,|\Z)")
+
+
 def read_label_map(text: str) -> dict[str, str]:
-    """Return the map "OLD=NEW,..." as a dictionary; ValueError for anything else."""
-    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
-    if not all(equals for _, equals, _ in pairs):
+    """Return the map "OLD=NEW,..." as a dictionary; ValueError for anything else.
+
+    >>> read_label_map('"Money, virtual"=money,1=')
+    {'Money, virtual': 'money', '1': ''}
+    """
+    if _PAIR.sub("", text).strip(", "):
         raise ValueError(text)
-    return {old.strip(): new.strip() for old, _, new in pairs}
+    return {_unquoted(old): _unquoted(new) for old, new in _PAIR.findall(text)}
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if re.fullmatch(_QUOTED, name) else name
 
 
 @dataclass(frozen=True)

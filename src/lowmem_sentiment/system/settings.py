@@ -4,6 +4,7 @@
 `read_value` reads a field from text, and `schema.parse` reads the whole class from JSON.
 """
 
+import csv
 import dataclasses
 import math
 import operator
@@ -95,14 +96,21 @@ def _range(field: dataclasses.Field[Any]) -> str:
 
 
 def plain(value: Any) -> str:
-    """Return a setting's value as text for its option.
+    """Return a setting's value as text for its option; names are quoted as in CSV.
 
-    >>> plain((50, 50)), plain({"1": "bad", "5": "good"})
-    ('50,50', '1=bad,5=good')
+    >>> plain((50, 50)), plain({"1": "bad", "5, or so": "good"})
+    ('50,50', '1=bad,"5, or so"=good')
     """
     if isinstance(value, dict):
-        value = [f"{name}={each}" for name, each in value.items()]
-    return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+        return ",".join(f"{_quoted(name, ',=')}={_quoted(each)}" for name, each in value.items())
+    return ",".join(map(_quoted, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def _quoted(name: Any, marks: str = ",") -> str:
+    text = str(name)
+    if not text.startswith('"') and not any(mark in text for mark in marks):
+        return text
+    return '"' + text.replace('"', '""') + '"'
 
 
 def plain_type(settings: type, name: str) -> Any:
@@ -135,9 +143,12 @@ def read_value(settings: type, name: str, text: str) -> Any:
     one = typing.get_args(kind)[0] if several else kind
     read, expected = field.metadata["read"] or _READERS.get(one, (one, ""))
     try:
-        parts = text.split(",") if text.strip() else []
-        value = tuple(read(part.strip()) for part in parts) if several else read(text)
-    except (ValueError, KeyError, OverflowError):
+        if not several:
+            value = read(text)
+        else:
+            parts = next(csv.reader([text.strip()], skipinitialspace=True, strict=True), [])
+            value = tuple(read(part.strip()) for part in parts)
+    except (ValueError, KeyError, OverflowError, csv.Error):
         if several:
             expected = f"{expected.removeprefix('a ')}s, separated by commas"
         if not field.metadata["read"] and (held := _range(field)):
