@@ -168,10 +168,18 @@ def test_texts_of_other_names_and_compressed_ones_are_read(tmp_path):
 
 
 def test_a_folder_of_tables_says_how_to_read_them(tmp_path, capsys):
-    csv_of(tmp_path / "csvs" / "a.csv")
+    csv_of(tmp_path / "csvs" / "a.csv", ROWS[:60])
     error = error_of(tmp_path / "csvs", tmp_path / "out")
-    assert error.endswith(f"; if they are tables, give the files themselves, as '{tmp_path}/csvs/*.csv'")
-    follow(error.rpartition(", as ")[2], tmp_path)
+    assert error.endswith(f"; of tables, give the files themselves: '{tmp_path}/csvs/**/*.csv'")
+    follow(error.rpartition("themselves: ")[2], tmp_path)
+    (tmp_path / "csvs").rename(tmp_path / "train")
+    csv_of(tmp_path / "x" / "test" / "b.csv", ROWS[60:])
+    (tmp_path / "train").rename(tmp_path / "x" / "train")
+    error = error_of(tmp_path / "x", tmp_path / "out")
+    follow(error.rpartition("themselves: ")[2] + " --overwrite", tmp_path)
+    assert counts(Dataset(tmp_path / "followed")) == {"train": 60, "test": 20}
+    (tmp_path / "empty").mkdir()
+    assert error_of(tmp_path / "empty", tmp_path / "out", file_names="*").endswith("for each label")
 
 
 def follow(advice: str, tmp_path, *others: str) -> None:
@@ -658,6 +666,9 @@ def test_tables_and_queries_of_sqlite_are_read(tmp_path):
     assert sum(counts(prepared(path, tmp_path / "d", table="odd name")).values()) == 80
     assert "SQLite says: no such table" in error_of(path, tmp_path / "e", query="select * from none")
     before = path.read_bytes()
+    for query in (f"attach '{tmp_path}/new.db' as x", f"vacuum into '{tmp_path}/new.db'"):
+        assert "authoriz" in error_of(path, tmp_path / "e", query=query)
+        assert not (tmp_path / "new.db").exists()
     for query in ("delete from b", "update b set label = 3 returning text, label", "drop table b"):
         assert "two.sqlite" in error_of(path, tmp_path / "e", query=query) or "SELECT" in query
     assert path.read_bytes() == before

@@ -109,6 +109,7 @@ def sqlite_rows(path: str, name: str, reading: Reading) -> Iterator[AnyRow]:
     try:
         with contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
             database.text_factory = bytes
+            database.set_authorizer(_may)
             if hasattr(database, "setlimit"):  # from Python 3.11 on
                 database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_TEXT_BYTES)
             query = reading.settings.query
@@ -129,6 +130,11 @@ def sqlite_rows(path: str, name: str, reading: Reading) -> Iterator[AnyRow]:
         raise DataError(f"{name}: SQLite says: {printable(error)}") from error
     except UnicodeError as error:
         raise DataError(f"{name} has names that are not UTF-8; name the columns by --query") from error
+
+
+def _may(action: int, *_: object) -> int:
+    """Forbid attaching other files, which "attach" and "vacuum into" would create."""
+    return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else sqlite3.SQLITE_OK
 
 
 def _table(database: sqlite3.Connection, name: str, reading: Reading) -> str:

@@ -10,17 +10,16 @@ import fnmatch
 import io
 import os
 import re
-import shlex
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ...system.errors import DataError, InputMissing, printable
+from ...system.errors import DataError, InputMissing, printable, quoted
 from ..encoding import NotText, decoded_file
 from ..opening import unpacked
-from ..reader_settings import COMPRESSED, ReaderSettings, Reading, without_compression
+from ..reader_settings import COMPRESSED, ReaderSettings, Reading, format_by_name, without_compression
 from ..rows import BLOCK_BYTES, MAX_TEXT_BYTES, AnyRow, BadRow, Block, ParsedRows, PassedOver, Row
 
 _SPLITS = {
@@ -30,6 +29,8 @@ _SPLITS = {
 }
 
 _MAX_FOLDERS = 10_000  # that are remembered
+
+_MAX_TABLES = 5  # that are advised
 
 HIDDEN = "hidden"
 
@@ -162,6 +163,7 @@ def folder_blocks(root: Path, reading: Reading, follow_links: bool = False) -> I
     shown, settings = printable(root, 1_000), reading.settings
     rules = Folders(shown, settings)
     files: list[tuple[str, Found]] = []
+    tables: set[str] = set()
     size = total = 0
     for folder, folders, names in _walk(root, follow_links):
         inside = os.path.relpath(folder, root)
@@ -173,6 +175,8 @@ def folder_blocks(root: Path, reading: Reading, follow_links: bool = False) -> I
             found = rules.find([*parts, name])
             if isinstance(found, str):
                 passed.append(PassedOver(printable(os.path.join(folder, name), 1_000), found))
+                if found != HIDDEN and format_by_name(name) and len(tables) < _MAX_TABLES:
+                    tables.add(_advised(shown, parts, name))
                 continue
             total += 1
             files.append((os.path.join(inside, name), found))
@@ -185,17 +189,24 @@ def folder_blocks(root: Path, reading: Reading, follow_links: bool = False) -> I
     if files:
         yield FileBlock(str(root), files, settings, follow_links)
     if not total:
-        tables = shlex.quote(f"{shown}/*.csv")
-        raise DataError(
-            f"{no_texts(shown, settings)}; if they are tables, give the files themselves, as {tables}"
-        )
+        given = " ".join(sorted(tables, key=lambda each: each.startswith("--")))
+        advice = f"; of tables, give the files themselves: {given}" if tables else ""
+        raise DataError(no_texts(shown, settings) + advice)
+
+
+def _advised(root: str, parts: list[str], name: str) -> str:
+    """Return the arguments that read a table in a folder and those like it, in their split."""
+    split, below = _split(parts)
+    above = parts[: len(parts) - len(below)] if split else []
+    pattern = quoted("/".join([root, *above, f"**/*{os.path.splitext(name)[1]}"]))
+    return pattern if split in (None, "train") else f"--{split} {pattern}"
 
 
 def no_texts(name: str, settings: ReaderSettings) -> str:
     """Return the message for a folder or archive without texts."""
     return (
         f"{name} holds no reviews; expected texts named {settings.file_names} in a folder for each "
-        "label; --file-names '*' reads files of any name"
+        "label" + ("" if settings.file_names == "*" else "; --file-names '*' reads files of any name")
     )
 
 
