@@ -314,6 +314,14 @@ def test_rows_between_stray_quotes_are_found_though_a_file_is_sorted_by_label(tm
     assert any(line.startswith(warning) for line in dataset.warned) == joined
 
 
+@pytest.mark.parametrize("header", ["text,label\n", '"text", "label"\n', "text, label\n"])
+def test_a_space_before_quotes_is_skipped(tmp_path, header):
+    path = csv_of(tmp_path / "a.csv", [(f'"{text}, too"', f' "{label}"') for text, label in ROWS], header)
+    dataset = prepared(path, tmp_path / "out")
+    assert dataset.labels == ["neg", "pos"] and sum(counts(dataset).values()) == 80
+    assert texts_of(path) == [f"{text}, too" for text in TEXTS]
+
+
 def test_a_quoted_text_of_lines_with_commas_is_one_text(tmp_path):
     letter = "Dear all,\nthanks, really\nbye, now\nyours, me"
     rows = [*ROWS, (f'"{letter}"', "pos"), ('"1,5\n2,7\n3,8"', "neg"), ('"yes,no\nwell"', "neg")]

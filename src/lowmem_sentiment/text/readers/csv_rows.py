@@ -37,6 +37,8 @@ class CsvFile:
     columns: Columns = UNKNOWN_COLUMNS
     labels: frozenset[str] = frozenset()
     """Labels that occur several times in the first rows."""
+    spaced: bool = False
+    """Whether a space stands between a delimiter and a quote."""
 
     @property
     def lines_are_rows(self) -> bool:
@@ -115,7 +117,10 @@ class CsvFile:
     def _alone(self, line: bytes) -> list[str]:
         text = line.decode("utf-8", DECODE_ERRORS[self.settings.errors]).rstrip("\r\n")
         try:
-            return next(csv.reader([text], delimiter=self.delimiter, strict=True), [])
+            reader = csv.reader(
+                [text], delimiter=self.delimiter, skipinitialspace=self.spaced, strict=True
+            )
+            return next(reader, [])
         except csv.Error:
             return text.split(self.delimiter)
 
@@ -149,6 +154,7 @@ class RowParser:
                 self._given_lines(),
                 delimiter=self._file.delimiter,
                 quoting=csv.QUOTE_MINIMAL if self._file.settings.quotes else csv.QUOTE_NONE,
+                skipinitialspace=self._file.spaced,
                 strict=True,
             )
             while True:

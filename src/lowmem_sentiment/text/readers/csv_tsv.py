@@ -92,7 +92,7 @@ def _open(rest: Unread, name: str, reading: Reading, format_: str) -> CsvFile | 
     delimiters = (settings.delimiter,) if settings.delimiter else _DELIMITERS[format_]
     errors = []  # with the number of columns: the delimiter with most columns wins
     for delimiter in delimiters:
-        file = CsvFile(name, settings, delimiter)
+        file = _spaced(rest, CsvFile(name, settings, delimiter))
         found, parser = _first_row(rest, file)
         if found is None:
             return None
@@ -114,10 +114,19 @@ def _open(rest: Unread, name: str, reading: Reading, format_: str) -> CsvFile | 
             reading.warn(
                 f"{place}: {shown} looks like a header, but is read as a row; pass --header if it is one"
             )
-        file = CsvFile(name, settings, delimiter, columns)
+        file = _spaced(rest, dataclasses.replace(file, columns=columns))
         labels = frozenset() if reading.as_they_come else _first_labels(rest, file)
         return dataclasses.replace(file, labels=labels)
     raise max(errors, key=lambda each: each[0])[1]
+
+
+def _spaced(rest: Unread, file: CsvFile) -> CsvFile:
+    """Return the file as one with spaces before quotes, if all fields but the first of a row are so."""
+    while not rest.data and not rest.at_end:
+        rest.more(b"\n\r")
+    cells = next(RowParser(rest.data, rest.line, file, rest.at_end).cells(), (0, 0, ""))[2][1:]
+    spaced = bool(cells) and isinstance(cells, list) and all(cell.startswith(' "') for cell in cells)
+    return dataclasses.replace(file, spaced=True) if spaced and file.settings.quotes else file
 
 
 def _first_labels(rest: Unread, file: CsvFile) -> frozenset[str]:
