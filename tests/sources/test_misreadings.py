@@ -314,6 +314,24 @@ def test_rows_between_stray_quotes_are_found_though_a_file_is_sorted_by_label(tm
     assert any(line.startswith(warning) for line in dataset.warned) == joined
 
 
+def test_lines_taken_for_rows_are_the_same_with_and_without_labels_and_warned_of(tmp_path):
+    rows = "".join(f"5,love {nth}\n1,poor {nth}\n" for nth in range(30))
+    quoted = '"I ordered:\n5, maybe 6 pens\n1, perhaps 2 inks"'
+    path = write(tmp_path / "a.csv", f"stars,text\n{rows}1,{quoted}\n5,last\n")
+    dataset, warned = prepared(path, tmp_path / "out"), []
+    assert sum(counts(dataset).values()) == sum(map(len, read_rows(path, warn=warned.append))) == 64
+    warning = (
+        "1 text spans several lines that each look like a row and were read as rows, the first at "
+        f"{path}:62;"
+    )
+    for lines in (warned, dataset.warned):
+        assert sum(line.startswith(warning) for line in lines) == 1
+    with open(path, "w", newline="") as file:
+        lines = [row.split(",") for row in rows.splitlines()] + [["1", quoted[1:-1]], ["5", "last"]]
+        csv.writer(file, quoting=csv.QUOTE_ALL).writerows([("stars", "text"), *lines])
+    assert sum(counts(prepared(path, tmp_path / "b")).values()) == len(texts_of(path)) == 62
+
+
 @pytest.mark.parametrize("header", ["text,label\n", '"text", "label"\n', "text, label\n"])
 def test_a_space_before_quotes_is_skipped(tmp_path, header):
     path = csv_of(tmp_path / "a.csv", [(f'"{text}, too"', f' "{label}"') for text, label in ROWS], header)

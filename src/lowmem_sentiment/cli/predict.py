@@ -176,10 +176,12 @@ def _blocks_of_rows(options: argparse.Namespace, settings: ReaderSettings) -> It
     from ..runs.run_directory import RunDirectory
     from ..text.readers.formats import read_rows
 
+    fields = recorded_source(RunDirectory(options.run)).fields
     read = functools.partial(
         read_rows,
         settings=settings,
-        text_names=recorded_source(RunDirectory(options.run)).fields.text_names,
+        text_names=fields.text_names,
+        label_names=fields.label_names,
         keep=options.keep,
         warn=warn,
         on_bad_row=_skipping(options.skip_bad_rows) if options.skip_bad_rows else None,

@@ -24,7 +24,7 @@ from ..system.settings import plain
 from ..text.encoders import Counts, TextEncoder
 from ..text.reader_settings import USUAL_FIELDS, WantedFields
 from ..text.readers.formats import WITH_COLUMNS
-from ..text.rows import BadRow
+from ..text.rows import BadRow, JoinedCount, JoinedLines
 from .scoring import BATCH_REVIEWS, Batch
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ class LabelledTexts:
         self.keep = tuple(files.keep)
         fields = recorded.fields._replace(keep=self.keep)
         self._source = FilesSource(self.paths, settings, fields=fields, warn=files.warn)
+        self._warn = files.warn
         self._number_of = {label: number for number, label in enumerate(labels)}
         self._encoders = encoders
         self._digest = hashlib.sha256()
@@ -160,7 +161,7 @@ class LabelledTexts:
 
     def _reviews(self) -> Iterator[Review]:
         """Yield each labelled text; DataError for one bad row too many."""
-        lines = 0
+        lines, joined = 0, JoinedCount()
         for chunk in self._source.chunks():
             for review in chunk.reviews():
                 if isinstance(review, Review):
@@ -171,6 +172,10 @@ class LabelledTexts:
                         raise DataError(f"{review} (--skip-bad-rows N tolerates up to N such rows)")
                     self.num_bad_rows += 1
                     self.bad_rows = [*self.bad_rows, review][:_BAD_ROWS_SHOWN]
+                elif isinstance(review, JoinedLines) and review.split:
+                    joined.add(review)
+        for line in joined.warnings():
+            self._warn(line)
 
     def _batch(self, known: list[tuple[int, bytes, int, tuple[Any, ...]]]) -> Batch:
         numbers, texts, labels, kept = zip(*known, strict=True)

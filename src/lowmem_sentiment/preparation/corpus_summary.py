@@ -175,9 +175,7 @@ class CorpusSummary:
         return sum(self._by_label.values(), np.zeros(3, np.int64)).tolist()
 
     def _warnings(self) -> list[str]:
-        lines = label_warnings(self._places)
-        if self._joined.count:
-            lines.append(self._joined.warning())
+        lines = label_warnings(self._places) + self._joined.warnings()
         if shared := self._given.summary().in_both_splits:
             lines.append(
                 f"{plural(shared, 'text')} of the training split {'is' if shared == 1 else 'are'} in the "

@@ -143,7 +143,7 @@ class Reading:
     settings: ReaderSettings = field(default_factory=ReaderSettings)
     fields: WantedFields = USUAL_FIELDS
     as_they_come: bool = False
-    """Read what has arrived, and never wait to fill a block."""
+    """Never wait for a sample of the first rows."""
     warn: Callable[[str], object] = _ignore
     """Receives a line for each thing that may not be as the user meant it."""
     report_columns: Callable[[str, dict[str, Any]], object] = _ignore

@@ -1,5 +1,7 @@
 """Rows of texts, and blocks of them, which are what readers yield."""
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -52,30 +54,44 @@ class PassedOver(NamedTuple):
 
 
 class JoinedLines(NamedTuple):
-    """A text that spans lines that each look like a row; it follows the text's row."""
+    """A quoted text that spans lines that each look like a row; it follows the text's row or rows."""
 
     place: str
     labels: tuple[str, ...]
     """The label that each line would have."""
+    split: bool = False
+    """Whether the lines were read as rows."""
 
 
 class JoinedCount:
     """Count texts that may be several rows, joined by stray quotes."""
 
     def __init__(self) -> None:
-        self.count, self._first = 0, ""
+        self._counts: Counter[bool] = Counter()
+        self._first: dict[bool, str] = {}
 
     def add(self, joined: JoinedLines) -> None:
-        self.count += 1
-        self._first = self._first or joined.place
+        self._counts[joined.split] += 1
+        self._first.setdefault(joined.split, joined.place)
 
-    def warning(self) -> str:
-        """Return a line that says how many there are, and where the first begins."""
-        texts = "1 text spans" if self.count == 1 else f"{self.count:,} texts span"
-        return (
-            f"{texts} several lines that each look like a row, the first at {self._first}; if the quotes "
-            "there are characters, pass --no-quotes"
-        )
+    def warnings(self, most: float = math.inf) -> list[str]:
+        """Return a line for the texts read as one row, unless over `most`, and one for those split."""
+        lines = []
+        for split, first in self._first.items():
+            count = self._counts[split]
+            texts = "1 text spans" if count == 1 else f"{count:,} texts span"
+            several = f"{texts} several lines that each look like a row"
+            if split:
+                lines.append(
+                    f"{several} and were read as rows, the first at {first}; if the quotes there are "
+                    "right, quote all fields"
+                )
+            elif count <= most:
+                lines.append(
+                    f"{several}, the first at {first}; if the quotes there are characters, pass "
+                    "--no-quotes"
+                )
+        return lines
 
 
 AnyRow = Row | BadRow | PassedOver | JoinedLines

@@ -1,5 +1,6 @@
 """Find the columns of a table that hold the text, the label, and values to keep."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,8 @@ class Columns:
     """The number of columns of every row."""
     names: tuple[str, ...]
     """All of them; empty without a header."""
+    telling: int | None = None
+    """The label's column, also if labels are not read; None: it is not known."""
 
     def text(self, cells: Sequence[str]) -> str:
         """Return the text of a row."""
@@ -66,17 +69,21 @@ def find_columns(cells: Sequence[str], place: str, reading: Reading) -> tuple[Co
     given = f"{settings.text_column},{settings.label_column}".split(",")
     find = _Finder(header, place, by_name=numbered and "0" in given)
     texts = find.several(settings.text_column, fields.text_names, "--text-column")
-    label = None
+    label = telling = None
     if fields.labelled:
-        label = find.one(settings.label_column, fields.label_names, "--label-column")
+        label = telling = find.one(settings.label_column, fields.label_names, "--label-column")
+    else:
+        with contextlib.suppress(DataError):
+            telling = _Finder(header, place, find.by_name).one(None, fields.label_names, "")
     kept = tuple(find.one(column, (), "--keep") for column in fields.keep)
     has_header = find.named or settings.header or numbered
-    return Columns(texts, label, kept, len(cells), tuple(header) if has_header else ()), has_header
+    names = tuple(header) if has_header else ()
+    return Columns(texts, label, kept, len(cells), names, telling), has_header
 
 
 class _Finder:
     def __init__(self, header: list[str], place: str, by_name: bool):
-        self._header, self._place, self._by_name = header, place, by_name
+        self._header, self._place, self.by_name = header, place, by_name
         self.named = False
 
     def several(self, wanted: str | None, usual: tuple[str, ...], option: str) -> tuple[int, ...]:
@@ -95,7 +102,7 @@ class _Finder:
 
     def one(self, column: str | None, usual: tuple[str, ...], option: str) -> int:
         header, place = self._header, self._place
-        if column is not None and column.isdecimal() and not self._by_name:
+        if column is not None and column.isdecimal() and not self.by_name:
             index = int(column) - 1
             if 0 <= index < len(header):
                 return index

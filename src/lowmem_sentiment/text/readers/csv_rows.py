@@ -37,6 +37,8 @@ class CsvFile:
     columns: Columns = UNKNOWN_COLUMNS
     labels: frozenset[str] = frozenset()
     """Labels that occur several times in the first rows."""
+    quoted: bool = False
+    """Whether the first rows all begin with a quote; then a line without one continues a text."""
     spaced: bool = False
     """Whether a space stands between a delimiter and a quote."""
 
@@ -48,7 +50,7 @@ class CsvFile:
     @cached_property
     def _telling(self) -> int:
         """The column whose value distinguishes rows from text: the label's, or else the last."""
-        return self.columns.count - 1 if self.columns.label is None else self.columns.label
+        return self.columns.count - 1 if self.columns.telling is None else self.columns.telling
 
     @cached_property
     def _header(self) -> frozenset[str]:
@@ -88,13 +90,15 @@ class CsvFile:
         Lines are rows if each has all columns and the last label occurs before, or if all have labels of
         the first rows. Otherwise, if all lines look like rows, JoinedLines follows.
         """
-        count, lines, labelled = self.columns.count, len(data), self.columns.label is not None
+        count, lines, labelled = self.columns.count, len(data), self.columns.telling is not None
         # a quick test first: most lines of texts have too few columns, or are blank between paragraphs
         delimiters = [each.count(self.delimiter.encode()) for each in data]
         if count == 1:
             enough = not any(delimiters) and not any(map(bytes.isspace, data))
         else:
             enough = min(delimiters) >= count - 1
+        if self.quoted:
+            enough = enough and all(each.startswith(b'"') for each in data)
         parsed = [self._alone(each) for each in data] if enough else []
         labels = [row[self._telling] for row in parsed if len(row) == count]
         if len(labels) < lines:
@@ -105,6 +109,7 @@ class CsvFile:
         ):
             for nth, row in enumerate(parsed):
                 yield self.row(row, line + nth, 1)
+            yield JoinedLines(f"{self.name}:{line}", (), split=True)
         elif count > 1 and lines > _LINES_OF_ROWS and all(each.strip() == each != "" for each in labels):
             reason = f"has a quoted text of {lines:,} lines that look like rows; is a quote missing?"
             yield BadRow(f"{self.name}:{line}", f"{reason} {_NO_QUOTES}", lines)

@@ -115,8 +115,7 @@ def _open(rest: Unread, name: str, reading: Reading, format_: str) -> CsvFile | 
                 f"{place}: {shown} looks like a header, but is read as a row; pass --header if it is one"
             )
         file = _spaced(rest, dataclasses.replace(file, columns=columns))
-        labels = frozenset() if reading.as_they_come else _first_labels(rest, file)
-        return dataclasses.replace(file, labels=labels)
+        return file if reading.as_they_come else _with_sample(rest, file)
     raise max(errors, key=lambda each: each[0])[1]
 
 
@@ -129,19 +128,25 @@ def _spaced(rest: Unread, file: CsvFile) -> CsvFile:
     return dataclasses.replace(file, spaced=True) if spaced and file.settings.quotes else file
 
 
-def _first_labels(rest: Unread, file: CsvFile) -> frozenset[str]:
-    """Return the labels that occur several times in the first 64 KiB, in rows of one line."""
+def _with_sample(rest: Unread, file: CsvFile) -> CsvFile:
+    """Return the file with what the first 64 KiB show.
+
+    These are the labels that occur several times in rows of one line, and whether all rows are quoted.
+    """
     while len(rest.data) < _SAMPLE_BYTES and not rest.at_end:
         rest.more(b"\n\r")
     sample = rest.data[:_SAMPLE_BYTES]
-    cells = RowParser(sample, rest.line, file, at_end=len(sample) == len(rest.data)).cells()
-    label, count = file.columns.label, file.columns.count
-    labels = Counter(
-        row[label]
-        for _, lines, row in cells
-        if label is not None and lines == 1 and isinstance(row, list) and len(row) == count
-    )
-    return frozenset(each for each, times in labels.items() if times > 1)
+    parser = RowParser(sample, rest.line, file, at_end=len(sample) == len(rest.data))
+    label, count = file.columns.telling, file.columns.count
+    labels: Counter[str] = Counter()
+    begin, quoted = 0, True
+    for _, lines, row in parser.cells():
+        if label is not None and lines == 1 and isinstance(row, list) and len(row) == count:
+            labels[row[label]] += 1
+        quoted = quoted and sample.startswith(b'"', begin)
+        begin = parser.start
+    repeated = frozenset(each for each, times in labels.items() if times > 1)
+    return dataclasses.replace(file, labels=repeated, quoted=quoted)
 
 
 def _first_row(rest: Unread, file: CsvFile) -> tuple[tuple[int, int, list[str] | str] | None, RowParser]:

@@ -1,6 +1,7 @@
 """Open a file or a stream of texts, and read it in its format."""
 
 import io
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,14 @@ from typing import BinaryIO
 from ...system.errors import DataError, SettingsError, printable
 from ..encoding import NotText
 from ..opening import Input, decoded, opened, unpacked
-from ..reader_settings import TEXT_NAMES, ReaderSettings, Reading, WantedFields, format_by_name
+from ..reader_settings import (
+    LABEL_NAMES,
+    TEXT_NAMES,
+    ReaderSettings,
+    Reading,
+    WantedFields,
+    format_by_name,
+)
 from ..rows import (
     BLOCK_BYTES,
     AnyRow,
@@ -60,7 +68,7 @@ def blocks_in(file: Input, format_: str, reading: Reading) -> Iterator[Block]:
         return
     stream = decoded(file.stream, name, reading.settings)
     read: Callable[[], bytes] = partial(stream.read, BLOCK_BYTES)
-    if reading.as_they_come:
+    if not reading.fields.labelled:
         read = partial(stream.read1, 1 << 18)
     if format_ == "jsonl":
         yield from json_blocks(read, name, reading)
@@ -119,6 +127,7 @@ def read_rows(
     settings: ReaderSettings | None = None,
     *,
     text_names: tuple[str, ...] = TEXT_NAMES,
+    label_names: tuple[str, ...] = LABEL_NAMES,
     keep: Sequence[str] = (),
     warn: Callable[[str], None] = lambda line: None,
     on_bad_row: Callable[[BadRow], object] | None = None,
@@ -126,7 +135,8 @@ def read_rows(
     """Yield rows without labels from a file, or from a binary stream as they arrive.
 
     They are read as by `prepare files`; a file of unknown format has one text per line. `text_names` are
-    the usual names of the text column; the columns `keep` are kept. Rows are never held back, so
+    the usual names of the text column, `label_names` those of a label that only helps to tell rows from
+    lines of a text; the columns `keep` are kept. Rows are never held back, so
     each line can be answered at once. Takes 256 KiB and one text, of 16 MiB at most, of memory.
 
     `on_bad_row` receives each bad row; without it, the first one raises DataError, after the rows before
@@ -134,8 +144,9 @@ def read_rows(
     InputMissing for a file that cannot be opened.
     """
     settings = settings or ReaderSettings()
-    fields = WantedFields(text_names, labelled=False, keep=tuple(keep))
-    reading = Reading(settings, fields, as_they_come=True, warn=warn)
+    fields = WantedFields(text_names, False, label_names, tuple(keep))
+    waits = isinstance(source, str | Path) and os.path.isfile(source)
+    reading = Reading(settings, fields, as_they_come=not waits, warn=warn)
     with opened(source) as file:
         format_ = file.format(settings) or "text"
         if keep and format_ not in WITH_COLUMNS:
@@ -148,8 +159,8 @@ def read_rows(
             for rows in _good_rows(block, joined, on_bad_row):
                 count += len(rows)
                 yield rows
-        if 0 < joined.count <= max(_FEW_JOINED, count // _FEW_IN):
-            warn(joined.warning())
+        for line in joined.warnings(max(_FEW_JOINED, count // _FEW_IN)):
+            warn(line)
 
 
 def _good_rows(
